@@ -1,0 +1,1 @@
+"""What every room stands on: the error family and how plug-ins are found."""

@@ -1,0 +1,54 @@
+"""One family of errors, so that every failure a user can cause ends in a sentence and an exit code."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TvrError(Exception):
+    """Something the user can mend. The message says the rule, the value, what is allowed and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(TvrError):
+    """A value on the command line or in a Config that is not allowed."""
+
+    exit_code = 2
+
+
+class DataError(TvrError):
+    """An annotation file, a video folder or a caption that breaks its format."""
+
+    exit_code = 3
+
+
+class StoreError(TvrError):
+    """A feature store that is damaged, incomplete, or made in another way than is now asked for."""
+
+    exit_code = 4
+
+
+class DecodeError(TvrError):
+    """A video that cannot be decoded. Inside an extraction it becomes a row with a reason."""
+
+    exit_code = 5
+
+
+class WeightsError(TvrError):
+    """Model weights that are missing, unreadable or of another model."""
+
+    exit_code = 6
+
+
+class TrainingError(TvrError):
+    """A training run that cannot start or that left the finite numbers."""
+
+    exit_code = 7
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that is not among the known ones, with the nearest of them as a suggestion."""
+    choices = sorted(known)
+    near = get_close_matches(name, choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) or 'none'}."

@@ -1,0 +1,118 @@
+"""The Head contract. Every other file here is one head: a ``Config``, a ``Head``, a citation.
+
+Axes, in this order and by these names everywhere: ``text`` ``video`` (items; text before video, always),
+``word`` ``phrase`` ``sentence`` ``frame`` ``clip`` (their parts), ``dim`` (feature width).
+
+A plug-in file holds ``CITATION`` (a string), ``Config`` (a frozen dataclass with a docstring under each field) and
+``Head(config, shape)``. Features come in un-normalised and post-projection, as CLIP gives them; similarities go out
+on cosine scale.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..data.contracts.plug_ins import load_plug_in
+from .layers.contrastive import symmetric_info_nce
+
+Encoded = Mapping[str, Tensor]
+"""What a head keeps of a set of items: named tensors whose first axis is the item, so that any block can be cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureShape:
+    """What a head must know of the features before it sees any."""
+
+    dim: int
+    """Width of a frame or word feature."""
+    num_frames: int
+    """The most frames a video has after sub-sampling."""
+    num_words: int
+    """The most words a text has, start and end token included."""
+    logit_scale: float = 100.0
+    """What multiplies cosines in the loss; the encoder's own, at most 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFeatures:
+    """A padded batch of videos."""
+
+    frames: Float[Tensor, "video frame dim"]
+    mask: Bool[Tensor, "video frame"]
+    """True where a frame is real. Every video has at least one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFeatures:
+    """A padded batch of texts."""
+
+    words: Float[Tensor, "text word dim"]
+    """Every token position from the start to the end token, in order."""
+    mask: Bool[Tensor, "text word"]
+    """True where a word is real. Every text has at least one."""
+    sentence: Float[Tensor, "text dim"]
+    """The pooled row: what the encoder itself returns for the text."""
+    parts: Float[Tensor, "text part dim"] | None = None
+    """Paragraph sets only: the pooled row of each sentence of the paragraph."""
+    parts_mask: Bool[Tensor, "text part"] | None = None
+
+
+class Head(nn.Module):
+    """Maps features of texts and videos to similarities. Sub-classes fill in the two encoders and ``similarity``.
+
+    Masks are honoured: changing padded values, the padding length or the rest of the batch changes nothing.
+    """
+
+    num_views = 1
+    """How many segment-random views of each video ``loss`` asks for."""
+    needs_words = True
+    """Whether word features are read; a head that only reads ``sentence`` works on a store without words."""
+
+    logit_scale: Float[Tensor, ""]
+
+    def __init__(self, shape: FeatureShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("logit_scale", torch.tensor(float(shape.logit_scale)))
+
+    def encode_video(self, video: VideoFeatures) -> Encoded:
+        """What ``similarity`` needs of each video; run once per video."""
+        raise NotImplementedError
+
+    def encode_text(self, text: TextFeatures) -> Encoded:
+        """What ``similarity`` needs of each text; run once per text."""
+        raise NotImplementedError
+
+    def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
+        """Similarities on cosine scale of every text with every video of a block."""
+        raise NotImplementedError
+
+    def numbers_per_pair(self) -> int:
+        """How many numbers ``similarity`` holds per text-video pair at its peak; blocks are cut by it."""
+        return 1
+
+    def loss(
+        self, text: Encoded, views: Sequence[Encoded], same_video: Bool[Tensor, "text video"]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Loss terms of a batch of pairs (text i describes video i); the key ``total`` is what is minimised.
+
+        Args:
+            text: encoded texts.
+            views: ``num_views`` encodings of the same videos in the same order.
+            same_video: True where text i describes video j: the diagonal, and other captions of the same video.
+        """
+        logits = self.logit_scale * self.similarity(text, views[0])
+        return {"total": symmetric_info_nce(logits, same_video)}
+
+
+def build_head(name: str, config: Any, shape: FeatureShape) -> Head:
+    """The head of that name for features of that shape.
+
+    Raises:
+        UsageError: no head has that name; the message lists the known ones.
+    """
+    return load_plug_in("tvr.heads", name).Head(config, shape)

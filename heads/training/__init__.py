@@ -1,0 +1,1 @@
+"""Trains a head on stored features."""

@@ -1,0 +1,1 @@
+"""Stage one: video files in, a verified store of frozen features out."""

@@ -1,0 +1,1 @@
+"""Readers of video files, one library a file. They run only inside killable child processes."""
