@@ -1,0 +1,296 @@
+"""Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``extract``; read it first.
+
+A shard is the unit of everything: batches never cross one, a finished one is never touched again, and running the
+same command again does whatever is left. So a run that was killed anywhere ends with the same bytes.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ..data.base import Caption, Dataset, Video
+from ..data.contracts.errors import StoreError
+from .decoding import DecodedVideo, DecoderPool, DecodeTask
+from .durable import remove_leftovers
+from .encoders.base import Encoder
+from .manifest import Manifest, differences, load_manifest
+from .plan import ExtractionOptions, Plan, VideoShardPlan, manifest_of, plan_extraction
+from .shards import MISSING, TextRow, VideoRow, read_receipt, write_text_shard, write_video_shard
+from .store import FeatureStore
+
+TEXTS_PER_CALL = 512
+"""Captions that go to the encoder in one call: enough to fill length-sorted batches, few enough to show progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage is; sent after every video and after every few texts."""
+
+    stage: Literal["videos", "texts"]
+    done: int
+    total: int
+    frames: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Summary:
+    """What an extraction found and did."""
+
+    folder: Path
+    videos: int = 0
+    """Videos of the plan, missing ones too."""
+    texts: int = 0
+    frames: int = 0
+    """Frames encoded by this run."""
+    shards_done: int = 0
+    shards_skipped: int = 0
+    """Shards that an earlier run had finished."""
+    status: Counter[str] = field(default_factory=Counter[str])
+    """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
+    seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def extract(
+    dataset: Dataset,
+    encoder: Encoder,
+    options: ExtractionOptions,
+    folder: Path,
+    *,
+    num_children: int = 2,
+    retry: str | None = None,
+    on_progress: OnProgress = lambda progress: None,
+) -> Summary:
+    """Extract what is not yet there of a data set's features into the store at ``folder``.
+
+    Args:
+        dataset: videos and captions.
+        encoder: the frozen model.
+        options: sampling, decoder, shard sizes.
+        folder: the store; made if absent, extended if it is the same store.
+        num_children: decoding processes.
+        retry: ``failed`` or ``failed:<part of a reason>`` extracts shards that hold such videos again.
+        on_progress: called often, from this thread.
+
+    Raises:
+        DataError: no video of the data set was found.
+        StoreError: the folder holds a store made in another way; the message says what differs.
+    """
+    plan = plan_extraction(dataset, options)
+    manifest = manifest_of(dataset, encoder.identity, plan, options)
+    prepare_store(folder, manifest, plan)
+    videos = [shard for shard in plan.video_shards if _is_wanted(folder, shard, retry)]
+    texts = [shard for shard in plan.text_shards if read_receipt(folder / shard.name) is None]
+    summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
+    summary.shards_done = len(videos) + len(texts)
+    summary.shards_skipped = len(plan.video_shards) + len(plan.text_shards) - summary.shards_done
+
+    tasks = (_task(video, encoder, options) for shard in videos for video in shard.videos if video.path)
+    total = sum(len(shard.videos) for shard in videos)
+    report = _VideoProgress(total, on_progress, summary)
+    started = time.perf_counter()
+    with DecoderPool(num_children, options.decoder) as pool:
+        decoded = pool.decode(tasks)
+        for shard in videos:
+            rows, seconds = _encoded_shard(shard, decoded, encoder, options.frames_per_batch, report)
+            write_video_shard(folder / shard.name, rows, manifest.dim, seconds)
+    summary.seconds["videos"] = time.perf_counter() - started
+
+    started, done = time.perf_counter(), 0
+    for shard in texts:
+        shard_started = time.perf_counter()
+        rows: list[TextRow] = []
+        for start in range(0, len(shard.captions), TEXTS_PER_CALL):
+            rows += _encoded_texts(shard.captions[start : start + TEXTS_PER_CALL], encoder)
+            on_progress(Progress("texts", done + len(rows), sum(len(s.captions) for s in texts)))
+        done += len(rows)
+        write_text_shard(folder / shard.name, rows, manifest.dim, {"encode": time.perf_counter() - shard_started})
+    summary.seconds["texts"] = time.perf_counter() - started
+    summary.status = status_counts(FeatureStore.open(folder))
+    return summary
+
+
+def prepare_store(folder: Path, manifest: Manifest, plan: Plan) -> None:
+    """Make the folder, or make sure that what is there is the same store.
+
+    Raises:
+        StoreError: it is another store, or the folder cannot be written.
+    """
+    if folder.is_dir() and any(folder.glob("*.h5")):
+        differing = differences(load_manifest(folder), manifest)
+        if differing:
+            raise StoreError(
+                f"the store at {folder} was made in another way and will not be extended:\n  "
+                + "\n  ".join(differing)
+                + "\nChoose another folder with --store, or delete this one."
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        manifest.save(folder, plan.split_ids)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def status_counts(store: FeatureStore) -> Counter[str]:
+    """Number of videos by status over a whole store, with ``missing`` files apart from ``failed`` ones."""
+    counts: Counter[str] = Counter()
+    for name in store.shard_names("video"):
+        receipt = store.receipt(name)
+        if receipt:
+            counts.update(receipt.status)
+            counts.update({"failed": -len(receipt.missing), "missing": len(receipt.missing)})
+    return Counter({status: count for status, count in counts.items() if count})
+
+
+@dataclass
+class _VideoProgress:
+    """Counts videos as they leave the decoder."""
+
+    total: int
+    on_progress: OnProgress
+    summary: Summary
+    done: int = 0
+    failed: int = 0
+
+    def add(self, row_frames: int, *, failed: bool) -> None:
+        self.done += 1
+        self.failed += failed
+        self.summary.frames += row_frames
+        self.on_progress(Progress("videos", self.done, self.total, self.summary.frames, self.failed))
+
+
+def _is_wanted(folder: Path, shard: VideoShardPlan, retry: str | None) -> bool:
+    """Whether a shard is to be extracted: not whole yet, a missing video has appeared, or a retry is asked for."""
+    receipt = read_receipt(folder / shard.name)
+    if receipt is None:
+        return True
+    if set(receipt.missing) & {video.id for video in shard.videos if video.path}:
+        return True
+    if retry is None:
+        return False
+    status, _, reason = retry.partition(":")
+    store = FeatureStore.open(folder, complete=False)
+    ids = {video.id for video in shard.videos if video.path}
+    return any(row.id in ids and row.status == status and reason in row.reason for row in store.statuses())
+
+
+def _task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
+    assert video.path is not None
+    end = video.end_seconds
+    if options.max_seconds is not None:
+        end = min(video.start_seconds + options.max_seconds, float("inf") if end is None else end)
+    return DecodeTask(
+        video.id, video.path, options.sampling, encoder.identity.preprocessing, video.start_seconds, end
+    )
+
+
+def _encoded_shard(
+    shard: VideoShardPlan,
+    decoded: Iterator[DecodedVideo],
+    encoder: Encoder,
+    frames_per_batch: int,
+    report: _VideoProgress,
+) -> tuple[list[VideoRow], dict[str, float]]:
+    """Rows of a shard in its order. The frames of many videos fill batches of one size; the last one is smaller."""
+    started = time.perf_counter()
+    batches = _Batches(encoder, frames_per_batch)
+    videos: list[DecodedVideo] = []
+    for video in islice(decoded, sum(video.path is not None for video in shard.videos)):
+        batches.add(video.frames)
+        videos.append(_without_pixels(video))
+        report.add(len(video.frames), failed=video.status == "failed")
+    features = batches.finished()
+    cuts = np.cumsum([len(video.frame_index) for video in videos])[:-1]
+    frames = dict(zip((video.id for video in videos), np.split(features, cuts), strict=True)) if videos else {}
+    by_id = {video.id: video for video in videos}
+    rows: list[VideoRow] = []
+    for planned in shard.videos:
+        if planned.path is None:
+            report.add(0, failed=True)
+            rows.append(_missing_row(planned.id, encoder.identity.dim))
+        else:
+            rows.append(_video_row(by_id[planned.id], frames[planned.id]))
+    decode = sum(video.decode_seconds for video in videos)
+    wall = time.perf_counter() - started
+    return rows, {"wall": wall, "encode": batches.seconds, "decode_in_children": decode}
+
+
+class _Batches:
+    """Collects frames until a batch is full, so that memory does not grow with the length of a video."""
+
+    def __init__(self, encoder: Encoder, size: int) -> None:
+        self.encoder, self.size = encoder, size
+        self.seconds = 0.0
+        self._waiting: list[UInt8[np.ndarray, "frame height width 3"]] = []
+        self._features: list[Float[np.ndarray, "frame dim"]] = [np.zeros((0, encoder.identity.dim), np.float32)]
+
+    def add(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:
+        if len(frames):
+            self._waiting.append(frames)
+        while sum(map(len, self._waiting)) >= self.size:
+            waiting = np.concatenate(self._waiting)
+            self._encode(waiting[: self.size])
+            self._waiting = [waiting[self.size :]]
+
+    def finished(self) -> Float[np.ndarray, "frame dim"]:
+        rest = [frames for frames in self._waiting if len(frames)]
+        if rest:
+            self._encode(np.concatenate(rest))
+        return np.concatenate(self._features)
+
+    def _encode(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:
+        started = time.perf_counter()
+        self._features.append(self.encoder.encode_frames(frames))
+        self.seconds += time.perf_counter() - started
+
+
+def _without_pixels(video: DecodedVideo) -> DecodedVideo:
+    """What is left to store of a decoded video once its pixels are with the encoder."""
+    return DecodedVideo(**{**vars(video), "frames": video.frames[:0]})
+
+
+def _video_row(video: DecodedVideo, features: Float[np.ndarray, "frame dim"]) -> VideoRow:
+    return VideoRow(
+        video.id, features, video.frame_seconds, video.frame_index, video.status, video.reason, video.decoder
+    )
+
+
+def _missing_row(video_id: str, dim: int) -> VideoRow:
+    nothing = np.zeros(0, np.float32)
+    return VideoRow(
+        video_id, np.zeros((0, dim), np.float32), nothing, nothing.astype(np.int32), "failed", MISSING, ""
+    )
+
+
+def _encoded_texts(captions: Sequence[Caption], encoder: Encoder) -> list[TextRow]:
+    """Each caption's words; of a paragraph also the pooled row of each of its sentences."""
+    encoded = encoder.encode_texts([caption.text for caption in captions])
+    paragraphs = any(len(caption.sentences) > 1 for caption in captions)
+    sentences = iter(encoder.encode_texts([s for c in captions for s in c.sentences])) if paragraphs else iter(())
+    rows: list[TextRow] = []
+    for caption, text in zip(captions, encoded, strict=True):
+        own = [part.words[part.sentence_row] for part in islice(sentences, len(caption.sentences))]
+        rows.append(
+            TextRow(
+                caption.id,
+                caption.video_id,
+                caption.text,
+                text.words,
+                text.token_ids,
+                text.sentence_row,
+                text.truncated,
+                np.stack(own) if own else None,
+            )
+        )
+    return rows

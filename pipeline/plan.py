@@ -1,0 +1,159 @@
+"""What an extraction will do: which videos and texts in which shard, decided before the first frame is decoded."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..data.base import Caption, Dataset, Preset, Video
+from ..data.contracts.errors import DataError, UsageError
+from .encoders.base import EncoderIdentity
+from .manifest import Manifest, SplitRecord, ids_digest
+from .sampling import Sampling
+from .shards import shard_name
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionOptions:
+    """What a user can choose of stage one beside data set and model."""
+
+    sampling: Sampling
+    max_seconds: float | None = None
+    """Only the first seconds of each video are used; None means all of it."""
+    decoder: str = "decord"
+    videos_per_shard: int = 128
+    texts_per_shard: int = 4096
+    frames_per_batch: int = 64
+    """Frames the encoder sees at once. Part of a store's identity: another batch size rounds differently."""
+    limit: int | None = None
+    """Only so many videos, taken in turn from every split; None means all."""
+
+    def __post_init__(self) -> None:
+        for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"limit must be at least 1, got {self.limit}")
+        if self.max_seconds is not None and self.max_seconds <= 0:
+            raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
+
+
+def default_sampling(preset: Preset) -> Sampling:
+    """Evenly spread frames, twice as many as heads use, up to 64: decoding costs the same, and two different
+    views of a video (adaptive label denoising) need the spare ones."""
+    num_frames = max(preset.num_frames, min(2 * preset.num_frames, 64))
+    return Sampling(policy="uniform", num_frames=num_frames)
+
+
+@dataclass(frozen=True)
+class VideoShardPlan:
+    """The videos of one shard."""
+
+    name: str
+    videos: tuple[Video, ...]
+
+
+@dataclass(frozen=True)
+class TextShardPlan:
+    """The captions of one shard."""
+
+    name: str
+    captions: tuple[Caption, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every shard of a store, in order."""
+
+    video_shards: tuple[VideoShardPlan, ...]
+    text_shards: tuple[TextShardPlan, ...]
+    split_ids: dict[str, tuple[str, ...]]
+
+    @property
+    def videos(self) -> Iterator[Video]:
+        """All planned videos, missing ones too, sorted by id."""
+        return (video for shard in self.video_shards for video in shard.videos)
+
+    @property
+    def captions(self) -> Iterator[Caption]:
+        """All planned captions."""
+        return (caption for shard in self.text_shards for caption in shard.captions)
+
+
+def plan_extraction(dataset: Dataset, options: ExtractionOptions) -> Plan:
+    """Cut a data set into shards, by sorted id, so that every machine that plans gets the same plan.
+
+    Raises:
+        DataError: not one video of the data set was found.
+    """
+    chosen = _chosen_ids(dataset, options.limit)
+    videos = [dataset.videos[i] for i in sorted(chosen)]
+    if not any(video.path for video in videos):
+        raise DataError(
+            f"{dataset.name}: none of its {len(videos):,} videos was found. `tvr datasets {dataset.name} --root DIR` "
+            "says which names were looked for, and where."
+        )
+    captions = sorted((c for c in dataset.captions if c.video_id in chosen), key=lambda caption: caption.id)
+    video_cuts, text_cuts = _cut(videos, options.videos_per_shard), _cut(captions, options.texts_per_shard)
+    return Plan(
+        tuple(VideoShardPlan(shard_name("video", i, len(video_cuts)), cut) for i, cut in enumerate(video_cuts)),
+        tuple(TextShardPlan(shard_name("text", i, len(text_cuts)), cut) for i, cut in enumerate(text_cuts)),
+        {name: tuple(i for i in split.video_ids if i in chosen) for name, split in dataset.splits.items()},
+    )
+
+
+def manifest_of(dataset: Dataset, encoder: EncoderIdentity, plan: Plan, options: ExtractionOptions) -> Manifest:
+    """The manifest of the store that this plan makes."""
+    splits = {
+        name: SplitRecord(
+            found=sum(dataset.videos[i].path is not None for i in ids),
+            expected=len(ids) if options.limit else dataset.splits[name].expected,
+            source=dataset.splits[name].source + (f", limited to {len(ids)}" if options.limit else ""),
+            digest=ids_digest(ids),
+        )
+        for name, ids in plan.split_ids.items()
+    }
+    return Manifest(
+        dataset=dataset.name,
+        protocol=dataset.protocol,
+        annotation_digests=dict(dataset.annotation_digests),
+        normalisation=list(dataset.normalisation),
+        preset=dataclasses.asdict(dataset.preset),
+        splits=splits,
+        encoder=dataclasses.asdict(encoder),
+        sampling=dataclasses.asdict(options.sampling),
+        max_seconds=options.max_seconds,
+        num_videos=sum(1 for _ in plan.videos),
+        videos_per_shard=options.videos_per_shard,
+        num_texts=sum(1 for _ in plan.captions),
+        texts_per_shard=options.texts_per_shard,
+        frames_per_batch=options.frames_per_batch,
+        limit=options.limit,
+        decoder=options.decoder,
+        notes=list(dataset.notes),
+    )
+
+
+def store_folder(workspace: Path, dataset: str, encoder: EncoderIdentity, limit: int | None) -> Path:
+    """``features/<dataset>/<model>-<pretrained>``, with the limit in the name so that a trial run stays apart."""
+    name = f"{encoder.model}-{encoder.pretrained}".replace("/", "-").replace(":", "-")
+    return workspace / "features" / dataset / (name if limit is None else f"{name}-limit{limit}")
+
+
+def _chosen_ids(dataset: Dataset, limit: int | None) -> set[str]:
+    if limit is None:
+        return set(dataset.videos)
+    columns = [[i for i in split.video_ids if dataset.videos[i].path] for split in dataset.splits.values()]
+    chosen: dict[str, None] = {}
+    for rank in range(max(map(len, columns), default=0)):
+        for column in columns:
+            if rank < len(column) and len(chosen) < limit:
+                chosen[column[rank]] = None
+    return set(chosen)
+
+
+def _cut(items: Sequence[_Item], size: int) -> list[tuple[_Item, ...]]:
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]

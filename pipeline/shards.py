@@ -1,0 +1,207 @@
+"""One shard: rows of videos or of texts in one HDF5 file, and the receipt that says it is whole.
+
+Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the rows of item ``i``.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int, Int64
+from numpy.typing import NDArray
+
+from ..data.contracts.errors import StoreError
+from .durable import sha256_of, write_json, written_whole
+
+MISSING = "file not found"
+"""The reason of a video whose file is not on the disk."""
+
+_LARGEST_RELATIVE_ERROR = 2e-3
+"""Above this, float16 loses what a head could use: rounding alone costs 5e-4, underflow much more."""
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """What is stored of one video. A failed one has no frames and a reason."""
+
+    id: str
+    frames: Float[np.ndarray, "frame dim"]
+    frame_seconds: Float[np.ndarray, " frame"]
+    frame_index: Int[np.ndarray, " frame"]
+    status: str
+    reason: str
+    decoder: str
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """What is stored of one text."""
+
+    id: str
+    video_id: str
+    text: str
+    words: Float[np.ndarray, "word dim"]
+    token_ids: Int[np.ndarray, " word"]
+    sentence_row: int
+    """Which of ``words`` is the pooled row, the encoder's own answer for the text."""
+    truncated: bool
+    parts: Float[np.ndarray, "part dim"] | None = None
+    """Paragraph sets: the pooled row of each sentence, encoded by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof that a shard is whole, written after it."""
+
+    items: int
+    rows: int
+    bytes: int
+    sha256: str
+    dtype: str
+    status: dict[str, int]
+    """Number of items by status."""
+    missing: list[str]
+    """Ids of videos that were not on the disk; when one appears, the shard is done again."""
+    seconds: dict[str, float]
+    """Wall-clock seconds by stage; the only part that differs between two runs."""
+
+
+def shard_name(kind: str, index: int, count: int) -> str:
+    """``video-00003-of-00084.h5``."""
+    return f"{kind}-{index:05d}-of-{count:05d}.h5"
+
+
+def receipt_path(shard: Path) -> Path:
+    """Where the receipt of a shard lies."""
+    return shard.with_suffix(".json")
+
+
+def write_video_shard(path: Path, rows: Sequence[VideoRow], dim: int, seconds: dict[str, float]) -> Receipt:
+    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard."""
+    frames = as_stored(_stacked([row.frames for row in rows], dim))
+    columns: dict[str, Any] = {
+        "ids": [row.id for row in rows],
+        "offsets": _offsets(len(row.frames) for row in rows),
+        "frames": frames,
+        "frame_seconds": _joined([row.frame_seconds for row in rows], np.float32),
+        "frame_index": _joined([row.frame_index for row in rows], np.int32),
+        "status": [row.status for row in rows],
+        "reason": [row.reason for row in rows],
+        "decoder": [row.decoder for row in rows],
+    }
+    _write_columns(path, columns)
+    counts = {status: columns["status"].count(status) for status in sorted(set(columns["status"]))}
+    missing = [row.id for row in rows if row.reason == MISSING]
+    return _write_receipt(path, len(rows), frames, counts, missing, seconds)
+
+
+def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dict[str, float]) -> Receipt:
+    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard."""
+    words = as_stored(_stacked([row.words for row in rows], dim))
+    columns: dict[str, Any] = {
+        "ids": [row.id for row in rows],
+        "video_ids": [row.video_id for row in rows],
+        "texts": [row.text for row in rows],
+        "offsets": _offsets(len(row.words) for row in rows),
+        "words": words,
+        "token_ids": _joined([row.token_ids for row in rows], np.int32),
+        "sentence_row": np.array([row.sentence_row for row in rows], dtype=np.int32),
+        "truncated": np.array([row.truncated for row in rows], dtype=np.bool_),
+    }
+    if any(row.parts is not None for row in rows):
+        parts = [row.parts if row.parts is not None else np.zeros((0, dim), np.float32) for row in rows]
+        columns["sentence_offsets"] = _offsets(len(part) for part in parts)
+        columns["sentences"] = as_stored(_stacked(parts, dim))
+    _write_columns(path, columns)
+    return _write_receipt(path, len(rows), words, {"ok": len(rows)}, [], seconds)
+
+
+def read_receipt(shard: Path) -> Receipt | None:
+    """The receipt of a shard that is in place and of the size it was written with, else None."""
+    path = receipt_path(shard)
+    if not (path.is_file() and shard.is_file()):
+        return None
+    try:
+        receipt = Receipt(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        return None
+    return receipt if shard.stat().st_size == receipt.bytes else None
+
+
+def open_shard(path: Path) -> h5py.File:
+    """Open a shard for reading, without file locks (NFS and Lustre may have none).
+
+    Raises:
+        StoreError: the file is absent or is not HDF5.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error}); `tvr verify --repair` extracts it again") from error
+
+
+def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+    """Rows as float16, or as float32 where float16 would overflow or lose.
+
+    Raises:
+        StoreError: a row holds NaN or infinity: the encoder, not the number format, is at fault.
+    """
+    if not np.isfinite(rows).all():
+        bad = int((~np.isfinite(rows)).any(axis=1).sum())
+        raise StoreError(f"the encoder returned NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32")
+    with np.errstate(over="ignore"):
+        half = rows.astype(np.float16)
+    norm = np.linalg.norm(rows, axis=1)
+    error = np.linalg.norm(np.nan_to_num(half.astype(np.float32), posinf=np.inf) - rows, axis=1)
+    return half if bool((error <= _LARGEST_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
+
+
+def _write_columns(path: Path, columns: dict[str, Any]) -> None:
+    strings = h5py.string_dtype("utf-8")
+    with written_whole(path) as beside, h5py.File(beside, "w", alignment_threshold=4096, alignment_interval=64) as file:
+        for name, values in columns.items():
+            if isinstance(values, np.ndarray):
+                file.create_dataset(name, data=values)
+            else:
+                file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
+
+
+def _write_receipt(
+    path: Path,
+    items: int,
+    rows: NDArray[Any],
+    status: dict[str, int],
+    missing: list[str],
+    seconds: dict[str, float],
+) -> Receipt:
+    size = path.stat().st_size
+    receipt = Receipt(
+        items=items,
+        rows=len(rows),
+        bytes=size,
+        sha256=sha256_of(path),
+        dtype=str(rows.dtype),
+        status=status,
+        missing=missing,
+        seconds={stage: round(value, 3) for stage, value in seconds.items()},
+    )
+    write_json(receipt_path(path), dataclasses.asdict(receipt))
+    return receipt
+
+
+def _offsets(lengths: Iterable[int]) -> Int64[np.ndarray, " boundary"]:
+    return np.concatenate([[0], np.cumsum(list(lengths), dtype=np.int64)]).astype(np.int64)
+
+
+def _stacked(parts: Sequence[NDArray[Any]], dim: int) -> Float[np.ndarray, "row dim"]:
+    return np.concatenate([np.zeros((0, dim), np.float32), *parts]).astype(np.float32, copy=False)
+
+
+def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0, dtype), *(part.astype(dtype) for part in parts)])
+
