@@ -1,7 +1,7 @@
 """Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``extract``; read it first.
 
-A shard is the unit of everything: batches never cross one, a finished one is never touched again, and running the
-same command again does whatever is left. So a run that was killed anywhere ends with the same bytes.
+A shard is the unit of everything: batches never cross one, a finished one is never touched again, and running
+the same command again does whatever is left. So a run that was killed anywhere ends with the same bytes.
 """
 
 import time
@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from ..data.base import Caption, Dataset, Video
+from ..data.base import Caption, Dataset
 from ..data.contracts.errors import StoreError
+from .batches import FrameBatches
 from .decoding import DecodedVideo, DecoderPool, DecodeTask
 from .durable import remove_leftovers
 from .encoders.base import Encoder
 from .manifest import Manifest, differences, load_manifest
-from .plan import ExtractionOptions, Plan, VideoShardPlan, manifest_of, plan_extraction
+from .plan import ExtractionOptions, Plan, TextShardPlan, VideoShardPlan, manifest_of, plan_extraction
 from .shards import MISSING, TextRow, VideoRow, read_receipt, write_text_shard, write_video_shard
 from .store import FeatureStore
 
 TEXTS_PER_CALL = 512
-"""Captions that go to the encoder in one call: enough to fill length-sorted batches, few enough to show progress."""
+"""Captions per call of the encoder: enough to fill length-sorted batches, few enough to show progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,6 @@ def extract(
     options: ExtractionOptions,
     folder: Path,
     *,
-    num_children: int = 2,
-    retry: str | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> Summary:
     """Extract what is not yet there of a data set's features into the store at ``folder``.
@@ -76,10 +75,8 @@ def extract(
     Args:
         dataset: videos and captions.
         encoder: the frozen model.
-        options: sampling, decoder, shard sizes.
+        options: sampling, decoder, shard sizes, what to retry.
         folder: the store; made if absent, extended if it is the same store.
-        num_children: decoding processes.
-        retry: ``failed`` or ``failed:<part of a reason>`` extracts shards that hold such videos again.
         on_progress: called often, from this thread.
 
     Raises:
@@ -89,32 +86,27 @@ def extract(
     plan = plan_extraction(dataset, options)
     manifest = manifest_of(dataset, encoder.identity, plan, options)
     prepare_store(folder, manifest, plan)
-    videos = [shard for shard in plan.video_shards if _is_wanted(folder, shard, retry)]
+    again = _ids_to_retry(folder, options.retry)
+    videos = [shard for shard in plan.video_shards if _is_wanted(folder, shard, again)]
     texts = [shard for shard in plan.text_shards if read_receipt(folder / shard.name) is None]
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
     summary.shards_done = len(videos) + len(texts)
     summary.shards_skipped = len(plan.video_shards) + len(plan.text_shards) - summary.shards_done
 
-    tasks = (_task(video, encoder, options) for shard in videos for video in shard.videos if video.path)
-    total = sum(len(shard.videos) for shard in videos)
-    report = _VideoProgress(total, on_progress, summary)
     started = time.perf_counter()
-    with DecoderPool(num_children, options.decoder) as pool:
-        decoded = pool.decode(tasks)
+    report = _VideoProgress(sum(len(shard.videos) for shard in videos), on_progress)
+    with DecoderPool(options.num_children, options.decoder) as pool:
+        decoded = pool.decode(_tasks(videos, encoder, options))
         for shard in videos:
-            rows, seconds = _encoded_shard(shard, decoded, encoder, options.frames_per_batch, report)
+            rows, seconds = _encoded_videos(shard, decoded, encoder, options.frames_per_batch, report)
             write_video_shard(folder / shard.name, rows, manifest.dim, seconds)
-    summary.seconds["videos"] = time.perf_counter() - started
+    summary.frames, summary.seconds["videos"] = report.frames, time.perf_counter() - started
 
-    started, done = time.perf_counter(), 0
-    for shard in texts:
-        shard_started = time.perf_counter()
-        rows: list[TextRow] = []
-        for start in range(0, len(shard.captions), TEXTS_PER_CALL):
-            rows += _encoded_texts(shard.captions[start : start + TEXTS_PER_CALL], encoder)
-            on_progress(Progress("texts", done + len(rows), sum(len(s.captions) for s in texts)))
-        done += len(rows)
-        write_text_shard(folder / shard.name, rows, manifest.dim, {"encode": time.perf_counter() - shard_started})
+    started = time.perf_counter()
+    for shard, rows in _encoded_texts(
+        texts, encoder, on_progress, paragraphs=dataset.protocol == "paragraph"
+    ):
+        write_text_shard(folder / shard.name, rows, manifest.dim, {})
     summary.seconds["texts"] = time.perf_counter() - started
     summary.status = status_counts(FeatureStore.open(folder))
     return summary
@@ -159,52 +151,63 @@ class _VideoProgress:
 
     total: int
     on_progress: OnProgress
-    summary: Summary
     done: int = 0
+    frames: int = 0
     failed: int = 0
 
-    def add(self, row_frames: int, *, failed: bool) -> None:
+    def add(self, frames: int, *, failed: bool) -> None:
         self.done += 1
+        self.frames += frames
         self.failed += failed
-        self.summary.frames += row_frames
-        self.on_progress(Progress("videos", self.done, self.total, self.summary.frames, self.failed))
+        self.on_progress(Progress("videos", self.done, self.total, self.frames, self.failed))
 
 
-def _is_wanted(folder: Path, shard: VideoShardPlan, retry: str | None) -> bool:
-    """Whether a shard is to be extracted: not whole yet, a missing video has appeared, or a retry is asked for."""
+def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
+    """Videos of the store with the status, and with the part of a reason, that ``retry`` names."""
+    if retry is None:
+        return set()
+    status, _, reason = retry.partition(":")
+    statuses = FeatureStore.open(folder, complete=False).statuses()
+    return {row.id for row in statuses if row.status == status and reason in row.reason}
+
+
+def _is_wanted(folder: Path, shard: VideoShardPlan, again: set[str]) -> bool:
+    """Whether to extract a shard: it is not whole, a missing video has appeared, or one is to be retried."""
     receipt = read_receipt(folder / shard.name)
     if receipt is None:
         return True
-    if set(receipt.missing) & {video.id for video in shard.videos if video.path}:
-        return True
-    if retry is None:
-        return False
-    status, _, reason = retry.partition(":")
-    store = FeatureStore.open(folder, complete=False)
-    ids = {video.id for video in shard.videos if video.path}
-    return any(row.id in ids and row.status == status and reason in row.reason for row in store.statuses())
+    present = {video.id for video in shard.videos if video.path}
+    return bool(present & (set(receipt.missing) | again))
 
 
-def _task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
-    assert video.path is not None
-    end = video.end_seconds
-    if options.max_seconds is not None:
-        end = min(video.start_seconds + options.max_seconds, float("inf") if end is None else end)
-    return DecodeTask(
-        video.id, video.path, options.sampling, encoder.identity.preprocessing, video.start_seconds, end
-    )
+def _tasks(
+    shards: Sequence[VideoShardPlan], encoder: Encoder, options: ExtractionOptions
+) -> Iterator[DecodeTask]:
+    for video in (video for shard in shards for video in shard.videos):
+        if video.path is not None:
+            end = video.end_seconds
+            if options.max_seconds is not None:
+                end = min(video.start_seconds + options.max_seconds, float("inf") if end is None else end)
+            yield DecodeTask(
+                video.id,
+                video.path,
+                options.sampling,
+                encoder.identity.preprocessing,
+                video.start_seconds,
+                end,
+            )
 
 
-def _encoded_shard(
+def _encoded_videos(
     shard: VideoShardPlan,
     decoded: Iterator[DecodedVideo],
     encoder: Encoder,
     frames_per_batch: int,
     report: _VideoProgress,
 ) -> tuple[list[VideoRow], dict[str, float]]:
-    """Rows of a shard in its order. The frames of many videos fill batches of one size; the last one is smaller."""
+    """Rows of a shard in its order, the frames of many videos filling batches of one size."""
     started = time.perf_counter()
-    batches = _Batches(encoder, frames_per_batch)
+    batches = FrameBatches(encoder, frames_per_batch)
     videos: list[DecodedVideo] = []
     for video in islice(decoded, sum(video.path is not None for video in shard.videos)):
         batches.add(video.frames)
@@ -212,7 +215,9 @@ def _encoded_shard(
         report.add(len(video.frames), failed=video.status == "failed")
     features = batches.finished()
     cuts = np.cumsum([len(video.frame_index) for video in videos])[:-1]
-    frames = dict(zip((video.id for video in videos), np.split(features, cuts), strict=True)) if videos else {}
+    frames = (
+        dict(zip((video.id for video in videos), np.split(features, cuts), strict=True)) if videos else {}
+    )
     by_id = {video.id: video for video in videos}
     rows: list[VideoRow] = []
     for planned in shard.videos:
@@ -223,36 +228,7 @@ def _encoded_shard(
             rows.append(_video_row(by_id[planned.id], frames[planned.id]))
     decode = sum(video.decode_seconds for video in videos)
     wall = time.perf_counter() - started
-    return rows, {"wall": wall, "encode": batches.seconds, "decode_in_children": decode}
-
-
-class _Batches:
-    """Collects frames until a batch is full, so that memory does not grow with the length of a video."""
-
-    def __init__(self, encoder: Encoder, size: int) -> None:
-        self.encoder, self.size = encoder, size
-        self.seconds = 0.0
-        self._waiting: list[UInt8[np.ndarray, "frame height width 3"]] = []
-        self._features: list[Float[np.ndarray, "frame dim"]] = [np.zeros((0, encoder.identity.dim), np.float32)]
-
-    def add(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:
-        if len(frames):
-            self._waiting.append(frames)
-        while sum(map(len, self._waiting)) >= self.size:
-            waiting = np.concatenate(self._waiting)
-            self._encode(waiting[: self.size])
-            self._waiting = [waiting[self.size :]]
-
-    def finished(self) -> Float[np.ndarray, "frame dim"]:
-        rest = [frames for frames in self._waiting if len(frames)]
-        if rest:
-            self._encode(np.concatenate(rest))
-        return np.concatenate(self._features)
-
-    def _encode(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:
-        started = time.perf_counter()
-        self._features.append(self.encoder.encode_frames(frames))
-        self.seconds += time.perf_counter() - started
+    return rows, {"wall": wall, "encode": batches.encode_seconds, "decode_in_children": decode}
 
 
 def _without_pixels(video: DecodedVideo) -> DecodedVideo:
@@ -273,24 +249,38 @@ def _missing_row(video_id: str, dim: int) -> VideoRow:
     )
 
 
-def _encoded_texts(captions: Sequence[Caption], encoder: Encoder) -> list[TextRow]:
+def _encoded_texts(
+    shards: Sequence[TextShardPlan], encoder: Encoder, on_progress: OnProgress, *, paragraphs: bool
+) -> Iterator[tuple[TextShardPlan, list[TextRow]]]:
+    """Rows of each shard in its order, encoded a few hundred at a time."""
+    done, total = 0, sum(len(shard.captions) for shard in shards)
+    for shard in shards:
+        rows: list[TextRow] = []
+        for start in range(0, len(shard.captions), TEXTS_PER_CALL):
+            captions = shard.captions[start : start + TEXTS_PER_CALL]
+            rows += _text_rows(captions, encoder, paragraphs=paragraphs)
+            done += len(captions)
+            on_progress(Progress("texts", done, total))
+        yield shard, rows
+
+
+def _text_rows(captions: Sequence[Caption], encoder: Encoder, *, paragraphs: bool) -> list[TextRow]:
     """Each caption's words; of a paragraph also the pooled row of each of its sentences."""
-    encoded = encoder.encode_texts([caption.text for caption in captions])
-    paragraphs = any(len(caption.sentences) > 1 for caption in captions)
-    sentences = iter(encoder.encode_texts([s for c in captions for s in c.sentences])) if paragraphs else iter(())
+    texts = encoder.encode_texts([caption.text for caption in captions])
+    sentences = iter(encoder.encode_texts([s for c in captions for s in c.sentences]) if paragraphs else ())
     rows: list[TextRow] = []
-    for caption, text in zip(captions, encoded, strict=True):
+    for caption, text in zip(captions, texts, strict=True):
         own = [part.words[part.sentence_row] for part in islice(sentences, len(caption.sentences))]
         rows.append(
             TextRow(
-                caption.id,
-                caption.video_id,
-                caption.text,
-                text.words,
-                text.token_ids,
-                text.sentence_row,
-                text.truncated,
-                np.stack(own) if own else None,
+                id=caption.id,
+                video_id=caption.video_id,
+                text=caption.text,
+                words=text.words,
+                token_ids=text.token_ids,
+                sentence_row=text.sentence_row,
+                truncated=text.truncated,
+                parts=np.stack(own) if paragraphs else None,
             )
         )
     return rows

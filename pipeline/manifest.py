@@ -39,7 +39,7 @@ class Manifest:
     preset: Mapping[str, Any]
     splits: Mapping[str, SplitRecord]
     encoder: Mapping[str, Any]
-    """The encoder's identity: model, pretrained, weights digest, activation, preprocessing, dim, precision."""
+    """The encoder's identity: model, weights digest, activation, preprocessing, dim, precision."""
     sampling: Mapping[str, Any]
     max_seconds: float | None
     num_videos: int
@@ -65,7 +65,7 @@ class Manifest:
 
     @property
     def random_weights(self) -> bool:
-        """Whether the encoder was never trained, so that every figure built on it is about nothing but plumbing."""
+        """Whether the encoder was never trained, so that figures built on it say nothing of retrieval."""
         return bool(self.encoder["random_weights"])
 
     @property
@@ -79,7 +79,7 @@ class Manifest:
         return float(self.encoder["logit_scale"])
 
     def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]]) -> None:
-        """Write ``splits.json`` and then ``store.json``, so that the manifest never names ids that are not there."""
+        """Write ``splits.json``, then ``store.json``: the manifest never names ids that are not there."""
         write_json(folder / SPLITS_NAME, {name: list(ids) for name, ids in split_ids.items()})
         write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
@@ -92,7 +92,9 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
-        raise StoreError(f"no feature store at {folder}: {MANIFEST_NAME} is missing. Make one with `tvr extract`.")
+        raise StoreError(
+            f"no feature store at {folder} (no {MANIFEST_NAME}). Make one with `tvr extract`."
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format_version"] != FORMAT_VERSION:
@@ -103,7 +105,9 @@ def load_manifest(folder: Path) -> Manifest:
         values["splits"] = {name: SplitRecord(**record) for name, record in values["splits"].items()}
         return Manifest(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is not a readable store manifest ({error}); extract into a new folder") from error
+        raise StoreError(
+            f"{path} is not a store manifest ({error}); extract into a new folder"
+        ) from error
 
 
 def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
@@ -120,7 +124,9 @@ def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...
         raise StoreError(f"{path} cannot be read ({error}); re-run the `tvr extract` that made it") from error
     for name, record in manifest.splits.items():
         if ids_digest(ids[name]) != record.digest:
-            raise StoreError(f"{path}: split {name!r} is not the one this store was made with (digest differs)")
+            raise StoreError(
+                f"{path}: split {name!r} is not the one the store was made with (digest differs)"
+            )
     return ids
 
 

@@ -1,4 +1,4 @@
-"""What an extraction will do: which videos and texts in which shard, decided before the first frame is decoded."""
+"""What an extraction will do: which videos and texts go into which shard, before a frame is decoded."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -30,9 +30,13 @@ class ExtractionOptions:
     """Frames the encoder sees at once. Part of a store's identity: another batch size rounds differently."""
     limit: int | None = None
     """Only so many videos, taken in turn from every split; None means all."""
+    num_children: int = 2
+    """Decoding processes. Changes no feature."""
+    retry: str | None = None
+    """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again."""
 
     def __post_init__(self) -> None:
-        for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch"):
+        for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.limit is not None and self.limit < 1:
@@ -93,19 +97,23 @@ def plan_extraction(dataset: Dataset, options: ExtractionOptions) -> Plan:
     videos = [dataset.videos[i] for i in sorted(chosen)]
     if not any(video.path for video in videos):
         raise DataError(
-            f"{dataset.name}: none of its {len(videos):,} videos was found. `tvr datasets {dataset.name} --root DIR` "
-            "says which names were looked for, and where."
+            f"{dataset.name}: none of its {len(videos):,} videos was found. "
+            f"`tvr datasets {dataset.name} --root DIR` says which names were looked for, and where."
         )
     captions = sorted((c for c in dataset.captions if c.video_id in chosen), key=lambda caption: caption.id)
     video_cuts, text_cuts = _cut(videos, options.videos_per_shard), _cut(captions, options.texts_per_shard)
     return Plan(
-        tuple(VideoShardPlan(shard_name("video", i, len(video_cuts)), cut) for i, cut in enumerate(video_cuts)),
+        tuple(
+            VideoShardPlan(shard_name("video", i, len(video_cuts)), cut) for i, cut in enumerate(video_cuts)
+        ),
         tuple(TextShardPlan(shard_name("text", i, len(text_cuts)), cut) for i, cut in enumerate(text_cuts)),
         {name: tuple(i for i in split.video_ids if i in chosen) for name, split in dataset.splits.items()},
     )
 
 
-def manifest_of(dataset: Dataset, encoder: EncoderIdentity, plan: Plan, options: ExtractionOptions) -> Manifest:
+def manifest_of(
+    dataset: Dataset, encoder: EncoderIdentity, plan: Plan, options: ExtractionOptions
+) -> Manifest:
     """The manifest of the store that this plan makes."""
     splits = {
         name: SplitRecord(
@@ -138,7 +146,7 @@ def manifest_of(dataset: Dataset, encoder: EncoderIdentity, plan: Plan, options:
 
 
 def store_folder(workspace: Path, dataset: str, encoder: EncoderIdentity, limit: int | None) -> Path:
-    """``features/<dataset>/<model>-<pretrained>``, with the limit in the name so that a trial run stays apart."""
+    """``features/<dataset>/<model>-<pretrained>``, the limit in the name so that a trial run stays apart."""
     name = f"{encoder.model}-{encoder.pretrained}".replace("/", "-").replace(":", "-")
     return workspace / "features" / dataset / (name if limit is None else f"{name}-limit{limit}")
 

@@ -142,7 +142,9 @@ def open_shard(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error}); `tvr verify --repair` extracts it again") from error
+        raise StoreError(
+            f"{path} cannot be read ({error}); `tvr verify` lists what is damaged"
+        ) from error
 
 
 def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
@@ -153,7 +155,9 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
     """
     if not np.isfinite(rows).all():
         bad = int((~np.isfinite(rows)).any(axis=1).sum())
-        raise StoreError(f"the encoder returned NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32")
+        raise StoreError(
+            f"the encoder gave NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32"
+        )
     with np.errstate(over="ignore"):
         half = rows.astype(np.float16)
     norm = np.linalg.norm(rows, axis=1)
@@ -163,7 +167,10 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
 
 def _write_columns(path: Path, columns: dict[str, Any]) -> None:
     strings = h5py.string_dtype("utf-8")
-    with written_whole(path) as beside, h5py.File(beside, "w", alignment_threshold=4096, alignment_interval=64) as file:
+    with (
+        written_whole(path) as beside,
+        h5py.File(beside, "w", alignment_threshold=4096, alignment_interval=64) as file,
+    ):
         for name, values in columns.items():
             if isinstance(values, np.ndarray):
                 file.create_dataset(name, data=values)
@@ -204,4 +211,3 @@ def _stacked(parts: Sequence[NDArray[Any]], dim: int) -> Float[np.ndarray, "row 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     return np.concatenate([np.zeros(0, dtype), *(part.astype(dtype) for part in parts)])
-

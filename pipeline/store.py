@@ -138,7 +138,9 @@ class FeatureStore:
     def shard_names(self, kind: str) -> list[str]:
         """File names of the planned shards, ``kind`` being ``video`` or ``text``."""
         m = self.manifest
-        items, size = (m.num_videos, m.videos_per_shard) if kind == "video" else (m.num_texts, m.texts_per_shard)
+        items, size = (
+            (m.num_videos, m.videos_per_shard) if kind == "video" else (m.num_texts, m.texts_per_shard)
+        )
         count = -(-items // size)
         return [shard_name(kind, index, count) for index in range(count)]
 
@@ -165,7 +167,9 @@ class FeatureStore:
         return self._present("text")
 
     def _present(self, kind: str) -> list[Shard]:
-        return [Shard(self.folder / name) for name in self.shard_names(kind) if self.receipt(name) is not None]
+        return [
+            Shard(self.folder / name) for name in self.shard_names(kind) if self.receipt(name) is not None
+        ]
 
     @cached_property
     def _video_places(self) -> dict[str, tuple[int, int]]:
@@ -183,9 +187,16 @@ class FeatureStore:
         for shard in self._video_shards:
             frames = np.diff(shard.array("offsets"))
             columns = zip(
-                shard.ids, shard.strings("status"), shard.strings("reason"), shard.strings("decoder"), frames, strict=True
+                shard.ids,
+                shard.strings("status"),
+                shard.strings("reason"),
+                shard.strings("decoder"),
+                frames,
+                strict=True,
             )
-            result += [VideoStatus(i, status, reason, decoder, int(n)) for i, status, reason, decoder, n in columns]
+            result += [
+                VideoStatus(i, status, reason, decoder, int(n)) for i, status, reason, decoder, n in columns
+            ]
         return result
 
     def frames(self, video_id: str) -> Float[np.ndarray, "frame dim"]:
@@ -278,7 +289,9 @@ class FeatureStore:
 def _column(file: h5py.File, name: str) -> h5py.Dataset:
     column = file.get(name)
     if not isinstance(column, h5py.Dataset):
-        raise StoreError(f"{file.filename} has no column {name!r}; it is not a shard of a tvr store, or it is damaged")
+        raise StoreError(
+            f"{file.filename} has no column {name!r}: not a shard of a tvr store, or damaged"
+        )
     return column
 
 
