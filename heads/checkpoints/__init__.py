@@ -1,0 +1,1 @@
+"""Weights that other projects released, loaded into these heads."""

@@ -1,0 +1,105 @@
+"""Weights that a head's authors released, under the names this project gives them.
+
+A head file says how its parameters were called in the release: ``RELEASED_NAMES`` maps a regular expression
+over released names to the name here (``\\1`` stands for its first group), or to ``""`` for a weight that
+provably changes no similarity and therefore has no place here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...data.contracts.errors import WeightsError
+from ...data.contracts.plug_ins import load_plug_in
+from ..base import Head
+
+POSITIONS = "positions"
+"""Tables of learned positions are cut to the positions a head has: the rest is never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A released state dict sorted into what a head takes and what it does not."""
+
+    weights: Mapping[str, Tensor]
+    """By the names of this project."""
+    without_effect: tuple[str, ...]
+    """Released names of weights that change no similarity."""
+    of_others: tuple[str, ...]
+    """Released names that belong to no part of this head, such as the encoder's."""
+
+
+def renamed(head: str, released: Mapping[str, Tensor]) -> Renamed:
+    """Sort a released state dict by the rules of the head's file.
+
+    Raises:
+        WeightsError: the head has no rules, because no weights of it were released.
+    """
+    rules: Mapping[str, str] | None = getattr(load_plug_in("tvr.heads", head), "RELEASED_NAMES", None)
+    if rules is None:
+        raise WeightsError(
+            f"no released checkpoint is known for the head {head!r}: its file declares no RELEASED_NAMES. "
+            "Add them there, or train the head with 'tvr train-head'."
+        )
+    weights: dict[str, Tensor] = {}
+    without_effect: list[str] = []
+    of_others: list[str] = []
+    for name, value in released.items():
+        target = _target(name.removeprefix("module."), rules)
+        if target is None:
+            of_others.append(name)
+        elif target == "":
+            without_effect.append(name)
+        else:
+            weights[target] = value
+    return Renamed(weights, tuple(without_effect), tuple(of_others))
+
+
+def _target(name: str, rules: Mapping[str, str]) -> str | None:
+    for pattern, target in rules.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(target)
+    return None
+
+
+def load_released(head: Head, name: str, released: Mapping[str, Tensor]) -> Renamed:
+    """Fill a head with released weights, every parameter of it.
+
+    Args:
+        name: the head's name, whose file holds the rules.
+        released: the state dict as its authors saved it.
+
+    Raises:
+        WeightsError: a parameter of the head is not among the released weights, or has another shape, or the
+            release holds more layers than the head.
+    """
+    found = renamed(name, released)
+    wanted = dict(head.named_parameters())
+    missing = sorted(wanted.keys() - found.weights.keys())
+    surplus = sorted(found.weights.keys() - wanted.keys())
+    if missing or surplus:
+        raise WeightsError(
+            f"the checkpoint does not fit the head {name!r} as configured. Missing in it: {_few(missing)}; "
+            f"without a place in the head: {_few(surplus)}. Check the head's name and settings."
+        )
+    for key, parameter in wanted.items():
+        _copy(key, found.weights[key], parameter)
+    return found
+
+
+def _copy(name: str, value: Tensor, parameter: Tensor) -> None:
+    if name.rpartition(".")[2].endswith(POSITIONS):
+        value = value[: len(parameter)]
+    if value.shape != parameter.shape:
+        raise WeightsError(
+            f"{name} must have the shape {tuple(parameter.shape)}, the checkpoint has {tuple(value.shape)}. "
+            "Build the head with the feature width, the number of frames and of words it was trained with."
+        )
+    parameter.data.copy_(value)
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more or "nothing"

@@ -1,0 +1,50 @@
+"""What is done over the real parts of an item (frames of a video, words of a text), blind to its padding."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def zero_padding(
+    parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
+) -> Float[Tensor, "item part dim"]:
+    """The parts with padding set to 0, whatever it held: NaN times 0 would still be NaN."""
+    return parts.masked_fill(~mask[..., None], 0.0)
+
+
+def repeat_first(
+    parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
+) -> Float[Tensor, "item part dim"]:
+    """The parts with padding replaced by the item's first real part.
+
+    A maximum over the parts then needs no mask: repeating a candidate never changes a maximum. This spares
+    the masked copy of a text x video x word x frame block.
+    """
+    first = mask.int().argmax(dim=1)
+    return torch.where(mask[..., None], parts, parts[torch.arange(len(parts)), first][:, None])
+
+
+def unit(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
+    """The vectors at length 1; a zero vector stays zero, in half precision too."""
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / length.clamp_min(torch.finfo(vectors.dtype).tiny)
+
+
+def masked_mean(
+    parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
+) -> Float[Tensor, "item dim"]:
+    """Mean over the real parts of each item."""
+    return zero_padding(parts, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+
+def masked_softmax(
+    logits: Float[Tensor, "... part"], mask: Bool[Tensor, "... part"]
+) -> Float[Tensor, "... part"]:
+    """Softmax over the real parts (last axis); padding weighs exactly 0."""
+    return logits.masked_fill(~mask, float("-inf")).softmax(dim=-1)
+
+
+def last_real(mask: Bool[Tensor, "item part"]) -> Int[Tensor, " item"]:
+    """Position of the last real part of each item, such as the end token of a text."""
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    return torch.where(mask, positions, -1).amax(dim=1)

@@ -1,0 +1,48 @@
+"""seq_transformer against CLIP4Clip's released code, and its start at mean_pool."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from tvr.data.contracts.errors import UsageError
+from tvr.heads import mean_pool
+from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
+from tvr.heads.seq_transformer import Config, Head
+
+
+def test_is_clip4clip_seq_transf(oracle: Callable[[str], Any]) -> None:
+    reference = oracle("clip4clip")
+    head = reference.head("seq_transformer", "seqTransf", "frame_position", layers=2, heads=2)
+    reference.assert_logits(head, "logits_seqTransf")
+
+
+def test_parameters_are_those_of_the_paper() -> None:
+    head = Head(Config(), FeatureShape(512, 77, 77))
+    assert sum(parameter.numel() for parameter in head.parameters()) == 12_648_960
+
+
+@pytest.mark.parametrize("num_frames", [5, 100])
+def test_zero_start_is_exactly_mean_pool(num_frames: int) -> None:
+    shape = FeatureShape(24, num_frames, 4)
+    frames = 10 * torch.randn(6, num_frames, 24)
+    videos = VideoFeatures(frames, torch.arange(num_frames) <= torch.arange(6)[:, None] % num_frames)
+    sentence = torch.randn(5, 24)
+    texts = TextFeatures(sentence[:, None], torch.ones(5, 1, dtype=torch.bool), sentence)
+    scores = [
+        head.similarity(head.encode_text(texts), head.encode_video(videos))
+        for head in (Head(Config(), shape), mean_pool.Head(mean_pool.Config(), shape))
+    ]
+    assert torch.equal(*scores)
+
+
+def test_more_frames_than_positions_fails() -> None:
+    head = Head(Config(layers=1), FeatureShape(8, 4, 4))
+    with pytest.raises(UsageError, match="at most 4 parts an item, got 5"):
+        head.encode_video(VideoFeatures(torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)))
+
+
+@pytest.mark.parametrize("settings", [{"heads": 5}, {"heads": 0}, {"layers": 0}])
+def test_impossible_sizes_fail(settings: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="must"):
+        Head(Config(**settings), FeatureShape(8, 4, 4))
