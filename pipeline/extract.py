@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from ..data.base import Caption, Dataset
-from ..data.contracts.errors import StoreError
+from ..data.base import Caption, Dataset, Video
+from ..data.contracts.errors import StoreError, UsageError
 from .batches import FrameBatches
 from .decoding import DecodedVideo, DecoderPool, DecodeTask
 from .durable import remove_leftovers
@@ -58,6 +58,23 @@ class Summary:
     """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
     seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})
 
+    def within_budget(self, max_failed: str | None) -> bool:
+        """Whether no more videos failed than ``"12"`` or ``"5%"`` allows; missing files are not failures.
+
+        Raises:
+            UsageError: the budget is neither a number nor a percentage.
+        """
+        if max_failed is None:
+            return True
+        share = max_failed.endswith("%")
+        try:
+            allowed = float(max_failed.removesuffix("%"))
+        except ValueError:
+            raise UsageError(
+                f"max_failed must be a number such as 12 or a share such as 5%, got {max_failed!r}"
+            ) from None
+        return self.status["failed"] <= (allowed / 100 * self.videos if share else allowed)
+
 
 OnProgress = Callable[[Progress], None]
 
@@ -96,7 +113,8 @@ def extract(
     started = time.perf_counter()
     report = _VideoProgress(sum(len(shard.videos) for shard in videos), on_progress)
     with DecoderPool(options.num_children, options.decoder) as pool:
-        decoded = pool.decode(_tasks(videos, encoder, options))
+        found = (video for shard in videos for video in shard.videos if video.path)
+        decoded = pool.decode(decode_task(video, encoder, options) for video in found)
         for shard in videos:
             rows, seconds = _encoded_videos(shard, decoded, encoder, options.frames_per_batch, report)
             write_video_shard(folder / shard.name, rows, manifest.dim, seconds)
@@ -180,22 +198,15 @@ def _is_wanted(folder: Path, shard: VideoShardPlan, again: set[str]) -> bool:
     return bool(present & (set(receipt.missing) | again))
 
 
-def _tasks(
-    shards: Sequence[VideoShardPlan], encoder: Encoder, options: ExtractionOptions
-) -> Iterator[DecodeTask]:
-    for video in (video for shard in shards for video in shard.videos):
-        if video.path is not None:
-            end = video.end_seconds
-            if options.max_seconds is not None:
-                end = min(video.start_seconds + options.max_seconds, float("inf") if end is None else end)
-            yield DecodeTask(
-                video.id,
-                video.path,
-                options.sampling,
-                encoder.identity.preprocessing,
-                video.start_seconds,
-                end,
-            )
+def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
+    """What the decoding children need to know of one video that was found."""
+    assert video.path is not None
+    end = video.end_seconds
+    if options.max_seconds is not None:
+        limit = video.start_seconds + options.max_seconds
+        end = limit if end is None else min(end, limit)
+    preprocessing = encoder.identity.preprocessing
+    return DecodeTask(video.id, video.path, options.sampling, preprocessing, video.start_seconds, end)
 
 
 def _encoded_videos(

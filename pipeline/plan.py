@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast, get_args
 
 from ..data.base import Caption, Dataset, Preset, Video
-from ..data.contracts.errors import DataError, UsageError
+from ..data.contracts.errors import DataError, UsageError, unknown_name
 from .encoders.base import EncoderIdentity
 from .manifest import Manifest, SplitRecord, ids_digest
-from .sampling import Sampling
+from .sampling import Policy, Sampling
 from .shards import shard_name
 
 _Item = TypeVar("_Item")
@@ -45,11 +44,30 @@ class ExtractionOptions:
             raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
 
 
-def default_sampling(preset: Preset) -> Sampling:
-    """Evenly spread frames, twice as many as heads use, up to 64: decoding costs the same, and two different
-    views of a video (adaptive label denoising) need the spare ones."""
-    num_frames = max(preset.num_frames, min(2 * preset.num_frames, 64))
-    return Sampling(policy="uniform", num_frames=num_frames)
+def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps: float | None) -> Sampling:
+    """What a user asked for, the rest filled in from the data set's preset.
+
+    By default evenly spread frames, twice as many as heads use, up to 64: decoding costs the same, and two
+    different views of a video (adaptive label denoising) need the spare ones.
+
+    Raises:
+        UsageError: no such policy.
+    """
+    spread = max(preset.num_frames, min(2 * preset.num_frames, 64))
+    name = policy or ("uniform" if fps is None else "fps")
+    policies = get_args(Policy)
+    if name not in policies:
+        raise UsageError(unknown_name("sampling policy", name, policies))
+    cap = MOST_FRAMES if name == "fps" else spread
+    return Sampling(
+        policy=cast(Policy, name),
+        num_frames=cap if num_frames is None else num_frames,
+        fps=preset.fps if fps is None else fps,
+    )
+
+
+MOST_FRAMES = 512
+"""The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +161,6 @@ def manifest_of(
         decoder=options.decoder,
         notes=list(dataset.notes),
     )
-
-
-def store_folder(workspace: Path, dataset: str, encoder: EncoderIdentity, limit: int | None) -> Path:
-    """``features/<dataset>/<model>-<pretrained>``, the limit in the name so that a trial run stays apart."""
-    name = f"{encoder.model}-{encoder.pretrained}".replace("/", "-").replace(":", "-")
-    return workspace / "features" / dataset / (name if limit is None else f"{name}-limit{limit}")
 
 
 def _chosen_ids(dataset: Dataset, limit: int | None) -> set[str]:

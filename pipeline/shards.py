@@ -142,9 +142,7 @@ def open_shard(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read ({error}); `tvr verify` lists what is damaged"
-        ) from error
+        raise StoreError(f"{path} cannot be read ({error}); `tvr verify` lists what is damaged") from error
 
 
 def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
@@ -158,10 +156,11 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
         raise StoreError(
             f"the encoder gave NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32"
         )
-    with np.errstate(over="ignore"):
-        half = rows.astype(np.float16)
+    if rows.size and np.abs(rows).max() > np.finfo(np.float16).max:
+        return rows.astype(np.float32)
+    half = rows.astype(np.float16)
     norm = np.linalg.norm(rows, axis=1)
-    error = np.linalg.norm(np.nan_to_num(half.astype(np.float32), posinf=np.inf) - rows, axis=1)
+    error = np.linalg.norm(half.astype(np.float32) - rows, axis=1)
     return half if bool((error <= _LARGEST_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
 
 

@@ -1,0 +1,26 @@
+"""``tvr doctor``: does this machine have what tvr needs?"""
+
+from dataclasses import asdict
+
+import typer
+
+from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
+
+
+def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
+    """Decode a frame with every decoder, encode one, probe GPU, weights, disk and HDF5 locking."""
+    from ..pipeline.doctor import examine
+    from .terminal import out, print_json
+
+    findings = list(examine(workspace))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
+            out.print(f"{mark} {finding.check}: {finding.detail}", soft_wrap=True)
+            if not finding.ok and finding.remedy:
+                out.print(f"     -> {finding.remedy}", soft_wrap=True)
+        out.print("next: tvr demo")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,179 @@
+"""``tvr extract``: stage one."""
+
+import os
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import (
+    DEFAULT_WORKSPACE,
+    DeviceOption,
+    JsonOption,
+    WorkspaceOption,
+    key_values,
+)
+from .terminal import Meter, err, out, print_json
+
+if TYPE_CHECKING:
+    from ..data.base import Dataset
+    from ..pipeline.encoders.base import Encoder
+    from ..pipeline.estimate import Estimate
+    from ..pipeline.extract import Summary
+    from ..pipeline.plan import ExtractionOptions
+
+TOO_MANY_FAILED = 8
+"""Exit code of a run whose videos failed more often than --max-failed allows."""
+
+
+def extract(
+    dataset: Annotated[str, typer.Option(help="Name of a data set; `tvr datasets` lists them.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Where its files are. Default: <workspace>/datasets/<dataset>."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="An open_clip model name, or tvr-storyboard.")] = "ViT-B-32",
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="A tag of that model, a checkpoint file, or 'random'. Default: the model's usual one."
+        ),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the store, instead of the workspace's.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only so many videos, from every split in turn.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure a sample, print the cost, write nothing.")
+    ] = False,
+    sampling: Annotated[
+        str | None,
+        typer.Option(help="uniform, fps, segment_random or all. Default: uniform, or fps with --fps."),
+    ] = None,
+    num_frames: Annotated[int | None, typer.Option(help="Frames per video; with --fps, the most.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Use only the first seconds of each video.")
+    ] = None,
+    decoder: Annotated[
+        str, typer.Option(help="decord or pyav; decord falls back to pyav file by file.")
+    ] = "decord",
+    workers: Annotated[
+        int | None, typer.Option(help="Decoding processes. Default: one per CPU core.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Frames per encoder batch.")] = 64,
+    device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    data: Annotated[list[str] | None, typer.Option(help="key=value for the data set's Config.")] = None,
+    retry: Annotated[
+        str | None, typer.Option(help="'failed' or 'failed:<part of a reason>': extract such videos again.")
+    ] = None,
+    max_failed: Annotated[
+        str | None, typer.Option(help="A number or a share such as 5%: more failures end in exit code 8.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
+    from ..data.base import load_dataset
+    from ..pipeline.encoders import clip
+    from ..pipeline.estimate import estimate
+    from ..pipeline.plan import ExtractionOptions, sampling_of
+    from ..pipeline.workspace import Workspace
+
+    place = Workspace(workspace)
+    described = load_dataset(dataset, root or place.dataset_root(dataset), key_values(data, "--data"))
+    options = ExtractionOptions(
+        sampling=sampling_of(described.preset, sampling, num_frames, fps),
+        max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
+        decoder=decoder,
+        num_children=workers or os.cpu_count() or 1,
+        frames_per_batch=batch_size,
+        limit=limit,
+        retry=retry,
+    )
+    encoder = clip.load(model, pretrained, device=device, precision=precision)
+    _announce(described, encoder)
+    if dry_run:
+        _print_estimate(estimate(described, encoder, options), as_json=as_json)
+        return
+    identity = encoder.identity
+    folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
+    summary = _extracted(described, encoder, options, folder)
+    _print_summary(summary, encoder, as_json=as_json)
+    if not summary.within_budget(max_failed):
+        raise typer.Exit(TOO_MANY_FAILED)
+
+
+def _announce(dataset: "Dataset", encoder: "Encoder") -> None:
+    """Say what was found, and what a reader of any figure must know, before hours are spent."""
+    for split in dataset.splits:
+        err.print(str(dataset.coverage(split)), soft_wrap=True)
+    for note in dataset.notes:
+        err.print(f"note: {note}", soft_wrap=True)
+    identity = encoder.identity
+    if identity.random_weights:
+        err.print(
+            "[yellow]random weights[/]: the model was never trained, scores will be chance", soft_wrap=True
+        )
+    if not identity.words_available:
+        err.print(f"note: no word features: {identity.words_unavailable_reason}", soft_wrap=True)
+
+
+def _extracted(
+    dataset: "Dataset", encoder: "Encoder", options: "ExtractionOptions", folder: Path
+) -> "Summary":
+    from ..pipeline.extract import Progress
+    from ..pipeline.extract import extract as run_extraction
+
+    meters = {"videos": Meter("videos", "videos"), "texts": Meter("captions", "captions")}
+
+    def show(progress: Progress) -> None:
+        meter = meters[progress.stage]
+        rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
+        remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
+        meter.update(progress.done, progress.total, remark)
+
+    with ExitStack() as stack:
+        for meter in meters.values():
+            stack.enter_context(meter)
+        return run_extraction(dataset, encoder, options, folder, on_progress=show)
+
+
+def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(estimate))
+        return
+    e = estimate
+    out.print(f"videos    {e.videos_found:,} found, {e.videos_missing:,} missing")
+    out.print(f"captions  {e.texts:,}")
+    out.print(f"frames    {e.frames:,}")
+    out.print(f"store     {e.gigabytes:.3g} GB in {e.video_shards} video and {e.text_shards} text shards")
+    out.print(f"time      {e.hours:.3g} hours on this machine")
+    out.print(
+        f"measured on {e.sampled_videos} videos, {e.sampled_failures} of them undecodable; nothing written"
+    )
+
+
+def _print_summary(summary: "Summary", encoder: "Encoder", *, as_json: bool) -> None:
+    counts = dict(sorted(summary.status.items()))
+    if as_json:
+        print_json({**asdict(summary), "folder": str(summary.folder), "status": counts})
+        return
+    seconds = sum(summary.seconds.values())
+    remark = " (random weights)" if encoder.identity.random_weights else ""
+    rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
+    out.print(
+        f"{summary.videos:,} videos ({', '.join(f'{n:,} {status}' for status, n in counts.items())}) and "
+        f"{summary.texts:,} captions in {summary.folder}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"{summary.frames:,} frames in {seconds:,.1f} s{rate}; {summary.shards_done} shards written, "
+        f"{summary.shards_skipped} were already there{remark}"
+    )
+    if summary.status.keys() - {"ok"}:
+        out.print(f"see why: tvr inspect --store {summary.folder} --failed", soft_wrap=True)
+    out.print(f"next: tvr train-head --store {summary.folder}", soft_wrap=True)

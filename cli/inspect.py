@@ -1,0 +1,90 @@
+"""``tvr inspect``: what is in a store."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from ..pipeline.store import FeatureStore, VideoStatus
+
+_LINES = 20
+
+
+def inspect(
+    store: StoreOption = None,
+    dataset: DatasetOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="List every video that is not ok, with its reason.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a store holds, what made it, and how its videos fared."""
+    from ..pipeline.store import FeatureStore
+    from ..pipeline.workspace import Workspace
+    from .terminal import print_json
+
+    opened = FeatureStore.open(store or Workspace(workspace).find_store(dataset), complete=False)
+    statuses = opened.statuses()
+    if as_json:
+        print_json(_as_json(opened, statuses, failed=failed))
+        return
+    _print_store(opened, statuses)
+    _print_failures(statuses, every=failed)
+
+
+def _as_json(store: "FeatureStore", statuses: list["VideoStatus"], *, failed: bool) -> dict[str, object]:
+    listed = [asdict(row) for row in statuses if not failed or row.status != "ok"]
+    return {
+        "folder": str(store.folder),
+        "manifest": asdict(store.manifest),
+        "absent_shards": store.absent_shards(),
+        "status": dict(Counter(row.status for row in statuses)),
+        "videos": listed,
+    }
+
+
+def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
+    from .terminal import out
+
+    m, frames = store.manifest, sum(row.frames for row in statuses)
+    weights = "random weights" if m.random_weights else f"weights sha256 {m.encoder['weights_digest'][:12]}"
+    out.print(f"[bold]{store.folder}[/]", soft_wrap=True)
+    out.print(f"data set   {m.dataset} ({m.protocol}): {m.num_videos:,} videos, {m.num_texts:,} captions")
+    for name, split in m.splits.items():
+        out.print(f"  {name}: {split.found:,} of {split.expected:,} videos, {split.source}", soft_wrap=True)
+    out.print(f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}")
+    out.print(f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames", soft_wrap=True)
+    out.print(
+        f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
+        soft_wrap=True,
+    )
+    absent = store.absent_shards()
+    if absent:
+        out.print(
+            f"[yellow]incomplete[/]: {len(absent)} shards are missing; run the same `tvr extract` again"
+        )
+    for note in m.notes:
+        out.print(f"note       {note}", soft_wrap=True)
+
+
+def _print_failures(statuses: list["VideoStatus"], *, every: bool) -> None:
+    from .terminal import out
+
+    out.print(f"status     {_counted(row.status for row in statuses)}")
+    bad = [row for row in statuses if row.status != "ok"]
+    for reason, count in Counter(f"{row.status}: {row.reason}" for row in bad).most_common(_LINES):
+        out.print(f"  {count:>7,} x {reason}", soft_wrap=True)
+    for row in bad if every else []:
+        out.print(f"{row.id}\t{row.status}\t{row.reason}", soft_wrap=True)
+
+
+def _counted(values: Iterable[str]) -> str:
+    return ", ".join(
+        f"{count:,} {value}" for value, count in Counter(value for value in values if value).most_common()
+    )

@@ -1,0 +1,69 @@
+"""What every command prints with: one console for results, one for progress, and both quiet in a pipe."""
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+out = Console(highlight=False)
+"""Results: standard output."""
+err = Console(stderr=True, highlight=False)
+"""Progress and remarks: standard error."""
+
+LOG_SECONDS = 30
+"""Without a terminal, one line in so many seconds."""
+
+
+def print_json(value: Any) -> None:
+    """Machine-readable output: nothing else goes to standard output."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+class Meter:
+    """Progress of one stage: a bar on a terminal, otherwise a log line every ``LOG_SECONDS``."""
+
+    def __init__(self, title: str, unit: str) -> None:
+        self.title, self.unit = title, unit
+        self._started = self._logged = time.monotonic()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "Meter":
+        if err.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(
+                *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=err
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int, total: int, remark: str = "") -> None:
+        """Show that ``done`` of ``total`` items are done, with the rate and a remark."""
+        elapsed = max(time.monotonic() - self._started, 1e-6)
+        rate = f"{done / elapsed:,.1f} {self.unit}/s {remark}"
+        if self._bar is not None:
+            if self._task is None:
+                self._task = self._bar.add_task(self.title, total=total, rate=rate)
+            self._bar.update(self._task, completed=done, total=total, rate=rate)
+        elif time.monotonic() - self._logged >= LOG_SECONDS:
+            self._logged = time.monotonic()
+            left = (total - done) * elapsed / max(done, 1)
+            err.print(
+                f"{self.title}: {done:,} of {total:,} ({rate.strip()}), {left:,.0f} s left", soft_wrap=True
+            )
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds since this meter was made."""
+        return time.monotonic() - self._started

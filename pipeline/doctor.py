@@ -1,0 +1,142 @@
+"""Checks of this machine that do the thing itself: decode a frame, write a shard, multiply on the GPU."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ..data.contracts.plug_ins import load_plug_in, plug_in_names
+
+_FREE_GIGABYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    """What to do where it is not ok."""
+
+
+def examine(workspace: Path) -> Iterator[Finding]:
+    """Every check in turn. One that breaks is a finding, not an end."""
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "sample.mp4"
+        write_sample(clip)
+        for name in plug_in_names("tvr.pipeline.decoders"):
+            yield _checked(f"decoder {name}", lambda name=name: _decodes(name, clip))
+    yield _checked("encoder", _encodes)
+    yield _checked("GPU", _gpu)
+    yield _checked("weights", _weights)
+    yield _checked("disk", lambda: _disk(workspace))
+    yield _checked("HDF5 locking", lambda: _locking(workspace))
+
+
+def write_sample(path: Path) -> None:
+    """Eight frames of 64x64 pixels, H.264, each of one brightness: 20, 40, ... 160."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(8), options={"crf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for brightness in range(20, 161, 20):
+            picture = np.full((64, 64, 3), brightness, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _checked(check: str, examination: Callable[[], Finding]) -> Finding:
+    try:
+        return examination()
+    except Exception as error:  # noqa: BLE001 - a broken library may raise anything; saying so is the point here
+        return Finding(check, False, f"{type(error).__name__}: {error}", "reinstall with `pip install -e .`")
+
+
+def _decodes(name: str, clip: Path) -> Finding:
+    decoder = load_plug_in("tvr.pipeline.decoders", name).decoder()
+    times = decoder.probe(clip)
+    brightness = [int(frame.mean().round()) for frame in decoder.read(clip, np.array([0, 7]))]
+    right = np.allclose(brightness, [20, 160], atol=3) and len(times.frame_seconds) == 8
+    detail = (
+        f"decoded frames 0 and 7 of {len(times.frame_seconds)}; brightness {brightness}, wanted [20, 160]"
+    )
+    return Finding(
+        f"decoder {name}", bool(right), detail, f"use another with `--decoder`, or reinstall {name}"
+    )
+
+
+def _encodes() -> Finding:
+    from .encoders import clip
+
+    encoder = clip.load("tvr-storyboard", "storyboard")
+    size = encoder.identity.preprocessing
+    features = encoder.encode_frames(np.zeros((1, size.height, size.width, 3), np.uint8))
+    detail = (
+        f"open_clip {version('open_clip_torch')}, torch {version('torch')}: a picture gave {features.shape}"
+    )
+    return Finding(
+        "encoder", bool(np.isfinite(features).all()), detail, "reinstall open_clip_torch and torch"
+    )
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", True, f"none; the CPU's {torch.get_num_threads()} threads are used")
+    total = float(torch.ones(64, 64, device="cuda").sum())
+    name = torch.cuda.get_device_name(0)
+    remedy = "the driver and torch's CUDA build do not match: see `nvidia-smi` and pytorch.org"
+    return Finding("GPU", total == 4096.0, name, remedy)
+
+
+def _weights() -> Finding:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE)
+    models = sorted(path.name.removeprefix("models--") for path in folder.glob("models--*"))
+    offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+    detail = f"{len(models)} models cached in {folder}{offline}; tvr-storyboard is built in"
+    return Finding("weights", True, detail)
+
+
+def _disk(workspace: Path) -> Finding:
+    place = next(path for path in [workspace.resolve(), *workspace.resolve().parents] if path.exists())
+    free = shutil.disk_usage(place).free / 1e9
+    remedy = f"less than {_FREE_GIGABYTES} GB: choose another disk with --workspace or TVR_WORKSPACE"
+    return Finding("disk", free >= _FREE_GIGABYTES, f"{free:,.0f} GB free for {workspace}", remedy)
+
+
+def _locking(workspace: Path) -> Finding:
+    import h5py
+
+    from .durable import written_whole
+
+    existed = workspace.exists()
+    workspace.mkdir(parents=True, exist_ok=True)
+    path = workspace / ".doctor.h5"
+    try:
+        with written_whole(path) as beside, h5py.File(beside, "w") as file:
+            file["x"] = np.arange(3)
+        with h5py.File(path, "r", locking=False) as file:
+            value = int(np.asarray(file["x"])[2])
+    finally:
+        path.unlink(missing_ok=True)
+        if not existed:
+            workspace.rmdir()
+    remedy = "set HDF5_USE_FILE_LOCKING=FALSE, or choose another disk with --workspace"
+    return Finding(
+        "HDF5 locking",
+        value == 2,
+        f"wrote, renamed and read a shard (HDF5 {h5py.version.hdf5_version})",
+        remedy,
+    )

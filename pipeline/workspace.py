@@ -1,0 +1,73 @@
+"""The folder that holds features and runs under predictable names, so that commands need no paths.
+
+``features/<dataset>/<model>-<pretrained>/`` are stores, ``runs/<dataset>/<name>/`` are trained heads,
+``datasets/<dataset>/`` is where a data set's files are looked for unless ``--root`` says otherwise.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.contracts.errors import StoreError, TrainingError, UsageError, unknown_name
+from .manifest import MANIFEST_NAME
+
+RUN_CONFIG_NAME = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Names within one workspace folder."""
+
+    root: Path
+
+    def dataset_root(self, dataset: str) -> Path:
+        """Where the files of a data set lie unless the user says otherwise."""
+        return self.root / "datasets" / dataset
+
+    def store_folder(self, dataset: str, model: str, pretrained: str, limit: int | None) -> Path:
+        """The store of a data set's features; a limited trial run stays apart from the full one."""
+        name = f"{model}-{pretrained}".replace("/", "-").replace(":", "-")
+        return self.root / "features" / dataset / (name if limit is None else f"{name}-limit{limit}")
+
+    def run_folder(self, dataset: str, name: str) -> Path:
+        """The run of that name."""
+        return self.root / "runs" / dataset / name
+
+    def new_run_folder(self, dataset: str, head: str) -> Path:
+        """``<head>-<n>`` with the lowest number that is not taken."""
+        number = 1
+        while self.run_folder(dataset, f"{head}-{number}").exists():
+            number += 1
+        return self.run_folder(dataset, f"{head}-{number}")
+
+    def find_store(self, dataset: str | None) -> Path:
+        """The store of a data set, or the newest store of all.
+
+        Raises:
+            StoreError: there is none yet.
+            UsageError: the data set has no store; the message names those that have.
+        """
+        stores = sorted(self.root.glob(f"features/*/*/{MANIFEST_NAME}"))
+        if not stores:
+            raise StoreError(f"no features in {self.root}. Make some with `tvr extract`, or see `tvr demo`.")
+        if dataset is not None:
+            names = {store.parent.parent.name for store in stores}
+            stores = [store for store in stores if store.parent.parent.name == dataset]
+            if not stores:
+                raise UsageError(unknown_name("data set with features", dataset, names))
+        return _newest(stores).parent
+
+    def find_run(self, dataset: str | None = None) -> Path:
+        """The newest run, of a data set or of all.
+
+        Raises:
+            TrainingError: there is none yet.
+        """
+        runs = sorted(self.root.glob(f"runs/{dataset or '*'}/*/{RUN_CONFIG_NAME}"))
+        if not runs:
+            raise TrainingError(f"no trained head in {self.root / 'runs'}. Train one with `tvr train-head`.")
+        return _newest(runs).parent
+
+
+def _newest(paths: Iterable[Path]) -> Path:
+    return max(paths, key=lambda path: path.stat().st_mtime_ns)

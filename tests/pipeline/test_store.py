@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from tvr.data.contracts.errors import StoreError
+from tvr.pipeline.manifest import differences, load_manifest
+from tvr.pipeline.shards import MISSING
+from tvr.pipeline.store import FeatureStore
+
+from .stores import DIM, SPLITS, manifest, write_store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_store(tmp_path / "store")
+
+
+def test_videos_come_back(folder: Path) -> None:
+    store = FeatureStore.open(folder)
+    assert store.video_ids == ["v0", "v1", "v2", "v3", "v4"]
+    assert store.splits == SPLITS
+    rows = store.videos(["v3", "v2", "v0"])
+    assert rows.offsets.tolist() == [0, 4, 4, 5]
+    assert rows.frames[:, 0].tolist() == [3, 3, 3, 3, 0]
+    assert rows.frames.dtype == np.float16
+    assert rows.frame_seconds.tolist() == [0, 0.5, 1, 1.5, 0]
+    assert store.frames("v1").shape == (2, DIM)
+
+
+def test_videos_fails(folder: Path) -> None:
+    with pytest.raises(StoreError, match="no video 'v9'"):
+        FeatureStore.open(folder).videos(["v9"])
+
+
+def test_texts_come_back(folder: Path) -> None:
+    rows = FeatureStore.open(folder).texts(["v0", "v4"])
+    assert rows.ids == ("t0", "t4", "t5")
+    assert rows.video_ids == ("v0", "v4", "v0")
+    assert rows.texts[0] == "caption 0, città"
+    assert rows.offsets.tolist() == [0, 2, 8, 15]
+    assert rows.words[:, 0].tolist() == [0] * 2 + [4] * 6 + [5] * 7
+    assert rows.sentence_row.tolist() == [1, 5, 6]
+    assert rows.truncated.tolist() == [False, False, True]
+    assert rows.parts is None
+
+
+def test_statuses(folder: Path) -> None:
+    statuses = {row.id: (row.status, row.reason, row.frames) for row in FeatureStore.open(folder).statuses()}
+    assert statuses["v2"] == ("failed", "no video stream", 0)
+    assert statuses["v4"] == ("failed", MISSING, 0)
+    assert statuses["v3"] == ("ok", "", 4)
+
+
+def test_open_fails(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no feature store"):
+        FeatureStore.open(tmp_path / "nowhere")
+    (folder / "video-00001-of-00003.h5").unlink()
+    with pytest.raises(StoreError, match=r"1 of 5 shards are missing \(first: video-00001-of-00003.h5\)"):
+        FeatureStore.open(folder)
+    assert FeatureStore.open(folder, complete=False).video_ids == ["v0", "v1", "v4"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 1}', '{"format_version": 99}', "null"])
+def test_open_fails_on_a_bad_manifest(folder: Path, text: str) -> None:
+    (folder / "store.json").write_text(text)
+    with pytest.raises(StoreError):
+        FeatureStore.open(folder)
+
+
+def test_open_fails_on_other_split_ids(folder: Path) -> None:
+    (folder / "splits.json").write_text(json.dumps({"train": ["v0"], "test": ["v3", "v4"]}))
+    with pytest.raises(StoreError, match="'train' is not the one"):
+        _ = FeatureStore.open(folder).splits
+
+
+def test_verify(folder: Path) -> None:
+    assert FeatureStore.open(folder).verify() == []
+
+
+def test_verify_fails_on_one_flipped_byte(folder: Path) -> None:
+    path = folder / "text-00000-of-00002.h5"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    damages = FeatureStore.open(folder, complete=False).verify()
+    assert [damage.shard for damage in damages] == [path.name]
+    assert "sha256" in damages[0].problem
+
+
+def test_a_truncated_shard_counts_as_absent(folder: Path) -> None:
+    path = folder / "video-00000-of-00003.h5"
+    path.write_bytes(path.read_bytes()[:-1])
+    store = FeatureStore.open(folder, complete=False)
+    assert store.absent_shards() == [path.name]
+    assert store.verify()[0].problem == "has no matching receipt"
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = write_store(tmp_path / "a"), write_store(tmp_path / "b")
+    for shard in first.glob("*.h5"):
+        assert shard.read_bytes() == (second / shard.name).read_bytes()
+
+
+def test_numbers_that_float16_would_lose_are_kept_as_float32(tmp_path: Path) -> None:
+    from tvr.pipeline.shards import as_stored
+
+    ordinary = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    assert as_stored(ordinary).dtype == np.float16
+    assert as_stored(ordinary * 1e5).dtype == np.float32
+    assert as_stored(ordinary * 1e-6).dtype == np.float32
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_as_stored_fails(bad: float) -> None:
+    from tvr.pipeline.shards import as_stored
+
+    with pytest.raises(StoreError, match="NaN or infinity in 1 of 3 rows"):
+        as_stored(np.array([[0, 1], [bad, 0], [1, 1]], np.float32))
+
+
+def test_large_columns_are_mapped_not_read(folder: Path) -> None:
+    frames = FeatureStore.open(folder).frames("v3")
+    assert not frames.flags.writeable
+    with h5py.File(folder / "video-00001-of-00003.h5") as file:
+        assert file["frames"].chunks is None
+        assert np.array_equal(file["frames"][file["offsets"][1] : file["offsets"][2]], frames)
+
+
+def test_manifest_round_trip_and_differences(folder: Path) -> None:
+    stored = load_manifest(folder)
+    assert differences(stored, manifest()) == []
+    assert differences(stored, manifest(decoder="decord")) == [
+        "decoder: the store has 'pyav', this run would use 'decord'"
+    ]
+    other = dict(manifest().encoder) | {"weights_digest": "11" * 32, "open_clip_version": "3.4.0"}
+    lines = differences(stored, manifest(encoder=other))
+    assert len(lines) == 1
+    assert lines[0].startswith("encoder.weights_digest")
