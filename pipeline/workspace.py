@@ -63,10 +63,17 @@ class Workspace:
         Raises:
             TrainingError: there is none yet.
         """
-        runs = sorted(self.root.glob(f"runs/{dataset or '*'}/*/{RUN_CONFIG_NAME}"))
+        runs = self._runs(dataset)
         if not runs:
             raise TrainingError(f"no trained head in {self.root / 'runs'}. Train one with `tvr train-head`.")
         return _newest(runs).parent
+
+    def has_run(self, dataset: str | None = None) -> bool:
+        """Whether there is a run, of a data set or of all."""
+        return bool(self._runs(dataset))
+
+    def _runs(self, dataset: str | None) -> list[Path]:
+        return sorted(self.root.glob(f"runs/{dataset or '*'}/*/{RUN_CONFIG_NAME}"))
 
 
 def _newest(paths: Iterable[Path]) -> Path:

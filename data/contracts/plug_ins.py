@@ -10,6 +10,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import UsageError, unknown_name
 
+_KINDS = {
+    "tvr.data": "data set",
+    "tvr.heads": "head",
+    "tvr.pipeline.decoders": "decoder",
+    "tvr.pipeline.encoders": "encoder",
+}
+"""What the plug-ins of a folder are called in an error."""
+
 
 def plug_in_names(package: str) -> list[str]:
     """Names of the plug-ins in a package such as ``tvr.heads``: its modules, without ``base`` and sub-folders."""
@@ -25,7 +33,7 @@ def load_plug_in(package: str, name: str) -> ModuleType:
     """
     names = plug_in_names(package)
     if name not in names:
-        raise UsageError(unknown_name(package.rpartition(".")[2].rstrip("s"), name, names))
+        raise UsageError(unknown_name(_KINDS.get(package, package), name, names))
     return import_module(f"{package}.{name}")
 
 

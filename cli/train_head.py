@@ -1,0 +1,95 @@
+"""``tvr train-head``: stage two."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import (
+    DEFAULT_WORKSPACE,
+    DatasetOption,
+    DeviceOption,
+    JsonOption,
+    StoreOption,
+    WorkspaceOption,
+    key_values,
+)
+from .terminal import Meter, err, out, print_json
+
+if TYPE_CHECKING:
+    from ..heads.training.loop import TrainingResult
+
+
+def train_head(
+    head: Annotated[str, typer.Option(help="Which head.")] = "seq_transformer",
+    dataset: DatasetOption = None,
+    store: StoreOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    run: Annotated[
+        Path | None, typer.Option(help="Run folder; an unfinished run in it goes on. Default: a new one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value for the head's Config; repeatable.")
+    ] = None,
+    training: Annotated[
+        list[str] | None, typer.Option("--train", help="key=value for the training Config; repeatable.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Short for --train epochs=N.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Short for --train lr=X.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Short for --train batch_size=N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Short for --train seed=N.")] = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
+    from ..data.contracts.plug_ins import configured, load_plug_in
+    from ..heads.training.config import TrainingConfig
+    from ..heads.training.feature_set import features_of
+    from ..heads.training.loop import train
+    from ..pipeline.store import FeatureStore
+    from ..pipeline.workspace import Workspace
+
+    place = Workspace(workspace)
+    head_config = configured(load_plug_in("tvr.heads", head).Config, key_values(settings, "--set"), head)
+    shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
+    chosen = {key: str(value) for key, value in shorts.items() if value is not None}
+    config = configured(
+        TrainingConfig, {"device": device, **chosen, **key_values(training, "--train")}, "training"
+    )
+    opened = FeatureStore.open(store or place.find_store(dataset))
+    features = {name: features_of(opened, name) for name in ("train", "val") if name in opened.splits}
+    if opened.manifest.random_weights:
+        err.print("[yellow]random weights[/]: the features are those of an untrained model", soft_wrap=True)
+    for split in features.values():
+        err.print(str(split), soft_wrap=True)
+    folder = run or place.new_run_folder(opened.manifest.dataset, head)
+    with Meter(f"training {head}", "epochs") as meter:
+        result = train(
+            head,
+            head_config,
+            features,
+            config,
+            folder,
+            lambda report: meter.update(
+                report.epoch, report.epochs, " ".join(f"{k} {v:.3f}" for k, v in report.loss.items())
+            ),
+        )
+    _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
+
+
+def _print_result(result: "TrainingResult", *, as_json: bool, random_weights: bool) -> None:
+    parameters = sum(parameter.numel() for parameter in result.head.parameters())
+    if as_json:
+        names = ("best_epoch", "epochs", "best_score", "seconds")
+        figures = {name: getattr(result, name) for name in names} | {"parameters": parameters}
+        print_json({"folder": str(result.folder), **figures, "random_weights": random_weights})
+        return
+    score = (
+        "no validation split" if result.best_score is None else f"validation score {result.best_score:.1f}"
+    )
+    out.print(
+        f"{parameters:,} parameters, {result.epochs} epochs in {result.seconds:,.1f} s; kept epoch "
+        f"{result.best_epoch} ({score}){' (random weights)' if random_weights else ''}",
+        soft_wrap=True,
+    )
+    out.print(f"next: tvr eval {result.folder}", soft_wrap=True)
