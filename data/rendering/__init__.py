@@ -1,0 +1,1 @@
+"""Draws the storyboard world: stories with exact spans, their captions, their pictures, their MP4 files."""
