@@ -48,3 +48,13 @@ def last_real(mask: Bool[Tensor, "item part"]) -> Int[Tensor, " item"]:
     """Position of the last real part of each item, such as the end token of a text."""
     positions = torch.arange(mask.shape[1], device=mask.device)
     return torch.where(mask, positions, -1).amax(dim=1)
+
+
+def without_start(mask: Bool[Tensor, "item part"]) -> Bool[Tensor, "item part"]:
+    """The mask without each item's first part, unless that is its only one.
+
+    CLIP's text tower is causal: its start token is one and the same vector for every text and says nothing.
+    """
+    rest = mask.clone()
+    rest[:, 0] &= mask.sum(dim=1) == 1
+    return rest

@@ -1,0 +1,54 @@
+"""DRL's channel decorrelation: matched words and frames should vary together, channel by channel."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from .padding import repeat_first, zero_padding
+from .token_interaction import Tokens
+
+
+def channel_correlation_loss(
+    words: Tokens, frames: Tokens, *, diagonal: float, off_diagonal: float, masked: bool = True
+) -> Float[Tensor, ""]:
+    """How far the channel correlation of words with their best frames, and the reverse, is from the identity.
+
+    Text i belongs to video i. The dim x dim correlation is one matrix product over all tokens, never a
+    token x dim x dim tensor.
+
+    Args:
+        diagonal: weight of the squared distance of each channel's own correlation from 1.
+        off_diagonal: weight of the squared correlations between different channels.
+        masked: as in ``token_interaction``.
+
+    Source: DRL (arXiv 2203.07111) section 3.3, in the weighted form of its released code (``--cdcr 3``).
+    """
+    fill = repeat_first if masked else zero_padding
+    scores = fill(words.vectors, words.mask) @ fill(frames.vectors, frames.mask).transpose(1, 2)
+    of_words = _correlation(words, _picked(frames.vectors, scores.argmax(dim=2)))
+    of_frames = _correlation(frames, _picked(words.vectors, scores.argmax(dim=1)))
+    correlation = (of_words + of_frames) / 2
+    own = torch.diagonal(correlation)
+    others = correlation.square().sum() - own.square().sum()
+    return diagonal * (own - 1).square().sum() + off_diagonal * others
+
+
+def _picked(parts: Float[Tensor, "item part dim"], index: Tensor) -> Float[Tensor, "item picked dim"]:
+    return parts.gather(1, index[..., None].expand(-1, -1, parts.shape[2]))
+
+
+def _correlation(tokens: Tokens, partners: Float[Tensor, "item part dim"]) -> Float[Tensor, "dim dim"]:
+    """Weighted channel correlation of the real tokens with their partners, per item."""
+    own = _standardised(tokens.vectors, tokens.mask) * tokens.weights[..., None]
+    theirs = _standardised(partners, tokens.mask)
+    return own.flatten(0, 1).T @ theirs.flatten(0, 1) / len(tokens.mask)
+
+
+def _standardised(
+    parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
+) -> Float[Tensor, "item part dim"]:
+    """Each channel at mean 0 and deviation 1 (unbiased) over all real parts of the batch; padding at 0."""
+    count = mask.sum()
+    centred = zero_padding(parts - zero_padding(parts, mask).sum(dim=(0, 1)) / count, mask)
+    deviation = (centred.square().sum(dim=(0, 1)) / (count - 1)).sqrt()
+    return centred / deviation.clamp_min(torch.finfo(parts.dtype).tiny)

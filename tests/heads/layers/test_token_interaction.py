@@ -1,0 +1,59 @@
+"""Token interaction against plain loops."""
+
+import pytest
+import torch
+from tvr.heads.layers.padding import unit
+from tvr.heads.layers.token_interaction import Tokens, TokenWeights, token_interaction, uniform_weights
+
+
+def tokens(items: int, parts: int, seed: int) -> Tokens:
+    generator = torch.Generator().manual_seed(seed)
+    vectors = unit(torch.randn(items, parts, 5, generator=generator, dtype=torch.float64))
+    mask = torch.arange(parts) < torch.randint(1, parts + 1, (items, 1), generator=generator)
+    weights = torch.rand(items, parts, generator=generator, dtype=torch.float64) * mask
+    return Tokens(vectors, weights / weights.sum(1, keepdim=True), mask)
+
+
+def best(one: Tokens, other: Tokens, i: int, j: int, masked: bool) -> float:
+    """Weighted mean over the parts of item i of their best part of item j."""
+    total = 0.0
+    for part in range(one.mask.shape[1]):
+        if not one.mask[i, part]:
+            continue
+        found = []
+        for candidate in range(other.mask.shape[1]):
+            cosine = float(one.vectors[i, part] @ other.vectors[j, candidate])
+            if other.mask[j, candidate]:
+                found.append(cosine)
+            elif not masked:
+                found.append(0.0)
+        total += float(one.weights[i, part]) * max(found)
+    return total
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_by_loops(masked: bool) -> None:
+    words, frames = tokens(4, 6, 0), tokens(5, 3, 1)
+    found = token_interaction(words, frames, masked=masked)
+    for text in range(4):
+        for video in range(5):
+            wanted = (best(words, frames, text, video, masked) + best(frames, words, video, text, masked)) / 2
+            assert found[text, video].item() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_released_masking_differs_where_all_cosines_are_negative() -> None:
+    words = Tokens(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))
+    away = torch.tensor([[[-1.0, 0.0], [0.0, 0.0]]])
+    frames = Tokens(away, torch.tensor([[1.0, 0.0]]), torch.tensor([[True, False]]))
+    assert token_interaction(words, frames).item() == -1
+    assert token_interaction(words, frames, masked=False).item() == -0.5
+
+
+def test_weights_start_uniform_or_at_the_last() -> None:
+    mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    parts = torch.randn(2, 4, 6)
+    uniform = uniform_weights(mask, parts)
+    torch.testing.assert_close(uniform, torch.tensor([[1 / 3, 1 / 3, 1 / 3, 0], [1, 0, 0, 0]]))
+    torch.testing.assert_close(TokenWeights(6, 6)(parts, mask), uniform, atol=1e-2, rtol=0)
+    last = TokenWeights(6, 6, favour_last=True)(parts, mask)
+    assert last[0, 2] > 0.9 and last[1, 0] == 1 and last[0, 3] == 0

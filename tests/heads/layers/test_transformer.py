@@ -1,0 +1,45 @@
+"""The transformer against torch's own."""
+
+import pytest
+import torch
+from torch import nn
+from tvr.data.contracts.errors import UsageError
+from tvr.heads.layers.transformer import LAYER_NORM_EPS, Attention, Transformer, attention_heads
+
+
+def test_attention_is_torchs() -> None:
+    torch.manual_seed(0)
+    own, theirs = Attention(12, 3), nn.MultiheadAttention(12, 3, batch_first=True)
+    with torch.no_grad():
+        own.qkv.weight.copy_(theirs.in_proj_weight)
+        own.qkv.bias.copy_(theirs.in_proj_bias.normal_())
+        own.out.load_state_dict(theirs.out_proj.state_dict())
+    parts, mask = torch.randn(4, 5, 12), torch.arange(5) < torch.tensor([[5], [1], [3], [2]])
+    wanted, _ = theirs(parts, parts, parts, key_padding_mask=~mask)
+    torch.testing.assert_close(own(parts, mask)[mask], wanted[mask])
+
+
+def test_zero_start_is_twice_the_input() -> None:
+    parts, mask = torch.randn(2, 3, 8), torch.tensor([[True, True, True], [True, False, False]])
+    assert torch.equal(Transformer(8, 3, layers=2)(parts, mask), 2 * parts * mask[..., None])
+    assert torch.equal(Transformer(8, 3, layers=2, around=False)(parts, mask), parts * mask[..., None])
+
+
+def test_random_start_moves_the_parts() -> None:
+    parts, mask = torch.randn(2, 3, 8), torch.ones(2, 3, dtype=torch.bool)
+    moved = Transformer(8, 3, layers=2, start="random")(parts, mask)
+    assert (moved - 2 * parts).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("dim", "heads"), [(512, 8), (768, 12), (1024, 16), (64, 1), (6, 1), (100, 1), (1000, 10), (1152, 18)]
+)
+def test_heads_follow_the_width(dim: int, heads: int) -> None:
+    assert attention_heads(dim, None) == heads
+    assert LAYER_NORM_EPS == 1e-12
+
+
+@pytest.mark.parametrize("heads", [0, -2, 5])
+def test_heads_fail(heads: int) -> None:
+    with pytest.raises(UsageError, match=r"must divide the feature width 12.*Allowed: 1, 2, 3, 4, 6, 12"):
+        attention_heads(12, heads)

@@ -1,0 +1,293 @@
+"""What every head promises, tried on whatever heads the folder holds."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
+from tvr.heads import base
+from tvr.heads.base import Encoded, FeatureShape, Head, TextFeatures, VideoFeatures
+from tvr.heads.layers.blocks import similarity_in_blocks
+
+SHAPE = FeatureShape(dim=24, num_frames=9, num_words=8)
+
+
+@pytest.fixture(params=plug_in_names("tvr.heads"))
+def module(request: pytest.FixtureRequest) -> ModuleType:
+    """Each head's file."""
+    return load_plug_in("tvr.heads", request.param)
+
+
+def fresh(module: ModuleType, shape: FeatureShape = SHAPE) -> Head:
+    """A head with its default settings, in evaluation mode and double precision."""
+    torch.manual_seed(0)
+    return module.Head(module.Config(), shape).eval().double()
+
+
+@pytest.fixture
+def head(module: ModuleType) -> Head:
+    """A head away from its start, where zero-initialised layers would hide most mistakes."""
+    return shaken(fresh(module))
+
+
+def shaken(head: Head) -> Head:
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.add_(0.1 * noise)
+    return head
+
+
+def ragged(items: int, parts: int, seed: int) -> Tensor:
+    """Masks of every length from 1 up, the longest first."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, parts + 1, (items, 1), generator=generator)
+    lengths[0] = parts
+    return torch.arange(parts) < lengths
+
+
+def random_texts(items: int, words: int, dim: int, seed: int = 2) -> TextFeatures:
+    generator = torch.Generator().manual_seed(seed)
+    vectors = 5 * torch.randn(items, words, dim, generator=generator, dtype=torch.float64)
+    mask = ragged(items, words, seed)
+    return TextFeatures(vectors, mask, vectors[torch.arange(items), mask.sum(1) - 1])
+
+
+def random_videos(items: int, frames: int, dim: int, seed: int = 3) -> VideoFeatures:
+    generator = torch.Generator().manual_seed(seed)
+    vectors = 5 * torch.randn(items, frames, dim, generator=generator, dtype=torch.float64)
+    return VideoFeatures(vectors, ragged(items, frames, seed))
+
+
+TEXTS, VIDEOS = random_texts(7, 6, SHAPE.dim), random_videos(7, 7, SHAPE.dim)
+SAME = torch.eye(7, dtype=torch.bool)
+
+
+def cast(features: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Features with a change applied to every tensor that is there."""
+    tensors = {f.name: getattr(features, f.name) for f in dataclasses.fields(features)}
+    return type(features)(**{k: None if v is None else change(v) for k, v in tensors.items()})
+
+
+def scores(head: Head, texts: TextFeatures = TEXTS, videos: VideoFeatures = VIDEOS) -> Tensor:
+    return head.similarity(head.encode_text(texts), head.encode_video(videos))
+
+
+def losses(head: Head, texts: TextFeatures = TEXTS, videos: VideoFeatures = VIDEOS) -> dict[str, Tensor]:
+    """The loss terms where every view is the whole video, but for a reversed order of frames."""
+    other = VideoFeatures(videos.frames.flip(1), videos.mask.flip(1))
+    views = [head.encode_video(videos), head.encode_video(other)][: head.num_views]
+    return head.loss(head.encode_text(texts), views, SAME)
+
+
+def assert_same(found: Tensor, wanted: Tensor) -> None:
+    torch.testing.assert_close(found, wanted, atol=1e-11, rtol=1e-9)
+
+
+def test_is_one_file_of_the_agreed_shape(module: ModuleType) -> None:
+    assert module.__doc__ and module.CITATION and inspect.getdoc(module.Head)
+    assert module.Head.__bases__ == (base.Head,)
+    assert dataclasses.is_dataclass(module.Config) and module.Config.__dataclass_params__.frozen
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Config")
+    described = {
+        field.target.id
+        for field, doc in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant)
+    }
+    assert described == {field.name for field in dataclasses.fields(module.Config)}
+
+
+def test_scores_are_finite_cosines(head: Head) -> None:
+    found = scores(head)
+    assert found.shape == (7, 7) and found.isfinite().all()
+
+
+@pytest.mark.parametrize("rubbish", [1e3, float("nan"), float("-inf")])
+def test_padded_values_change_nothing(head: Head, rubbish: float) -> None:
+    words = TEXTS.words.masked_fill(~TEXTS.mask[..., None], rubbish)
+    frames = VIDEOS.frames.masked_fill(~VIDEOS.mask[..., None], rubbish)
+    texts, videos = TextFeatures(words, TEXTS.mask, TEXTS.sentence), VideoFeatures(frames, VIDEOS.mask)
+    assert torch.equal(scores(head, texts, videos), scores(head))
+    for name, value in losses(head, texts, videos).items():
+        assert torch.equal(value, losses(head)[name]), name
+
+
+def padded(parts: Tensor, by: int) -> Tensor:
+    return torch.cat([parts, torch.zeros_like(parts[:, :1]).expand(-1, by, *parts.shape[2:])], dim=1)
+
+
+def test_padding_length_changes_nothing(head: Head) -> None:
+    texts = TextFeatures(padded(TEXTS.words, 2), padded(TEXTS.mask, 2), TEXTS.sentence)
+    videos = VideoFeatures(padded(VIDEOS.frames, 2), padded(VIDEOS.mask, 2))
+    assert_same(scores(head, texts, videos), scores(head))
+    for name, value in losses(head, texts, videos).items():
+        assert_same(value, losses(head)[name])
+
+
+def test_encodings_can_be_padded_and_joined(head: Head) -> None:
+    """Batches of different padding become one set by appending zeros (False in masks) to every tensor."""
+
+    def joined(one: Encoded, other: Encoded) -> Encoded:
+        return {name: torch.cat([_as_long(one[name], other[name]), other[name]]) for name in one}
+
+    half = cast(VIDEOS, lambda value: value[:4, :3]), cast(VIDEOS, lambda value: value[4:])
+    some = TextFeatures(TEXTS.words[:2, :3], TEXTS.mask[:2, :3], TEXTS.sentence[:2])
+    texts = joined(head.encode_text(some), head.encode_text(TEXTS))
+    videos = joined(*map(head.encode_video, half))
+    found = head.similarity(texts, videos)
+    assert_same(found[2:, 4:], scores(head)[:, 4:])
+    assert_same(found[:2, :4], scores(head, some, half[0]))
+
+
+def _as_long(value: Tensor, other: Tensor) -> Tensor:
+    for axis in range(1, value.ndim):
+        value = padded(value.transpose(1, axis), other.shape[axis] - value.shape[axis]).transpose(1, axis)
+    return value
+
+
+def test_the_rest_of_the_batch_changes_nothing(head: Head) -> None:
+    whole = scores(head)
+    for item in range(7):
+        text, video = (cast(f, operator.itemgetter(slice(item, item + 1))) for f in (TEXTS, VIDEOS))
+        assert_same(scores(head, text, video)[0, 0], whole[item, item])
+
+
+def test_permuted_items_permute_the_scores(head: Head) -> None:
+    rows, columns = torch.randperm(7), torch.randperm(7)
+    texts, videos = cast(TEXTS, lambda value: value[rows]), cast(VIDEOS, lambda value: value[columns])
+    assert_same(scores(head, texts, videos), scores(head)[rows][:, columns])
+    both = losses(head, texts, cast(VIDEOS, lambda value: value[rows]))
+    for name, value in losses(head).items():
+        assert_same(both[name], value)
+
+
+def test_half_precision_agrees(head: Head) -> None:
+    exact = scores(head)
+    texts, videos = (cast(f, lambda v: v if v.dtype == torch.bool else v.half()) for f in (TEXTS, VIDEOS))
+    found = scores(head.half(), texts, videos)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found.double(), exact, atol=1e-2, rtol=0)
+
+
+def test_every_parameter_learns(module: ModuleType) -> None:
+    head = fresh(module).train()
+    if not list(head.parameters()):
+        pytest.skip("no parameters")
+    optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0)
+    for _ in range(3):
+        optimiser.zero_grad()
+        losses(head)["total"].backward()
+        optimiser.step()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 1e-9, name
+
+
+def test_gradients_are_right(module: ModuleType) -> None:
+    small = FeatureShape(dim=8, num_frames=4, num_words=4, logit_scale=5.0)
+    head = shaken(fresh(module, small))
+    texts, videos = random_texts(7, 4, 8), random_videos(7, 4, 8)
+    words, frames = texts.words.clone().requires_grad_(), videos.frames.clone().requires_grad_()
+    last = texts.mask.sum(1) - 1
+
+    def total(words: Tensor, frames: Tensor, *_: Tensor) -> Tensor:
+        sentence = words[torch.arange(7), last]
+        return losses(head, TextFeatures(words, texts.mask, sentence), VideoFeatures(frames, videos.mask))[
+            "total"
+        ]
+
+    assert torch.autograd.gradcheck(total, (words, frames, *head.parameters()), fast_mode=True, atol=1e-4)
+
+
+@pytest.mark.parametrize("max_numbers", [1, 1000, 20_000, 10**9])
+def test_block_size_changes_nothing(head: Head, max_numbers: int) -> None:
+    text, video = head.encode_text(TEXTS), head.encode_video(random_videos(11, 9, SHAPE.dim))
+    assert_same(similarity_in_blocks(head, text, video, max_numbers), head.similarity(text, video))
+
+
+def test_memory_of_a_pair_is_as_declared(module: ModuleType) -> None:
+    shape = FeatureShape(dim=16, num_frames=16, num_words=12)
+    head = fresh(module, shape).float()
+    texts, videos = random_texts(40, 12, 16), random_videos(40, 16, 16)
+    floats = (cast(f, lambda v: v if v.dtype == torch.bool else v.float()) for f in (texts, videos))
+    with torch.no_grad():
+        text, video = (
+            encode(f) for encode, f in zip((head.encode_text, head.encode_video), floats, strict=True)
+        )
+        peak = peak_bytes(lambda: head.similarity(text, video)) / 4
+    per_item = 4 * sum(value.numel() for encoded in (text, video) for value in encoded.values())
+    assert peak <= 40 * 40 * head.numbers_per_pair() + per_item
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Most bytes that tensors created within the call held at once."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        work()
+    events = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    held = torch.tensor([change for _, change in changes]).cumsum(0)
+    return int(held.max())
+
+
+@pytest.mark.parametrize("dim", [6, 50, 100])
+def test_any_feature_width_will_do(module: ModuleType, dim: int) -> None:
+    head = fresh(module, FeatureShape(dim, num_frames=100, num_words=90))
+    assert scores(head, random_texts(3, 90, dim), random_videos(4, 100, dim)).isfinite().all()
+
+
+def test_words_are_read_only_where_declared(head: Head) -> None:
+    if head.needs_words:
+        pytest.skip("reads words")
+    nothing = torch.full_like(TEXTS.words, float("nan"))
+    assert torch.equal(scores(head, TextFeatures(nothing, TEXTS.mask, TEXTS.sentence)), scores(head))
+
+
+def clip_like(seed: int, items: int = 100, dim: int = 64) -> tuple[TextFeatures, VideoFeatures]:
+    """Texts and videos as a frozen CLIP gives them.
+
+    A video shows four things in turn; its text names them. The end token is aligned with all of them, a word
+    hardly with its own; the start token is one vector for all texts. Frames have a common part, and so have
+    texts, as CLIP's do.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(*size, dim, generator=generator, dtype=torch.float64)
+
+    things = normal(items, 4)
+    video_mask, text_mask = ragged(items, 12, seed).sort(0).values, ragged(items, 10, seed + 1)
+    video_mask[:, :8], text_mask[:, :6] = True, True
+    shown = things.repeat_interleave(3, dim=1)
+    frames = normal(1, 1) + shown + normal(items, 12)
+    named = torch.cat([things, things, things], dim=1)[:, :10]
+    words = normal(1, 1) + 0.3 * named + normal(items, 10)
+    words[:, 0] = normal(1)
+    sentence = normal(1) + things.mean(1) + 0.3 * normal(items)
+    words[torch.arange(items), text_mask.sum(1) - 1] = sentence
+    return TextFeatures(words, text_mask, sentence), VideoFeatures(frames, video_mask)
+
+
+def recall_at_1(similarity: Tensor) -> float:
+    hits = similarity.argmax(1) == torch.arange(len(similarity))
+    return 100 * float(hits.double().mean())
+
+
+def test_starts_at_least_at_mean_pool(module: ModuleType) -> None:
+    shape = FeatureShape(64, 12, 10)
+    heads = fresh(module, shape), fresh(load_plug_in("tvr.heads", "mean_pool"), shape)
+    found = [[recall_at_1(scores(head, *clip_like(seed))) for seed in range(5)] for head in heads]
+    own, zero_shot = (sum(values) / len(values) for values in found)
+    assert 30 < zero_shot < 95, "the features must be informative, but not so that every head is perfect"
+    assert own >= zero_shot or "starts below mean_pool" in str(inspect.getdoc(module.Head)), (own, zero_shot)
