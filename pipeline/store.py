@@ -172,9 +172,22 @@ class FeatureStore:
         ]
 
     @cached_property
-    def _video_places(self) -> dict[str, tuple[int, int]]:
-        """Video id -> (shard, row of the shard's offsets)."""
-        return {i: (s, row) for s, shard in enumerate(self._video_shards) for row, i in enumerate(shard.ids)}
+    def _video_places(self) -> dict[str, tuple[int, int, int]]:
+        """Video id -> (shard, first row, row after the last), as Python numbers: reading one costs a slice."""
+        places: dict[str, tuple[int, int, int]] = {}
+        for index, shard in enumerate(self._video_shards):
+            offsets = shard.array("offsets").tolist()
+            for row, video_id in enumerate(shard.ids):
+                places[video_id] = (index, offsets[row], offsets[row + 1])
+        return places
+
+    @cached_property
+    def _frame_columns(self) -> list[NDArray[Any]]:
+        return [shard.array("frames") for shard in self._video_shards]
+
+    @cached_property
+    def _second_columns(self) -> list[NDArray[Any]]:
+        return [shard.array("frame_seconds") for shard in self._video_shards]
 
     @property
     def video_ids(self) -> list[str]:
@@ -205,7 +218,8 @@ class FeatureStore:
         Raises:
             StoreError: the store has no such video.
         """
-        return self._rows(video_id, "frames")
+        index, start, stop = self._place(video_id)
+        return self._frame_columns[index][start:stop]
 
     def frame_seconds(self, video_id: str) -> Float[np.ndarray, " frame"]:
         """The presentation time of each frame of one video.
@@ -213,15 +227,16 @@ class FeatureStore:
         Raises:
             StoreError: the store has no such video.
         """
-        return self._rows(video_id, "frame_seconds")
+        index, start, stop = self._place(video_id)
+        return self._second_columns[index][start:stop]
 
-    def _rows(self, video_id: str, column: str) -> NDArray[Any]:
-        if video_id not in self._video_places:
-            raise StoreError(f"{self.folder} has no video {video_id!r}; `tvr inspect` lists what is there")
-        index, row = self._video_places[video_id]
-        shard = self._video_shards[index]
-        offsets = shard.array("offsets")
-        return shard.array(column)[offsets[row] : offsets[row + 1]]
+    def _place(self, video_id: str) -> tuple[int, int, int]:
+        try:
+            return self._video_places[video_id]
+        except KeyError:
+            raise StoreError(
+                f"{self.folder} has no video {video_id!r}; `tvr inspect` lists what is there"
+            ) from None
 
     def videos(self, ids: Sequence[str] | None = None) -> VideoRows:
         """Frames of the named videos (all by default), in that order, copied into one array.
@@ -289,9 +304,7 @@ class FeatureStore:
 def _column(file: h5py.File, name: str) -> h5py.Dataset:
     column = file.get(name)
     if not isinstance(column, h5py.Dataset):
-        raise StoreError(
-            f"{file.filename} has no column {name!r}: not a shard of a tvr store, or damaged"
-        )
+        raise StoreError(f"{file.filename} has no column {name!r}: not a shard of a tvr store, or damaged")
     return column
 
 
