@@ -4,14 +4,20 @@ A plug-in holds
 
 * ``ABOUT``: one ``About`` with the citation, the files it expects and its preset;
 * ``Config``: a frozen dataclass of what can be chosen (``--data key=value``);
-* ``load(root, config) -> Dataset``: reads the annotation files below ``root``. A video that is not there stays in
-  the data set with ``path=None``: nothing is dropped, coverage is stated.
+* ``load(root, config) -> Dataset``: reads the annotation files below ``root``. A video that is not there stays
+  in the data set with ``path=None``: nothing is dropped, coverage is stated. One that takes its time may have a
+  third argument ``report(done, total)``.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Literal
+
+from .contracts.errors import UsageError, unknown_name
+from .contracts.plug_ins import configured, load_plug_in
 
 Protocol = Literal["single", "multi", "paragraph"]
 """How captions are scored: one caption a video, each of several captions its own query, or all sentences of a
@@ -55,6 +61,11 @@ class Split:
     source: str
     """Where the split comes from: a file name, or the rule by which videos were held out."""
 
+    @property
+    def digest(self) -> str:
+        """sha256 of the sorted ids, one a line: the same for every order and line ending of an id list."""
+        return hashlib.sha256("\n".join(sorted(self.video_ids)).encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -75,6 +86,12 @@ class ExpectedFile:
     contents: str
     source: str
     """Where its authors publish it."""
+    size: str = ""
+    """How big it is, in words."""
+    alternatives: tuple[str, ...] = ()
+    """Other names under which the same is found; the first that is there is read."""
+    required: bool = True
+    """Whether the data set cannot be read without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +136,46 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     """What a reader of a figure must know, such as a test split that is one video short."""
 
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            UsageError: the data set has no such split; the message lists those it has.
+        """
+        if name not in self.splits:
+            raise UsageError(unknown_name(f"split of {self.name}", name, self.splits))
+        return self.splits[name]
+
     def coverage(self, split: str) -> Coverage:
         """How many videos of the split were found, and which were not."""
-        ids = self.splits[split].video_ids
+        ids = self.split(split).video_ids
         missing = tuple(i for i in ids if self.videos[i].path is None)
         return Coverage(split, len(ids) - len(missing), self.splits[split].expected, missing)
+
+    def num_over_long(self, max_words: int) -> int:
+        """At least how many captions lose words at ``max_words`` tokens, start and end included.
+
+        Words are what white space parts, and a word is a token or more: a lower bound without a tokeniser.
+        """
+        return sum(len(caption.text.split()) > max_words - 2 for caption in self.captions)
+
+
+def load_dataset(
+    name: str, root: Path, settings: Mapping[str, str], report: Callable[[int, int], None] | None = None
+) -> Dataset:
+    """The data set of that name, as its files below ``root`` describe it.
+
+    Args:
+        name: a plug-in of ``tvr.data``.
+        root: where its files are.
+        settings: ``key=value`` strings for its ``Config``.
+        report: told how far a data set that has to be generated is.
+
+    Raises:
+        UsageError: no such data set, or no such setting.
+        DataError: a file is missing or breaks its format.
+    """
+    plug_in = load_plug_in("tvr.data", name)
+    config = configured(plug_in.Config, settings, name)
+    takes_report = "report" in signature(plug_in.load).parameters
+    return plug_in.load(root, config, **({"report": report} if takes_report else {}))

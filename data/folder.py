@@ -1,0 +1,257 @@
+"""Your own videos: a folder of them, or a csv, jsonl or parquet manifest that names them.
+
+A manifest has a row for every caption, or for every video with a list of captions: ``path, caption(s)`` and,
+where wanted, ``id``, ``start``, ``end`` (seconds), ``split`` and ``caption_id``. Paths are relative to the manifest.
+A folder that holds ``captions.jsonl``, ``captions.csv`` or ``captions.parquet`` is described by that file.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .annotation_files.folder_tree import FolderTree, is_video_name, walk
+from .annotation_files.manifest_paths import PathFinder, ids_from_paths
+from .annotation_files.manifest_rows import MANIFEST_SUFFIXES, sha256_of
+from .annotation_files.manifest_videos import ManifestVideos, read_manifest
+from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
+from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
+from .contracts.errors import DataError
+
+ABOUT = About(
+    title="Your own videos",
+    citation="",
+    protocol="multi",
+    files=(
+        ExpectedFile(
+            "captions.jsonl",
+            "a row per caption or video: path, caption(s) and, if wanted, id, start, end, split, caption_id",
+            "you",
+            alternatives=("captions.csv", "captions.tsv", "captions.parquet"),
+            required=False,
+        ),
+    ),
+    preset=Preset(),
+)
+
+BY_DIGEST = "80/10/10 by the sha256 of the video id"
+"""How videos are split that come without splits."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What can be chosen of one's own videos."""
+
+    paragraphs: bool = False
+    """Join all captions of a video, in order, to one query."""
+    allow_outside: bool = False
+    """Take paths of a manifest that lead out of its folder."""
+    validation: Literal["hold-out", "none"] = "hold-out"
+    """Where a manifest has splits but none for validation: hold out a tenth of train, or do without."""
+
+
+def load(root: Path, config: Config) -> Dataset:
+    """Read a folder of videos or a manifest.
+
+    Raises:
+        DataError: the root is not there, or what lies there breaks the format; nothing was changed.
+    """
+    manifest = _manifest_at(root)
+    videos = read_manifest(manifest) if manifest else _videos_below(root)
+    found = _found(videos, config)
+    splits = _splits(videos, list(found), config)
+    captions = _captions(videos, list(found), paragraphs=config.paragraphs)
+    return Dataset(
+        name=f"folder-{_name(root, manifest)}",
+        protocol=_protocol(captions, paragraphs=config.paragraphs),
+        preset=ABOUT.preset,
+        videos=found,
+        captions=captions,
+        splits={name: checked.split for name, checked in splits.items()},
+        annotation_digests={manifest.name: sha256_of(manifest)} if manifest else {},
+        notes=(*(note for checked in splits.values() for note in checked.notes), *_notes(found, captions)),
+    )
+
+
+def _manifest_at(root: Path) -> Path | None:
+    """The manifest a root means: itself if it is a file, the one it holds if it is a folder."""
+    if root.is_file():
+        if root.suffix.lower() in MANIFEST_SUFFIXES:
+            return root
+        raise DataError(
+            f"{root}: is neither a folder nor a manifest ({', '.join(MANIFEST_SUFFIXES)}). "
+            "Give the folder that holds the videos with --root."
+        )
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: no such folder or file. Give the folder of the videos, or a manifest, with --root."
+        )
+    held = [path for suffix in MANIFEST_SUFFIXES if (path := root / f"captions{suffix}").is_file()]
+    if len(held) > 1:
+        names = " and ".join(path.name for path in held)
+        raise DataError(f"{root}: holds {names}. Give the one that is meant: --root {held[0]}")
+    return held[0] if held else None
+
+
+def _name(root: Path, manifest: Path | None) -> str:
+    """The folder's name, or the manifest's unless it has the usual name ``captions``."""
+    if manifest and root == manifest and manifest.stem != "captions":
+        return manifest.stem
+    folder = manifest.parent if manifest else root
+    return folder.resolve().name or "root"
+
+
+def _videos_below(root: Path) -> ManifestVideos:
+    """Every video file below a folder, without captions."""
+    videos = ManifestVideos(root)
+    for folder, names in walk(root):
+        below = Path(folder).relative_to(root)
+        for name in names:
+            if is_video_name(name):
+                videos.add_file((below / name).as_posix())
+    if not videos.paths:
+        raise DataError(
+            f"{root}: no video file in it or below, and no manifest (captions.jsonl, .csv, .tsv or .parquet). "
+            "Videos are known by their extension, such as .mp4 or .mkv."
+        )
+    return videos
+
+
+def _found(videos: ManifestVideos, config: Config) -> dict[str, Video]:
+    """Videos by id in the manifest's order, each with its file if that is there."""
+    root = videos.manifest if videos.manifest.is_dir() else videos.manifest.parent
+    finder = PathFinder(videos.manifest, root, config.allow_outside)
+    by_id = _files_by_id(videos, root)
+    found: dict[str, Video] = {}
+    for number, id in enumerate(_ids(videos)):
+        if id in found:
+            raise DataError(_duplicate(videos, list(found), number, id))
+        file = by_id.get(number) or finder.file(videos.paths[number], videos.lines[number])
+        start, end = videos.spans.get(number, (0.0, None))
+        found[id] = Video(id, file, start, end)
+    return found
+
+
+def _files_by_id(videos: ManifestVideos, root: Path) -> dict[int, Path]:
+    """Files of the videos that a manifest names by id alone.
+
+    Raises:
+        DataError: a caption is for a video that is not there.
+    """
+    if not videos.named_by_id:
+        return {}
+    tree = FolderTree(root)
+    files: dict[int, Path] = {}
+    for number in videos.named_by_id:
+        file = tree.video(videos.paths[number])
+        if file is None:
+            raise DataError(
+                f"{videos.at(videos.lines[number])}: a caption for the unknown video {videos.paths[number]!r}: "
+                f"no video file of that name in {tree.where()}. Correct the id, or add a column `path`."
+            )
+        files[number] = file
+    return files
+
+
+def _ids(videos: ManifestVideos) -> Iterator[str]:
+    """The id of each video: its own, or its path without extension, with the span where there is one."""
+    for number, (own, made) in enumerate(zip(videos.ids, ids_from_paths(videos.paths), strict=True)):
+        if own is None and number in videos.spans:
+            start, end = videos.spans[number]
+            yield f"{made}[{start!r}-{'end' if end is None else repr(end)}]"
+        else:
+            yield own or made
+
+
+def _duplicate(videos: ManifestVideos, ids: Sequence[str], number: int, id: str) -> str:
+    first = ids.index(id)
+    return (
+        f"{videos.at(videos.lines[number])}: duplicate id {id!r}: {videos.paths[number]!r} here and "
+        f"{videos.paths[first]!r} on line {videos.lines[first]}. Give every video its own id in a column `id`."
+    )
+
+
+def _splits(videos: ManifestVideos, ids: Sequence[str], config: Config) -> dict[str, CheckedSplit]:
+    """The manifest's splits, with a hold-out where they lack validation; or a split by digest."""
+    if any(videos.splits):
+        return _own_splits(videos, ids, config)
+    # Spans of one file go to one split: else a model is tested on a video it was trained on.
+    keys = [videos.paths[number] for number in range(len(ids))] if videos.spans else ids
+    parts = parts_by_digest(keys)
+    members: dict[str, list[str]] = {name: [] for name in ("train", "val", "test")}
+    for id, key in zip(ids, keys, strict=True):
+        members[parts[key]].append(id)
+    return {
+        name: CheckedSplit(Split(tuple(chosen), len(chosen), BY_DIGEST))
+        for name, chosen in members.items()
+        if chosen
+    }
+
+
+def _own_splits(videos: ManifestVideos, ids: Sequence[str], config: Config) -> dict[str, CheckedSplit]:
+    members: dict[str, list[str]] = {}
+    for number, (id, split) in enumerate(zip(ids, videos.splits, strict=True)):
+        if split is None:
+            raise DataError(
+                f"{videos.at(videos.lines[number])}: {id!r} has no split though other rows have one. "
+                "Give every row train, val or test, or none at all."
+            )
+        members.setdefault(split, []).append(id)
+    source = f"column split of {videos.manifest.name}"
+    splits = {
+        name: CheckedSplit(Split(tuple(chosen), len(chosen), source)) for name, chosen in members.items()
+    }
+    train = splits.get("train")
+    if train and "val" not in splits and config.validation == "hold-out" and len(train.split.video_ids) >= 10:
+        count = len(train.split.video_ids) // 10
+        _, held = held_out(train.split.video_ids, count)
+        splits |= with_validation(train, held, "a tenth, by the sha256 of the video id")
+    return {name: splits[name] for name in ("train", "val", "test") if name in splits}
+
+
+def _captions(videos: ManifestVideos, ids: Sequence[str], *, paragraphs: bool) -> list[Caption]:
+    """Captions in the manifest's order, ``<video id>#0``, ``#1``, ... unless the manifest names them.
+
+    Raises:
+        DataError: two captions have one id.
+    """
+    if paragraphs:
+        sentences: dict[str, list[str]] = {}
+        for number, text in zip(videos.caption_video, videos.caption_texts, strict=True):
+            sentences.setdefault(ids[number], []).append(text)
+        return [Caption(f"{id}#0", id, tuple(texts)) for id, texts in sentences.items()]
+    counts = [0] * len(ids)
+    captions: list[Caption] = []
+    for place, (number, text) in enumerate(zip(videos.caption_video, videos.caption_texts, strict=True)):
+        id = ids[number]
+        captions.append(Caption(videos.caption_ids.get(place) or f"{id}#{counts[number]}", id, (text,)))
+        counts[number] += 1
+    if videos.caption_ids:
+        unique_caption_ids(captions, videos.manifest)
+    return captions
+
+
+def unique_caption_ids(captions: Sequence[Caption], manifest: Path) -> None:
+    """Refuse two captions of one id."""
+    id, times = Counter(caption.id for caption in captions).most_common(1)[0]
+    if times > 1:
+        raise DataError(
+            f"{manifest}: duplicate caption_id {id!r}, {times} times. Give every caption an id of its own."
+        )
+
+
+def _protocol(captions: Sequence[Caption], *, paragraphs: bool) -> Protocol:
+    if paragraphs:
+        return "paragraph"
+    counts = Counter(caption.video_id for caption in captions)
+    return "multi" if any(count > 1 for count in counts.values()) else "single"
+
+
+def _notes(videos: Mapping[str, Video], captions: Sequence[Caption]) -> Iterator[str]:
+    missing = [id for id, video in videos.items() if video.path is None]
+    if missing:
+        yield f"{len(missing):,} of {len(videos):,} videos were not found, the first is {missing[0]!r}"
+    silent = len(videos) - len({caption.video_id for caption in captions})
+    if silent:
+        yield f"{silent:,} of {len(videos):,} videos have no caption; they stay in the gallery, never a query"
