@@ -65,6 +65,9 @@ def extract(
         int | None, typer.Option(help="Decoding processes. Default: one per CPU core.")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Frames per encoder batch.")] = 64,
+    videos_per_shard: Annotated[
+        int, typer.Option(help="Videos in one file of the store: what a killed run loses at most.")
+    ] = 128,
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     data: Annotated[list[str] | None, typer.Option(help="key=value for the data set's Config.")] = None,
@@ -77,20 +80,20 @@ def extract(
     as_json: JsonOption = False,
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
-    from ..data.base import load_dataset
     from ..pipeline.encoders import clip
     from ..pipeline.estimate import estimate
     from ..pipeline.plan import ExtractionOptions, sampling_of
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)
-    described = load_dataset(dataset, root or place.dataset_root(dataset), key_values(data, "--data"))
+    described = _loaded(dataset, root or place.dataset_root(dataset), data)
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
         decoder=decoder,
         num_children=workers or os.cpu_count() or 1,
         frames_per_batch=batch_size,
+        videos_per_shard=videos_per_shard,
         limit=limit,
         retry=retry,
     )
@@ -105,6 +108,13 @@ def extract(
     _print_summary(summary, encoder, as_json=as_json)
     if not summary.within_budget(max_failed):
         raise typer.Exit(TOO_MANY_FAILED)
+
+
+def _loaded(name: str, root: Path, settings: list[str] | None) -> "Dataset":
+    from ..data.base import load_dataset
+
+    with Meter(f"generating {name}", "videos") as meter:
+        return load_dataset(name, root, key_values(settings, "--data"), meter.update)
 
 
 def _announce(dataset: "Dataset", encoder: "Encoder") -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ _SUFFIX = ".tmp"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Generator[Path, None, None]:
     """A path beside ``path`` to write to; on a clean exit it is fsynced and takes the place of ``path``.
 
     On an exception the half-written file is removed and ``path`` stays as it was.

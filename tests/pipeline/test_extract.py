@@ -1,0 +1,198 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tvr.data.contracts.errors import StoreError, UsageError
+from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.base import Encoder
+from tvr.pipeline.extract import Progress, Summary, extract
+from tvr.pipeline.plan import ExtractionOptions
+from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.shards import MISSING
+from tvr.pipeline.store import FeatureStore
+
+from .datasets import dataset
+
+OPTIONS = ExtractionOptions(
+    Sampling(num_frames=4), videos_per_shard=2, texts_per_shard=4, frames_per_batch=6, num_children=1
+)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return clip.load("tvr-storyboard", None)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> dict[str, Path | None]:
+    """Three sound clips, an empty file and a missing one."""
+    paths: dict[str, Path | None] = {}
+    for name in ("a", "b", "d"):
+        write_sample(tmp_path / f"{name}.mp4")
+        paths[name] = tmp_path / f"{name}.mp4"
+    (tmp_path / "c.mp4").touch()
+    return paths | {"c": tmp_path / "c.mp4", "e": None}
+
+
+def test_extract(videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path) -> None:
+    events: list[Progress] = []
+    summary = extract(dataset(videos), encoder, OPTIONS, tmp_path / "store", on_progress=events.append)
+    assert dict(summary.status) == {"ok": 3, "failed": 1, "missing": 1}
+    assert (summary.videos, summary.texts, summary.frames) == (5, 5, 12)
+    assert [event.done for event in events if event.stage == "videos"] == [1, 2, 3, 4, 5]
+    store = FeatureStore.open(tmp_path / "store")
+    statuses = {row.id: row for row in store.statuses()}
+    assert statuses["e"].reason == MISSING
+    assert statuses["c"].status == "failed"
+    assert statuses["c"].reason
+    # Frames of the sample are flat grey, 20 to 160 in steps of 20; four of eight are sampled.
+    size = encoder.identity.preprocessing
+    seconds = store.frame_seconds("a")
+    for feature, second in zip(store.frames("a"), seconds, strict=True):
+        shade = 20 + 20 * round(float(second) * 8)
+        expected = encoder.encode_frames(np.full((1, size.height, size.width, 3), shade, np.uint8))[0]
+        stored = feature.astype(np.float32)
+        assert stored @ expected / np.linalg.norm(stored) / np.linalg.norm(expected) > 0.999, second
+
+
+def test_texts_are_what_the_encoder_gives(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    described = dataset(videos, paragraph=True)
+    extract(described, encoder, OPTIONS, tmp_path / "store")
+    rows = FeatureStore.open(tmp_path / "store").texts(["b"])
+    assert rows.texts == ("b: a shape moves. then it stops.",)
+    whole = encoder.encode_texts(rows.texts)[0]
+    assert np.allclose(rows.words, whole.words, rtol=2e-3, atol=1e-3)
+    assert rows.parts is not None
+    assert len(rows.parts) == 2
+    parts = [
+        text.words[text.sentence_row]
+        for text in encoder.encode_texts(["b: a shape moves.", "then it stops."])
+    ]
+    assert np.allclose(rows.parts, np.stack(parts), rtol=2e-3, atol=1e-3)
+
+
+def test_running_again_does_nothing(videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path) -> None:
+    first = extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.h5")}
+    again = extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    assert (again.shards_done, again.shards_skipped) == (0, first.shards_done)
+    assert again.status == first.status
+    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.h5")}
+
+
+def test_a_missing_video_that_appears_is_extracted(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    write_sample(tmp_path / "e.mp4")
+    complete = dataset(videos | {"e": tmp_path / "e.mp4"})
+    summary = extract(complete, encoder, OPTIONS, tmp_path / "store")
+    assert summary.shards_done == 1
+    assert dict(summary.status) == {"ok": 4, "failed": 1}
+    extract(complete, encoder, OPTIONS, tmp_path / "fresh")
+    assert _shards(tmp_path / "store") == _shards(tmp_path / "fresh")
+
+
+def test_retry_extracts_failed_videos_again(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    write_sample(tmp_path / "c.mp4")
+    again = ExtractionOptions(**{**_fields(OPTIONS), "retry": "failed"})
+    assert extract(dataset(videos), encoder, again, tmp_path / "store").shards_done == 1
+    assert {row.id: row.status for row in FeatureStore.open(tmp_path / "store").statuses()}["c"] == "ok"
+
+
+def test_extract_fails_on_a_store_made_otherwise(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    before = _shards(tmp_path / "store")
+    other = ExtractionOptions(**{**_fields(OPTIONS), "sampling": Sampling(num_frames=3)})
+    with pytest.raises(StoreError, match="sampling.num_frames: the store has 4, this run would use 3"):
+        extract(dataset(videos), encoder, other, tmp_path / "store")
+    random_weights = clip.load("tvr-storyboard", "random")
+    with pytest.raises(StoreError, match=r"encoder\.weights_digest"):
+        extract(dataset(videos), random_weights, OPTIONS, tmp_path / "store")
+    assert _shards(tmp_path / "store") == before
+
+
+def test_extract_fails_where_it_cannot_write(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot write to"):
+        extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
+
+
+@pytest.mark.parametrize(
+    ("budget", "within"), [(None, True), ("2", True), ("1", False), ("20%", True), ("19%", False)]
+)
+def test_failure_budget(budget: str | None, within: bool) -> None:
+    summary = Summary(Path(), videos=10)
+    summary.status.update({"failed": 2, "ok": 8})
+    assert summary.within_budget(budget) is within
+
+
+def test_failure_budget_fails() -> None:
+    with pytest.raises(UsageError, match="number such as 12 or a share such as 5%, got 'few'"):
+        Summary(Path()).within_budget("few")
+
+
+@pytest.mark.slow
+def test_killed_anywhere_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for index in range(24):
+        write_sample(archive / f"clip{index:02d}.mp4")
+    captions = [f'clip{index:02d}.mp4,"a grey picture, number {index}"' for index in range(24)]
+    (archive / "captions.csv").write_text("\n".join(["path,caption", *captions]) + "\n")
+    undisturbed = _tvr_extract(archive, tmp_path / "undisturbed")
+    started = time.monotonic()
+    assert undisturbed.wait() == 0
+    seconds = time.monotonic() - started
+    rng = random.Random(0)
+    kills = 0
+    for _ in range(6):
+        process = _tvr_extract(archive, tmp_path / "killed")
+        try:
+            process.wait(timeout=rng.uniform(0.4, 1.0) * seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills > 0
+    assert _tvr_extract(archive, tmp_path / "killed").wait() == 0
+    assert _shards(tmp_path / "killed") == _shards(tmp_path / "undisturbed")
+    assert not list((tmp_path / "killed").glob("*.tmp"))
+
+
+def _tvr_extract(archive: Path, store: Path) -> subprocess.Popen[bytes]:
+    command = (
+        "extract --dataset folder --model tvr-storyboard --num-frames 4 --workers 1 --videos-per-shard 3"
+    )
+    arguments = [*command.split(), "--root", str(archive), "--store", str(store)]
+    code = "from tvr.cli.main import run; run()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.h5"))}
+
+
+def _fields(options: ExtractionOptions) -> dict[str, object]:
+    return {name: getattr(options, name) for name in ExtractionOptions.__dataclass_fields__}

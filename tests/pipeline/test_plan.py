@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+from tvr.data.base import Preset
+from tvr.data.contracts.errors import DataError, UsageError
+from tvr.pipeline.plan import ExtractionOptions, plan_extraction, sampling_of
+from tvr.pipeline.sampling import Sampling
+
+from .datasets import dataset
+
+PATHS: dict[str, Path | None] = {f"v{i}": Path(f"v{i}.mp4") for i in (3, 1, 4, 0, 2, 5)}
+
+
+def options(**changes: object) -> ExtractionOptions:
+    return ExtractionOptions(sampling=Sampling(), **changes)  # type: ignore[arg-type]
+
+
+def test_shards_are_cut_by_sorted_id() -> None:
+    plan = plan_extraction(dataset(PATHS), options(videos_per_shard=4, texts_per_shard=5))
+    assert [shard.name for shard in plan.video_shards] == [
+        "video-00000-of-00002.h5",
+        "video-00001-of-00002.h5",
+    ]
+    assert [video.id for video in plan.videos] == ["v0", "v1", "v2", "v3", "v4", "v5"]
+    assert [len(shard.captions) for shard in plan.text_shards] == [5, 1]
+
+
+def test_a_missing_video_stays_in_the_plan() -> None:
+    plan = plan_extraction(dataset(PATHS | {"v1": None}), options())
+    assert "v1" in [video.id for video in plan.videos]
+
+
+def test_limit_takes_from_every_split() -> None:
+    plan = plan_extraction(dataset(PATHS), options(limit=3))
+    assert {name: len(ids) for name, ids in plan.split_ids.items()} == {"train": 1, "val": 1, "test": 1}
+    assert sorted(caption.video_id for caption in plan.captions) == [video.id for video in plan.videos]
+
+
+def test_limit_passes_over_missing_videos() -> None:
+    plan = plan_extraction(dataset(PATHS | {"v3": None}), options(limit=3))
+    assert all(video.path for video in plan.videos)
+
+
+def test_plan_extraction_fails() -> None:
+    with pytest.raises(DataError, match="none of its 3 videos was found"):
+        plan_extraction(dataset({"a": None, "b": None, "c": None}), options())
+
+
+@pytest.mark.parametrize(
+    "bad", [{"videos_per_shard": 0}, {"limit": 0}, {"max_seconds": -1.0}, {"num_children": 0}]
+)
+def test_options_fails(bad: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=rf"{next(iter(bad))} must be"):
+        options(**bad)
+
+
+def test_sampling_of() -> None:
+    assert sampling_of(Preset(num_frames=12), None, None, None) == Sampling("uniform", 24, fps=1.0)
+    assert sampling_of(Preset(num_frames=64), None, None, None).num_frames == 64
+    assert sampling_of(Preset(), None, 8, None).num_frames == 8
+    assert sampling_of(Preset(), None, None, 2.0) == Sampling("fps", 512, fps=2.0)
+    assert sampling_of(Preset(), "all", None, None).policy == "all"
+
+
+def test_sampling_of_fails() -> None:
+    with pytest.raises(UsageError, match="unknown sampling policy 'unifrom'. Did you mean 'uniform'"):
+        sampling_of(Preset(), "unifrom", None, None)
