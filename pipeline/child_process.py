@@ -1,0 +1,147 @@
+"""One decoding child as its parent sees it: start, ask, kill."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, BinaryIO, cast
+
+from ..data.contracts.errors import DecodeError
+from .decoded import (
+    DecodedVideo,
+    DecodeTask,
+    failed,
+    received_video,
+    send_line,
+    task_message,
+    time_limit,
+)
+
+_START_SECONDS = 120.0
+_LAST_WORDS_BYTES = 2000
+
+# Not multiprocessing: its spawn imports the parent's main module, and with it torch, and a daemonic process (a Dask
+# worker) may not use it at all.
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import serve; serve({decoder!r}, {memory!r})"
+
+
+class ChildGoneError(Exception):
+    """The child had died before it was given the task."""
+
+
+class ChildProcess:
+    """A process that decodes one video at a time."""
+
+    def __init__(self, decoder: str, memory_limit_bytes: int) -> None:
+        self.videos = 0
+        """How many it has decoded."""
+        self._killed_because = ""
+        self._started = 0.0
+        self._deadline: float | None = None
+        self._is_ready = False
+        # A file, not a pipe: a decoder that writes and writes must not wait for a reader.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+        program = _PROGRAM.format(
+            path=sys.path, module=f"{__package__}.decoding_child", decoder=decoder, memory=memory_limit_bytes
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be given another video."""
+        return self._process.poll() is None and not self._killed_because
+
+    def decode(self, task: DecodeTask, time_limit_seconds: float | None) -> DecodedVideo:
+        """Ask for one video and wait; a child that dies meanwhile makes it a failed one.
+
+        Raises:
+            DecodeError: the child cannot start.
+            ChildGoneError: the child had died before.
+        """
+        self._wait_until_ready()
+        self._started = started = time.monotonic()
+        self._deadline = started + time_limit(time_limit_seconds, 0.0)
+        try:
+            send_line(self._stdin, task_message(task, time_limit_seconds))
+        except OSError:
+            raise ChildGoneError from None
+        video = self._answer(started, time_limit_seconds)
+        self._deadline = None
+        self.videos += 1
+        return video or failed(task, self._epitaph(), time.monotonic() - started)
+
+    def kill(self, why: str) -> None:
+        """End the process at once, whatever it is doing."""
+        self._killed_because = self._killed_because or why
+        self._process.kill()
+
+    def kill_if_late(self, now: float) -> None:
+        """Kill it if its video has taken longer than it may."""
+        deadline = self._deadline
+        if deadline is not None and now > deadline:
+            self.kill(f"it took longer than its time limit of {deadline - self._started:.0f} s")
+
+    def end(self) -> None:
+        """Kill it, wait for it and free what it held."""
+        self.kill("it is not needed any more")
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            # What could not be written to a dead child cannot be written on closing either.
+            with contextlib.suppress(OSError):
+                cast(BinaryIO, stream).close()
+
+    def _wait_until_ready(self) -> None:
+        if self._is_ready:
+            return
+        self._deadline = time.monotonic() + _START_SECONDS
+        if not self._line():
+            words = self._last_words()
+            raise DecodeError(
+                f"a decoding process could not start (exit code {self._process.wait()}): {words or 'it said nothing'}"
+            )
+        self._is_ready = True
+
+    def _answer(self, started: float, time_limit_seconds: float | None) -> DecodedVideo | None:
+        """The video, or None where the child died over it."""
+        while line := self._line():
+            if "video" in line:
+                return received_video(self._stdout, line)
+            self._deadline = started + time_limit(time_limit_seconds, line["duration_seconds"])
+        return None
+
+    def _line(self) -> dict[str, Any] | None:
+        line = self._stdout.readline()
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    @property
+    def _stdin(self) -> BinaryIO:
+        return cast(BinaryIO, self._process.stdin)
+
+    @property
+    def _stdout(self) -> BinaryIO:
+        return cast(BinaryIO, self._process.stdout)
+
+    def _epitaph(self) -> str:
+        """Why the child is dead, in words for the user."""
+        code = self._process.wait()
+        if self._killed_because:
+            return f"decoder stopped: {self._killed_because}"
+        if code < 0:
+            return f"decoder died (signal {-code})"
+        words = self._last_words()
+        return f"decoder died (exit code {code}{': ' + words if words else ''})"
+
+    def _last_words(self) -> str:
+        """The last line that the child wrote to stderr."""
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS_BYTES))
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""

@@ -1,0 +1,87 @@
+"""PyAV: every format that a current FFmpeg reads. Slow paths and damaged files end here."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ...data.contracts.errors import DecodeError
+from ..packets import PacketIndex, index_packets
+from ..soundness import DamageLog, shown_pts, sound_frames
+from .base import VideoTimes
+
+
+def available() -> str:
+    """Always: PyAV is a dependency, and this file imports it."""
+    return ""
+
+
+class Decoder:
+    """Frames by PyAV; keeps the packet index of the file it looked at last."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._index: PacketIndex | None = None
+
+    def probe(self, path: Path) -> VideoTimes:
+        """The times of the file's frames: by its packets, or where those do not tell, by decoding it once."""
+        index = self.index(path)
+        seconds = (
+            index.shown_pts * index.time_base
+            if index.trustworthy
+            else _counted(shown_pts(path, index), index)
+        )
+        if len(seconds) == 0:
+            raise DecodeError("no frame of it can be decoded")
+        return video_times(index, seconds - seconds[0])
+
+    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """The frames at increasing indices; a damaged one is an error."""
+        log = DamageLog()
+        given = 0
+        for _, picture in sound_frames(path, self.index(path), indices, log):
+            given += 1
+            yield picture
+        if given < len(indices):
+            raise DecodeError(log.first or f"{len(indices) - given} frames did not come out of the decoder")
+
+    def index(self, path: Path) -> PacketIndex:
+        """The file's packets, read once.
+
+        Raises:
+            DecodeError: the file cannot be read, has no video, or its stream holds no packet.
+        """
+        if self._index is None or self._path != path:
+            self._index, self._path = index_packets(path), path
+        return self._index
+
+
+def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
+    """The contract's record of a file, from its packets and the times of its frames."""
+    height, width = index.height, index.width
+    if index.orientation.swaps_sides:
+        height, width = width, height
+    return VideoTimes(
+        frame_seconds=frame_seconds,
+        width=width,
+        height=height,
+        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
+        rotation=index.orientation.rotation,
+        mirrored=index.orientation.mirrored,
+    )
+
+
+def _counted(pts: Sequence[int | None], index: PacketIndex) -> Float[np.ndarray, " frame"]:
+    """Strictly increasing times of decoded frames whose own are missing, repeated or out of order.
+
+    Frames come out of a decoder in display order, so the sorted times belong to them in that order.
+    """
+    known = np.array([value for value in pts if value is not None], np.float64)
+    step = float(np.median(np.diff(np.unique(known)))) if len(np.unique(known)) > 1 else 1.0
+    filled = list(np.sort(known))
+    filled.extend((filled[-1] if filled else 0.0) + step * (1 + k) for k in range(len(pts) - len(known)))
+    times = np.array(filled) * index.time_base
+    # A repeated time is moved by less than anything that matters; what counts is that no two frames share
+    # one.
+    return np.maximum.accumulate(times - 1e-6 * np.arange(len(times))) + 1e-6 * np.arange(len(times))

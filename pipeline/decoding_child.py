@@ -1,0 +1,86 @@
+"""The process in which videos are decoded: reads tasks from stdin, answers on stdout, and can be killed at any time.
+
+It imports neither torch nor anything of ``heads``. It ends when its stdin ends, so also when its parent is killed.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from ..data.contracts.plug_ins import load_plug_in
+from .decode_video import Watch, decode_video
+from .decoded import DecodeTask, send_line, send_video, task_of, time_limit
+from .decoders.base import Decoder
+
+_ORPHAN_SECONDS = 30.0
+_MOST_ERROR_BYTES = 64 * 1024
+
+
+def serve(decoder: str, memory_limit_bytes: int) -> None:
+    """Decode what stdin asks for until it ends."""
+    # Whoever prints to stdout, prints to stderr: stdout itself belongs to the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    decoders = _decoders(decoder)
+    _limit_memory(memory_limit_bytes)
+    send_line(answers, {"ready": True})
+    for line in sys.stdin.buffer:
+        task, limit = task_of(json.loads(line))
+        _answer(task, limit, decoders, answers)
+
+
+def _decoders(name: str) -> Sequence[tuple[str, Decoder]]:
+    """The chosen plug-in, then PyAV; PyAV alone where the chosen one is not available."""
+    names = [name, "pyav"] if name != "pyav" else [name]
+    plug_ins = [(each, load_plug_in("tvr.pipeline.decoders", each)) for each in names]
+    return [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
+
+
+def _answer(
+    task: DecodeTask, limit: float | None, decoders: Sequence[tuple[str, Decoder]], answers: BinaryIO
+) -> None:
+    def announce(duration_seconds: float) -> None:
+        _end_if_orphaned(time_limit(limit, duration_seconds))
+        send_line(answers, {"duration_seconds": duration_seconds})
+
+    _end_if_orphaned(time_limit(limit, 0.0))
+    _taken_errors()
+    send_video(answers, decode_video(task, decoders, Watch(announce, _taken_errors)))
+    _end_if_orphaned(0.0)
+
+
+def _end_if_orphaned(seconds: float) -> None:
+    """Let the kernel end this process some time after its parent should have; 0 takes the order back.
+
+    A decoder that hangs in native code holds the interpreter lock: no Python code here would notice that the
+    parent is gone.
+    """
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds and seconds + _ORPHAN_SECONDS)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Let allocations beyond the limit fail, counted from what importing has taken."""
+    if sys.platform == "linux":
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (taken + limit_bytes, taken + limit_bytes))
+
+
+def _taken_errors() -> str:
+    """What was written to stderr, a temporary file of the parent, since this was last asked."""
+    size = os.lseek(2, 0, os.SEEK_CUR)
+    if not size:
+        return ""
+    os.lseek(2, 0, os.SEEK_SET)
+    text = os.read(2, _MOST_ERROR_BYTES).decode(errors="replace")
+    os.ftruncate(2, 0)
+    os.lseek(2, 0, os.SEEK_SET)
+    return text.strip()

@@ -1,0 +1,241 @@
+"""What a video file says of its frames before any is decoded: presentation times, key frames, orientation.
+
+One demuxing pass of PyAV serves every decoder, so decoders cannot disagree about times. Where the packets of
+a container do not tell which frames will be shown (``trustworthy`` is False), the frames have to be decoded
+to be counted.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import av.logging
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import Int64
+
+from ..data.contracts.errors import DecodeError
+from .orientation import UPRIGHT, Orientation, orientation_of
+
+INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+"""Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
+
+# A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
+# is read.
+_OPEN_OPTIONS = {"protocol_whitelist": "file"}
+_PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
+_PACKETS_TO_FIRST_FRAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One compressed frame, in decoding order."""
+
+    pts: int | None
+    dts: int | None
+    is_key: bool
+    is_shown: bool
+    """False for what an edit list cuts away and for the hidden reference frames of VP8 and VP9."""
+
+
+@dataclass(frozen=True, eq=False)
+class PacketIndex:
+    """The frames of one file as its packets announce them."""
+
+    packets: Sequence[Packet]
+    time_base: float
+    """Seconds per tick of a pts."""
+    container: str
+    codec: str
+    pixel_format: str
+    width: int
+    """Of the stored picture, in pixels."""
+    height: int
+    """Of the stored picture, in pixels."""
+    orientation: Orientation
+    claimed_seconds: float
+    """The longest duration that the file's headers claim, or 0."""
+    claimed_frames: int
+    """Packets that the headers promise, or 0 where they promise none."""
+    trustworthy: bool
+    """Whether each shown packet is one frame at a known time of its own."""
+    damage: str
+    """What is wrong with the container itself, or empty."""
+
+    @cached_property
+    def shown_pts(self) -> Int64[np.ndarray, " frame"]:
+        """The pts of every shown packet, in display order."""
+        return np.sort(np.array([p.pts for p in self.packets if p.is_shown and p.pts is not None], np.int64))
+
+    @cached_property
+    def position_of_pts(self) -> Mapping[int | None, int]:
+        """The display index of each shown pts."""
+        return {int(pts): position for position, pts in enumerate(self.shown_pts)}
+
+    @cached_property
+    def number_of_pts(self) -> Mapping[int | None, int]:
+        """The packet number (in decoding order) of each pts that only one shown packet has."""
+        numbers = {packet.pts: number for number, packet in enumerate(self.packets) if packet.is_shown}
+        counts = Counter(packet.pts for packet in self.packets if packet.is_shown)
+        return {pts: number for pts, number in numbers.items() if pts is not None and counts[pts] == 1}
+
+    def number_of(self, packet: av.Packet) -> int:
+        """The number (in decoding order) of a packet that was read again."""
+        return self._number_of_times.get((packet.pts, packet.dts), len(self.packets))
+
+    @cached_property
+    def _number_of_times(self) -> Mapping[tuple[int | None, int | None], int]:
+        return {
+            (packet.pts, packet.dts): number for number, packet in reversed(list(enumerate(self.packets)))
+        }
+
+
+@contextmanager
+def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
+    """The container and its main video stream, closed afterwards; the stream that decord would choose, too.
+
+    Raises:
+        DecodeError: the file cannot be read or has no video; the message is the reason.
+    """
+    _check_file(path)
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        container = av.open(str(path.absolute()), options=_OPEN_OPTIONS, metadata_errors="replace")
+    except av.error.FFmpegError as error:
+        raise DecodeError(f"not a readable video file ({reason_of(error)})") from None
+    with container:
+        if _PLAYLISTS & set(container.format.name.split(",")):
+            raise DecodeError(f"a playlist ({container.format.name}) is not a video file")
+        yield container, _main_stream(container)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except IsADirectoryError:
+        raise DecodeError("is a folder, not a file") from None
+    except FileNotFoundError:
+        raise DecodeError("file not found") from None
+    except OSError as error:
+        raise DecodeError(f"cannot be read ({error.strerror or error})") from None
+    if size == 0:
+        raise DecodeError("file is empty (0 bytes)")
+
+
+def _main_stream(container: InputContainer) -> VideoStream:
+    stream: Any = container.streams.best("video")
+    if stream is None and container.streams.video:
+        stream = container.streams.video[0]
+    if stream is None:
+        kinds = sorted({s.type for s in container.streams})
+        raise DecodeError(f"no video stream (only {', '.join(kinds)})" if kinds else "no video stream")
+    if stream.codec_context is None:
+        raise DecodeError("no decoder for the codec of its video stream")
+    return stream
+
+
+def reason_of(error: av.error.FFmpegError) -> str:
+    """FFmpeg's own words and what it logged last: ``Invalid data found when processing input: moov atom not
+    found``.
+    """
+    log: Any = error.log
+    words = error.strerror or type(error).__name__
+    return f"{words}: {log[2].strip()}" if log else words
+
+
+def index_packets(path: Path) -> PacketIndex:
+    """Read every packet of the main video stream once; decode only as far as the first frame.
+
+    Raises:
+        DecodeError: the file cannot be read, has no video, or its stream holds no packet.
+    """
+    with opened(path) as (container, stream):
+        packets: list[Packet] = []
+        picture: VideoFrame | None = None
+        damage = ""
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    packets.append(_packet(packet, stream.codec_context.name))
+                if picture is None and len(packets) <= _PACKETS_TO_FIRST_FRAME:
+                    picture = _decoded(packet)
+        except av.error.FFmpegError as error:
+            damage = f"the file breaks off after {len(packets)} frames ({reason_of(error)})"
+        if not packets:
+            raise DecodeError("its video stream holds no frames" + (f": {damage}" if damage else ""))
+        return _index(container, stream, packets, picture, damage)
+
+
+def _packet(packet: av.Packet, codec: str) -> Packet:
+    shown = not packet.is_discard and not is_hidden(memoryview(packet), codec)
+    return Packet(packet.pts, packet.dts, packet.is_keyframe, shown)
+
+
+def is_hidden(data: memoryview | bytes, codec: str) -> bool:
+    """Whether a VP8 or VP9 packet is only a reference for later frames.
+
+    VP8: RFC 6386, section 9.1. VP9: bitstream specification, section 6.2 (``show_existing_frame``,
+    ``show_frame``), and annex B for packets of several frames, of which the last is shown.
+    """
+    if codec == "vp8":
+        return not data[0] & 0b0001_0000
+    if codec != "vp9" or _is_superframe(data):
+        return False
+    is_profile_3 = data[0] & 0b0011_0000 == 0b0011_0000
+    return not (data[0] << 1 if is_profile_3 else data[0]) & 0b0000_1010
+
+
+def _is_superframe(data: memoryview | bytes) -> bool:
+    marker = data[-1]
+    index_size = 2 + ((marker >> 3 & 3) + 1) * ((marker & 7) + 1)
+    return marker & 0b1110_0000 == 0b1100_0000 and len(data) >= index_size and data[-index_size] == marker
+
+
+def _decoded(packet: av.Packet) -> VideoFrame | None:
+    """The first frame that a packet completes; None also where it is damaged, which the decoding will find
+    again.
+    """
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.FFmpegError:
+        return None
+
+
+def _index(
+    container: InputContainer,
+    stream: VideoStream,
+    packets: Sequence[Packet],
+    picture: VideoFrame | None,
+    damage: str,
+) -> PacketIndex:
+    context = stream.codec_context
+    shown = [packet.pts for packet in packets if packet.is_shown]
+    known = None not in shown and len(set(shown)) == len(shown) and len(shown) > 0
+    claims = [0.0, (container.duration or 0) / av.time_base]
+    time_base = float(stream.time_base or 0)
+    if stream.duration is not None:
+        claims.append(stream.duration * time_base)
+    return PacketIndex(
+        packets=packets,
+        time_base=time_base,
+        container=container.format.name,
+        codec=context.name,
+        pixel_format=picture.format.name if picture else "",
+        width=picture.width if picture else context.width,
+        height=picture.height if picture else context.height,
+        orientation=orientation_of(picture) if picture else UPRIGHT,
+        claimed_seconds=max(claims),
+        claimed_frames=stream.frames,
+        trustworthy=known and container.format.name in INDEXED_CONTAINERS,
+        damage=damage,
+    )
