@@ -39,8 +39,8 @@ def orientation_from_matrix(a: float, b: float, c: float, d: float) -> Orientati
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Of one decoded frame; upright where nothing is said."""
-    side_data: Any = frame.side_data
     try:
+        side_data: Any = frame.side_data
         matrix = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)
     except KeyError:
         return UPRIGHT
