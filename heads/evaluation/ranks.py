@@ -1,0 +1,244 @@
+"""Ranks of the true matches, with ties counted by their average, from strips of the similarity matrix.
+
+A strip is the similarity of every text with some videos. Whole columns decide video-to-text ranks at once,
+and text-to-video ranks are sums over strips, so the text x video matrix never has to be held.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ...data.contracts.errors import DataError, TrainingError
+
+RECALLS = (1, 5, 10, 50, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Similarities of every text with some of the videos."""
+
+    videos: Int[Tensor, " strip"]
+    """Which videos these are."""
+    scores: Float[Tensor, "text strip"]
+
+
+class Scores(Protocol):
+    """Similarities of ``num_texts`` texts with ``num_videos`` videos, however they are had."""
+
+    num_texts: int
+    num_videos: int
+    tie_tolerance: float
+    """Scores no further apart than this count as equal."""
+
+    def strips(self) -> Iterator[Strip]:
+        """Every video once, in any order."""
+        ...
+
+    def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
+        """The score of each text with one video."""
+        ...
+
+
+class MatrixScores:
+    """Scores that are there as a matrix, such as one of another program."""
+
+    tie_tolerance = 0.0
+
+    def __init__(self, matrix: Float[Tensor, "text video"] | Float[np.ndarray, "text video"]) -> None:
+        self.matrix = torch.as_tensor(matrix)
+        self.num_texts, self.num_videos = self.matrix.shape
+
+    def strips(self) -> Iterator[Strip]:
+        """The whole matrix at once."""
+        yield Strip(torch.arange(self.num_videos, device=self.matrix.device), self.matrix)
+
+    def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
+        """The score of each text with one video."""
+        return self.matrix.gather(1, videos.to(self.matrix.device)[:, None]).squeeze(1)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the true match of each query came among the candidates of one direction."""
+
+    ahead: Int[np.ndarray, " query"]
+    """Candidates that score higher than the true match."""
+    tied: Int[np.ndarray, " query"]
+    """Other candidates that score the same as the true match."""
+    candidates: int
+    """How many there are to choose from."""
+    query_video: Int[np.ndarray, " query"]
+    """The video a query belongs to; queries of one video are not independent of each other."""
+
+    @property
+    def ranks(self) -> Float[np.ndarray, " query"]:
+        """1 is best; a tie counts by the mean of the places it takes up."""
+        return 1 + self.ahead + self.tied / 2
+
+    @property
+    def num_queries(self) -> int:
+        """How many queries were scored."""
+        return len(self.ahead)
+
+    @property
+    def tied_queries(self) -> int:
+        """Queries whose true match scores exactly as another candidate does."""
+        return int((self.tied > 0).sum())
+
+    def recall(self, k: int) -> float:
+        """Percentage of the queries whose true match has fewer than ``k`` candidates before it, a tie being
+        half."""
+        return 100 * float((self.ranks - 1 < k).mean())
+
+    @property
+    def median_rank(self) -> float:
+        """MdR."""
+        return float(np.median(self.ranks))
+
+    @property
+    def mean_rank(self) -> float:
+        """MnR."""
+        return float(self.ranks.mean())
+
+    @property
+    def recall_sum(self) -> float:
+        """R@1 + R@5 + R@10."""
+        return self.recall(1) + self.recall(5) + self.recall(10)
+
+    def summary(self) -> dict[str, float | int]:
+        """Every figure by the name the field gives it, and what it was counted over."""
+        figures: dict[str, float | int] = {f"R@{k}": self.recall(k) for k in RECALLS}
+        figures |= {"MdR": self.median_rank, "MnR": self.mean_rank, "recall_sum": self.recall_sum}
+        counts = {
+            "queries": self.num_queries,
+            "candidates": self.candidates,
+            "tied_queries": self.tied_queries,
+        }
+        return figures | counts
+
+
+@dataclass(frozen=True)
+class BothRanks:
+    """Ranks in both directions."""
+
+    t2v: Ranks
+    """Every text is a query."""
+    v2t: Ranks
+    """Every video that has a text is a query. With several captions a video, candidates are the *videos' best
+    captions* (CLIP4Clip's convention)."""
+    v2t_any_caption: Ranks
+    """The same queries against *all* captions, the best placed own caption counting (the convention of
+    Collaborative Experts and VSE). Equals ``v2t`` where every video has one caption."""
+
+
+def rank_both(scores: Scores, text_video: Int[Tensor, " text"]) -> BothRanks:
+    """Ranks of the true matches in both directions.
+
+    Args:
+        scores: similarities.
+        text_video: the video each text describes.
+
+    Raises:
+        DataError: there is no text, or a text whose video is not among the candidates.
+        TrainingError: a similarity is NaN or infinite: such a query has no rank.
+
+    Source: ``g = S[q, true]; rank = 1 + #(S[q] > g) + (#(S[q] == g) - 1) / 2``.
+    """
+    _check(scores, text_video)
+    counts = _Counts(scores, text_video)
+    for strip in scores.strips():
+        _refuse_non_finite(strip)
+        counts.add(strip)
+    return counts.ranks()
+
+
+def _check(scores: Scores, text_video: Int[Tensor, " text"]) -> None:
+    if len(text_video) != scores.num_texts:
+        raise DataError(
+            f"{scores.num_texts} texts were scored, but {len(text_video)} are said to describe a video"
+        )
+    if not len(text_video):
+        raise DataError("there is no text to rank")
+    if int(text_video.min()) < 0 or int(text_video.max()) >= scores.num_videos:
+        raise DataError(
+            f"every text must describe one of the {scores.num_videos} videos (0 to {scores.num_videos - 1})"
+        )
+
+
+def _refuse_non_finite(strip: Strip) -> None:
+    # One sum instead of a mask: NaN and infinities stay in it.
+    if bool(strip.scores.sum().isfinite()):
+        return
+    broken = int((~strip.scores.isfinite()).sum())
+    if broken:
+        raise TrainingError(
+            f"{broken} of {strip.scores.numel()} similarities are NaN or infinite: their queries have no "
+            "rank. The head diverged: train it with a smaller lr, or check the features with `tvr verify`."
+        )
+
+
+class _Counts:
+    """What has been counted after some of the strips."""
+
+    def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
+        truth = scores.pairs(text_video)
+        self.tolerance = scores.tie_tolerance
+        self.device = truth.device
+        self.text_video = text_video.to(self.device)
+        self.truth = truth[:, None]
+        self.several = bool((torch.bincount(text_video) > 1).any())
+        self.num_videos = scores.num_videos
+        self.t2v_ahead = torch.zeros(len(text_video), dtype=torch.long, device=self.device)
+        self.t2v_tied = torch.zeros_like(self.t2v_ahead)
+        self.by_video = torch.zeros(4, scores.num_videos, dtype=torch.long, device=self.device)
+        self.column_of = torch.full((scores.num_videos,), -1, device=self.device)
+
+    def add(self, strip: Strip) -> None:
+        """Count one strip in every direction."""
+        self.column_of.fill_(-1)
+        self.column_of[strip.videos] = torch.arange(len(strip.videos), device=self.device)
+        columns = self.column_of[self.text_video]
+        own_texts = (columns >= 0).nonzero().squeeze(1)
+        own = (own_texts, columns[own_texts])
+        others = strip.scores.clone()
+        others[own] = float("-inf")
+        ahead, tied = _compared(others, self.truth, self.tolerance, over=1)
+        self.t2v_ahead += ahead
+        self.t2v_tied += tied
+        self._add_columns(strip, others, own)
+
+    def _add_columns(self, strip: Strip, others: Tensor, own: tuple[Tensor, Tensor]) -> None:
+        best_own = torch.full_like(strip.scores[0], float("-inf"))
+        best_own.scatter_reduce_(0, own[1], strip.scores[own], "amax")
+        any_caption = _compared(others, best_own[None], self.tolerance, over=0)
+        grouped = any_caption
+        if self.several:
+            best = strip.scores.new_full((self.num_videos, len(strip.videos)), float("-inf"))
+            best.index_reduce_(0, self.text_video, others, "amax")
+            grouped = _compared(best, best_own[None], self.tolerance, over=0)
+        self.by_video[:, strip.videos] = torch.stack([*grouped, *any_caption])
+
+    def ranks(self) -> BothRanks:
+        """The ranks once every strip is counted."""
+        text_video = self.text_video.cpu().numpy()
+        described = np.unique(text_video)
+        ahead, tied, any_ahead, any_tied = self.by_video.cpu().numpy()[:, described]
+        return BothRanks(
+            t2v=Ranks(self.t2v_ahead.cpu().numpy(), self.t2v_tied.cpu().numpy(), self.num_videos, text_video),
+            v2t=Ranks(ahead, tied, len(described), described),
+            v2t_any_caption=Ranks(any_ahead, any_tied, len(text_video), described),
+        )
+
+
+def _compared(
+    others: Float[Tensor, "row column"], truth: Tensor, tolerance: float, over: int
+) -> tuple[Int[Tensor, " rest"], Int[Tensor, " rest"]]:
+    """How many of the others are ahead of the truth and how many tie with it, counted over one axis."""
+    ahead = torch.count_nonzero(others > truth + tolerance, dim=over)
+    not_behind = torch.count_nonzero(others >= truth - tolerance, dim=over)
+    return ahead, not_behind - ahead

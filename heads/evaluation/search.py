@@ -1,0 +1,58 @@
+"""Exact search: every video is compared with the query, none is skipped."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ...data.contracts.errors import UsageError
+from ..base import Head, TextFeatures
+from ..layers.blocks import similarity_in_blocks
+from ..training.feature_set import FeatureSet
+from .encoded import EncodedVideos
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One found video."""
+
+    video_id: str
+    score: float
+    """Similarity on cosine scale."""
+
+
+class Gallery:
+    """Videos encoded once, to be searched many times."""
+
+    def __init__(self, head: Head, features: FeatureSet) -> None:
+        self.head = head.eval()
+        self.video_ids = features.video_ids
+        self.encoded = EncodedVideos(head, features)
+
+    @torch.no_grad()
+    def search(self, texts: TextFeatures, top_k: int = 10) -> list[list[Hit]]:
+        """The best videos for each text, best first; equal scores in the order of the gallery.
+
+        Raises:
+            UsageError: ``top_k`` is less than 1.
+        """
+        if top_k < 1:
+            raise UsageError(f"top_k must be at least 1, got {top_k = }")
+        text = self.head.encode_text(texts)
+        groups = self.encoded.groups
+        scores = torch.cat([similarity_in_blocks(self.head, text, g.encoded) for g in groups], dim=1)
+        items = torch.cat([group.items for group in groups])
+        scores = scores[:, items.argsort()].float().cpu()
+        order = scores.argsort(dim=1, descending=True, stable=True)[:, :top_k]
+        return [
+            [Hit(self.video_ids[i], float(row[i])) for i in best.tolist()]
+            for row, best in zip(scores, order, strict=True)
+        ]
+
+
+def search(head: Head, features: FeatureSet, texts: TextFeatures, top_k: int = 10) -> list[list[Hit]]:
+    """The best videos of a feature set for each text.
+
+    Raises:
+        UsageError: ``top_k`` is less than 1, or the head cannot read the features.
+    """
+    return Gallery(head, features).search(texts, top_k)

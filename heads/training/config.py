@@ -1,0 +1,78 @@
+"""What can be chosen about a training run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...data.contracts.errors import UsageError
+
+Captions = Literal["sample", "all"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Selection = Literal["recall_sum", "t2v_r1", "v2t_r1"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a head is trained. A value that cannot work is refused when the object is made."""
+
+    epochs: int = 10
+    """Passes over the training videos (``captions=sample``) or the training captions (``captions=all``)."""
+    batch_size: int = 128
+    """Text-video pairs a step, over all processes together."""
+    lr: float = 5e-4
+    """Peak learning rate of AdamW, reached at the end of the warm-up."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay of matrices; biases, norms and scalars are never decayed."""
+    warmup: float = 0.1
+    """Fraction of all steps over which the learning rate rises linearly; then a cosine takes it to 0."""
+    clip_norm: float = 1.0
+    """The gradient is scaled down to this norm where it is longer; 0 leaves it alone."""
+    captions: Captions = "sample"
+    """sample: one random caption of each video an epoch. all: every caption once an epoch."""
+    num_frames: int | None = None
+    """Frames of a video a head sees: segment-random in training, uniform in evaluation. none: usual
+    number."""
+    num_words: int | None = None
+    """Words of a text a head sees, start and end token included. none: usual number."""
+    ema: float = 0.0
+    """Decay per step of an exponential moving average of the weights, which is then what is kept. 0: off."""
+    patience: int | None = None
+    """Stop after this many epochs without a better validation score. none: train all epochs."""
+    select_by: Selection = "recall_sum"
+    """Validation score that decides which epoch is kept. recall_sum: R@1 + R@5 + R@10 of both directions."""
+    precision: Precision = "auto"
+    """Arithmetic of the matrix products; weights stay float32. auto: bf16 on a GPU that has it, fp32 on a
+    CPU."""
+    compile: bool = False
+    """Compile encoders and loss with ``torch.compile``: a minute at the start, faster steps on a GPU."""
+    device: str = "auto"
+    """auto: a GPU where there is one. Else a torch device such as cpu or cuda:1."""
+    seed: int = 0
+    """Decides the initial weights, the order, the frames, the captions and the dropout."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            UsageError: names the field, its value and what is allowed.
+        """
+        for name in ("epochs", "batch_size", "lr"):
+            _require(getattr(self, name) > 0, name, "greater than 0", getattr(self, name))
+        for name in ("weight_decay", "clip_norm", "seed"):
+            _require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        for name in ("num_frames", "num_words", "patience"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, "1 or more, or none", value)
+        _require(
+            self.batch_size >= 2,
+            "batch_size",
+            "2 or more: a contrastive loss needs a negative",
+            self.batch_size,
+        )
+        _require(0 <= self.warmup <= 1, "warmup", "between 0 and 1 (a fraction of all steps)", self.warmup)
+        _require(0 <= self.ema < 1, "ema", "at least 0 and less than 1", self.ema)
+        _require(self.lr < 1, "lr", "less than 1 (1e-4 to 1e-3 is usual)", self.lr)
+
+
+def _require(holds: bool, name: str, allowed: str, value: object) -> None:
+    if not holds:
+        raise UsageError(f"{name} must be {allowed}, got {name}={value!r}")

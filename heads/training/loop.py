@@ -1,0 +1,198 @@
+"""THE main path of stage two: stored features in, a trained head in a run folder out."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...data.contracts.errors import UsageError
+from ..base import Head
+from ..evaluation.encoded import check_fit
+from ..evaluation.evaluate import Evaluation, evaluate
+from .batches import batches_per_epoch, pairs_per_epoch
+from .config import TrainingConfig
+from .feature_set import FeatureSet
+from .loading import epoch_of_batches
+from .losses import Losses
+from .processes import Processes
+from .run_folder import RunFolder, load_run, read_metrics, record_of
+from .seeding import seed_dropout, seeded_everything
+from .state import TrainingState
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What one epoch came to."""
+
+    epoch: int
+    """From 1."""
+    epochs: int
+    loss: Mapping[str, float]
+    """Mean of each loss term over the epoch."""
+    validation: Evaluation | None
+    is_best: bool
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """One line of ``metrics.jsonl``."""
+        validation = None if self.validation is None else self.validation.record()
+        return {
+            "epoch": self.epoch,
+            "loss": dict(self.loss),
+            "val": validation,
+            "is_best": self.is_best,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished run."""
+
+    head: Head
+    """With the weights of the best epoch, in evaluation mode."""
+    folder: Path
+    best_epoch: int
+    """From 1; the last epoch where there is no validation split."""
+    epochs: int
+    """How many were trained."""
+    best_score: float | None
+    """The validation score of the best epoch, None without a validation split."""
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """``result.json``."""
+        return {
+            "best_epoch": self.best_epoch,
+            "epochs": self.epochs,
+            "best_score": self.best_score,
+            "seconds": self.seconds,
+        }
+
+
+Progress = Callable[[EpochReport], None]
+
+
+def train(
+    head_name: str,
+    head_config: Any,
+    features: Mapping[str, FeatureSet],
+    config: TrainingConfig,
+    run_folder: Path,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a head; continue where an earlier call on the same folder stopped.
+
+    Args:
+        head_name: a plug-in of ``tvr.heads``.
+        head_config: its ``Config``.
+        features: ``train`` and, to choose the best epoch, ``val``. Other splits are never looked at.
+        config: how to train.
+        run_folder: where everything is kept; the same call resumes, other settings are refused.
+        progress: told after every epoch.
+
+    Raises:
+        UsageError: a setting that cannot work with this head or these features.
+        TrainingError: the loss left the finite numbers; the best finished epoch is kept in the folder.
+    """
+    processes = Processes()
+    device = processes.device(config.device)
+    processes.connect(device)
+    sets = {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
+    shape = sets["train"].shape(config.num_frames, config.num_words)
+    origin = {"store": sets["train"].origin.store, "splits": {name: str(some) for name, some in sets.items()}}
+    folder = RunFolder(run_folder, record_of(head_name, head_config, config, shape, origin))
+    with seeded_everything(config.seed, device):
+        head = folder.record.build().to(device)
+        _check(head_name, head, sets, config, processes)
+        processes.first(folder.prepare)
+        state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
+        state.restore(folder)
+        while not state.is_finished:
+            _one_epoch(state, sets, processes, folder, progress)
+    return _finished(state, folder, processes)
+
+
+def _one_epoch(
+    state: TrainingState,
+    sets: Mapping[str, FeatureSet],
+    processes: Processes,
+    folder: RunFolder,
+    progress: Progress | None,
+) -> None:
+    """Train, validate, keep, tell."""
+    started = time.perf_counter()
+    loss = _train_epoch(state, sets["train"], processes)
+    validation = processes.agreed(_validate(state, sets.get("val")) if processes.is_first else None)
+    is_best = state.close_epoch(None if validation is None else validation.score(state.config.select_by))
+    report = EpochReport(
+        epoch=state.epoch,
+        epochs=state.config.epochs,
+        loss=loss,
+        validation=validation,
+        is_best=is_best,
+        seconds=time.perf_counter() - started,
+    )
+    if processes.is_first:
+        _keep(state, folder, report)
+        if progress:
+            progress(report)
+
+
+def _train_epoch(state: TrainingState, features: FeatureSet, processes: Processes) -> dict[str, float]:
+    """One pass over the training pairs; the mean of each loss term."""
+    losses = Losses(state.epoch)
+    state.head.train()
+    seed_dropout(state.config.seed, state.epoch)
+    for batch in epoch_of_batches(features, state.head, state.config, state.epoch, processes):
+        terms = state.loss(batch, processes)
+        state.update(terms["total"], processes)
+        losses.add(terms)
+    return losses.means()
+
+
+def _validate(state: TrainingState, features: FeatureSet | None) -> Evaluation | None:
+    """Evaluate the weights that would be kept."""
+    state.refuse_broken_weights()
+    if features is None:
+        return None
+    with state.kept_weights():
+        return evaluate(state.head, features)
+
+
+def _keep(state: TrainingState, folder: RunFolder, report: EpochReport) -> None:
+    """Write the weights if they are the best, what a resumed run needs, and a line of metrics."""
+    if report.is_best:
+        folder.save_head(state.weights())
+    folder.append_metrics(report.record())
+    state.save(folder)
+
+
+def _check(
+    head_name: str, head: Head, sets: Mapping[str, FeatureSet], config: TrainingConfig, processes: Processes
+) -> None:
+    for features in sets.values():
+        check_fit(head, features)
+    if not any(parameter.requires_grad for parameter in head.parameters()):
+        raise UsageError(
+            f"head {head_name!r} has no parameters to train; `tvr eval --head {head_name}` scores it as it is"
+        )
+    if config.batch_size % processes.count:
+        raise UsageError(
+            f"batch_size must be divisible by the number of processes, got batch_size={config.batch_size} "
+            f"and {processes.count} processes"
+        )
+    if pairs_per_epoch(sets["train"], config) < 2:
+        raise UsageError(
+            "training needs at least two videos that have a caption: a contrastive loss needs a negative"
+        )
+
+
+def _finished(state: TrainingState, folder: RunFolder, processes: Processes) -> TrainingResult:
+    """The run's best head, read back from the folder so that what is returned is what was kept."""
+    seconds = sum(line["seconds"] for line in read_metrics(folder.path))
+    head, _ = load_run(folder.path, str(state.head.logit_scale.device))
+    result = TrainingResult(head, folder.path, state.best_epoch, state.epoch, state.best_score, seconds)
+    processes.first(lambda: folder.save_result(result.record()))
+    return result

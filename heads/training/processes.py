@@ -1,0 +1,111 @@
+"""Several processes that train one head on one batch, as ``torchrun`` starts them."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ...data.contracts.errors import UsageError
+
+
+class Processes:
+    """The processes of this job: one, unless ``torchrun`` started several.
+
+    Every process encodes its share of the batch, then all encodings are gathered, so that each item meets the
+    negatives of the whole batch. A gathered encoding sends its gradient back to the process that made it,
+    summed over processes; averaging the parameters' gradients then gives those of one process with the whole
+    batch, for parameters used before the gathering and after it alike.
+    """
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
+
+    def connect(self, device: torch.device) -> None:
+        """Meet the other processes, once."""
+        if self.count > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+    def device(self, wanted: str) -> torch.device:
+        """The device this process computes on.
+
+        Raises:
+            UsageError: the device is not there.
+        """
+        if wanted == "auto":
+            wanted = f"cuda:{self.local_rank}" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(wanted)
+        except RuntimeError:
+            raise UsageError(f"device must be auto, cpu, cuda or cuda:N, got {wanted!r}") from None
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise UsageError(
+                f"device {wanted!r} was asked for, but torch sees no GPU; use device=cpu or device=auto"
+            )
+        return device
+
+    def first(self, work: Callable[[], None]) -> None:
+        """Do something in the first process only, before any other process goes on."""
+        if self.is_first:
+            work()
+        self.agreed(None)
+
+    def share(self, batch: int) -> slice:
+        """The part of a batch that this process encodes."""
+        each = batch // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def gathered(self, encoded: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The encodings of all processes, in the order of the batch."""
+        if self.count == 1:
+            return encoded
+        return {name: _AllGather.apply(tensor, self.rank, self.count) for name, tensor in encoded.items()}
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its mean over the processes, in one message."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.count
+        pieces = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, piece in zip(gradients, pieces, strict=True):
+            gradient.copy_(piece.view_as(gradient))
+
+    def agreed(self, value: Any) -> Any:
+        """The first process's value, on every process."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+
+class _AllGather(torch.autograd.Function):
+    """All processes' tensors along the first axis; backward sums the gradients and returns the own part."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, rank: int, count: int) -> Tensor:
+        ctx.rank, ctx.items = rank, len(tensor)
+        is_mask = tensor.dtype == torch.bool
+        sent = (tensor.to(torch.uint8) if is_mask else tensor).contiguous()
+        received = [torch.empty_like(sent) for _ in range(count)]
+        dist.all_gather(received, sent)
+        gathered = torch.cat(received)
+        return gathered.bool() if is_mask else gathered
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].contiguous()
+        dist.all_reduce(total)
+        return total[ctx.rank * ctx.items : (ctx.rank + 1) * ctx.items], None, None

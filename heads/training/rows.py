@@ -1,0 +1,91 @@
+"""Rows of many items laid end to end, gathered into padded batches by index."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Device = torch.device | str
+
+
+class Rows:
+    """Features of items of unequal length. Item ``i`` owns ``lengths[i]`` rows from ``starts[i]`` on.
+
+    Lengths and starts stay on the CPU, so that planning a batch never waits for a GPU. The values are
+    resident on a device, or a numpy array (a memory map, where they do not fit) of which each batch is
+    copied there.
+    """
+
+    def __init__(
+        self,
+        values: Float[np.ndarray, "row dim"] | Float[Tensor, "row dim"],
+        starts: Int[Tensor, " item"],
+        lengths: Int[Tensor, " item"],
+        device: Device = "cpu",
+    ) -> None:
+        self.values = values
+        self.starts = starts
+        self.lengths = lengths
+        self.device = torch.device(device)
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, "row dim"], offsets: Int[np.ndarray, " boundary"]) -> "Rows":
+        """Rows as a store keeps them: item ``i`` has rows ``offsets[i]`` to ``offsets[i + 1]``."""
+        boundaries = torch.from_numpy(np.asarray(offsets, dtype=np.int64))
+        # torch cannot share memory that is read-only; such arrays are gathered from with numpy.
+        shared = torch.from_numpy(values) if values.flags.writeable else values
+        return cls(shared, boundaries[:-1], boundaries.diff())
+
+    @property
+    def longest(self) -> int:
+        """Rows of the longest item, 0 where there is none."""
+        return int(self.lengths.max()) if len(self.lengths) else 0
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the values are on the device of the batches."""
+        return isinstance(self.values, Tensor) and self.values.device.type == self.device.type
+
+    def chosen(self, items: Int[Tensor, " chosen"]) -> "Rows":
+        """The same values seen as only the chosen items, in that order."""
+        return Rows(self.values, self.starts[items], self.lengths[items], self.device)
+
+    def placed_on(self, device: Device, *, resident: bool) -> "Rows":
+        """The rows for batches on ``device``: moved there as a whole, or copied batch by batch."""
+        if not resident:
+            return Rows(self.values, self.starts, self.lengths, device)
+        values = self.values if isinstance(self.values, Tensor) else torch.from_numpy(self.values.copy())
+        return Rows(values.to(device), self.starts, self.lengths, device)
+
+    def gather(
+        self,
+        items: Int[Tensor, " chosen"],
+        positions: Int[Tensor, "chosen part"],
+        mask: Bool[Tensor, "chosen part"],
+    ) -> tuple[Float[Tensor, "chosen part dim"], Bool[Tensor, "chosen part"]]:
+        """The named rows of each item on the device as float32, padding set to 0, and the mask beside
+        them."""
+        index = (self.starts[items][:, None] + positions).flatten()
+        values = self._taken(index).view(*positions.shape, -1)
+        mask = _moved(mask, self.device)
+        return values.float().masked_fill_(~mask[..., None], 0.0), mask
+
+    def row(
+        self, items: Int[Tensor, " chosen"], position: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "chosen dim"]:
+        """One row of each item on the device, as float32."""
+        return self._taken(self.starts[items] + position).float()
+
+    def _taken(self, index: Int[Tensor, " row"]) -> Float[Tensor, "row dim"]:
+        if isinstance(self.values, Tensor) and self.values.device.type == self.device.type:
+            return self.values.index_select(0, _moved(index, self.device))
+        if isinstance(self.values, Tensor):
+            return _moved(self.values.index_select(0, index), self.device)
+        return _moved(torch.from_numpy(self.values[index.numpy()]), self.device)
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; from pinned memory where that lets the copy overlap with computing."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

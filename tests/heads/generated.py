@@ -1,0 +1,60 @@
+"""Features that stand in for a store: every video has a meaning that its texts share, at CLIP's usual norm."""
+
+import numpy as np
+import torch
+from tvr.heads.training.feature_set import FeatureSet, Origin
+from tvr.pipeline.store import TextRows, VideoRows
+
+
+def generated_rows(
+    videos: int = 24,
+    captions: int = 1,
+    dim: int = 16,
+    frames: tuple[int, int] = (3, 9),
+    words: tuple[int, int] = (4, 8),
+    noise: float = 1.0,
+    seed: int = 0,
+) -> tuple[VideoRows, TextRows]:
+    """Frames and words scattered around one vector a video."""
+    random = np.random.default_rng(seed)
+    meaning = random.standard_normal((videos, dim))
+    frame_counts = random.integers(frames[0], frames[1] + 1, videos)
+    word_counts = random.integers(words[0], words[1] + 1, videos * captions)
+    owner = np.repeat(np.arange(videos), captions)
+
+    def rows(counts: np.ndarray, which: np.ndarray) -> np.ndarray:
+        centres = np.repeat(meaning[which], counts, axis=0)
+        return (2 * (centres + noise * random.standard_normal(centres.shape))).astype(np.float16)
+
+    def offsets(counts: np.ndarray) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    ids = tuple(f"video{i:05d}" for i in range(videos))
+    video_rows = VideoRows(
+        ids=ids,
+        frames=rows(frame_counts, np.arange(videos)),
+        offsets=offsets(frame_counts),
+        frame_seconds=np.zeros(frame_counts.sum(), np.float32),
+    )
+    text_rows = TextRows(
+        ids=tuple(f"text{i:05d}" for i in range(len(owner))),
+        video_ids=tuple(ids[i] for i in owner),
+        texts=tuple(f"caption {i}" for i in range(len(owner))),
+        words=rows(word_counts, owner),
+        token_ids=np.zeros(word_counts.sum(), np.int32),
+        offsets=offsets(word_counts),
+        sentence_row=(word_counts - 1).astype(np.int32),
+        truncated=np.zeros(len(owner), np.bool_),
+        parts=None,
+        part_offsets=None,
+    )
+    return video_rows, text_rows
+
+
+def generated_features(split: str = "train", **settings: object) -> FeatureSet:
+    """A feature set of generated rows."""
+    protocol = "multi" if settings.get("captions", 1) != 1 else "single"
+    return FeatureSet(*generated_rows(**settings), Origin(split=split, protocol=protocol))  # type: ignore[arg-type]
+
+
+__all__ = ["generated_features", "generated_rows", "torch"]
