@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
+from .decoding import DecoderPool, DecodeTask
+from .preprocessing import Preprocessing
+from .sampling import Sampling
 
 _FREE_GIGABYTES = 5
 
@@ -62,16 +65,19 @@ def _checked(check: str, examination: Callable[[], Finding]) -> Finding:
 
 
 def _decodes(name: str, clip: Path) -> Finding:
-    decoder = load_plug_in("tvr.pipeline.decoders", name).decoder()
-    times = decoder.probe(clip)
-    brightness = [int(frame.mean().round()) for frame in decoder.read(clip, np.array([0, 7]))]
-    right = np.allclose(brightness, [20, 160], atol=3) and len(times.frame_seconds) == 8
-    detail = (
-        f"decoded frames 0 and 7 of {len(times.frame_seconds)}; brightness {brightness}, wanted [20, 160]"
-    )
-    return Finding(
-        f"decoder {name}", bool(right), detail, f"use another with `--decoder`, or reinstall {name}"
-    )
+    """In a child process, as an extraction does: a decoder that crashes must not take the doctor with it."""
+    why = load_plug_in("tvr.pipeline.decoders", name).available()
+    if why:
+        return Finding(f"decoder {name}", True, f"{why}; PyAV serves every file")
+    size = Preprocessing(64, 64, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with DecoderPool(1, name) as pool:
+        video = next(pool.decode([DecodeTask("sample", clip, Sampling(policy="all"), size)]))
+    brightness = [int(frame.mean().round()) for frame in video.frames]
+    right = len(brightness) == 8 and np.allclose(brightness, range(20, 161, 20), atol=3)
+    served = f"served by {video.decoder or 'nobody'}" + (f", {video.reason}" if video.reason else "")
+    remedy = f"reinstall {name}, or choose another with --decoder"
+    detail = f"brightness of 8 frames {brightness}, {served}"
+    return Finding(f"decoder {name}", right and video.decoder == name, detail, remedy)
 
 
 def _encodes() -> Finding:

@@ -118,7 +118,7 @@ def test_extract_fails_on_a_store_made_otherwise(
     extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
     before = _shards(tmp_path / "store")
     other = ExtractionOptions(**{**_fields(OPTIONS), "sampling": Sampling(num_frames=3)})
-    with pytest.raises(StoreError, match="sampling.num_frames: the store has 4, this run would use 3"):
+    with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 4, this run would use 3"):
         extract(dataset(videos), encoder, other, tmp_path / "store")
     random_weights = clip.load("tvr-storyboard", "random")
     with pytest.raises(StoreError, match=r"encoder\.weights_digest"):
@@ -130,7 +130,7 @@ def test_extract_fails_where_it_cannot_write(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot write to"):
+    with pytest.raises(StoreError, match=r"cannot write to"):
         extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
 
 
@@ -144,7 +144,7 @@ def test_failure_budget(budget: str | None, within: bool) -> None:
 
 
 def test_failure_budget_fails() -> None:
-    with pytest.raises(UsageError, match="number such as 12 or a share such as 5%, got 'few'"):
+    with pytest.raises(UsageError, match=r"number such as 12 or a share such as 5%, got 'few'"):
         Summary(Path()).within_budget("few")
 
 

@@ -1,0 +1,109 @@
+"""Bad input gets a clear sentence and an exit code, and changes nothing."""
+
+from pathlib import Path
+
+import pytest
+from tvr.pipeline.doctor import write_sample
+
+from .shell import tree, tvr
+
+EXTRACT = ("extract", "--dataset", "folder", "--model", "tvr-storyboard", "--root")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    write_sample(folder / "a.mp4")
+    write_sample(folder / "b.mp4")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("csv", "parts"),
+    [
+        ("", ["captions.csv", "empty"]),
+        ("film,words\na.mp4,x\n", ["captions.csv", "film", "path"]),
+        ("path,caption\na.mp4,x\nb.mp4,y\na.mp4,z\n", None),
+        ("id,path,caption\n1,a.mp4,x\n1,b.mp4,y\n", ["captions.csv", "'1'"]),
+        ("path,caption,start,end\na.mp4,x,5,2\n", ["captions.csv", "start"]),
+    ],
+)
+def test_manifests(archive: Path, csv: str, parts: list[str] | None) -> None:
+    (archive / "captions.csv").write_text(csv)
+    before = tree(archive.parent)
+    answer = tvr(*EXTRACT, archive, "--dry-run", cwd=archive.parent)
+    if parts is None:  # two captions of one video are two rows, not an error
+        assert answer.code == 0, answer.err
+    else:
+        assert answer.code == 3
+        for part in parts:
+            assert part in answer.err
+        assert "Traceback" not in answer.err
+    assert tree(archive.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "parts"),
+    [
+        (("extract", "--dataset", "folder", "--root", "nowhere"), 3, ["nowhere"]),
+        (
+            ("extract", "--dataset", "didemoo"),
+            2,
+            ["unknown data set 'didemoo'. Did you mean 'didemo'?", "folder"],
+        ),
+        ((*EXTRACT[:-3], "--model", "ViT-B-33", "--root", "archive"), 2, ["ViT-B-33", "ViT-B-32"]),
+        ((*EXTRACT, "archive", "--sampling", "unifrom"), 2, ["'unifrom'", "Did you mean 'uniform'?"]),
+        ((*EXTRACT, "archive", "--decoder", "ffmpeg"), 2, ["ffmpeg", "decord", "pyav"]),
+        ((*EXTRACT, "archive", "--data", "frames"), 2, ["--data takes key=value, got 'frames'"]),
+        ((*EXTRACT, "archive", "--data", "colour=red"), 2, ["unknown setting of folder 'colour'"]),
+        (("train-head", "--head", "mean_pol"), 2, ["unknown head 'mean_pol'. Did you mean 'mean_pool'?"]),
+        (("train-head",), 4, ["no features in tvr-workspace", "tvr extract"]),
+        (("eval",), 7, ["tvr train-head"]),
+        (("eval", "archive"), 2, ["archive is not a run folder"]),
+        (("search", "a dog"), 4, ["no features"]),
+        (("inspect", "--store", "archive"), 4, ["no feature store at archive"]),
+    ],
+)
+def test_names_and_places(archive: Path, arguments: tuple[str, ...], code: int, parts: list[str]) -> None:
+    before = tree(archive.parent)
+    answer = tvr(*arguments, cwd=archive.parent)
+    assert answer.code == code, answer.err
+    for part in parts:
+        assert part in answer.err
+    assert "Traceback" not in answer.err
+    assert tree(archive.parent) == before
+
+
+def test_weights_that_cannot_be_had_offline(archive: Path) -> None:
+    answer = tvr(
+        "extract", "--dataset", "folder", "--root", "archive", "--pretrained", "openai", cwd=archive.parent
+    )
+    assert answer.code == 6
+    assert "--pretrained" in answer.err
+    assert "Traceback" not in answer.err
+    assert not (archive.parent / "tvr-workspace").exists()
+
+
+def test_bad_videos_become_rows_with_reasons(archive: Path) -> None:
+    (archive / "empty.mp4").touch()
+    (archive / "letter.mp4").write_text("Dear reader, this is not a video.")
+    arguments = (*EXTRACT, "archive", "--store", "store", "--num-frames", "2", "--workers", "1")
+    answer = tvr(*arguments, cwd=archive.parent)
+    assert answer.code == 0, answer.err
+    assert "2 failed, 2 ok" in answer.out
+    shown = tvr("inspect", "--store", "store", "--failed", cwd=archive.parent).out
+    assert "empty\tfailed\t" in shown
+    assert "letter\tfailed\t" in shown
+    assert tvr(*arguments, "--max-failed", "1", cwd=archive.parent).code == 8
+    assert tvr(*arguments, "--max-failed", "50%", cwd=archive.parent).code == 0
+
+
+def test_a_store_made_with_other_weights_is_not_extended(archive: Path) -> None:
+    arguments = (*EXTRACT, "archive", "--store", "store", "--num-frames", "2", "--workers", "1")
+    assert tvr(*arguments, cwd=archive.parent).code == 0
+    before = tree(archive.parent / "store")
+    answer = tvr(*arguments, "--pretrained", "random", cwd=archive.parent)
+    assert answer.code == 4
+    assert "encoder.weights_digest" in answer.err
+    assert tree(archive.parent / "store") == before
