@@ -16,7 +16,7 @@ from .decoders.base import Decoder
 from .decoders.pyav import Decoder as PyAV
 from .preprocessing import resize
 from .sampling import sample
-from .soundness import DamageLog, sound_frames
+from .soundness import DamageLog, sound_frames, why_nothing
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -91,7 +91,7 @@ def _strictly(task: DecodeTask, decoder: PyAV, watch: Watch) -> Frames:
     for position, frame in sound_frames(task.path, index, wanted.tolist(), log):
         pictures[position] = resize(frame, task.preprocessing)
     if not pictures:
-        raise DecodeError(f"no sound frame: {log.first or 'none came out of the decoder'}")
+        raise DecodeError(why_nothing(task.path, log))
     reason = index.damage
     if len(pictures) < len(wanted):
         reason = (

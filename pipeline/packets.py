@@ -6,16 +6,13 @@ to be counted.
 """
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
-import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -23,15 +20,13 @@ from av.video.stream import VideoStream
 from jaxtyping import Int64
 
 from ..data.contracts.errors import DecodeError
+from .ffmpeg_log import Ear
 from .orientation import UPRIGHT, Orientation, orientation_of
+from .video_file import opened
 
 INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
 
-# A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
-# is read.
-_OPEN_OPTIONS = {"protocol_whitelist": "file"}
-_PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
 _PACKETS_TO_FIRST_FRAME = 64
 
 
@@ -44,6 +39,11 @@ class Packet:
     is_key: bool
     is_shown: bool
     """False for what an edit list cuts away and for the hidden reference frames of VP8 and VP9."""
+
+    @property
+    def starts_run(self) -> bool:
+        """Whether decoding can start here."""
+        return self.is_key and self.is_shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,61 +98,6 @@ class PacketIndex:
         }
 
 
-@contextmanager
-def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
-    """The container and its main video stream, closed afterwards; the stream that decord would choose, too.
-
-    Raises:
-        DecodeError: the file cannot be read or has no video; the message is the reason.
-    """
-    _check_file(path)
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        container = av.open(str(path.absolute()), options=_OPEN_OPTIONS, metadata_errors="replace")
-    except av.error.FFmpegError as error:
-        raise DecodeError(f"not a readable video file ({reason_of(error)})") from None
-    with container:
-        if _PLAYLISTS & set(container.format.name.split(",")):
-            raise DecodeError(f"a playlist ({container.format.name}) is not a video file")
-        yield container, _main_stream(container)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except IsADirectoryError:
-        raise DecodeError("is a folder, not a file") from None
-    except FileNotFoundError:
-        raise DecodeError("file not found") from None
-    except OSError as error:
-        raise DecodeError(f"cannot be read ({error.strerror or error})") from None
-    if size == 0:
-        raise DecodeError("file is empty (0 bytes)")
-
-
-def _main_stream(container: InputContainer) -> VideoStream:
-    stream: Any = container.streams.best("video")
-    if stream is None and container.streams.video:
-        stream = container.streams.video[0]
-    if stream is None:
-        kinds = sorted({s.type for s in container.streams})
-        raise DecodeError(f"no video stream (only {', '.join(kinds)})" if kinds else "no video stream")
-    if stream.codec_context is None:
-        raise DecodeError("no decoder for the codec of its video stream")
-    return stream
-
-
-def reason_of(error: av.error.FFmpegError) -> str:
-    """FFmpeg's own words and what it logged last: ``Invalid data found when processing input: moov atom not
-    found``.
-    """
-    log: Any = error.log
-    words = error.strerror or type(error).__name__
-    return f"{words}: {log[2].strip()}" if log else words
-
-
 def index_packets(path: Path) -> PacketIndex:
     """Read every packet of the main video stream once; decode only as far as the first frame.
 
@@ -160,19 +105,22 @@ def index_packets(path: Path) -> PacketIndex:
         DecodeError: the file cannot be read, has no video, or its stream holds no packet.
     """
     with opened(path) as (container, stream):
+        ear = Ear()
         packets: list[Packet] = []
         picture: VideoFrame | None = None
         damage = ""
         try:
             for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    damage = f"the file is cut off after {len(packets)} frames"
                 if packet.size:
                     packets.append(_packet(packet, stream.codec_context.name))
                 if picture is None and len(packets) <= _PACKETS_TO_FIRST_FRAME:
                     picture = _decoded(packet)
         except av.error.FFmpegError as error:
-            damage = f"the file breaks off after {len(packets)} frames ({reason_of(error)})"
+            damage = f"the file breaks off after {len(packets)} frames ({ear.reason(error)})"
         if not packets:
-            raise DecodeError("its video stream holds no frames" + (f": {damage}" if damage else ""))
+            raise DecodeError(f"its video stream holds no frames{': ' if damage else ''}{damage}")
         return _index(container, stream, packets, picture, damage)
 
 

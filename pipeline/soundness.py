@@ -11,15 +11,17 @@ from pathlib import Path
 
 import av
 import av.error
-import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
+from ..data.contracts.errors import DecodeError
+from .ffmpeg_log import Ear
 from .orientation import orientation_of, upright
-from .packets import PacketIndex, opened, reason_of
+from .packets import PacketIndex
+from .video_file import is_encrypted, opened
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -86,12 +88,24 @@ def shown_pts(path: Path, index: PacketIndex) -> list[int | None]:
     """The pts of every frame that decoding the whole file shows, in the order shown.
 
     Raises:
-        DecodeError: the file cannot be opened.
+        DecodeError: the file cannot be opened, or shows no frame at all.
     """
+    log = DamageLog()
     with opened(path) as (container, stream):
         _make_strict(stream)
         packets = _packets_from(container, stream, index, 0)
-        return [frame.pts for frame, _ in _shown(packets, index, DamageLog())]
+        pts = [frame.pts for frame, _ in _shown(packets, index, log)]
+    if not pts:
+        raise DecodeError(why_nothing(path, log))
+    return pts
+
+
+def why_nothing(path: Path, log: DamageLog) -> str:
+    """The reason of a file that gave no sound frame."""
+    with opened(path) as (_, stream):
+        encrypted = is_encrypted(path, stream)
+    first = log.first or "nothing came out of the decoder"
+    return f"encrypted ({first})" if encrypted else f"no sound frame: {first}"
 
 
 def _make_strict(stream: VideoStream) -> None:
@@ -105,11 +119,9 @@ def _runs(index: PacketIndex, indices: Sequence[int]) -> list[tuple[int, list[in
     """The wanted frames by the key frame from which decoding starts: its packet number, their indices."""
     if not index.trustworthy:
         return [(0, list(indices))] if indices else []
-    keys = [
-        (packet.pts, number)
-        for number, packet in enumerate(index.packets)
-        if packet.is_key and packet.is_shown
-    ]
+    keys = sorted(
+        (packet.pts or 0, number) for number, packet in enumerate(index.packets) if packet.starts_run
+    )
     key_pts = np.array([pts for pts, _ in keys], np.int64)
     runs: dict[int, list[int]] = {}
     for position in indices:
@@ -150,6 +162,7 @@ def _shown(
 
 def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:
     """The packets up to where the container breaks off."""
+    ear = Ear()
     number = 0
     try:
         for number, packet in packets:
@@ -157,19 +170,18 @@ def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterat
                 log.add(number, "a packet is cut off")
             yield number, packet
     except av.error.FFmpegError as error:
-        log.add(number, reason_of(error))
+        log.add(number, ear.reason(error))
 
 
 def _decode(packet: av.Packet, number: int, log: DamageLog) -> list[VideoFrame]:
-    errors_before, _ = av.logging.get_last_error()
+    ear = Ear()
     try:
         frames = packet.decode()
     except av.error.FFmpegError as error:
-        log.add(number, reason_of(error))
+        log.add(number, ear.reason(error))
         return []
-    errors, last = av.logging.get_last_error()
-    if errors != errors_before:
-        log.add(number, last[2].strip() if last else "an error was logged")
+    if news := ear.news():
+        log.add(number, news)
     return frames
 
 

@@ -42,6 +42,8 @@ class Decoder:
 
     def __init__(self) -> None:
         self._decord = _imported()
+        # Of its own and of its Python layer, which asserts and converts what a damaged file says.
+        self._errors = (self._decord.DECORDError, RuntimeError, AssertionError, ValueError, IndexError)
         self._path: Path | None = None
         self._reader: Any = None
         self._times: VideoTimes | None = None
@@ -59,7 +61,7 @@ class Decoder:
         for start in range(0, len(indices), _FRAMES_PER_BATCH):
             try:
                 batch = self._reader.get_batch(list(indices[start : start + _FRAMES_PER_BATCH])).asnumpy()
-            except (self._decord.DECORDError, RuntimeError) as error:
+            except self._errors as error:
                 raise DecodeError(f"decord: {_first_line(error)}") from None
             yield from batch
 
@@ -70,7 +72,7 @@ class Decoder:
             raise DecodeError(f"decord: {why}")
         try:
             self._reader = self._decord.VideoReader(str(path.absolute()), num_threads=1)
-        except (self._decord.DECORDError, RuntimeError) as error:
+        except self._errors as error:
             raise DecodeError(f"decord: {_first_line(error)}") from None
         if len(self._reader) != len(index.shown_pts):
             raise DecodeError(f"decord: counts {len(self._reader)} frames of {len(index.shown_pts)}")

@@ -32,8 +32,6 @@ class Decoder:
             if index.trustworthy
             else _counted(shown_pts(path, index), index)
         )
-        if len(seconds) == 0:
-            raise DecodeError("no frame of it can be decoded")
         return video_times(index, seconds - seconds[0])
 
     def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
