@@ -74,7 +74,7 @@ def check_fit(head: Head, features: FeatureSet) -> None:
             f"the head was built for features of width {head.shape.dim}, these have {features.dim}. "
             "Evaluate it on a store made with the same model, or train a head on this one."
         )
-    if head.needs_words and not features.has_words:
+    if head.needs_words and features.num_texts and not features.has_words:
         raise UsageError(
             "this head reads word features, and the store has only one feature a text. "
             "Extract with word features, or choose a head that reads sentences only (such as mean_pool)."
