@@ -7,7 +7,7 @@ the same command again does whatever is left. So a run that was killed anywhere 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -222,7 +222,7 @@ def _encoded_videos(
     videos: list[DecodedVideo] = []
     for video in islice(decoded, sum(video.path is not None for video in shard.videos)):
         batches.add(video.frames)
-        videos.append(_without_pixels(video))
+        videos.append(replace(video, frames=video.frames[:0].copy()))  # the pixels are with the encoder now
         report.add(len(video.frames), failed=video.status == "failed")
     features = batches.finished()
     cuts = np.cumsum([len(video.frame_index) for video in videos])[:-1]
@@ -240,11 +240,6 @@ def _encoded_videos(
     decode = sum(video.decode_seconds for video in videos)
     wall = time.perf_counter() - started
     return rows, {"wall": wall, "encode": batches.encode_seconds, "decode_in_children": decode}
-
-
-def _without_pixels(video: DecodedVideo) -> DecodedVideo:
-    """What is left to store of a decoded video once its pixels are with the encoder."""
-    return DecodedVideo(**{**vars(video), "frames": video.frames[:0]})
 
 
 def _video_row(video: DecodedVideo, features: Float[np.ndarray, "frame dim"]) -> VideoRow:
