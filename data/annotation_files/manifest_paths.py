@@ -10,6 +10,30 @@ from .folder_tree import ids_of, without_video_extension
 
 
 @dataclass
+class ListedFolder:
+    """A folder and the names of the files in it, asked for once."""
+
+    place: Path
+    names: frozenset[str]
+    _by_id: dict[str, str] | None = None
+
+    def file(self, name: str) -> Path | None:
+        """The file of that name or, for a name without extension, the one it stands for; None where there is none."""
+        if name not in self.names:
+            found = self._names_by_id().get(name)
+            return self.place / found if found else None
+        return self.place / name
+
+    def _names_by_id(self) -> dict[str, str]:
+        if self._by_id is None:
+            self._by_id = {}
+            for _, name in sorted((ids_of(name)[0], name) for name in self.names):
+                for id in ids_of(name)[1]:
+                    self._by_id.setdefault(id, name)
+        return self._by_id
+
+
+@dataclass
 class PathFinder:
     """Finds the files of a manifest's paths.
 
@@ -21,61 +45,43 @@ class PathFinder:
     root: Path
     """The folder that paths are relative to."""
     allow_outside: bool
-    _names: dict[str, frozenset[str]] = field(default_factory=dict)
-    _names_by_id: dict[str, dict[str, str]] = field(default_factory=dict)
+    _folders: dict[str, ListedFolder] = field(default_factory=dict)
 
     def file(self, path: str, line: int) -> Path | None:
-        """The file that a path means, or None where there is none. A path without extension finds ``path.*``.
+        """The file that a path means, or None where there is none.
 
         Raises:
-            DataError: the path leads out of the folder and that is not allowed.
+            DataError: the path leads out of the folder and that is not allowed, or its folder cannot be listed.
         """
-        if not self.allow_outside and leads_outside(path):
+        folder, slash, name = path.rpartition("/")
+        listed = self._folders.get(folder + slash)
+        if listed is None:
+            listed = self._folders[folder + slash] = self._listed(folder + slash, line)
+        return listed.file(name)
+
+    def _listed(self, folder: str, line: int) -> ListedFolder:
+        if not self.allow_outside and leads_outside(folder):
             raise DataError(
-                f"{self.manifest}: line {line}: the path {path!r} leads out of {self.root}. Write paths "
+                f"{self.manifest}: line {line}: the path {folder!r} leads out of {self.root}. Write paths "
                 "relative to the manifest, or allow it with --data allow_outside=true"
             )
-        folder, slash, name = path.rpartition("/")
-        folder = folder or slash
-        names = self._names.get(folder)
-        if names is None:
-            names = self._names[folder] = _listing(self.root / folder)
-        if name not in names:
-            name = self._by_id(folder, name)
-        return self.root / folder / name if name else None
-
-    def _by_id(self, folder: str, id: str) -> str | None:
-        """The name of the file that stands for an id in a folder."""
-        by_id = self._names_by_id.get(folder)
-        if by_id is None:
-            ranked = sorted(
-                ((*ids_of(name), name) for name in self._names[folder]), key=lambda one: (one[0], one[2])
-            )
-            by_id = self._names_by_id[folder] = {}
-            for _, ids, name in ranked:
-                for one in ids:
-                    by_id.setdefault(one, name)
-        return by_id.get(id)
+        place = self.root / folder
+        try:
+            with os.scandir(place) as entries:
+                return ListedFolder(place, frozenset(entry.name for entry in entries if entry.is_file()))
+        except (FileNotFoundError, NotADirectoryError):
+            return ListedFolder(place, frozenset())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{place}: cannot be listed: {error}. Check the path and who may read it."
+            ) from error
 
 
-def leads_outside(path: str) -> bool:
-    """Whether a relative path would leave its folder: absolute, or with more ``..`` than folders."""
-    if path.startswith(("/", "\\")) or path[1:2] == ":":
+def leads_outside(folder: str) -> bool:
+    """Whether a relative folder lies outside of where it starts: absolute, or with more ``..`` than folders."""
+    if folder.startswith(("/", "\\")) or folder[1:2] == ":":
         return True
-    return ".." in path and os.path.normpath(path.replace("\\", "/")).startswith("..")
-
-
-def _listing(folder: Path) -> frozenset[str]:
-    """Names of the files in a folder; none where there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if entry.is_file())
-    except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{folder}: cannot be listed: {error}. Check the path and who may read it."
-        ) from error
+    return os.path.normpath(folder.replace("\\", "/")).startswith("..")
 
 
 def ids_from_paths(paths: Sequence[str]) -> list[str]:

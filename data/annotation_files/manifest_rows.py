@@ -40,16 +40,12 @@ def manifest_rows(path: Path) -> Iterator[Row]:
         DataError: the file cannot be read, is empty, lacks a column or breaks its format.
     """
     readers = {".jsonl": _jsonl_rows, ".csv": _csv_rows, ".tsv": _csv_rows, ".parquet": _parquet_rows}
-    number = 0
     try:
-        for number, fields in readers[path.suffix.lower()](path):
-            yield number, fields
+        yield from readers[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
         raise DataError(_where_not_utf8(path, error)) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}. Check the file and who may read it.") from error
-    if not number:
-        raise DataError(f"{path}: holds no rows. {needed()}")
 
 
 def sha256_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import DataError, unknown_name
-from .manifest_rows import captions_in, manifest_rows
+from .manifest_rows import captions_in, manifest_rows, needed
 from .reading import kind_of, storable
 
 SPLIT_NAMES = {
@@ -21,6 +21,9 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 """Names of splits, and which of the three they are."""
+
+PATH_ALONE = {("",) * 5, (None,) * 5}
+"""What stands between path and caption in a row that has nothing else: the common case, which must be fast."""
 
 Span = tuple[float, float | None]
 """Start and end in seconds; None is the end of the file."""
@@ -60,24 +63,42 @@ class ManifestVideos:
         Raises:
             DataError: a field breaks its rule, or the row contradicts an earlier one of the same video.
         """
-        path, id, start, end, split, caption_id, caption = fields
-        name = path if isinstance(path, str) and path else self._name(path, id, line)
-        timed = not (_is_empty(start) and _is_empty(end))
-        key = (name, self._span(start, end, line)) if timed else name
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._new_video(name, key, line)
-            if not path:
-                self.named_by_id.add(number)
-            self.ids[number] = None if _is_empty(id) else self._id(id, line)
-            self.splits[number] = None if _is_empty(split) else self._split(split, line)
+        path, caption = fields[0], fields[-1]
+        if isinstance(path, str) and path and fields[1:-1] in PATH_ALONE:
+            number = self._numbers.get(path)
+            if number is None:
+                number = self._new_video(path, path, line)
         else:
-            self._require_same(number, line, id, split)
-        self._add_captions(number, line, caption, caption_id)
+            number = self._described_video(line, fields)
+        texts = captions_in(caption, self.manifest, line)
+        for text in texts:
+            if not text.isascii() or "\0" in text:
+                storable(text, f"{self.at(line)}: caption")
+            self.caption_video.append(number)
+            self.caption_texts.append(text)
+        if not _is_empty(fields[5]):
+            self._name_caption(fields[5], len(texts), line)
 
     def add_file(self, path: str) -> None:
         """Take a file of which nothing but its path is known."""
         self._new_video(path, path, len(self.paths) + 1)
+
+    def _described_video(self, line: int, fields: tuple[Any, ...]) -> int:
+        """Number of the video of a row that says more than a path."""
+        path, id, start, end, split = fields[:5]
+        name = path if isinstance(path, str) and path else self._name(path, id, line)
+        timed = not (_is_empty(start) and _is_empty(end))
+        key = (name, self._span(start, end, line)) if timed else name
+        number = self._numbers.get(key)
+        if number is not None:
+            self._require_same(number, line, id, split)
+            return number
+        number = self._new_video(name, key, line)
+        if not path:
+            self.named_by_id.add(number)
+        self.ids[number] = None if _is_empty(id) else self._id(id, line)
+        self.splits[number] = None if _is_empty(split) else self._split(split, line)
+        return number
 
     def _name(self, path: Any, id: Any, line: int) -> str:
         """The id, by which the file of a row without a path will be looked for."""
@@ -150,18 +171,13 @@ class ManifestVideos:
                 f"{self.splits[number]!r} on line {first}. A video may be in one split only."
             )
 
-    def _add_captions(self, number: int, line: int, caption: Any, caption_id: Any) -> None:
-        texts = captions_in(caption, self.manifest, line)
-        for text in texts:
-            if not text.isascii() or "\0" in text:
-                storable(text, f"{self.at(line)}: caption")
-            self.caption_video.append(number)
-            self.caption_texts.append(text)
-        if texts and not _is_empty(caption_id):
-            if len(texts) > 1:
-                raise DataError(
-                    f"{self.at(line)}: one caption_id for {len(texts)} captions. Give each a row of its own."
-                )
+    def _name_caption(self, caption_id: Any, count: int, line: int) -> None:
+        """Give the one caption of a row the id that the row names."""
+        if count > 1:
+            raise DataError(
+                f"{self.at(line)}: one caption_id for {count} captions. Give each a row of its own."
+            )
+        if count:
             self.caption_ids[len(self.caption_texts) - 1] = self._id(caption_id, line)
 
 
@@ -179,4 +195,6 @@ def read_manifest(path: Path) -> ManifestVideos:
     videos = ManifestVideos(path)
     for line, fields in manifest_rows(path):
         videos.add(line, fields)
+    if not videos.paths:
+        raise DataError(f"{path}: holds no rows. {needed()}")
     return videos

@@ -97,24 +97,26 @@ PART_BOUNDS = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
 """Which fractions go to which split where a data set has none of its own."""
 
 
+def part_of(key: str) -> str:
+    """The split of a key by its digest alone."""
+    fraction = fraction_of(key)
+    return "train" if fraction < 0.8 else "val" if fraction < 0.9 else "test"
+
+
 def parts_by_digest(keys: Iterable[str]) -> dict[str, str]:
     """The split of each key: by its digest alone, so that a video keeps its split when others are added.
 
     Only where a split would be empty does the key nearest to it move there. Fewer than three keys all train.
     """
-    fractions = {key: fraction_of(key) for key in keys}
-    if len(fractions) < len(PART_BOUNDS):
-        return dict.fromkeys(fractions, "train")
-    parts = {
-        key: "train" if fraction < 0.8 else "val" if fraction < 0.9 else "test"
-        for key, fraction in fractions.items()
-    }
+    parts = {key: part_of(key) for key in keys}
+    if len(parts) < len(PART_BOUNDS):
+        return dict.fromkeys(parts, "train")
     sizes = Counter(parts.values())
     for part, (low, high) in PART_BOUNDS.items():
         if not sizes[part]:
             largest = sizes.most_common(1)[0][0]
             donors = [key for key, owner in parts.items() if owner == largest]
-            moved = min(donors, key=lambda key: abs(fractions[key] - (low + high) / 2))
+            moved = min(donors, key=lambda key: abs(fraction_of(key) - (low + high) / 2))
             parts[moved] = part
             sizes.update({largest: -1, part: 1})
     return parts
