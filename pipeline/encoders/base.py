@@ -1,0 +1,85 @@
+"""The Encoder contract: frames and texts in, un-normalised features after the projection out.
+
+Every other file here is one encoder: ``load(model, pretrained, ...) -> Encoder``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+
+from ..preprocessing import Preprocessing
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""Number format of the matrix products in the towers. Features are always handed out in float32."""
+
+NO_TOKEN = -1
+"""In ``EncodedText.token_ids``: the row is the pooled one and stands for no token of the text."""
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """What must agree before two sets of features may be compared. Goes into the store as it is."""
+
+    model: str
+    """As open_clip calls it."""
+    pretrained: str
+    """A pretrained tag, ``random``, or the file name of a local checkpoint."""
+    weights_digest: str
+    """sha256 over names, shapes and bytes of all weights in float32, as loaded; see ``towers.digest``."""
+    random_weights: bool
+    """True where nothing was trained: figures made with it say nothing of retrieval."""
+    activation: Literal["quick_gelu", "gelu"]
+    """Of the towers as they run, whatever name and tag say."""
+    dim: int
+    """Width of a frame or word feature."""
+    context_length: int
+    """Most tokens of a text, start and end token included."""
+    logit_scale: float
+    """What the model multiplies cosines with, at most 100."""
+    preprocessing: Preprocessing
+    """How a decoded frame becomes the model's input."""
+    precision: Precision
+    """Of the towers."""
+    words_available: bool
+    """Whether ``EncodedText.words`` holds every word, or the pooled row alone."""
+    words_unavailable_reason: str
+    """Empty where words are available."""
+    open_clip_version: str
+    torch_version: str
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """The features of one text."""
+
+    words: Float32[np.ndarray, "word dim"]
+    """Every position from the start to the end token, in order; where the model pools at another position (a
+    class token, or the last of the padding), that row follows as the last one."""
+    token_ids: Int32[np.ndarray, " word"]
+    """The token of each row; ``NO_TOKEN`` for a pooled row that has none."""
+    sentence_row: int
+    """Which row of ``words`` is what the model itself gives for the text."""
+    truncated: bool
+    """Whether the text has more tokens than the model reads."""
+
+
+class Encoder(Protocol):
+    """A frozen model of frames and texts."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """What these features are, for the store's record."""
+        ...
+
+    def encode_frames(
+        self, frames: UInt8[np.ndarray, "frame height width 3"]
+    ) -> Float32[np.ndarray, "frame dim"]:
+        """Features of frames that have the size of ``identity.preprocessing``."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Features of each text, in the order given."""
+        ...

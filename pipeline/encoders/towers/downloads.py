@@ -1,0 +1,80 @@
+"""Files of the Hugging Face hub: from its cache on this machine, else over the network if there is one.
+
+The hub's own client tries an unreachable server for half a minute before it gives up, once for every file it could
+do with. Here the server is asked once whether it is there.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+PATIENCE_SECONDS = 5.0
+"""How long a server may take to say that it is there."""
+
+
+class MissingFileError(Exception):
+    """A file is neither on this machine nor within reach; the message says why it is out of reach."""
+
+
+def hub_file(repository: str, names: Sequence[str], cache: Path | None) -> Path:
+    """The first of the files that exists, from the cache or downloaded.
+
+    Raises:
+        MissingFileError: none is in the cache, and the hub is out of reach or has none.
+    """
+    for name in names:
+        found = try_to_load_from_cache(repository, name, cache_dir=cache)
+        if isinstance(found, str):
+            return Path(found)
+    check_reachable()
+    for name in names:
+        try:
+            return Path(hf_hub_download(repository, name, cache_dir=cache))
+        except LocalEntryNotFoundError as error:
+            raise MissingFileError(str(error)) from error
+        except EntryNotFoundError:
+            continue
+        except (HfHubHTTPError, OSError) as error:
+            raise MissingFileError(str(error)) from error
+    raise MissingFileError(f"{repository} has none of {', '.join(names)}")
+
+
+def hub_cache(cache: Path | None) -> Path:
+    """Where the hub keeps what it has downloaded."""
+    return cache or Path(constants.HF_HUB_CACHE)
+
+
+def check_reachable() -> None:
+    """Ask the hub whether it is there.
+
+    Raises:
+        MissingFileError: it did not answer in time, or HF_HUB_OFFLINE forbids to ask.
+    """
+    if constants.HF_HUB_OFFLINE:
+        raise MissingFileError("HF_HUB_OFFLINE is set")
+    if not _answers(constants.ENDPOINT):
+        raise MissingFileError(f"{constants.ENDPOINT} does not answer")
+
+
+def _answers(url: str) -> bool:
+    """Whether a server says anything at all; in a thread because no timeout covers the name look-up."""
+    answers: list[bool] = []
+    asking = threading.Thread(target=lambda: answers.append(_responds(url)), daemon=True)
+    asking.start()
+    asking.join(PATIENCE_SECONDS + 1)
+    return any(answers)
+
+
+def _responds(url: str) -> bool:
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=PATIENCE_SECONDS):
+            return True
+    except HTTPError:
+        return True
+    except (URLError, OSError, ValueError):
+        return False

@@ -1,0 +1,193 @@
+"""From ``--model`` and ``--pretrained`` to an architecture, the file of its weights, and how it was trained."""
+
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip.constants import HF_CONFIG_NAME
+
+from ....data.contracts.errors import UsageError, WeightsError, unknown_name
+from .downloads import MissingFileError, hub_cache, hub_file
+from .tags import (
+    HUB_WEIGHTS,
+    TagFile,
+    Training,
+    likely_training,
+    tag_file,
+    tag_of_file,
+    tags_of,
+    training_of,
+    usual_tag,
+)
+
+RANDOM = "random"
+STORYBOARD_MODEL, STORYBOARD_TAG = "tvr-storyboard", "storyboard"
+_HUB = "hf-hub:"
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything that decides which network is built and with which weights."""
+
+    model: str
+    """As the store records it."""
+    pretrained: str
+    """As the store records it: a tag, ``random`` or a file name."""
+    open_clip_name: str
+    """What ``open_clip.create_model`` takes."""
+    checkpoint: Path | None
+    """The file of the weights; None for random ones and for those shipped with this package."""
+    training: Training | None
+    """How the weights were trained; None where the model's own configuration file says it."""
+    is_scripted: bool = False
+    """Whether the checkpoint is one of OpenAI's TorchScript archives."""
+
+
+def model_config(source: Source) -> Mapping[str, Any]:
+    """open_clip's configuration of the source's architecture."""
+    config: Mapping[str, Any] | None = open_clip.get_model_config(source.open_clip_name)
+    assert config is not None, source.open_clip_name
+    return config
+
+
+def known_models() -> dict[str, tuple[str, ...]]:
+    """Every model that is known by name, with its pretrained tags."""
+    models = {name: tags_of(name) for name in open_clip.list_models()}
+    return {**models, STORYBOARD_MODEL: (STORYBOARD_TAG,)}
+
+
+def find_source(model: str, pretrained: str | None, cache: Path | None) -> Source:
+    """What is meant by a model and its weights; downloads the weights if they are not here.
+
+    Args:
+        model: a name of open_clip, ``hf-hub:owner/name`` or ``tvr-storyboard``.
+        pretrained: a tag, a checkpoint file, ``tag=file`` for a file that holds a tag's weights, ``random``, or
+            None for the usual weights of the model.
+        cache: folder of downloaded files; None for the usual ones.
+
+    Raises:
+        UsageError: an unknown model or tag.
+        WeightsError: the weights are not here and cannot be had.
+    """
+    if model.startswith(_HUB):
+        return _hub_source(model.removeprefix(_HUB), pretrained, cache)
+    name = model.replace("/", "-")
+    if name == STORYBOARD_MODEL:
+        from ..storyboard_backbone import register
+
+        register()
+        if pretrained in (None, STORYBOARD_TAG):
+            return Source(name, STORYBOARD_TAG, name, None, Training())
+    if name not in open_clip.list_models():
+        raise UsageError(_unknown_model(name))
+    choice = usual_tag(name) if pretrained is None else pretrained
+    if choice == RANDOM:
+        return Source(name, RANDOM, name, None, likely_training(name)[0])
+    return _weights_source(name, choice, cache)
+
+
+def _weights_source(name: str, choice: str, cache: Path | None) -> Source:
+    """Weights by a tag, a file, or ``tag=file``."""
+    tag, _, file = choice.partition("=")
+    tag = tag.lower().replace("-", "_")
+    if tag in tags_of(name):
+        path = _existing(file) if file else _downloaded(name, tag, cache)
+        return _trained_as(name, path, tag, path.name if file else tag)
+    if Path(choice).is_file() or re.search(r"[\\/]", choice) or choice.endswith(_SUFFIXES):
+        path = _existing(choice)
+        return _trained_as(name, path, tag_of_file(name, path), path.name)
+    raise UsageError(_unknown_tag(name, choice))
+
+
+def _trained_as(name: str, path: Path, tag: str | None, label: str) -> Source:
+    """Weights of a file, trained as those of the tag, where that is known."""
+    if _is_torchscript(path):
+        # Only OpenAI has published such archives, and all of its models have QuickGELU.
+        training = training_of(name, tag) if tag else likely_training(name)[0]
+        return Source(name, label, name, path, replace(training, quick_gelu=True), is_scripted=True)
+    if tag is not None:
+        return Source(name, label, name, path, training_of(name, tag))
+    training, is_certain = likely_training(name)
+    if not is_certain:
+        activation = "QuickGELU" if training.quick_gelu else "GELU"
+        warnings.warn(
+            f"{path.name} does not say how it was trained, and the published weights of {name} differ in "
+            f"activation or preprocessing. It is run with {activation} and {training.preprocessing}. If it holds "
+            f"the weights of a tag, say so: --pretrained {usual_tag(name)}={path.name}",
+            stacklevel=2,
+        )
+    return Source(name, label, name, path, training)
+
+
+def _hub_source(repository: str, pretrained: str | None, cache: Path | None) -> Source:
+    """A repository of the hub that holds an open_clip model: its configuration and its weights."""
+    model = _HUB + repository
+    try:
+        config = hub_file(repository, [HF_CONFIG_NAME], cache)
+        source = Source(model, RANDOM, f"local-dir:{config.parent}", None, None)
+        if pretrained == RANDOM:
+            return source
+        own = pretrained or HUB_WEIGHTS[0]
+        path = hub_file(repository, HUB_WEIGHTS, cache) if own in HUB_WEIGHTS else _existing(own)
+    except MissingFileError as error:
+        file = TagFile(repository, (HF_CONFIG_NAME, *HUB_WEIGHTS), "")
+        raise WeightsError(_how_to_bring(model, file, cache, str(error))) from error
+    return replace(source, pretrained=path.name, checkpoint=path)
+
+
+def _downloaded(name: str, tag: str, cache: Path | None) -> Path:
+    """The file of a tag: as its authors first published it, if it lies in a cache, else from the hub."""
+    file = tag_file(name, tag)
+    original = (cache or Path("~/.cache/clip").expanduser()) / file.original
+    if original.is_file():
+        return original
+    try:
+        return hub_file(file.repository, file.names, cache)
+    except MissingFileError as error:
+        own = f", or copy that one file here and pass --pretrained {tag}=/path/to/{file.names[0]}"
+        raise WeightsError(_how_to_bring(f"{name} ({tag})", file, cache, str(error)) + own) from error
+
+
+def _how_to_bring(what: str, file: TagFile, cache: Path | None, reason: str) -> str:
+    folder = f"models--{file.repository.replace('/', '--')}"
+    return (
+        f"the weights of {what} are not on this machine, and cannot be had: {reason}. On a machine with a network "
+        f"run `hf download {file.repository} {file.names[0]}` (or take {' or '.join(file.names)} from "
+        f"https://huggingface.co/{file.repository}). Then copy the folder {folder} of its cache to "
+        f"{hub_cache(cache)} and set HF_HUB_OFFLINE=1"
+    )
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise WeightsError(
+            f"--pretrained {name}: there is no such file; name a checkpoint file, a tag, or {RANDOM}"
+        )
+    return path
+
+
+def _unknown_model(name: str) -> str:
+    known = unknown_name("model", name, known_models())
+    return f"{known} Or hf-hub:owner/name for a repository of the Hugging Face hub."
+
+
+def _unknown_tag(name: str, tag: str) -> str:
+    message = unknown_name(f"pretrained tag of {name}", tag, tags_of(name))
+    plain = name.removesuffix("-quickgelu")
+    if tag in tags_of(plain):
+        message += f" The weights {tag} were trained without QuickGELU: use --model {plain}."
+    return f"{message} Or a checkpoint file, or {RANDOM} for untrained weights."
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(entry.rpartition("/")[2] == "constants.pkl" for entry in archive.namelist())
