@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base import About, Caption, Dataset, ExpectedFile, Protocol, Video
+from ..base import About, Caption, Dataset, Protocol, Video
 from ..contracts.errors import DataError
-from .folder_tree import FolderTree
+from .folder_tree import FolderTree, described
 from .splits import CheckedSplit
 
 Texts = Mapping[str, Sequence[str]]
@@ -123,8 +123,3 @@ def nothing_found(name: str, about: About, tree: FolderTree) -> str:
     return "\n".join(
         [*lines, f"Put them anywhere below the root; tvr datasets {name} --root DIR shows what is found."]
     )
-
-
-def described(file: ExpectedFile) -> str:
-    """A file by all its names, with what it holds and where its authors publish it."""
-    return f"{' or '.join((file.name, *file.alternatives))}: {file.contents}. From {file.source}"

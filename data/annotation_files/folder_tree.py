@@ -114,6 +114,20 @@ class FolderTree:
                 return nearest[0]
         return None
 
+    def need(self, dataset: str, expected: ExpectedFile) -> Path:
+        """The annotation file of that name.
+
+        Raises:
+            DataError: it is not there; the message says where it was looked for and where it is published.
+        """
+        path = self.find(expected)
+        if path is None:
+            raise DataError(
+                f"{dataset} needs {described(expected)}. It was not found in {self.where()}. "
+                f"Put it anywhere below the root; tvr datasets {dataset} --root DIR shows what is found."
+            )
+        return path
+
     def read(self, path: Path) -> AnnotationFile:
         """Read an annotation file and remember its digest."""
         file = read_annotation(path)
@@ -169,3 +183,8 @@ def ids_of(name: str) -> tuple[int, set[str]]:
     if dot and extension.lower() in OTHER_EXTENSIONS:
         return 1, set()
     return 1, {name, stem} if dot and stem else {name}
+
+
+def described(file: ExpectedFile) -> str:
+    """A file by all its names, with what it holds and where its authors publish it."""
+    return f"{' or '.join((file.name, *file.alternatives))} ({file.contents}; from {file.source})"

@@ -4,7 +4,8 @@ import csv
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -84,19 +85,36 @@ def unique_ids(numbered: Iterable[tuple[int, str]], path: Path) -> list[str]:
     return list(first)
 
 
-def json_value(file: AnnotationFile) -> Any:
-    """What a JSON file holds.
+def json_value(file: AnnotationFile, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """What a JSON file holds; ``pairs_hook`` makes its objects.
 
     Raises:
         DataError: it is not JSON; the message names line and column.
     """
     try:
-        return json.loads(file.text)
+        return json.loads(file.text, object_pairs_hook=pairs_hook)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{file.path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}. "
             "The file may be cut off; fetch it again."
         ) from None
+
+
+def json_object(file: AnnotationFile) -> Mapping[str, Any]:
+    """What a JSON file of one object by video id holds.
+
+    Raises:
+        DataError: it is not JSON, not an object, or holds a key twice, of which JSON would keep the last.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) != len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise DataError(f"{file.path}: duplicate key {twice!r}. Remove one of the two entries.")
+        return record
+
+    return mapping_at(json_value(file, unique), str(file.path))
 
 
 def json_lines(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -113,16 +131,17 @@ def json_lines(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield place, mapping_at(record, place)
 
 
-def json_records(
-    file: AnnotationFile, value: Any = None, key: str | None = None
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each object of a JSON array with its place (``FILE: entry 17``): the file's, or ``value`` under ``key``.
+def json_records(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each object of a JSON array with its place (``FILE: entry 17``) for messages.
 
     Raises:
-        DataError: it is not an array of objects.
+        DataError: it is not JSON, or not an array of objects.
     """
-    array = json_value(file) if key is None else value
-    where = f"{file.path}: {key}" if key else str(file.path)
+    return records_in(json_value(file), str(file.path))
+
+
+def records_in(array: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each object of an array with its place, or a DataError that says what stands there instead."""
     if not isinstance(array, list):
         raise DataError(f"{where}: must hold a JSON array, found {kind_of(array)}. Is it the right file?")
     for number, record in enumerate(array):
