@@ -34,7 +34,7 @@ def hub_file(repository: str, names: Sequence[str], cache: Path | None) -> Path:
     check_reachable()
     for name in names:
         try:
-            return Path(hf_hub_download(repository, name, cache_dir=cache))
+            return Path(hf_hub_download(repository, name, cache_dir=cache, endpoint=constants.ENDPOINT))
         except LocalEntryNotFoundError as error:
             raise MissingFileError(str(error)) from error
         except EntryNotFoundError:
@@ -57,24 +57,27 @@ def check_reachable() -> None:
     """
     if constants.HF_HUB_OFFLINE:
         raise MissingFileError("HF_HUB_OFFLINE is set")
-    if not _answers(constants.ENDPOINT):
-        raise MissingFileError(f"{constants.ENDPOINT} does not answer")
+    if silence := _silence(constants.ENDPOINT):
+        raise MissingFileError(f"{constants.ENDPOINT} does not answer ({silence})")
 
 
-def _answers(url: str) -> bool:
-    """Whether a server says anything at all; in a thread because no timeout covers the name look-up."""
-    answers: list[bool] = []
-    asking = threading.Thread(target=lambda: answers.append(_responds(url)), daemon=True)
+def _silence(url: str) -> str:
+    """Why a server says nothing at all, or nothing if it does; in a thread because no timeout covers the name
+    look-up."""
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(_answer(url)), daemon=True)
     asking.start()
     asking.join(PATIENCE_SECONDS + 1)
-    return any(answers)
+    return answers[0] if answers else f"nothing for {PATIENCE_SECONDS:g} seconds"
 
 
-def _responds(url: str) -> bool:
+def _answer(url: str) -> str:
     try:
         with urlopen(Request(url, method="HEAD"), timeout=PATIENCE_SECONDS):
-            return True
+            return ""
     except HTTPError:
-        return True
-    except (URLError, OSError, ValueError):
-        return False
+        return ""
+    except URLError as error:
+        return str(error.reason)
+    except (OSError, ValueError) as error:
+        return str(error)

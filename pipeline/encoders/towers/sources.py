@@ -15,7 +15,6 @@ from ....data.contracts.errors import UsageError, WeightsError, unknown_name
 from .downloads import MissingFileError, hub_cache, hub_file
 from .tags import (
     HUB_WEIGHTS,
-    TagFile,
     Training,
     likely_training,
     tag_file,
@@ -136,8 +135,8 @@ def _hub_source(repository: str, pretrained: str | None, cache: Path | None) -> 
         own = pretrained or HUB_WEIGHTS[0]
         path = hub_file(repository, HUB_WEIGHTS, cache) if own in HUB_WEIGHTS else _existing(own)
     except MissingFileError as error:
-        file = TagFile(repository, (HF_CONFIG_NAME, *HUB_WEIGHTS), "")
-        raise WeightsError(_how_to_bring(model, file, cache, str(error))) from error
+        names = f"{HF_CONFIG_NAME} and {HUB_WEIGHTS[0]}"
+        raise WeightsError(_how_to_bring(model, repository, names, cache, str(error))) from error
     return replace(source, pretrained=path.name, checkpoint=path)
 
 
@@ -150,17 +149,17 @@ def _downloaded(name: str, tag: str, cache: Path | None) -> Path:
     try:
         return hub_file(file.repository, file.names, cache)
     except MissingFileError as error:
+        names = " or ".join(file.names)
+        message = _how_to_bring(f"{name} ({tag})", file.repository, names, cache, str(error))
         own = f", or copy that one file here and pass --pretrained {tag}=/path/to/{file.names[0]}"
-        raise WeightsError(_how_to_bring(f"{name} ({tag})", file, cache, str(error)) + own) from error
+        raise WeightsError(message + own) from error
 
 
-def _how_to_bring(what: str, file: TagFile, cache: Path | None, reason: str) -> str:
-    folder = f"models--{file.repository.replace('/', '--')}"
+def _how_to_bring(what: str, repository: str, names: str, cache: Path | None, reason: str) -> str:
     return (
         f"the weights of {what} are not on this machine, and cannot be had: {reason}. On a machine with a network "
-        f"run `hf download {file.repository} {file.names[0]}` (or take {' or '.join(file.names)} from "
-        f"https://huggingface.co/{file.repository}). Then copy the folder {folder} of its cache to "
-        f"{hub_cache(cache)} and set HF_HUB_OFFLINE=1"
+        f"run `hf download {repository}`, or take {names} from https://huggingface.co/{repository}. Then copy the "
+        f"folder models--{repository.replace('/', '--')} of its cache to {hub_cache(cache)} and set HF_HUB_OFFLINE=1"
     )
 
 
@@ -179,6 +178,8 @@ def _unknown_model(name: str) -> str:
 
 
 def _unknown_tag(name: str, tag: str) -> str:
+    if not tags_of(name):
+        return f"{name} has no published weights: --pretrained must be a checkpoint file or {RANDOM}, got {tag!r}"
     message = unknown_name(f"pretrained tag of {name}", tag, tags_of(name))
     plain = name.removesuffix("-quickgelu")
     if tag in tags_of(plain):
