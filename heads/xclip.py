@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import masked_mean, unit, without_start, zero_padding
@@ -46,6 +47,17 @@ class Config:
     """Of every attention over similarities."""
     masked: bool = True
     """false: padding takes part in every attention over similarities, as in the released code."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            UsageError: not one positive share per similarity, or a temperature that is not above 0.
+        """
+        if len(self.shares) != 4 or min(self.shares) <= 0:
+            raise UsageError(f"shares must be four numbers above 0, got {self.shares}.")
+        if self.temperature <= 0:
+            raise UsageError(f"temperature must be above 0, got {self.temperature}.")
 
 
 PUBLISHED = Config(shares=(0.25,) * 4, learned_shares=False, start_token=True, masked=False)

@@ -24,9 +24,11 @@ def channel_correlation_loss(
     Source: DRL (arXiv 2203.07111) section 3.3, in the weighted form of its released code (``--cdcr 3``).
     """
     fill = repeat_first if masked else zero_padding
-    scores = fill(words.vectors, words.mask) @ fill(frames.vectors, frames.mask).transpose(1, 2)
-    of_words = _correlation(words, _picked(frames.vectors, scores.argmax(dim=2)))
-    of_frames = _correlation(frames, _picked(words.vectors, scores.argmax(dim=1)))
+    left, right = fill(words.vectors, words.mask), fill(frames.vectors, frames.mask)
+    scores = left @ right.transpose(1, 2)
+    # Masked, the best part may be a padded copy of the first: only the filled vectors hold it.
+    of_words = _correlation(words, _picked(right if masked else frames.vectors, scores.argmax(dim=2)))
+    of_frames = _correlation(frames, _picked(left if masked else words.vectors, scores.argmax(dim=1)))
     correlation = (of_words + of_frames) / 2
     own = torch.diagonal(correlation)
     others = correlation.square().sum() - own.square().sum()

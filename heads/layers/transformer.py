@@ -32,55 +32,55 @@ def attention_heads(dim: int, heads: int | None) -> int:
     return heads
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention whose keys are the real parts only."""
+class SelfAttention(nn.Module):
+    """Every part adds what it finds in the real parts of its item; at a zero start, nothing.
 
-    def __init__(self, dim: int, heads: int) -> None:
+    Args:
+        out_deviation: initial deviation of the output weights; 0 is the zero start.
+    """
+
+    def __init__(self, dim: int, heads: int | None, out_deviation: float = 0.0) -> None:
         super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.heads = attention_heads(dim, heads)
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.qkv = _linear(dim, 3 * dim, dim**-0.5)
+        self.out = _linear(dim, dim, out_deviation)
 
     def forward(
         self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
     ) -> Float[Tensor, "item part dim"]:
         items, count, dim = parts.shape
-        split = self.qkv(parts).view(items, count, 3, self.heads, dim // self.heads)
+        split = self.qkv(self.norm(parts)).view(items, count, 3, self.heads, dim // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
         mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        return self.out(mixed.transpose(1, 2).reshape(items, count, dim))
+        return parts + self.out(mixed.transpose(1, 2).reshape(items, count, dim))
+
+
+class FeedForward(nn.Module):
+    """Every part adds what two layers four times as wide make of it; at a zero start, nothing."""
+
+    def __init__(self, dim: int, out_deviation: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.wide = _linear(dim, 4 * dim, (2 * dim) ** -0.5)
+        self.narrow = _linear(4 * dim, dim, out_deviation)
+
+    def forward(self, parts: Float[Tensor, "item part dim"]) -> Float[Tensor, "item part dim"]:
+        return parts + self.narrow(quick_gelu(self.wide(self.norm(parts))))
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each behind a layer norm and added to its input."""
+    """Self-attention, then a feed-forward layer."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int | None, out_deviation: float = 0.0) -> None:
         super().__init__()
-        self.norm_1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attention = Attention(dim, heads)
-        self.norm_2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.wide = nn.Linear(dim, 4 * dim)
-        self.narrow = nn.Linear(4 * dim, dim)
+        self.attention = SelfAttention(dim, heads, out_deviation)
+        self.feed_forward = FeedForward(dim, out_deviation)
 
     def forward(
         self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
     ) -> Float[Tensor, "item part dim"]:
-        parts = parts + self.attention(self.norm_1(parts), mask)
-        hidden = self.wide(self.norm_2(parts))
-        return parts + self.narrow(hidden * torch.sigmoid(1.702 * hidden))
-
-    def start(self, start: Start, layers: int) -> None:
-        """Initialise as CLIP's text tower does; ``zero`` sets what is added to the input to 0."""
-        dim = self.narrow.out_features
-        out_deviation = dim**-0.5 * (2 * layers) ** -0.5 if start == "random" else 0.0
-        for linear, deviation in (
-            (self.attention.qkv, dim**-0.5),
-            (self.attention.out, out_deviation),
-            (self.wide, (2 * dim) ** -0.5),
-            (self.narrow, out_deviation),
-        ):
-            nn.init.normal_(linear.weight, std=deviation)
-            nn.init.zeros_(linear.bias)
+        return self.feed_forward(self.attention(parts, mask))
 
 
 class Transformer(nn.Module):
@@ -112,10 +112,8 @@ class Transformer(nn.Module):
         self.positions = nn.Parameter(torch.zeros(positions, dim))
         if start == "random":
             nn.init.normal_(self.positions, std=0.01)
-        blocks = [Block(dim, attention_heads(dim, heads)) for _ in range(layers)]
-        for block in blocks:
-            block.start(start, layers)
-        self.blocks = nn.ModuleList(blocks)
+        deviation = dim**-0.5 * (2 * layers) ** -0.5 if start == "random" else 0.0
+        self.blocks = nn.ModuleList(Block(dim, heads, deviation) for _ in range(layers))
 
     def forward(
         self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
@@ -138,6 +136,18 @@ class Transformer(nn.Module):
         return zero_padding(mixed + parts if self.around else mixed, mask)
 
 
+def quick_gelu(hidden: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
+    """OpenAI CLIP's approximation of GELU."""
+    return hidden * torch.sigmoid(1.702 * hidden)
+
+
+def _linear(inputs: int, outputs: int, deviation: float) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs)
+    nn.init.normal_(linear.weight, std=deviation)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 def released_names(released: str, ours: str) -> dict[str, str]:
     """Rules from the names of CLIP's blocks (and of everything built from them) to the names used here.
 
@@ -145,11 +155,12 @@ def released_names(released: str, ours: str) -> dict[str, str]:
         released: what stands before ``resblocks`` there, as a regular expression without groups.
         ours: what stands before ``blocks`` here.
     """
-    block = rf"{released}\.resblocks\.(\d+)"
+    there, here = rf"{released}\.resblocks\.(\d+)", rf"{ours}.blocks.\1"
     return {
-        rf"{block}\.attn\.in_proj_(weight|bias)": rf"{ours}.blocks.\1.attention.qkv.\2",
-        rf"{block}\.attn\.out_proj\.(weight|bias)": rf"{ours}.blocks.\1.attention.out.\2",
-        rf"{block}\.ln_(\d)\.(weight|bias)": rf"{ours}.blocks.\1.norm_\2.\3",
-        rf"{block}\.mlp\.c_fc\.(weight|bias)": rf"{ours}.blocks.\1.wide.\2",
-        rf"{block}\.mlp\.c_proj\.(weight|bias)": rf"{ours}.blocks.\1.narrow.\2",
+        rf"{there}\.ln_1\.(weight|bias)": rf"{here}.attention.norm.\2",
+        rf"{there}\.attn\.in_proj_(weight|bias)": rf"{here}.attention.qkv.\2",
+        rf"{there}\.attn\.out_proj\.(weight|bias)": rf"{here}.attention.out.\2",
+        rf"{there}\.ln_2\.(weight|bias)": rf"{here}.feed_forward.norm.\2",
+        rf"{there}\.mlp\.c_fc\.(weight|bias)": rf"{here}.feed_forward.wide.\2",
+        rf"{there}\.mlp\.c_proj\.(weight|bias)": rf"{here}.feed_forward.narrow.\2",
     }

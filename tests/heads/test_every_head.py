@@ -8,12 +8,13 @@ import operator
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from tvr.data.contracts.errors import UsageError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads import base
 from tvr.heads.base import Encoded, FeatureShape, Head, TextFeatures, VideoFeatures
@@ -32,6 +33,48 @@ def fresh(module: ModuleType, shape: FeatureShape = SHAPE) -> Head:
     """A head with its default settings, in evaluation mode and double precision."""
     torch.manual_seed(0)
     return module.Head(module.Config(), shape).eval().double()
+
+
+def variants() -> list[tuple[str, str, Any]]:
+    """Every switch of every head, turned the other way: (head, field of its Config, value)."""
+    found: list[tuple[str, str, Any]] = []
+    for name in plug_in_names("tvr.heads"):
+        config = load_plug_in("tvr.heads", name).Config
+        for field, kind in get_type_hints(config).items():
+            # The released code's own way with padding is there to reproduce it, mistakes included.
+            if field != "masked":
+                found += [(name, field, value) for value in _others(kind, getattr(config(), field))]
+    return found
+
+
+def _others(kind: Any, default: Any) -> list[Any]:
+    if get_origin(kind) is Literal:
+        return [choice for choice in get_args(kind) if choice != default]
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, int | float):
+        return [type(default)(default == 0)]
+    if get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Literal:
+        return [(choice,) for choice in default]
+    return []
+
+
+@pytest.fixture(params=variants(), ids=lambda v: f"{v[0]}-{v[1]}={v[2]}")
+def variant(request: pytest.FixtureRequest) -> Callable[[FeatureShape], Head]:
+    """A head with one setting changed, built in double precision for a shape."""
+    name, field, value = request.param
+    module = load_plug_in("tvr.heads", name)
+    try:
+        config = module.Config(**{field: value})
+        module.Head(config, SHAPE)
+    except UsageError:
+        pytest.skip(f"{field}={value} is refused")
+
+    def build(shape: FeatureShape) -> Head:
+        torch.manual_seed(0)
+        return module.Head(config, shape).eval().double()
+
+    return build
 
 
 @pytest.fixture
@@ -61,7 +104,9 @@ def random_texts(items: int, words: int, dim: int, seed: int = 2) -> TextFeature
     generator = torch.Generator().manual_seed(seed)
     vectors = 5 * torch.randn(items, words, dim, generator=generator, dtype=torch.float64)
     mask = ragged(items, words, seed)
-    return TextFeatures(vectors, mask, vectors[torch.arange(items), mask.sum(1) - 1])
+    parts = torch.randn(items, 3, dim, generator=generator, dtype=torch.float64)
+    sentence = vectors[torch.arange(items), mask.sum(1) - 1]
+    return TextFeatures(vectors, mask, sentence, parts, ragged(items, 3, seed + 1))
 
 
 def random_videos(items: int, frames: int, dim: int, seed: int = 3) -> VideoFeatures:
@@ -117,9 +162,17 @@ def test_scores_are_finite_cosines(head: Head) -> None:
 
 @pytest.mark.parametrize("rubbish", [1e3, float("nan"), float("-inf")])
 def test_padded_values_change_nothing(head: Head, rubbish: float) -> None:
-    words = TEXTS.words.masked_fill(~TEXTS.mask[..., None], rubbish)
-    frames = VIDEOS.frames.masked_fill(~VIDEOS.mask[..., None], rubbish)
-    texts, videos = TextFeatures(words, TEXTS.mask, TEXTS.sentence), VideoFeatures(frames, VIDEOS.mask)
+    assert_blind_to_padding(head, rubbish)
+
+
+def assert_blind_to_padding(head: Head, rubbish: float) -> None:
+    def filled(parts: Tensor | None, mask: Tensor | None) -> Tensor:
+        assert parts is not None and mask is not None
+        return parts.masked_fill(~mask[..., None], rubbish)
+
+    parts = filled(TEXTS.parts, TEXTS.parts_mask)
+    texts = TextFeatures(filled(TEXTS.words, TEXTS.mask), TEXTS.mask, TEXTS.sentence, parts, TEXTS.parts_mask)
+    videos = VideoFeatures(filled(VIDEOS.frames, VIDEOS.mask), VIDEOS.mask)
     assert torch.equal(scores(head, texts, videos), scores(head))
     for name, value in losses(head, texts, videos).items():
         assert torch.equal(value, losses(head)[name]), name
@@ -130,7 +183,13 @@ def padded(parts: Tensor, by: int) -> Tensor:
 
 
 def test_padding_length_changes_nothing(head: Head) -> None:
-    texts = TextFeatures(padded(TEXTS.words, 2), padded(TEXTS.mask, 2), TEXTS.sentence)
+    assert_blind_to_padding_length(head)
+
+
+def assert_blind_to_padding_length(head: Head) -> None:
+    assert TEXTS.parts is not None and TEXTS.parts_mask is not None
+    parts = padded(TEXTS.parts, 2), padded(TEXTS.parts_mask, 2)
+    texts = TextFeatures(padded(TEXTS.words, 2), padded(TEXTS.mask, 2), TEXTS.sentence, *parts)
     videos = VideoFeatures(padded(VIDEOS.frames, 2), padded(VIDEOS.mask, 2))
     assert_same(scores(head, texts, videos), scores(head))
     for name, value in losses(head, texts, videos).items():
@@ -144,7 +203,7 @@ def test_encodings_can_be_padded_and_joined(head: Head) -> None:
         return {name: torch.cat([_as_long(one[name], other[name]), other[name]]) for name in one}
 
     half = cast(VIDEOS, lambda value: value[:4, :3]), cast(VIDEOS, lambda value: value[4:])
-    some = TextFeatures(TEXTS.words[:2, :3], TEXTS.mask[:2, :3], TEXTS.sentence[:2])
+    some = cast(TEXTS, lambda value: value[:2, :3] if value.shape[1:2] == (6,) else value[:2])
     texts = joined(head.encode_text(some), head.encode_text(TEXTS))
     videos = joined(*map(head.encode_video, half))
     found = head.similarity(texts, videos)
@@ -159,6 +218,10 @@ def _as_long(value: Tensor, other: Tensor) -> Tensor:
 
 
 def test_the_rest_of_the_batch_changes_nothing(head: Head) -> None:
+    assert_items_are_independent(head)
+
+
+def assert_items_are_independent(head: Head) -> None:
     whole = scores(head)
     for item in range(7):
         text, video = (cast(f, operator.itemgetter(slice(item, item + 1))) for f in (TEXTS, VIDEOS))
@@ -183,7 +246,10 @@ def test_half_precision_agrees(head: Head) -> None:
 
 
 def test_every_parameter_learns(module: ModuleType) -> None:
-    head = fresh(module).train()
+    assert_every_parameter_learns(fresh(module).train())
+
+
+def assert_every_parameter_learns(head: Head) -> None:
     if not list(head.parameters()):
         pytest.skip("no parameters")
     optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0)
@@ -195,20 +261,50 @@ def test_every_parameter_learns(module: ModuleType) -> None:
         assert parameter.grad is not None and parameter.grad.abs().max() > 1e-9, name
 
 
+SMALL = FeatureShape(dim=8, num_frames=4, num_words=4, logit_scale=5.0)
+
+
 def test_gradients_are_right(module: ModuleType) -> None:
-    small = FeatureShape(dim=8, num_frames=4, num_words=4, logit_scale=5.0)
-    head = shaken(fresh(module, small))
+    assert_gradients_are_right(shaken(fresh(module, SMALL)))
+
+
+def assert_gradients_are_right(head: Head) -> None:
+    """By finite differences along random directions of the words, the frames and all parameters together."""
     texts, videos = random_texts(7, 4, 8), random_videos(7, 4, 8)
-    words, frames = texts.words.clone().requires_grad_(), videos.frames.clone().requires_grad_()
     last = texts.mask.sum(1) - 1
+    shapes = {f"head.{name}": parameter.shape for name, parameter in head.named_parameters()}
+    flat = torch.cat([torch.zeros(0).double(), *(parameter.flatten() for parameter in head.parameters())])
 
-    def total(words: Tensor, frames: Tensor, *_: Tensor) -> Tensor:
+    def total(words: Tensor, frames: Tensor, flat: Tensor) -> Tensor:
+        pieces = zip(shapes.items(), flat.split([shape.numel() for shape in shapes.values()]), strict=True)
+        values = {name: piece.view(shape) for (name, shape), piece in pieces}
         sentence = words[torch.arange(7), last]
-        return losses(head, TextFeatures(words, texts.mask, sentence), VideoFeatures(frames, videos.mask))[
-            "total"
-        ]
+        changed = TextFeatures(words, texts.mask, sentence, texts.parts, texts.parts_mask)
+        arguments = changed, VideoFeatures(frames, videos.mask)
+        return torch.func.functional_call(Total(head), values, arguments)
 
-    assert torch.autograd.gradcheck(total, (words, frames, *head.parameters()), fast_mode=True, atol=1e-4)
+    inputs = [value.detach().clone().requires_grad_() for value in (texts.words, videos.frames, flat)]
+    assert torch.autograd.gradcheck(total, inputs, fast_mode=True, atol=1e-4)
+
+
+class Total(torch.nn.Module):
+    """A head's total loss, as the one call that torch can make with other parameters."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
+        return losses(self.head, texts, videos)["total"]
+
+
+def test_switches_keep_the_promises(variant: Callable[[FeatureShape], Head]) -> None:
+    head = shaken(variant(SHAPE))
+    assert_blind_to_padding(head, float("nan"))
+    assert_blind_to_padding_length(head)
+    assert_items_are_independent(head)
+    assert_gradients_are_right(shaken(variant(SMALL)))
+    assert_every_parameter_learns(variant(SHAPE).train())
 
 
 @pytest.mark.parametrize("max_numbers", [1, 1000, 20_000, 10**9])

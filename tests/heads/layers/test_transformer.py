@@ -4,19 +4,20 @@ import pytest
 import torch
 from torch import nn
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.layers.transformer import LAYER_NORM_EPS, Attention, Transformer, attention_heads
+from tvr.heads.layers.transformer import LAYER_NORM_EPS, SelfAttention, Transformer, attention_heads
 
 
 def test_attention_is_torchs() -> None:
     torch.manual_seed(0)
-    own, theirs = Attention(12, 3), nn.MultiheadAttention(12, 3, batch_first=True)
+    own, theirs = SelfAttention(12, 3), nn.MultiheadAttention(12, 3, batch_first=True)
     with torch.no_grad():
         own.qkv.weight.copy_(theirs.in_proj_weight)
         own.qkv.bias.copy_(theirs.in_proj_bias.normal_())
         own.out.load_state_dict(theirs.out_proj.state_dict())
     parts, mask = torch.randn(4, 5, 12), torch.arange(5) < torch.tensor([[5], [1], [3], [2]])
-    wanted, _ = theirs(parts, parts, parts, key_padding_mask=~mask)
-    torch.testing.assert_close(own(parts, mask)[mask], wanted[mask])
+    normal = nn.functional.layer_norm(parts, (12,))
+    wanted, _ = theirs(normal, normal, normal, key_padding_mask=~mask)
+    torch.testing.assert_close(own(parts, mask)[mask], (parts + wanted)[mask])
 
 
 def test_zero_start_is_twice_the_input() -> None:

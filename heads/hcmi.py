@@ -1,0 +1,203 @@
+"""HunYuan_tvr's hierarchical cross-modal interaction: frame-word, clip-phrase and video-sentence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..data.contracts.errors import UsageError
+from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
+from .base import Head as Contract
+from .layers import hierarchy
+from .layers.aggregation import Clustering, Clusters
+from .layers.contrastive import symmetric_info_nce
+from .layers.hard_negatives import hardest_negative_hinge
+from .layers.label_denoising import potential_positives
+from .layers.multi_positive import multi_positive_info_nce
+from .layers.padding import without_start
+from .layers.term_weights import TermWeights
+from .layers.token_interaction import Tokens, token_interaction
+from .layers.transformer import Start
+
+CITATION = "Min et al., HunYuan_tvr for Text-Video Retrieval, IEEE Access 2022, arXiv 2204.03382"
+
+Level = Literal["frame_word", "clip_phrase", "video_sentence"]
+LEVELS: Mapping[Level, hierarchy.Level] = {
+    "frame_word": "parts",
+    "clip_phrase": "clusters",
+    "video_sentence": "whole",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every mechanism of the head; each can be switched off by itself."""
+
+    layers: int = 4
+    """Transformer layers over the frames; 0: none."""
+    word_layers: int = 2
+    """Transformer layers over the words, which a frozen text tower cannot adapt; 0: none."""
+    heads: int | None = None
+    """Attention heads; none: one per 64 dims of the features."""
+    init: Start = "zero"
+    """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
+    levels: tuple[Level, ...] = ("frame_word", "clip_phrase", "video_sentence")
+    """The levels that are compared, summed and trained."""
+    clustering: Clustering = "attention"
+    """How frames are gathered into clips and words into phrases."""
+    clips: int | None = None
+    """Clips of a video; none: one per four frames."""
+    phrases: int | None = None
+    """Phrases of a text; none: one per four words."""
+    phrases_from: Literal["words", "sentences"] = "words"
+    """sentences: the sentences of a paragraph are its phrases (paragraph sets only)."""
+    neighbours: int = 3
+    """Parts that make a density, for clustering=dpc_knn."""
+    residual: bool = True
+    """Video and sentence start as mean_pool's and add what was gathered. false: what was gathered alone."""
+    start_token: bool = False
+    """Whether the start token, the same vector in every text, counts as a word."""
+    shares: tuple[float, ...] = (0.15, 0.15, 0.7)
+    """What frame_word, clip_phrase and video_sentence start with in the summed similarity."""
+    learned_shares: bool = True
+    """Whether these shares are learned, by the loss of the summed similarity."""
+    level_loss: float = 1.0
+    """Weight of the contrastive loss of each level; 0: off."""
+    fused_loss: float = 1.0
+    """Weight of the contrastive loss of the summed similarity; 0: off."""
+    denoising: Literal["off", "conservative", "multi_positive"] = "conservative"
+    """Whether videos as alike as two views of one are no negatives (conservative) or positives too."""
+    hinge_loss: float = 1.0
+    """Weight of the hinge on the hardest negatives of the video-sentence level; 0: off."""
+    margin: float = 0.2
+    """Of that hinge, on cosines."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            UsageError: no level, not one positive share per level of the paper, or nothing to train.
+        """
+        if not self.levels:
+            raise UsageError(f"levels must name at least one of {', '.join(LEVELS)}.")
+        if len(self.shares) != len(LEVELS) or min(self.shares) <= 0:
+            raise UsageError(f"shares must be {len(LEVELS)} numbers above 0, got {self.shares}.")
+        if self.level_loss == self.fused_loss == 0:
+            raise UsageError("level_loss or fused_loss must be above 0, or nothing is trained.")
+
+
+class Head(Contract):
+    """Sum of three similarities, each of a finer or coarser view of the same video and text.
+
+    Frames meet words, and clips phrases, by token interaction; the video meets the sentence by cosine. Label
+    denoising and the hinge belong to the video-sentence level: without it they are off. The form of clustering,
+    the shares of the levels and how denoised labels enter the loss are not published: they are choices here.
+    """
+
+    def __init__(self, config: Config, shape: FeatureShape) -> None:
+        super().__init__(shape)
+        self.config = config
+        self.levels: list[Level] = [level for level in LEVELS if level in config.levels]
+        self.video = hierarchy.Hierarchy(self._plan(of_text=False))
+        self.text = hierarchy.Hierarchy(self._plan(of_text=True))
+        shares = dict(zip(LEVELS, config.shares, strict=True))
+        learned = config.learned_shares and config.fused_loss > 0 and len(self.levels) > 1
+        self.shares = TermWeights([shares[level] for level in self.levels], learned=learned)
+        self.denoises = config.denoising != "off" and "video_sentence" in self.levels
+        self.num_views = 2 if self.denoises else 1
+
+    def _plan(self, *, of_text: bool) -> hierarchy.Plan:
+        config, shape = self.config, self.shape
+        positions = shape.num_words if of_text else shape.num_frames
+        given = of_text and config.phrases_from == "sentences"
+        return hierarchy.Plan(
+            dim=shape.dim,
+            positions=positions,
+            layers=config.word_layers if of_text else config.layers,
+            heads=config.heads,
+            init=config.init,
+            levels=frozenset(LEVELS[level] for level in self.levels),
+            clustering=None if given else config.clustering,
+            clusters=(config.phrases if of_text else config.clips) or -(-positions // 4),
+            neighbours=config.neighbours,
+            residual=config.residual,
+            favour_last=of_text,
+        )
+
+    def encode_video(self, video: VideoFeatures) -> Encoded:
+        return _encoded(self.video(video.frames, video.mask, counted=video.mask))
+
+    def encode_text(self, text: TextFeatures) -> Encoded:
+        counted = text.mask if self.config.start_token else without_start(text.mask)
+        phrases = self._sentences(text) if self.config.phrases_from == "sentences" else None
+        return _encoded(
+            self.text(text.words, text.mask, counted=counted, whole=text.sentence, clusters=phrases)
+        )
+
+    def _sentences(self, text: TextFeatures) -> Clusters:
+        if text.parts is None or text.parts_mask is None:
+            raise UsageError(
+                "phrases_from=sentences needs the sentences of paragraphs, and these texts have none. "
+                "Use a paragraph data set (such as didemo), or phrases_from=words."
+            )
+        return Clusters(text.parts, text.parts_mask)
+
+    def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
+        return self._fused(self._by_level(text, video))
+
+    def _by_level(self, text: Encoded, video: Encoded) -> dict[Level, Float[Tensor, "text video"]]:
+        found: dict[Level, Tensor] = {}
+        for level in self.levels:
+            if level == "video_sentence":
+                found[level] = text["whole"] @ video["whole"].T
+            else:
+                found[level] = token_interaction(_tokens(text, LEVELS[level]), _tokens(video, LEVELS[level]))
+        return found
+
+    def _fused(self, by_level: Mapping[Level, Tensor]) -> Float[Tensor, "text video"]:
+        return torch.einsum("k,kab->ab", self.shares(), torch.stack(list(by_level.values())))
+
+    def numbers_per_pair(self) -> int:
+        words, frames = self.shape.num_words, self.shape.num_frames
+        clusters = self.text.plan.clusters * self.video.plan.clusters
+        return max(words * frames, clusters) + 2 * (words + frames) + 8
+
+    def loss(
+        self, text: Encoded, views: Sequence[Encoded], same_video: Bool[Tensor, "text video"]
+    ) -> dict[str, Float[Tensor, ""]]:
+        by_level = self._by_level(text, views[0])
+        alike = same_video
+        if self.denoises:
+            alike = same_video | potential_positives(views[0]["whole"], views[1]["whole"])
+        terms = {
+            f"contrastive_{level}": self._contrastive(scores, alike) for level, scores in by_level.items()
+        }
+        total = self.config.level_loss * torch.stack(list(terms.values())).sum()
+        if self.config.fused_loss:
+            terms["contrastive"] = self._contrastive(self._fused(by_level), alike)
+            total = total + self.config.fused_loss * terms["contrastive"]
+        if self.config.hinge_loss and "video_sentence" in by_level:
+            terms["hinge"] = hardest_negative_hinge(by_level["video_sentence"], alike, self.config.margin)
+            total = total + self.config.hinge_loss * terms["hinge"]
+        return {"total": total, **terms}
+
+    def _contrastive(self, scores: Tensor, alike: Bool[Tensor, "text video"]) -> Float[Tensor, ""]:
+        logits = self.logit_scale * scores
+        if self.config.denoising == "multi_positive":
+            return multi_positive_info_nce(logits, alike)
+        return symmetric_info_nce(logits, alike)
+
+
+def _encoded(views: hierarchy.Views) -> Encoded:
+    found: dict[str, Tensor] = {}
+    for name, tokens in (("parts", views.parts), ("clusters", views.clusters)):
+        if tokens is not None:
+            found |= {name: tokens.vectors, f"{name}_weights": tokens.weights, f"{name}_mask": tokens.mask}
+    return found if views.whole is None else {**found, "whole": views.whole}
+
+
+def _tokens(encoded: Encoded, level: hierarchy.Level) -> Tokens:
+    return Tokens(encoded[level], encoded[f"{level}_weights"], encoded[f"{level}_mask"])

@@ -1,0 +1,125 @@
+"""One side of a hierarchical head: parts (frames or words), clusters of them (clips or phrases), and the whole."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from .aggregation import Aggregation, Clustering, Clusters, Readout
+from .padding import masked_mean, unit, zero_padding
+from .term_weights import SPEED
+from .token_interaction import Tokens, TokenWeights
+from .transformer import Block, Start, Transformer
+
+Level = Literal["parts", "clusters", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one side is made of."""
+
+    dim: int
+    positions: int
+    """The most parts of an item."""
+    layers: int
+    """Transformer layers over the parts; 0: none."""
+    heads: int | None
+    init: Start
+    levels: frozenset[Level]
+    """The levels that are wanted."""
+    clustering: Clustering | None
+    """None: clusters are not made but given."""
+    clusters: int
+    neighbours: int
+    residual: bool
+    """The whole is what CLIP says of it plus what the clusters say; else the clusters alone."""
+    favour_last: bool
+    """The last part starts with nearly all weight among the parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """An item at each level that is wanted."""
+
+    parts: Tokens | None
+    clusters: Tokens | None
+    whole: Float[Tensor, "item dim"] | None
+    """Unit length."""
+
+
+class Hierarchy(nn.Module):
+    """Parts look at each other, are gathered into clusters, and these into the whole.
+
+    Source: HunYuan_tvr (arXiv 2204.03382) section 3; what its authors leave open is chosen by the ``Plan``.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        dim, heads = plan.dim, plan.heads
+        if plan.layers:
+            self.transformer = Transformer(
+                dim, plan.positions, layers=plan.layers, heads=heads, start=plan.init
+            )
+        if "parts" in plan.levels:
+            self.part_weights = TokenWeights(dim, dim, favour_last=plan.favour_last)
+        self.only_parts = plan.levels == frozenset[Level](("parts",))
+        if self.only_parts:
+            return
+        if plan.clustering is None:
+            self.refine = Block(dim, heads)
+        else:
+            self.gather = Aggregation(
+                dim, plan.clusters, plan.clustering, heads=heads, neighbours=plan.neighbours
+            )
+        if "clusters" in plan.levels:
+            self.cluster_weights = TokenWeights(dim, dim)
+        if "whole" in plan.levels:
+            self.readout = Readout(dim, heads=heads)
+            self.gate = nn.Parameter(torch.zeros(())) if plan.residual else None
+
+    def forward(
+        self,
+        parts: Float[Tensor, "item part dim"],
+        mask: Bool[Tensor, "item part"],
+        *,
+        counted: Bool[Tensor, "item part"],
+        whole: Float[Tensor, "item dim"] | None = None,
+        clusters: Clusters | None = None,
+    ) -> Views:
+        """The levels that are wanted.
+
+        Args:
+            mask: the parts that look at each other.
+            counted: the parts that are compared and gathered.
+            whole: CLIP's vector of the whole; None: the mean of the parts at unit length.
+            clusters: the clusters where they are given.
+        """
+        levels = self.plan.levels
+        if self.plan.layers:
+            parts = self.transformer(parts, mask)
+        tokens = None
+        if "parts" in levels:
+            tokens = Tokens(unit(parts), self.part_weights(parts, counted), counted)
+        if self.only_parts:
+            return Views(tokens, None, None)
+        found = self._clusters(parts, counted, clusters)
+        gathered = None
+        if "clusters" in levels:
+            weights = self.cluster_weights(found.vectors, found.mask)
+            gathered = Tokens(unit(found.vectors), weights, found.mask)
+        if "whole" not in levels:
+            return Views(tokens, gathered, None)
+        start = masked_mean(unit(parts), mask) if whole is None else unit(whole)
+        return Views(tokens, gathered, self._whole(found, start))
+
+    def _clusters(self, parts: Tensor, counted: Tensor, given: Clusters | None) -> Clusters:
+        if given is None:
+            return self.gather(parts, counted)
+        return Clusters(self.refine(zero_padding(given.vectors, given.mask), given.mask), given.mask)
+
+    def _whole(self, clusters: Clusters, start: Tensor) -> Float[Tensor, "item dim"]:
+        found = unit(self.readout(clusters))
+        return found if self.gate is None else unit(start + SPEED * self.gate * found)

@@ -1,0 +1,33 @@
+"""The inequality of adaptive label denoising, by plain loops."""
+
+import torch
+from tvr.heads.layers.label_denoising import potential_positives
+from tvr.heads.layers.padding import unit
+
+
+def test_by_loops() -> None:
+    torch.manual_seed(0)
+    things = torch.randn(9, 5, dtype=torch.float64)
+    things[3] = things[1] + 0.05 * torch.randn(5)
+    noise = torch.tensor([0.1, 0.4, 0.1, 0.02, 2.0, 2.0, 2.0, 0.1, 0.1])[:, None]
+    views = [unit(things + noise * torch.randn(9, 5)) for _ in range(2)]
+    found = potential_positives(*views)
+
+    def fires(i: int, j: int) -> bool:
+        pairs = [float(views[k][i] @ views[m][j]) for k in range(2) for m in range(2)]
+        return sum(pairs) / 4 >= float(views[0][i] @ views[1][i])
+
+    for i in range(9):
+        for j in range(9):
+            assert bool(found[i, j]) == (fires(i, j) or fires(j, i))
+    assert found.diagonal().all() and found[1, 3] and not found[0, 1]
+
+
+def test_equal_views_find_only_duplicates() -> None:
+    views = torch.eye(4)[[0, 1, 2, 1]]
+    assert torch.equal(potential_positives(views, views), views @ views.T == 1)
+
+
+def test_takes_no_gradient() -> None:
+    view = unit(torch.randn(3, 4, requires_grad=True))
+    assert not potential_positives(view, view).requires_grad
