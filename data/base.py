@@ -92,6 +92,8 @@ class ExpectedFile:
     """Other names under which the same is found; the first that is there is read."""
     required: bool = True
     """Whether the data set cannot be read without it."""
+    at_root: bool = False
+    """Whether it has to lie in the root itself, not in a folder below."""
 
 
 @dataclass(frozen=True, slots=True)

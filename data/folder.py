@@ -32,6 +32,7 @@ ABOUT = About(
             "you",
             alternatives=("captions.csv", "captions.tsv", "captions.parquet"),
             required=False,
+            at_root=True,
         ),
     ),
     preset=Preset(),
@@ -274,4 +275,4 @@ def _notes(videos: Mapping[str, Video], num_captioned: int) -> Iterator[str]:
         yield f"{len(missing):,} of {len(videos):,} videos were not found, the first is {missing[0]!r}"
     silent = len(videos) - num_captioned
     if silent:
-        yield f"{silent:,} of {len(videos):,} videos have no caption; they stay in the gallery, never a query"
+        yield f"{silent:,} of {len(videos):,} videos have no caption; they are kept and never a query"

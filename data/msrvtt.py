@@ -132,6 +132,8 @@ def load(root: Path, config: Config) -> Dataset:
         for checked in splits.values()
         for note in require_texts(checked, captions.texts, source, allowed=allowed)
     ]
+    if config.captions and config.split != "full":
+        notes.append(f"test sentences are those of {TEST_1K.name}, all others those of {source}")
     protocol = "multi" if config.split == "full" else "single"
     return Assembly("msrvtt", ABOUT, tree, protocol).dataset(captions.texts, splits, notes)
 

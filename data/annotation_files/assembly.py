@@ -113,7 +113,7 @@ def require_texts(
             f"{checked.split.source}: {said} ({file}). The id list and the annotation file must be of one "
             "release: fetch both again, or give your own list with --data own_lists=true"
         )
-    return (f"{checked.split.source}: {said}; they stay in the gallery and are never a query",)
+    return (f"{checked.split.source}: {said}; they are kept and never a query",)
 
 
 def nothing_found(name: str, about: About, tree: FolderTree) -> str:

@@ -104,6 +104,8 @@ class FolderTree:
         """
         for name in (expected.name, *expected.alternatives):
             paths = self._annotations.get(name.lower(), [])
+            if expected.at_root:
+                paths = [path for path in paths if path.parent == self.root]
             nearest = [path for path in paths if len(path.parts) == min(len(other.parts) for other in paths)]
             if len(nearest) > 1:
                 raise DataError(
@@ -151,7 +153,8 @@ class FolderTree:
         """Where it looked, in words."""
         below = f"{self.root} and below"
         videos = f", videos in {self.videos} and below" if self.videos else ""
-        return f"{below}{videos} ({self.num_files:,} files in {self.num_folders:,} folders)"
+        folders = f"{self.num_folders:,} folder{'' if self.num_folders == 1 else 's'}"
+        return f"{below}{videos} ({self.num_files:,} files in {folders})"
 
     def _look_below(self, root: Path, *, annotations: bool, videos: bool) -> None:
         for folder, names in walk(root):

@@ -41,6 +41,8 @@ def manifest_rows(path: Path) -> Iterator[Row]:
     """
     readers = {".jsonl": _jsonl_rows, ".csv": _csv_rows, ".tsv": _csv_rows, ".parquet": _parquet_rows}
     try:
+        if not path.stat().st_size:
+            raise DataError(f"{path}: is empty. {needed()}")
         yield from readers[path.suffix.lower()](path)
     except UnicodeDecodeError as error:
         raise DataError(_where_not_utf8(path, error)) from None
