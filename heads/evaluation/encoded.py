@@ -11,7 +11,7 @@ from ...data.contracts.errors import UsageError
 from ..base import Encoded, Head
 from ..layers.blocks import similarity_in_blocks
 from ..training.feature_set import FeatureSet
-from .ranks import Strip
+from .ranks import Scores, Strip
 
 ITEMS_PER_BATCH = 512
 """Items that are encoded at once."""
@@ -81,11 +81,9 @@ def check_fit(head: Head, features: FeatureSet) -> None:
         )
 
 
-class HeadScores:
+class HeadScores(Scores):
     """Similarities that a head gives, computed strip by strip and kept only where one strip holds them
     all."""
-
-    tie_tolerance = TIE_TOLERANCE
 
     def __init__(self, head: Head, texts: EncodedTexts, videos: EncodedVideos) -> None:
         self.head = head
@@ -121,6 +119,10 @@ class HeadScores:
             columns = place[videos[text.items]]
             found[text.items] = block.gather(1, columns[:, None]).squeeze(1)
         return found
+
+    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+        """What the rounding of float32 may make of two equal scores."""
+        return torch.full_like(truth, TIE_TOLERANCE)
 
     def _blocks_of_pairs(self, videos: Int[Tensor, " text"]) -> Iterator[tuple[Group, Group]]:
         """Blocks that hold every wanted pair, each with only the texts that have one there."""

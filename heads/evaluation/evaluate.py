@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...data.base import Protocol
+from ...data.contracts.errors import DataError
 from ..base import Head
 from ..training.config import Selection
 from ..training.feature_set import FeatureSet
@@ -75,8 +76,11 @@ def evaluate(head: Head, features: FeatureSet) -> Evaluation:
 
     Raises:
         UsageError: the head cannot read these features.
+        DataError: no text describes any of the videos.
         TrainingError: a similarity is NaN or infinite.
     """
+    if not features.num_texts:
+        raise DataError(f"split {features.origin.split!r} has no text that describes one of its videos")
     head.eval()
     scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
     return Evaluation(

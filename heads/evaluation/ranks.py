@@ -4,9 +4,9 @@ A strip is the similarity of every text with some videos. Whole columns decide v
 and text-to-video ranks are sums over strips, so the text x video matrix never has to be held.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,27 +27,26 @@ class Strip:
     scores: Float[Tensor, "text strip"]
 
 
-class Scores(Protocol):
+class Scores(ABC):
     """Similarities of ``num_texts`` texts with ``num_videos`` videos, however they are had."""
 
     num_texts: int
     num_videos: int
-    tie_tolerance: float
-    """Scores no further apart than this count as equal."""
-
+    @abstractmethod
     def strips(self) -> Iterator[Strip]:
         """Every video once, in any order."""
-        ...
 
+    @abstractmethod
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""
-        ...
+
+    @abstractmethod
+    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+        """Scores no further than this from the true match's count as equal to it."""
 
 
-class MatrixScores:
+class MatrixScores(Scores):
     """Scores that are there as a matrix, such as one of another program."""
-
-    tie_tolerance = 0.0
 
     def __init__(self, matrix: Float[Tensor, "text video"] | Float[np.ndarray, "text video"]) -> None:
         self.matrix = torch.as_tensor(matrix)
@@ -60,6 +59,10 @@ class MatrixScores:
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""
         return self.matrix.gather(1, videos.to(self.matrix.device)[:, None]).squeeze(1)
+
+    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+        """Only equal numbers are equal."""
+        return torch.zeros_like(truth)
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ class _Counts:
 
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         truth = scores.pairs(text_video)
-        self.tolerance = scores.tie_tolerance
+        self.margin = scores.tie_margin
         self.device = truth.device
         self.text_video = text_video.to(self.device)
         self.truth = truth[:, None]
@@ -207,7 +210,7 @@ class _Counts:
         own = (own_texts, columns[own_texts])
         others = strip.scores.clone()
         others[own] = float("-inf")
-        ahead, tied = _compared(others, self.truth, self.tolerance, over=1)
+        ahead, tied = _compared(others, self.truth, self.margin(self.truth), over=1)
         self.t2v_ahead += ahead
         self.t2v_tied += tied
         self._add_columns(strip, others, own)
@@ -215,12 +218,13 @@ class _Counts:
     def _add_columns(self, strip: Strip, others: Tensor, own: tuple[Tensor, Tensor]) -> None:
         best_own = torch.full_like(strip.scores[0], float("-inf"))
         best_own.scatter_reduce_(0, own[1], strip.scores[own], "amax")
-        any_caption = _compared(others, best_own[None], self.tolerance, over=0)
+        margin = self.margin(best_own)
+        any_caption = _compared(others, best_own, margin, over=0)
         grouped = any_caption
         if self.several:
             best = strip.scores.new_full((self.num_videos, len(strip.videos)), float("-inf"))
-            best.index_reduce_(0, self.text_video, others, "amax")
-            grouped = _compared(best, best_own[None], self.tolerance, over=0)
+            best.scatter_reduce_(0, self.text_video[:, None].expand_as(others), others, "amax")
+            grouped = _compared(best, best_own, margin, over=0)
         self.by_video[:, strip.videos] = torch.stack([*grouped, *any_caption])
 
     def ranks(self) -> BothRanks:
@@ -236,9 +240,9 @@ class _Counts:
 
 
 def _compared(
-    others: Float[Tensor, "row column"], truth: Tensor, tolerance: float, over: int
+    others: Float[Tensor, "row column"], truth: Tensor, margin: Tensor, over: int
 ) -> tuple[Int[Tensor, " rest"], Int[Tensor, " rest"]]:
     """How many of the others are ahead of the truth and how many tie with it, counted over one axis."""
-    ahead = torch.count_nonzero(others > truth + tolerance, dim=over)
-    not_behind = torch.count_nonzero(others >= truth - tolerance, dim=over)
+    ahead = torch.count_nonzero(others > truth + margin, dim=over)
+    not_behind = torch.count_nonzero(others >= truth - margin, dim=over)
     return ahead, not_behind - ahead

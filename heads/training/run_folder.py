@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -182,7 +183,8 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[Head, RunRecord]:
         raise TrainingError(
             f"{folder} has no {HEAD} yet: its first epoch is not finished. Run `tvr train-head` again."
         )
-    head = record.build()
+    with torch.random.fork_rng([]):  # initial weights are drawn and thrown away; the caller's draws stay his
+        head = record.build()
     try:
         head.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError) as error:

@@ -1,7 +1,6 @@
 """Features that stand in for a store: every video has a meaning that its texts share, at CLIP's usual norm."""
 
 import numpy as np
-import torch
 from tvr.heads.training.feature_set import FeatureSet, Origin
 from tvr.pipeline.store import TextRows, VideoRows
 
@@ -13,17 +12,23 @@ def generated_rows(
     frames: tuple[int, int] = (3, 9),
     words: tuple[int, int] = (4, 8),
     noise: float = 1.0,
+    turned: bool = False,
     seed: int = 0,
 ) -> tuple[VideoRows, TextRows]:
-    """Frames and words scattered around one vector a video."""
+    """Frames and words scattered around one vector a video; ``turned``: words in a space turned by a fixed
+    rotation, which zero-shot retrieval cannot know and a head can learn."""
     random = np.random.default_rng(seed)
     meaning = random.standard_normal((videos, dim))
     frame_counts = random.integers(frames[0], frames[1] + 1, videos)
     word_counts = random.integers(words[0], words[1] + 1, videos * captions)
     owner = np.repeat(np.arange(videos), captions)
 
-    def rows(counts: np.ndarray, which: np.ndarray) -> np.ndarray:
-        centres = np.repeat(meaning[which], counts, axis=0)
+    rotation = (
+        np.linalg.qr(np.random.default_rng(99).standard_normal((dim, dim)))[0] if turned else np.eye(dim)
+    )
+
+    def rows(centres: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        centres = np.repeat(centres, counts, axis=0)
         return (2 * (centres + noise * random.standard_normal(centres.shape))).astype(np.float16)
 
     def offsets(counts: np.ndarray) -> np.ndarray:
@@ -32,7 +37,7 @@ def generated_rows(
     ids = tuple(f"video{i:05d}" for i in range(videos))
     video_rows = VideoRows(
         ids=ids,
-        frames=rows(frame_counts, np.arange(videos)),
+        frames=rows(meaning, frame_counts),
         offsets=offsets(frame_counts),
         frame_seconds=np.zeros(frame_counts.sum(), np.float32),
     )
@@ -40,7 +45,7 @@ def generated_rows(
         ids=tuple(f"text{i:05d}" for i in range(len(owner))),
         video_ids=tuple(ids[i] for i in owner),
         texts=tuple(f"caption {i}" for i in range(len(owner))),
-        words=rows(word_counts, owner),
+        words=rows(meaning[owner] @ rotation, word_counts),
         token_ids=np.zeros(word_counts.sum(), np.int32),
         offsets=offsets(word_counts),
         sentence_row=(word_counts - 1).astype(np.int32),
@@ -57,4 +62,14 @@ def generated_features(split: str = "train", **settings: object) -> FeatureSet:
     return FeatureSet(*generated_rows(**settings), Origin(split=split, protocol=protocol))  # type: ignore[arg-type]
 
 
-__all__ = ["generated_features", "generated_rows", "torch"]
+def without_frames(videos: VideoRows, index: int) -> VideoRows:
+    """The same videos, one of which failed."""
+    begin, end = videos.offsets[index : index + 2]
+    offsets = videos.offsets.copy()
+    offsets[index + 1 :] -= end - begin
+    return VideoRows(
+        ids=videos.ids,
+        frames=np.delete(videos.frames, slice(begin, end), axis=0),
+        offsets=offsets,
+        frame_seconds=np.delete(videos.frame_seconds, slice(begin, end)),
+    )

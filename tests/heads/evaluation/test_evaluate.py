@@ -1,0 +1,115 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+from tvr.data.contracts.errors import DataError, TrainingError, UsageError
+from tvr.heads import mean_pool, wti
+from tvr.heads.base import Head
+from tvr.heads.evaluation import encoded
+from tvr.heads.evaluation.evaluate import evaluate
+from tvr.heads.evaluation.ranks import MatrixScores, rank_both
+from tvr.heads.training.feature_set import FeatureSet, Origin
+
+from ..generated import generated_features, generated_rows, without_frames
+
+
+def wti_head(features: FeatureSet) -> Head:
+    torch.manual_seed(0)
+    return wti.Head(wti.Config(layers=1, init="random"), features.shape()).eval()
+
+
+def by_loops(head: Head, features: FeatureSet) -> torch.Tensor:
+    """Every pair on its own, with no padding."""
+    shape = head.shape
+    matrix = torch.empty(features.num_texts, features.num_videos)
+    with torch.no_grad():
+        for i in range(features.num_texts):
+            text = head.encode_text(features.text_batch(torch.tensor([i]), shape.num_words))
+            for j in range(features.num_videos):
+                video = head.encode_video(features.video_batch(torch.tensor([j]), shape.num_frames))
+                matrix[i, j] = head.similarity(text, video)
+    return matrix
+
+
+@pytest.mark.parametrize("captions", [1, 3])
+def test_evaluation_equals_pair_by_pair(captions: int) -> None:
+    features = generated_features("test", videos=12, captions=captions, noise=2.0)
+    head = wti_head(features)
+    found = evaluate(head, features).ranks
+    expected = rank_both(MatrixScores(by_loops(head, features)), features.text_video)
+    for direction in ("t2v", "v2t", "v2t_any_caption"):
+        assert getattr(found, direction).ranks.tolist() == getattr(expected, direction).ranks.tolist()
+
+
+@pytest.mark.parametrize("captions", [1, 3])
+def test_bounded_memory_changes_nothing(captions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = generated_features("test", videos=40, captions=captions, noise=2.0)
+    head = wti_head(features)
+    whole = evaluate(head, features).record()
+    monkeypatch.setattr(encoded, "NUMBERS_PER_STRIP", 7 * features.num_texts)
+    monkeypatch.setattr(encoded, "ITEMS_PER_BATCH", 5)
+    assert evaluate(head, features).record() == whole
+
+
+def test_no_strip_is_larger_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = generated_features("test", videos=40)
+    monkeypatch.setattr(encoded, "NUMBERS_PER_STRIP", 280)
+    head = wti_head(features)
+    texts, videos = encoded.EncodedTexts(head, features), encoded.EncodedVideos(head, features)
+    strips = list(encoded.HeadScores(head, texts, videos).strips())
+    assert max(strip.scores.numel() for strip in strips) <= 280
+    assert sorted(torch.cat([strip.videos for strip in strips]).tolist()) == list(range(40))
+
+
+def test_equal_items_tie() -> None:
+    videos, texts = generated_rows(videos=6, frames=(2, 2), words=(3, 3))
+    videos.frames[2:4] = videos.frames[0:2]  # video 1 shows what video 0 shows
+    ranks = evaluate(
+        mean_pool.Head(mean_pool.Config(), FeatureSet(videos, texts).shape()), FeatureSet(videos, texts)
+    ).ranks
+    assert ranks.t2v.tied.tolist()[:2] == [1, 1]
+    assert ranks.t2v.tied_queries == 2
+
+
+def test_what_was_left_out_is_said() -> None:
+    videos, texts = generated_rows(videos=6, captions=2, frames=(2, 2))
+    videos = without_frames(videos, 2)
+    origin = Origin("test", "multi", expected_videos=8, reasons={"video00002": "failed: no video stream"})
+    features = FeatureSet(videos, texts, origin)
+    evaluation = evaluate(mean_pool.Head(mean_pool.Config(), features.shape()), features)
+    record = json.loads(json.dumps(evaluation.record()))
+    assert (record["videos"], record["texts"], record["expected_videos"]) == (5, 10, 8)
+    assert record["t2v"]["queries"] == 10
+    assert record["t2v"]["candidates"] == record["v2t"]["queries"] == 5
+    assert "5 of 8 videos and 10 texts scored; 3 videos and 2 texts excluded" in record["coverage"]
+    assert evaluation.excluded_videos == {"video00002": "failed: no video stream"}
+    assert set(evaluation.excluded_queries) == {"text00004", "text00005"}
+    assert "v2t_any_caption" in record
+
+
+def test_evaluate_fails_on_a_diverged_head() -> None:
+    features = generated_features(videos=5)
+    head = wti_head(features)
+    with torch.no_grad():
+        next(head.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="diverged"):
+        evaluate(head, features)
+
+
+def test_evaluate_fails_on_other_features() -> None:
+    features = generated_features(videos=5)
+    with pytest.raises(UsageError, match="width 8, these have 16"):
+        evaluate(wti_head(generated_features(videos=5, dim=8)), features)
+    sentences = generated_features(videos=5, words=(1, 1))
+    with pytest.raises(UsageError, match="mean_pool"):
+        evaluate(wti_head(sentences), sentences)
+    evaluate(mean_pool.Head(mean_pool.Config(), sentences.shape()), sentences)
+
+
+def test_evaluate_fails_without_texts() -> None:
+    videos, texts = generated_rows(videos=3)
+    texts = dataclasses.replace(texts, video_ids=("elsewhere",) * 3)
+    features = FeatureSet(videos, texts)
+    with pytest.raises(DataError, match="no text"):
+        evaluate(mean_pool.Head(mean_pool.Config(), features.shape()), features)

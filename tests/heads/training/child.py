@@ -1,0 +1,73 @@
+"""What the tests run in processes of its own: ``python -m tests.heads.training.child gradients|train FOLDER HEAD``."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tvr.data.contracts.plug_ins import load_plug_in
+from tvr.heads.base import Head, build_head
+from tvr.heads.training.config import TrainingConfig
+from tvr.heads.training.feature_set import FeatureSet
+from tvr.heads.training.loading import epoch_of_batches
+from tvr.heads.training.loop import EpochReport, train
+from tvr.heads.training.processes import Processes
+from tvr.heads.training.state import TrainingState
+
+from ..generated import generated_features
+
+CONFIG = TrainingConfig(
+    epochs=4, batch_size=16, lr=5e-3, ema=0.9, captions="all", num_frames=4, device="cpu", seed=3
+)
+SECONDS_BETWEEN_EPOCHS = 0.3
+"""Time for a test to kill the process between two epochs."""
+
+
+def features(split: str) -> FeatureSet:
+    """The same features in every process."""
+    return generated_features(split, videos=24, captions=2, turned=True, seed=int(split == "val"))
+
+
+def shaken_head(name: str, some: FeatureSet) -> Head:
+    """A head away from its start, where zero-initialised layers would have no gradients."""
+    torch.manual_seed(0)
+    head = build_head(name, load_plug_in("tvr.heads", name).Config(), some.shape(num_frames=4))
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    return head
+
+
+def gradients(name: str) -> dict[str, torch.Tensor]:
+    """Gradients of the first batch, whoever computes which part of it."""
+    processes = Processes()
+    processes.connect(torch.device("cpu"))
+    some = features("train")
+    state = TrainingState(shaken_head(name, some), CONFIG, 3)
+    batch = next(iter(epoch_of_batches(some, state.head, CONFIG, 0, processes)))
+    state.loss(batch, processes)["total"].backward()
+    processes.average_gradients(state.head.parameters())
+    return {key: p.grad for key, p in state.head.named_parameters() if p.grad is not None}
+
+
+def run(folder: Path, name: str) -> None:
+    """Train a head, slowly enough to be killed."""
+
+    def rest(report: EpochReport) -> None:
+        time.sleep(SECONDS_BETWEEN_EPOCHS)
+
+    sets = {split: features(split) for split in ("train", "val")}
+    train(name, load_plug_in("tvr.heads", name).Config(), sets, CONFIG, folder, rest)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    task, target, head_name = sys.argv[1:]
+    if "gradients" in task:
+        found = gradients(head_name)
+        if Processes().is_first:
+            Path(target).mkdir(parents=True, exist_ok=True)
+            save_file(found, Path(target) / "gradients.safetensors")
+    if "train" in task:
+        run(Path(target), head_name)

@@ -1,0 +1,41 @@
+import torch
+from tvr.heads.training.batches import batches_per_epoch, epoch_batches
+from tvr.heads.training.config import TrainingConfig
+
+from ..generated import generated_features
+
+FEATURES = generated_features(videos=21, captions=3)
+
+
+def texts_of(config: TrainingConfig, epoch: int) -> list[int]:
+    return torch.cat([pairs.texts for pairs in epoch_batches(FEATURES, config, epoch)]).tolist()
+
+
+def test_one_caption_of_each_video() -> None:
+    config = TrainingConfig(batch_size=7)
+    seen = texts_of(config, 0)
+    assert sorted(FEATURES.text_video[seen].tolist()) == list(range(21))
+    assert {text for epoch in range(30) for text in texts_of(config, epoch)} == set(range(63))
+
+
+def test_every_caption_once() -> None:
+    assert sorted(texts_of(TrainingConfig(batch_size=9, captions="all"), 4)) == list(range(63))
+
+
+def test_pairs_belong_together() -> None:
+    for pairs in epoch_batches(FEATURES, TrainingConfig(batch_size=5, captions="all"), 0):
+        assert FEATURES.text_video[pairs.texts].tolist() == pairs.videos.tolist()
+        assert len(pairs.texts) == 5
+
+
+def test_same_seed_same_batches() -> None:
+    config = TrainingConfig(batch_size=7)
+    assert texts_of(config, 3) == texts_of(config, 3)
+    assert texts_of(config, 3) != texts_of(config, 4)
+    assert texts_of(config, 3) != texts_of(TrainingConfig(batch_size=7, seed=1), 3)
+
+
+def test_incomplete_batches_are_left_out_unless_there_is_no_other() -> None:
+    assert batches_per_epoch(FEATURES, TrainingConfig(batch_size=10)) == 2
+    small = list(epoch_batches(FEATURES, TrainingConfig(batch_size=64), 0))
+    assert [len(pairs.texts) for pairs in small] == [21]

@@ -1,0 +1,36 @@
+import pytest
+from tvr.data.contracts.errors import UsageError
+from tvr.data.contracts.plug_ins import configured
+from tvr.heads.training.config import TrainingConfig
+
+
+def test_every_field_says_what_it_is() -> None:
+    assert TrainingConfig(epochs=3, lr=1e-4, ema=0.99, patience=2).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lr", 0.0),
+        ("lr", -1e-4),
+        ("lr", float("nan")),
+        ("lr", 3.0),
+        ("epochs", 0),
+        ("batch_size", 1),
+        ("weight_decay", -0.1),
+        ("warmup", 1.5),
+        ("clip_norm", -1.0),
+        ("ema", 1.0),
+        ("patience", 0),
+        ("num_frames", 0),
+        ("seed", -1),
+    ],
+)
+def test_config_fails_naming_the_field(field: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"{field} must be .*, got {field}="):
+        TrainingConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_config_fails_on_an_unknown_field() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'epochs'"):
+        configured(TrainingConfig, {"epoch": "3"}, "training")

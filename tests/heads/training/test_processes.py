@@ -1,0 +1,60 @@
+"""Two real processes with half a batch each against one process with all of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tvr.data.contracts.errors import UsageError
+from tvr.heads.training.processes import Processes
+from tvr.heads.training.run_folder import read_metrics
+
+from .child import gradients, run
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def under_torchrun(task: str, folder: Path, head: str) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [*launcher, "-m", "tests.heads.training.child", task, str(folder), head],
+        cwd=REPOSITORY,
+        check=True,
+        timeout=300,
+        capture_output=True,
+        env={**__import__("os").environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["xclip", "hcmi"])
+def test_two_processes_equal_one(tmp_path: Path, head: str) -> None:
+    under_torchrun("gradients+train", tmp_path / "two", head)
+    together = load_file(tmp_path / "two" / "gradients.safetensors")
+    alone = gradients(head)
+    assert together.keys() == alone.keys()
+    for name, gradient in alone.items():
+        scale = float(gradient.abs().max().clamp_min(1.0))
+        torch.testing.assert_close(together[name], gradient, atol=1e-5 * scale, rtol=0, msg=name)
+    run(tmp_path / "one", head)
+    for two, one in zip(read_metrics(tmp_path / "two"), read_metrics(tmp_path / "one"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=1e-3)
+
+
+def test_one_process_is_no_job() -> None:
+    processes = Processes()
+    assert processes.is_first
+    assert processes.share(16) == slice(0, 16)
+    assert processes.agreed("as it is") == "as it is"
+    encoded = {"video": torch.ones(2)}
+    assert processes.gathered(encoded) is encoded
+
+
+def test_device_fails_when_it_is_not_there() -> None:
+    with pytest.raises(UsageError, match="device must be auto, cpu, cuda"):
+        Processes().device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="torch sees no GPU"):
+            Processes().device("cuda:0")
