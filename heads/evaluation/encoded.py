@@ -27,7 +27,7 @@ class Group:
     """Encoded items that share one padding."""
 
     items: Int[Tensor, " item"]
-    """Their places in the feature set, on the device."""
+    """Their places among all that were encoded, on the device."""
     encoded: Encoded
 
     def cut(self, begin: int, end: int) -> "Group":
@@ -38,27 +38,29 @@ class Group:
 
 
 class EncodedTexts:
-    """Every text of a feature set as a head keeps it."""
+    """Texts of a feature set as a head keeps them: all, or the chosen items in their order."""
 
-    def __init__(self, head: Head, features: FeatureSet) -> None:
+    def __init__(self, head: Head, features: FeatureSet, items: Int[Tensor, " chosen"] | None = None) -> None:
         check_fit(head, features)
         words = head.shape.num_words
         self.groups = _encoded_groups(
             lambda items: head.encode_text(features.text_batch(items, words)),
             features.words.lengths,
+            items,
             features.device,
         )
 
 
 class EncodedVideos:
-    """Every video of a feature set as a head keeps it."""
+    """Videos of a feature set as a head keeps them: all, or the chosen items in their order."""
 
-    def __init__(self, head: Head, features: FeatureSet) -> None:
+    def __init__(self, head: Head, features: FeatureSet, items: Int[Tensor, " chosen"] | None = None) -> None:
         check_fit(head, features)
         frames = head.shape.num_frames
         self.groups = _encoded_groups(
             lambda items: head.encode_video(features.video_batch(items, frames)),
             features.frames.lengths,
+            items,
             features.device,
         )
 
@@ -152,13 +154,17 @@ class HeadScores(Scores):
 
 @torch.no_grad()
 def _encoded_groups(
-    encode: Callable[[Int[Tensor, " item"]], Encoded], lengths: Int[Tensor, " item"], device: torch.device
+    encode: Callable[[Int[Tensor, " item"]], Encoded],
+    lengths: Int[Tensor, " item"],
+    chosen: Int[Tensor, " chosen"] | None,
+    device: torch.device,
 ) -> list[Group]:
-    """All items encoded in order of their length, so that short ones are not padded to the longest."""
-    batches = lengths.argsort(stable=True).split(ITEMS_PER_BATCH)
+    """The chosen items encoded in order of their length, so that short ones are not padded to the longest."""
+    chosen = torch.arange(len(lengths)) if chosen is None else chosen
+    batches = lengths[chosen].argsort(stable=True).split(ITEMS_PER_BATCH)
     groups: list[list[Group]] = []
     for items in batches:
-        group = Group(items.to(device), encode(items))
+        group = Group(items.to(device), encode(chosen[items]))
         if groups and _padding(groups[-1][0]) == _padding(group):
             groups[-1].append(group)
         else:

@@ -1,15 +1,21 @@
 """How well a head finds videos by text and texts by video."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
 
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError
 from ..base import Head
 from ..training.config import Selection
 from ..training.feature_set import FeatureSet
+from .columns import COLUMNS, PUBLISHED, NormalisationConfig, banks_of, column, normalised_ranks
 from .encoded import EncodedTexts, EncodedVideos, HeadScores
-from .ranks import BothRanks, rank_both
+from .intervals import bootstrap_intervals
+from .ranks import BothRanks, MatrixScores, rank_both
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,9 @@ class Evaluation:
     """Ranks of one head on one split, and what they do not cover."""
 
     ranks: BothRanks
+    """By plain scores."""
+    normalised: dict[str, BothRanks]
+    """By scores normalised in each of the ways that were asked for; names of ``columns.COLUMNS``."""
     split: str
     protocol: Protocol
     videos: int
@@ -50,12 +59,18 @@ class Evaluation:
         }
         return scores[name]
 
-    def record(self) -> dict[str, Any]:
-        """All figures as plain values, for a JSON file."""
-        directions = {"t2v": self.ranks.t2v.summary(), "v2t": self.ranks.v2t.summary()}
-        if self.protocol == "multi":
-            directions["v2t_any_caption"] = self.ranks.v2t_any_caption.summary()
-        return directions | {
+    def record(self, *, intervals: bool = False) -> dict[str, Any]:
+        """All figures as plain values, for a JSON file.
+
+        Args:
+            intervals: add bootstrap intervals, which take a moment.
+        """
+        columns = {
+            name: {"kind": COLUMNS[name].kind} | self._directions(ranks, intervals=intervals)
+            for name, ranks in self.normalised.items()
+        }
+        return self._directions(self.ranks, intervals=intervals) | {
+            "normalised": columns,
             "split": self.split,
             "protocol": self.protocol,
             "coverage": self.coverage,
@@ -66,25 +81,72 @@ class Evaluation:
             "excluded_queries": len(self.excluded_queries),
         }
 
+    def _directions(self, ranks: BothRanks, *, intervals: bool) -> dict[str, Any]:
+        both = {"t2v": ranks.t2v, "v2t": ranks.v2t}
+        if self.protocol == "multi":
+            both["v2t_any_caption"] = ranks.v2t_any_caption
+        return {
+            direction: some.summary() | ({"intervals": bootstrap_intervals(some)} if intervals else {})
+            for direction, some in both.items()
+        }
 
-def evaluate(head: Head, features: FeatureSet) -> Evaluation:
+
+def evaluate(
+    head: Head,
+    features: FeatureSet,
+    normalise: Sequence[str] = (),
+    bank: FeatureSet | None = None,
+    config: NormalisationConfig = PUBLISHED,
+) -> Evaluation:
     """Rank every video for every text, and every text for every video.
 
     Args:
         head: any head, trained or not; it is left in evaluation mode.
         features: one split, on the head's device.
+        normalise: names of ``columns.COLUMNS``, each of which gives ranks of its own.
+        bank: the training split, for the inductive ones.
+        config: settings of the normalisations.
 
     Raises:
-        UsageError: the head cannot read these features.
+        UsageError: the head cannot read these features, or a normalisation cannot be computed.
         DataError: no text describes any of the videos.
         TrainingError: a similarity is NaN or infinite.
     """
     if not features.num_texts:
         raise DataError(f"split {features.origin.split!r} has no text that describes one of its videos")
     head.eval()
-    scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
+    texts, videos = EncodedTexts(head, features), EncodedVideos(head, features)
+    scores = HeadScores(head, texts, videos)
+    wanted = [column(name) for name in normalise]
+    banks = None
+    if bank is not None and any(some.kind == "inductive" for some in wanted):
+        banks = banks_of(head, bank, texts, videos, config.bank_size)
+    ranks = rank_both(scores, features.text_video)
+    normalised = {
+        name: normalised_ranks(name, scores, banks, features.text_video, config) for name in normalise
+    }
+    return _evaluation(features, ranks, normalised)
+
+
+def evaluate_matrix(matrix: Float[Tensor, "text video"], features: FeatureSet) -> Evaluation:
+    """Rank by similarities that another program computed, in the order of the feature set's texts and videos.
+
+    Raises:
+        DataError: the matrix has another shape.
+        TrainingError: a similarity is NaN or infinite.
+    """
+    if matrix.shape != (features.num_texts, features.num_videos):
+        raise DataError(
+            f"the similarity matrix must be {features.num_texts} texts x {features.num_videos} videos, "
+            f"got {tuple(matrix.shape)}"
+        )
+    return _evaluation(features, rank_both(MatrixScores(matrix), features.text_video), {})
+
+
+def _evaluation(features: FeatureSet, ranks: BothRanks, normalised: dict[str, BothRanks]) -> Evaluation:
     return Evaluation(
-        ranks=rank_both(scores, features.text_video),
+        ranks=ranks,
+        normalised=normalised,
         split=features.origin.split,
         protocol=features.origin.protocol,
         videos=features.num_videos,

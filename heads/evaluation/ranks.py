@@ -32,6 +32,7 @@ class Scores(ABC):
 
     num_texts: int
     num_videos: int
+
     @abstractmethod
     def strips(self) -> Iterator[Strip]:
         """Every video once, in any order."""

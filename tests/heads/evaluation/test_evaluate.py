@@ -7,7 +7,9 @@ from tvr.data.contracts.errors import DataError, TrainingError, UsageError
 from tvr.heads import mean_pool, wti
 from tvr.heads.base import Head
 from tvr.heads.evaluation import encoded
-from tvr.heads.evaluation.evaluate import evaluate
+from tvr.heads.evaluation.columns import NormalisationConfig, banks_of
+from tvr.heads.evaluation.evaluate import evaluate, evaluate_matrix
+from tvr.heads.evaluation.normalise import dual_softmax
 from tvr.heads.evaluation.ranks import MatrixScores, rank_both
 from tvr.heads.training.feature_set import FeatureSet, Origin
 
@@ -113,3 +115,48 @@ def test_evaluate_fails_without_texts() -> None:
     features = FeatureSet(videos, texts)
     with pytest.raises(DataError, match="no text"):
         evaluate(mean_pool.Head(mean_pool.Config(), features.shape()), features)
+
+
+def test_normalised_columns_stand_beside_the_plain_one() -> None:
+    features = generated_features("test", videos=25, captions=2, noise=3.0)
+    bank = generated_features("train", videos=30, captions=2, noise=3.0, seed=7)
+    head = wti_head(features)
+    names = ("qb_norm", "sinkhorn_bank", "dsl", "sinkhorn")
+    evaluation = evaluate(head, features, names, bank)
+    assert evaluation.ranks.t2v.ranks.tolist() == evaluate(head, features).ranks.t2v.ranks.tolist()
+    record = evaluation.record(intervals=True)
+    assert [record["normalised"][name]["kind"] for name in names] == ["inductive"] * 2 + ["transductive"] * 2
+    assert record["normalised"]["dsl"]["v2t_any_caption"]["intervals"]["R@5"][0] <= 100
+    matrix = MatrixScores(by_loops(head, features))
+    expected = rank_both(dual_softmax(matrix, "v2t"), features.text_video).v2t
+    assert evaluation.normalised["dsl"].v2t.ranks.tolist() == expected.ranks.tolist()
+
+
+def test_a_bank_is_sampled_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, bank = generated_features("test", videos=9), generated_features(videos=50)
+    head = wti_head(features)
+    texts, videos = encoded.EncodedTexts(head, features), encoded.EncodedVideos(head, features)
+    banks = banks_of(head, bank, texts, videos, 20)
+    assert (banks.t2v.num_texts, banks.t2v.num_videos) == (20, 9)
+    assert (banks.v2t.num_texts, banks.v2t.num_videos) == (9, 20)
+
+
+def test_a_matrix_of_another_program_is_ranked() -> None:
+    features = generated_features("test", videos=12)
+    head = wti_head(features)
+    matrix = by_loops(head, features)
+    ranks = evaluate_matrix(matrix, features).ranks
+    assert ranks.t2v.ranks.tolist() == evaluate(head, features).ranks.t2v.ranks.tolist()
+    with pytest.raises(DataError, match=r"must be 12 texts x 12 videos, got \(11, 12\)"):
+        evaluate_matrix(matrix[1:], features)
+
+
+def test_normalisation_fails_by_name_or_without_a_bank() -> None:
+    features = generated_features("test", videos=5)
+    head = wti_head(features)
+    with pytest.raises(UsageError, match=r"unknown normalisation 'dls'. Did you mean 'dsl'"):
+        evaluate(head, features, ["dls"])
+    with pytest.raises(UsageError, match="'qb_norm' needs a bank"):
+        evaluate(head, features, ["qb_norm"])
+    with pytest.raises(UsageError, match="dsl_scale must be greater than 0"):
+        NormalisationConfig(dsl_scale=0.0)

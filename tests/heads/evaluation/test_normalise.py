@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from tvr.heads.evaluation.normalise import best_candidates, dual_softmax, querybank, sinkhorn
+from tvr.heads.evaluation.ranks import MatrixScores, Scores, Strip, rank_both
+
+TOY = torch.tensor([[0.30, 0.31], [0.10, 0.30]], dtype=torch.float64)
+TOY_BANK = torch.tensor([[0.20, 0.35], [0.1, 0.3], [0.25, 0.2]], dtype=torch.float64)
+
+
+class InStrips(MatrixScores):
+    def strips(self):
+        for some in torch.randperm(self.num_videos, generator=torch.Generator().manual_seed(1)).split(3):
+            yield Strip(some, self.matrix[:, some])
+
+
+def whole(scores: Scores) -> Tensor:
+    """The adjusted matrix."""
+    matrix = torch.empty(scores.num_texts, scores.num_videos, dtype=torch.float64)
+    for strip in scores.strips():
+        matrix[:, strip.videos] = strip.scores.double()
+    return matrix
+
+
+def random_matrix(rows: int, columns: int, seed: int) -> Tensor:
+    return (
+        torch.rand(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 0.5
+        - 0.1
+    )
+
+
+def test_toy_dual_softmax() -> None:
+    t2v = whole(dual_softmax(MatrixScores(TOY), "t2v"))
+    torch.testing.assert_close(
+        t2v, torch.tensor([[0.3, 0.226628], [0.0, 0.080682]]).double(), atol=1e-6, rtol=0
+    )
+    v2t = whole(dual_softmax(MatrixScores(TOY), "v2t"))
+    torch.testing.assert_close(
+        v2t, torch.tensor([[0.080682, 0.226628], [0.0, 0.3]]).double(), atol=1e-6, rtol=0
+    )
+
+
+def test_toy_querybank() -> None:
+    expected = torch.tensor([[1.91743, 0.31695], [0.03512, 0.25950]]).double()
+    found = whole(querybank(MatrixScores(TOY), MatrixScores(TOY_BANK), "t2v"))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_toy_sinkhorn() -> None:
+    expected = torch.tensor([[32.0176, 29.8932], [12.0176, 28.8932]]).double()
+    found = whole(sinkhorn(MatrixScores(TOY), "t2v"))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_released_normalisations(shared: Path) -> None:
+    stored = np.load(shared / "oracles" / "metrics_seed1.npz", allow_pickle=True)
+    similarity, bank = MatrixScores(stored["similarity"]), MatrixScores(stored["qb_bank"])
+    before = stored["similarity"].copy()
+    dsl = whole(dual_softmax(similarity, "t2v"))
+    torch.testing.assert_close(dsl, torch.from_numpy(stored["dsl_t2v"]), atol=1e-7, rtol=1e-5)
+    normalised = whole(querybank(similarity, bank, "t2v", float(stored["qb_beta"]), int(stored["qb_k"])))
+    torch.testing.assert_close(normalised, torch.from_numpy(stored["qb_normalised"]), atol=1e-7, rtol=1e-5)
+    np.testing.assert_array_equal(stored["similarity"], before)
+
+
+@pytest.mark.parametrize("name", ["dsl", "qb", "sinkhorn", "sinkhorn bank"])
+def test_video_to_text_is_text_to_video_of_the_transposed(name: str) -> None:
+    """The published v2t adjustments change no ranking; ours are those of t2v with the sides exchanged."""
+    matrix, texts, videos = random_matrix(9, 7, 0), random_matrix(20, 7, 1), random_matrix(9, 15, 2)
+    cases = {
+        "dsl": lambda m, b, d: dual_softmax(m, d, 30.0),
+        "qb": lambda m, b, d: querybank(m, b, d, 20.0, 2),
+        "sinkhorn": lambda m, b, d: sinkhorn(m, d, temperature=0.05),
+        "sinkhorn bank": lambda m, b, d: sinkhorn(m, d, b, temperature=0.05),
+    }
+    v2t = whole(cases[name](InStrips(matrix), InStrips(videos), "v2t"))
+    exchanged = whole(cases[name](InStrips(matrix.T), InStrips(videos.T), "t2v"))
+    torch.testing.assert_close(v2t, exchanged.T)
+    t2v = whole(cases[name](InStrips(matrix), InStrips(texts), "t2v"))
+    torch.testing.assert_close(t2v, whole(cases[name](MatrixScores(matrix), MatrixScores(texts), "t2v")))
+    assert not torch.equal(v2t.argsort(0), matrix.argsort(0))
+
+
+def test_sinkhorn_balances() -> None:
+    matrix = random_matrix(12, 12, 3)
+    balanced = whole(sinkhorn(MatrixScores(matrix), "t2v", temperature=0.1, iterations=200)).softmax(dim=1)
+    torch.testing.assert_close(balanced.sum(0), torch.ones(12).double(), atol=1e-6, rtol=0)
+
+
+def test_adjusted_pairs_are_those_of_the_strips() -> None:
+    matrix, bank = random_matrix(6, 5, 4), random_matrix(8, 5, 5)
+    videos = torch.tensor([0, 4, 2, 2, 1, 3])
+    for scores in (
+        dual_softmax(InStrips(matrix), "t2v"),
+        dual_softmax(InStrips(matrix), "v2t"),
+        querybank(InStrips(matrix), InStrips(bank), "t2v"),
+        sinkhorn(InStrips(matrix), "v2t"),
+    ):
+        torch.testing.assert_close(scores.pairs(videos), whole(scores)[torch.arange(6), videos])
+
+
+def test_best_candidates() -> None:
+    matrix = random_matrix(6, 8, 6)
+    assert best_candidates(InStrips(matrix), "t2v", 3).tolist() == matrix.topk(3, dim=1).indices.tolist()
+    assert best_candidates(InStrips(matrix), "v2t", 2).tolist() == matrix.topk(2, dim=0).indices.T.tolist()
+
+
+def test_normalisation_helps_where_there_is_a_hub(shared: Path) -> None:
+    matrix = np.load(shared / "data" / "similarity" / "msrvtt_video_matrix.npy")
+    pairs = torch.arange(1000)
+    plain = rank_both(MatrixScores(matrix), pairs)
+    for adjusted in (dual_softmax, sinkhorn):
+        t2v = rank_both(adjusted(MatrixScores(matrix), "t2v"), pairs).t2v
+        v2t = rank_both(adjusted(MatrixScores(matrix), "v2t"), pairs).v2t
+        assert t2v.recall(1) > plain.t2v.recall(1) + 2
+        assert v2t.recall(1) > plain.v2t.recall(1) + 2
