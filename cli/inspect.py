@@ -74,9 +74,11 @@ def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
 
 
 def _print_failures(statuses: list["VideoStatus"], *, every: bool) -> None:
+    from ..pipeline.shards import MISSING
     from .terminal import out
 
-    out.print(f"status     {_counted(row.status for row in statuses)}")
+    named = ("missing" if row.reason == MISSING else row.status for row in statuses)
+    out.print(f"status     {_counted(named)}")
     bad = [row for row in statuses if row.status != "ok"]
     for reason, count in Counter(f"{row.status}: {row.reason}" for row in bad).most_common(_LINES):
         out.print(f"  {count:>7,} x {reason}", soft_wrap=True)

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from ..data.contracts.errors import TvrError
+from .datasets import datasets
 from .demo import demo
 from .doctor import doctor
 from .eval import eval_
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(doctor)
 app.command()(demo)
+app.command()(datasets)
 app.command()(extract)
 app.command()(inspect)
 app.command()(verify)
