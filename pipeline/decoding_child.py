@@ -18,6 +18,8 @@ from .decoders.base import Decoder
 
 _ORPHAN_SECONDS = 30.0
 _MOST_ERROR_BYTES = 64 * 1024
+# swscale warns of the name by which a full-range pixel format is called.
+_HARMLESS = ("[swscaler @",)
 
 
 def serve(decoder: str, memory_limit_bytes: int) -> None:
@@ -83,4 +85,4 @@ def _taken_errors() -> str:
     text = os.read(2, _MOST_ERROR_BYTES).decode(errors="replace")
     os.ftruncate(2, 0)
     os.lseek(2, 0, os.SEEK_SET)
-    return text.strip()
+    return "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith(_HARMLESS))

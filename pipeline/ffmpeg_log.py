@@ -1,33 +1,43 @@
-"""What FFmpeg said while something was done: errors that it logs without raising them, and words for a user."""
+"""What FFmpeg says while something is done: PyAV raises only a part of it."""
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import av.error
 import av.logging
 
 
 class Ear:
-    """Listens to FFmpeg's error messages from now on.
+    """The messages of one operation.
 
-    PyAV attaches the last message to an exception even if an earlier file caused it; reasons that depend on what
-    was decoded before would make two runs of the same extraction differ.
+    PyAV attaches the last error to an exception even if an earlier file caused it; reasons that depend on what was
+    decoded before would make two runs of the same extraction differ.
     """
 
-    def __init__(self) -> None:
-        av.logging.set_level(av.logging.ERROR)
-        # PyAV hands every message to Python's logging, which would print it.
-        logging.getLogger("libav").addHandler(logging.NullHandler())
-        logging.getLogger("libav").propagate = False
-        self._heard, _ = av.logging.get_last_error()
+    def __init__(self, heard: list[tuple[int, str, str]]) -> None:
+        self._heard = heard
 
-    def news(self) -> str:
-        """The last message since this was last asked, or empty."""
-        count, last = av.logging.get_last_error()
-        if count == self._heard:
-            return ""
-        self._heard = count
-        return last[2].strip() if last else "an error without words"
+    def complaint(self) -> str:
+        """The last error message, or empty. That a damaged picture is painted over, FFmpeg logs as information."""
+        for level, _, message in reversed(self._heard):
+            if level <= av.logging.ERROR or message.startswith("concealing"):
+                return message.strip()
+        return ""
 
     def reason(self, error: av.error.FFmpegError) -> str:
         """Of an exception in a few words: what was logged (``moov atom not found``), else what it says itself."""
-        return self.news() or error.strerror or type(error).__name__
+        return self.complaint() or error.strerror or type(error).__name__
+
+
+@contextmanager
+def listening() -> Generator[Ear]:
+    """Collect what FFmpeg logs inside the block, on this thread."""
+    av.logging.set_level(av.logging.INFO)
+    # The same damage in two packets gives the same message twice, and both count.
+    av.logging.set_skip_repeated(False)
+    # What is not collected goes to Python's logging, which would print it.
+    logging.getLogger("libav").addHandler(logging.NullHandler())
+    logging.getLogger("libav").propagate = False
+    with av.logging.Capture() as heard:
+        yield Ear(heard)

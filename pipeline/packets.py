@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Int64
 
 from ..data.contracts.errors import DecodeError
-from .ffmpeg_log import Ear
+from .ffmpeg_log import listening
 from .orientation import UPRIGHT, Orientation, orientation_of
 from .video_file import opened
 
@@ -105,28 +105,39 @@ def index_packets(path: Path) -> PacketIndex:
         DecodeError: the file cannot be read, has no video, or its stream holds no packet.
     """
     with opened(path) as (container, stream):
-        ear = Ear()
-        packets: list[Packet] = []
-        picture: VideoFrame | None = None
-        damage = ""
-        try:
-            for packet in container.demux(stream):
-                if packet.is_corrupt:
-                    damage = f"the file is cut off after {len(packets)} frames"
-                if packet.size:
-                    packets.append(_packet(packet, stream.codec_context.name))
-                if picture is None and len(packets) <= _PACKETS_TO_FIRST_FRAME:
-                    picture = _decoded(packet)
-        except av.error.FFmpegError as error:
-            damage = f"the file breaks off after {len(packets)} frames ({ear.reason(error)})"
-        if not packets:
-            raise DecodeError(f"its video stream holds no frames{': ' if damage else ''}{damage}")
-        return _index(container, stream, packets, picture, damage)
+        reading = _Reading(stream.codec_context.name)
+        with listening() as ear:
+            try:
+                for packet in container.demux(stream):
+                    reading.take(packet)
+            except av.error.FFmpegError as error:
+                reading.damage = (
+                    f"the file breaks off after {len(reading.packets)} frames ({ear.reason(error)})"
+                )
+        if not reading.packets:
+            raise DecodeError(
+                f"its video stream holds no frames{': ' if reading.damage else ''}{reading.damage}"
+            )
+        return _index(container, stream, reading)
 
 
-def _packet(packet: av.Packet, codec: str) -> Packet:
-    shown = not packet.is_discard and not is_hidden(memoryview(packet), codec)
-    return Packet(packet.pts, packet.dts, packet.is_keyframe, shown)
+class _Reading:
+    """What one pass over the packets has found so far."""
+
+    def __init__(self, codec: str) -> None:
+        self.packets: list[Packet] = []
+        self.picture: VideoFrame | None = None
+        self.damage = ""
+        self._codec = codec
+
+    def take(self, packet: av.Packet) -> None:
+        if packet.is_corrupt:
+            self.damage = f"the file is cut off after {len(self.packets)} frames"
+        if packet.size:
+            shown = not packet.is_discard and not is_hidden(memoryview(packet), self._codec)
+            self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown))
+        if self.picture is None and len(self.packets) <= _PACKETS_TO_FIRST_FRAME:
+            self.picture = _decoded(packet)
 
 
 def is_hidden(data: memoryview | bytes, codec: str) -> bool:
@@ -159,22 +170,16 @@ def _decoded(packet: av.Packet) -> VideoFrame | None:
         return None
 
 
-def _index(
-    container: InputContainer,
-    stream: VideoStream,
-    packets: Sequence[Packet],
-    picture: VideoFrame | None,
-    damage: str,
-) -> PacketIndex:
-    context = stream.codec_context
-    shown = [packet.pts for packet in packets if packet.is_shown]
+def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
+    context, picture = stream.codec_context, reading.picture
+    shown = [packet.pts for packet in reading.packets if packet.is_shown]
     known = None not in shown and len(set(shown)) == len(shown) and len(shown) > 0
     claims = [0.0, (container.duration or 0) / av.time_base]
     time_base = float(stream.time_base or 0)
     if stream.duration is not None:
         claims.append(stream.duration * time_base)
     return PacketIndex(
-        packets=packets,
+        packets=reading.packets,
         time_base=time_base,
         container=container.format.name,
         codec=context.name,
@@ -185,5 +190,5 @@ def _index(
         claimed_seconds=max(claims),
         claimed_frames=stream.frames,
         trustworthy=known and container.format.name in INDEXED_CONTAINERS,
-        damage=damage,
+        damage=reading.damage,
     )

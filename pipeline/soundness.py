@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from ..data.contracts.errors import DecodeError
-from .ffmpeg_log import Ear
+from .ffmpeg_log import listening
 from .orientation import orientation_of, upright
 from .packets import PacketIndex
 from .video_file import is_encrypted, opened
@@ -162,7 +162,6 @@ def _shown(
 
 def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:
     """The packets up to where the container breaks off."""
-    ear = Ear()
     number = 0
     try:
         for number, packet in packets:
@@ -170,18 +169,18 @@ def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterat
                 log.add(number, "a packet is cut off")
             yield number, packet
     except av.error.FFmpegError as error:
-        log.add(number, ear.reason(error))
+        log.add(number, error.strerror or "the file breaks off")
 
 
 def _decode(packet: av.Packet, number: int, log: DamageLog) -> list[VideoFrame]:
-    ear = Ear()
-    try:
-        frames = packet.decode()
-    except av.error.FFmpegError as error:
-        log.add(number, ear.reason(error))
-        return []
-    if news := ear.news():
-        log.add(number, news)
+    with listening() as ear:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            log.add(number, ear.reason(error))
+            return []
+    if complaint := ear.complaint():
+        log.add(number, complaint)
     return frames
 
 

@@ -85,7 +85,8 @@ def _imported() -> Any:
         os.environ.setdefault(name, value)
     import decord
 
-    decord.logging.set_level(decord.logging.ERROR)
+    # FFmpeg tells as mere information that it painted over what it could not read.
+    decord.logging.set_level(decord.logging.INFO)
     return decord
 
 
