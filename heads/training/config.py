@@ -46,6 +46,8 @@ class TrainingConfig:
     """Compile encoders and loss with ``torch.compile``: a minute at the start, faster steps on a GPU."""
     device: str = "auto"
     """auto: a GPU where there is one. Else a torch device such as cpu or cuda:1."""
+    wandb: str | None = None
+    """Also log to this project of Weights & Biases; needs ``pip install 'tvr[wandb]'``. none: TensorBoard only."""
     seed: int = 0
     """Decides the initial weights, the order, the frames, the captions and the dropout."""
 

@@ -1,18 +1,19 @@
 """THE main path of stage two: stored features in, a trained head in a run folder out."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.contracts.errors import UsageError
+from ...data.contracts.errors import DataError, UsageError
 from ..base import Head
 from ..evaluation.encoded import check_fit
 from ..evaluation.evaluate import Evaluation, evaluate
 from .batches import batches_per_epoch, pairs_per_epoch
 from .config import TrainingConfig
 from .feature_set import FeatureSet
+from .journal import Journal
 from .loading import epoch_of_batches
 from .losses import Losses
 from .processes import Processes
@@ -32,6 +33,8 @@ class EpochReport:
     """Mean of each loss term over the epoch."""
     validation: Evaluation | None
     is_best: bool
+    training_seconds: float
+    """Without validation and writing."""
     seconds: float
 
     def record(self) -> dict[str, Any]:
@@ -42,6 +45,7 @@ class EpochReport:
             "loss": dict(self.loss),
             "val": validation,
             "is_best": self.is_best,
+            "training_seconds": self.training_seconds,
             "seconds": self.seconds,
         }
 
@@ -93,9 +97,12 @@ def train(
         progress: told after every epoch.
 
     Raises:
+        DataError: there is no training split.
         UsageError: a setting that cannot work with this head or these features.
         TrainingError: the loss left the finite numbers; the best finished epoch is kept in the folder.
     """
+    if "train" not in features:
+        raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
     processes = Processes()
     device = processes.device(config.device)
     processes.connect(device)
@@ -109,8 +116,10 @@ def train(
         processes.first(folder.prepare)
         state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
         state.restore(folder)
-        while not state.is_finished:
-            _one_epoch(state, sets, processes, folder, progress)
+        with Journal(run_folder, asdict(folder.record), config.wandb) as journal:
+            listeners = [journal.add, *([progress] if progress else [])]
+            while not state.is_finished:
+                _one_epoch(state, sets, processes, folder, listeners)
     return _finished(state, folder, processes)
 
 
@@ -119,25 +128,28 @@ def _one_epoch(
     sets: Mapping[str, FeatureSet],
     processes: Processes,
     folder: RunFolder,
-    progress: Progress | None,
+    listeners: Sequence[Progress],
 ) -> None:
     """Train, validate, keep, tell."""
     started = time.perf_counter()
     loss = _train_epoch(state, sets["train"], processes)
-    validation = processes.agreed(_validate(state, sets.get("val")) if processes.is_first else None)
-    is_best = state.close_epoch(None if validation is None else validation.score(state.config.select_by))
+    training_seconds = time.perf_counter() - started
+    validation = _validate(state, sets.get("val")) if processes.is_first else None
+    score = processes.agreed(None if validation is None else validation.score(state.config.select_by))
+    is_best = state.close_epoch(score)
     report = EpochReport(
         epoch=state.epoch,
         epochs=state.config.epochs,
         loss=loss,
         validation=validation,
         is_best=is_best,
+        training_seconds=training_seconds,
         seconds=time.perf_counter() - started,
     )
     if processes.is_first:
         _keep(state, folder, report)
-        if progress:
-            progress(report)
+        for listener in listeners:
+            listener(report)
 
 
 def _train_epoch(state: TrainingState, features: FeatureSet, processes: Processes) -> dict[str, float]:

@@ -37,7 +37,7 @@ def weights(folder: Path) -> bytes:
 
 
 def without_seconds(folder: Path) -> list[dict[str, Any]]:
-    return [{**line, "seconds": None} for line in read_metrics(folder)]
+    return [{**line, "seconds": None, "training_seconds": None} for line in read_metrics(folder)]
 
 
 def test_a_head_learns_what_zero_shot_cannot_know(tmp_path: Path) -> None:
