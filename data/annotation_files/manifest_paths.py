@@ -1,6 +1,7 @@
 """The files that a manifest's paths mean, inside the manifest's folder."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,8 +88,7 @@ def leads_outside(folder: str) -> bool:
 def ids_from_paths(paths: Sequence[str]) -> list[str]:
     """The path of each video without its extension; with it where files would share an id (``a.mp4``, ``a.mkv``)."""
     stems = [without_video_extension(path) for path in paths]
-    if len(set(stems)) == len(stems):
+    if len(set(stems)) == len(set(paths)):
         return stems
-    seen: set[str] = set()
-    shared = {stem for stem in stems if stem in seen or seen.add(stem)}
-    return [path if stem in shared else stem for path, stem in zip(paths, stems, strict=True)]
+    counts = Counter(without_video_extension(path) for path in set(paths))
+    return [path if counts[stem] > 1 else stem for path, stem in zip(paths, stems, strict=True)]

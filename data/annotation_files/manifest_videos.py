@@ -22,7 +22,7 @@ SPLIT_NAMES = {
 }
 """Names of splits, and which of the three they are."""
 
-PATH_ALONE = {("",) * 5, (None,) * 5}
+PATH_ALONE = (("",) * 5, (None,) * 5)
 """What stands between path and caption in a row that has nothing else: the common case, which must be fast."""
 
 Span = tuple[float, float | None]
