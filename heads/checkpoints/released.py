@@ -76,7 +76,8 @@ def load_released(head: Head, name: str, released: Mapping[str, Tensor]) -> Rena
             release holds more layers than the head.
     """
     found = renamed(name, released)
-    wanted = dict(head.named_parameters())
+    buffers = {key: value for key, value in head.named_buffers() if key in found.weights}
+    wanted = {**dict(head.named_parameters()), **buffers}
     missing = sorted(wanted.keys() - found.weights.keys())
     surplus = sorted(found.weights.keys() - wanted.keys())
     if missing or surplus:

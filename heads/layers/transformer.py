@@ -106,14 +106,11 @@ class Transformer(nn.Module):
         around: bool = True,
     ) -> None:
         super().__init__()
-        if layers < 1:
-            raise UsageError(f"layers must be at least 1, got {layers = }.")
         self.around = around
         self.positions = nn.Parameter(torch.zeros(positions, dim))
         if start == "random":
             nn.init.normal_(self.positions, std=0.01)
-        deviation = dim**-0.5 * (2 * layers) ** -0.5 if start == "random" else 0.0
-        self.blocks = nn.ModuleList(Block(dim, heads, deviation) for _ in range(layers))
+        self.blocks = stacked_blocks(dim, layers=layers, heads=heads, start=start)
 
     def forward(
         self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
@@ -136,6 +133,18 @@ class Transformer(nn.Module):
         return zero_padding(mixed + parts if self.around else mixed, mask)
 
 
+def stacked_blocks(dim: int, *, layers: int, heads: int | None, start: Start) -> nn.ModuleList:
+    """Blocks to be run one after the other.
+
+    Raises:
+        UsageError: less than one layer.
+    """
+    if layers < 1:
+        raise UsageError(f"layers must be at least 1, got {layers = }.")
+    deviation = dim**-0.5 * (2 * layers) ** -0.5 if start == "random" else 0.0
+    return nn.ModuleList(Block(dim, heads, deviation) for _ in range(layers))
+
+
 def quick_gelu(hidden: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
     """OpenAI CLIP's approximation of GELU."""
     return hidden * torch.sigmoid(1.702 * hidden)
@@ -153,9 +162,9 @@ def released_names(released: str, ours: str) -> dict[str, str]:
 
     Args:
         released: what stands before ``resblocks`` there, as a regular expression without groups.
-        ours: what stands before ``blocks`` here.
+        ours: what stands before ``blocks`` here; nothing where they are the head's own.
     """
-    there, here = rf"{released}\.resblocks\.(\d+)", rf"{ours}.blocks.\1"
+    there, here = rf"{released}\.resblocks\.(\d+)", rf"{ours}.blocks.\1".lstrip(".")
     return {
         rf"{there}\.ln_1\.(weight|bias)": rf"{here}.attention.norm.\2",
         rf"{there}\.attn\.in_proj_(weight|bias)": rf"{here}.attention.qkv.\2",

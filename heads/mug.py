@@ -1,0 +1,69 @@
+"""Mug-STAN's mutual guidance: attention over the word-frame similarities, both ways. No parameters."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..data.contracts.errors import UsageError
+from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
+from .base import Head as Contract
+from .layers.padding import unit, without_start, zero_padding
+from .layers.soft_pooling import soft_pool
+
+CITATION = "Liu et al., Mug-STAN: Adapting Image-Language Pretrained Models, arXiv 2311.15075"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How sharply the similarities are chosen, and from which words."""
+
+    temperature: float = 0.01
+    """Of every softmax over similarities."""
+    start_token: bool = False
+    """Whether the start token, the same vector in every text, counts as a word, as published."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            UsageError: the temperature is not above 0.
+        """
+        if self.temperature <= 0:
+            raise UsageError(f"temperature must be above 0, got {self.temperature}.")
+
+
+class Head(Contract):
+    """Frames are pooled for each word and then the words, words for each frame and then the frames; averaged.
+
+    This is X-CLIP's attention over the word-frame similarities with all its matrices the identity. It starts
+    below mean_pool, and stays there: it trusts words other than the end token, which CLIP never aligned with
+    pictures, and it has nothing to learn.
+    """
+
+    def __init__(self, config: Config, shape: FeatureShape) -> None:
+        super().__init__(shape)
+        self.config = config
+
+    def encode_video(self, video: VideoFeatures) -> Encoded:
+        return {"frames": unit(zero_padding(video.frames, video.mask)), "mask": video.mask}
+
+    def encode_text(self, text: TextFeatures) -> Encoded:
+        mask = text.mask if self.config.start_token else without_start(text.mask)
+        return {"words": unit(zero_padding(text.words, mask)), "mask": mask}
+
+    def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
+        (texts, words), (videos, frames) = text["mask"].shape, video["mask"].shape
+        scores = text["words"].flatten(0, 1) @ video["frames"].flatten(0, 1).T
+        scores = scores.view(texts, words, videos, frames)
+        by_word = self._pool(scores, video["mask"], axis=3)
+        by_frame = self._pool(scores, text["mask"][..., None, None], axis=1)
+        pooled_words = self._pool(by_word, text["mask"][..., None], axis=1)
+        return (pooled_words + self._pool(by_frame, video["mask"], axis=2)) / 2
+
+    def _pool(self, scores: Tensor, mask: Tensor, *, axis: int) -> Tensor:
+        return soft_pool(scores, mask, None, axis=axis, temperature=self.config.temperature)
+
+    def numbers_per_pair(self) -> int:
+        words, frames = self.shape.num_words, self.shape.num_frames
+        return 3 * words * frames + 4 * (words + frames)
