@@ -18,10 +18,14 @@ class Ear:
     def __init__(self, heard: list[tuple[int, str, str]]) -> None:
         self._heard = heard
 
-    def complaint(self) -> str:
-        """The last error message, or empty. That a damaged picture is painted over, FFmpeg logs as information."""
-        for level, _, message in reversed(self._heard):
-            if level <= av.logging.ERROR or message.startswith("concealing"):
+    def complaint(self, speaker: str = "") -> str:
+        """The last error message, of all or of one speaker such as a demuxer, or empty.
+
+        That it paints over a damaged picture, FFmpeg logs as information; here it is an error.
+        """
+        for level, name, message in reversed(self._heard):
+            is_error = level <= av.logging.ERROR or message.startswith("concealing")
+            if is_error and speaker in ("", name):
                 return message.strip()
         return ""
 

@@ -110,10 +110,9 @@ def index_packets(path: Path) -> PacketIndex:
             try:
                 for packet in container.demux(stream):
                     reading.take(packet)
+                reading.damage = reading.damage or ear.complaint(container.format.name)
             except av.error.FFmpegError as error:
-                reading.damage = (
-                    f"the file breaks off after {len(reading.packets)} frames ({ear.reason(error)})"
-                )
+                reading.damage = ear.reason(error)
         if not reading.packets:
             raise DecodeError(
                 f"its video stream holds no frames{': ' if reading.damage else ''}{reading.damage}"
@@ -132,7 +131,7 @@ class _Reading:
 
     def take(self, packet: av.Packet) -> None:
         if packet.is_corrupt:
-            self.damage = f"the file is cut off after {len(self.packets)} frames"
+            self.damage = "the last packet is cut off"
         if packet.size:
             shown = not packet.is_discard and not is_hidden(memoryview(packet), self._codec)
             self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown))
@@ -190,5 +189,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         claimed_seconds=max(claims),
         claimed_frames=stream.frames,
         trustworthy=known and container.format.name in INDEXED_CONTAINERS,
-        damage=reading.damage,
+        damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
+        if reading.damage
+        else "",
     )
