@@ -12,6 +12,7 @@ from .eval import eval_
 from .extract import extract
 from .inspect import inspect
 from .search import search
+from .sweep import sweep
 from .train_head import train_head
 from .verify import verify
 
@@ -38,6 +39,7 @@ app.command()(verify)
 app.command("train-head")(train_head)
 app.command("eval")(eval_)
 app.command()(search)
+app.command()(sweep)
 
 
 def run() -> None:

@@ -1,8 +1,14 @@
 """Features that stand in for a store: every video has a meaning that its texts share, at CLIP's usual norm."""
 
+from pathlib import Path
+
 import numpy as np
 from tvr.heads.training.feature_set import FeatureSet, Origin
+from tvr.pipeline.manifest import SplitRecord, ids_digest
+from tvr.pipeline.shards import TextRow, VideoRow, shard_name, write_text_shard, write_video_shard
 from tvr.pipeline.store import TextRows, VideoRows
+
+from ..pipeline.stores import manifest
 
 
 def generated_rows(
@@ -73,3 +79,42 @@ def without_frames(videos: VideoRows, index: int) -> VideoRows:
         offsets=offsets,
         frame_seconds=np.delete(videos.frame_seconds, slice(begin, end)),
     )
+
+
+def generated_store(folder: Path, dim: int = 16, videos: int = 40) -> Path:
+    """A real store with train, val and test splits of generated features."""
+    rows, texts = generated_rows(videos=2 * videos, captions=2, dim=dim, turned=True, noise=0.3)
+    splits = {
+        "train": rows.ids[:videos],
+        "val": rows.ids[videos : videos + videos // 2],
+        "test": rows.ids[videos + videos // 2 :],
+    }
+    changes = {
+        "splits": {n: SplitRecord(len(i), len(i), "generated", ids_digest(i)) for n, i in splits.items()},
+        "encoder": {**manifest().encoder, "dim": dim},
+        "num_videos": len(rows.ids),
+        "num_texts": len(texts.ids),
+        "videos_per_shard": len(rows.ids),
+        "texts_per_shard": len(texts.ids),
+    }
+    folder.mkdir(parents=True)
+    manifest(**changes).save(folder, splits)
+    write_video_shard(
+        folder / shard_name("video", 0, 1), [_video_row(rows, i) for i in range(len(rows.ids))], dim, {}
+    )
+    write_text_shard(
+        folder / shard_name("text", 0, 1), [_text_row(texts, i) for i in range(len(texts.ids))], dim, {}
+    )
+    return folder
+
+
+def _video_row(rows: VideoRows, i: int) -> VideoRow:
+    frames = rows.frames[rows.offsets[i] : rows.offsets[i + 1]].astype(np.float32)
+    indices = np.arange(len(frames), dtype=np.int32)
+    return VideoRow(rows.ids[i], frames, indices.astype(np.float32), indices, "ok", "", "pyav")
+
+
+def _text_row(rows: TextRows, i: int) -> TextRow:
+    words = rows.words[rows.offsets[i] : rows.offsets[i + 1]].astype(np.float32)
+    tokens = np.arange(len(words), dtype=np.int32)
+    return TextRow(rows.ids[i], rows.video_ids[i], rows.texts[i], words, tokens, len(words) - 1, False)

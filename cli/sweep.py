@@ -1,0 +1,130 @@
+"""``tvr sweep``: many heads and settings, compared on the validation split."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption, key_values
+from .terminal import Meter, out, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..heads.training.sweep import TrialRow
+
+SOME_FAILED = 7
+"""Exit code when a trial failed: that of a training that stopped."""
+
+
+def sweep(
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[SETTING=A,B]...", help="More of the grid.")
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="setting=value1,value2: head, any field of its Config, or a training setting."),
+    ] = None,
+    dataset: DatasetOption = None,
+    store: StoreOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the sweep; running it again resumes. Default: in the workspace."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="setting=value for every trial; repeatable.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials at once. Default: one per GPU or CPU core.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n, from 0: only every n-th trial, for a job array on a shared folder."),
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train every combination of a grid, several at once; a table by validation score, over seeds."""
+    from ..heads.training.sweep import (
+        open_for_sweep,
+        rows_of,
+        run_in_processes,
+        run_on_dask,
+        save_table,
+        tasks_of,
+        to_do,
+    )
+    from ..heads.training.trials import parse_grid, plan_trials, shard_of
+    from ..pipeline.workspace import Workspace
+
+    place = Workspace(workspace)
+    opened = open_for_sweep(store or place.find_store(dataset))
+    trials = plan_trials(parse_grid([*(grid or []), *(more or [])]), key_values(settings, "--set"))
+    target = folder or place.root / "sweeps" / opened.manifest.dataset
+    at_once = workers or _usual_workers()
+    tasks = tasks_of(trials, opened.folder, target, threads=max(1, (os.cpu_count() or 1) // at_once))
+    mine = tasks_of(shard_of(trials, shard), opened.folder, target, tasks[0].threads) if shard else tasks
+    waiting = to_do(mine, retry_failed=retry_failed)
+    with Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
+        if scheduler is None:
+            run_in_processes(waiting, at_once, meter.update)
+        else:
+            run_on_dask(waiting, scheduler, meter.update)
+    rows = rows_of(tasks)
+    saved = save_table(target, rows)
+    _print_result(rows, saved, as_json=as_json, random_weights=opened.manifest.random_weights)
+    if any(task.has_failed and not task.is_done for task in mine):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _usual_workers() -> int:
+    import torch
+
+    return torch.cuda.device_count() or os.cpu_count() or 1
+
+
+def _print_result(rows: "Sequence[TrialRow]", saved: Path, *, as_json: bool, random_weights: bool) -> None:
+    if as_json:
+        import json
+
+        print_json(json.loads(saved.read_text(encoding="utf-8")) | {"random_weights": random_weights})
+        return
+    _print_groups(rows, random_weights=random_weights)
+    for row in rows:
+        if row.failure is not None:
+            out.print(f"[red]failed[/] {row.name}: {row.failure}", soft_wrap=True)
+    best = rows[0]
+    out.print(f"all trials: {saved}", soft_wrap=True)
+    if best.score is not None:
+        out.print(f"next: tvr eval {best.folder}", soft_wrap=True)
+
+
+def _print_groups(rows: "Sequence[TrialRow]", *, random_weights: bool) -> None:
+    from rich.table import Table
+
+    from ..heads.training.sweep import groups_of
+
+    groups = groups_of(rows)
+    title = "validation split, mean ± deviation over seeds" + (" (random weights)" if random_weights else "")
+    table = Table(title=title, title_justify="left")
+    table.add_column("trial")
+    figures = list(groups[0].figures)
+    for name in ("score", *figures, "seeds", "seconds"):
+        table.add_column(name, justify="right")
+    for group in groups:
+        cells = [_spread(group.mean, group.deviation)]
+        cells += [_spread(*group.figures.get(name, (None, None))) for name in figures]
+        seeds = f"{group.trials}" + (f" ({group.failures} failed)" if group.failures else "")
+        seeds += f" ({group.pending} to come)" if group.pending else ""
+        seconds = "" if group.seconds is None else f"{group.seconds:,.1f}"
+        table.add_row(group.group, *cells, seeds, seconds)
+    out.print(table)
+
+
+def _spread(mean: float | None, deviation: float | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")

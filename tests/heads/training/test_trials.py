@@ -1,0 +1,62 @@
+import pytest
+from tvr.data.contracts.errors import UsageError
+from tvr.heads.training.trials import parse_grid, plan_trials, shard_of
+
+
+def test_every_combination_once() -> None:
+    trials = plan_trials(
+        parse_grid(["head=seq_transformer,wti", "lr=1e-4,5e-4", "seed=0,1"]), {"epochs": "3"}
+    )
+    assert len(trials) == len({trial.name for trial in trials}) == 8
+    first = trials[0]
+    assert first.name == "seq_transformer,lr=1e-4,seed=0"
+    assert first.group == "seq_transformer,lr=1e-4"
+    assert (first.training.lr, first.training.seed, first.training.epochs) == (1e-4, 0, 3)
+
+
+def test_a_setting_is_varied_for_heads_that_have_it() -> None:
+    trials = plan_trials(parse_grid(["head=seq_transformer,wti", "word_layers=0,1"]), {})
+    assert [trial.name for trial in trials] == ["seq_transformer", "wti,word_layers=0", "wti,word_layers=1"]
+    assert [getattr(trial.head_config, "word_layers", None) for trial in trials] == [None, 0, 1]
+
+
+def test_prefixes_say_which_config() -> None:
+    trials = plan_trials(
+        parse_grid(["head=wti", "head.layers=1", "training.epochs=2,4"]), {"head.init": "random"}
+    )
+    assert [trial.training.epochs for trial in trials] == [2, 4]
+    assert (trials[0].head_config.layers, trials[0].head_config.init) == (1, "random")
+
+
+def test_shards_cover_the_trials() -> None:
+    trials = plan_trials(parse_grid(["seed=0,1,2,3,4"]), {})
+    parts = [shard_of(trials, f"{i}/3") for i in range(3)]
+    assert [len(part) for part in parts] == [2, 2, 1]
+    assert {trial.name for part in parts for trial in part} == {trial.name for trial in trials}
+
+
+def test_values_may_hold_commas() -> None:
+    assert parse_grid(["levels=a,b;a"]) == {"levels": ["a,b", "a"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seed"], "setting=value1,value2, got 'seed'"),
+        (["seed=0", "seed=1"], "names seed twice"),
+        (["seed="], "no value for seed"),
+        (["head=wit"], "unknown head 'wit'. Did you mean 'wti'"),
+        (["laers=1,2"], "unknown setting of seq_transformer 'laers'. Did you mean 'layers'"),
+        (["lr=0.1,-1"], "lr must be greater than 0"),
+        (["layers=one"], "layers must be of type int, got 'one'"),
+    ],
+)
+def test_plan_fails_before_anything_is_trained(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan_trials(parse_grid(words), {})
+
+
+@pytest.mark.parametrize("shard", ["3/3", "1", "a/b", "-1/3", "1/0"])
+def test_shard_fails_unless_i_of_n(shard: str) -> None:
+    with pytest.raises(UsageError, match="i from 0 to n - 1"):
+        shard_of([], shard)
