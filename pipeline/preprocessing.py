@@ -17,6 +17,7 @@ from ..data.contracts.errors import UsageError
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
 
+_MOST_PIXELS = 1 << 25
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -55,23 +56,39 @@ class Preprocessing:
 def resize(
     frame: UInt8[np.ndarray, "height width 3"], preprocessing: Preprocessing
 ) -> UInt8[np.ndarray, "resized_height resized_width 3"]:
-    """The frame at the size of the model's input; equal to open_clip's transform to 1/255 in every pixel.
-
-    Only what remains after the crop is resampled: a quarter less work on 16:9 video, and bounded memory on a
-    frame one pixel high.
-    """
+    """The frame at the size of the model's input; equal to open_clip's transform to 1/255 in every pixel."""
     scaled_height, scaled_width = _scaled_size(frame.shape[0], frame.shape[1], preprocessing)
     top, height = _crop(scaled_height, preprocessing.height)
     left, width = _crop(scaled_width, preprocessing.width)
-    rows, columns = frame.shape[0] / scaled_height, frame.shape[1] / scaled_width
-    box = (
+    box = (left, top, left + width, top + height)
+    picture = Image.fromarray(frame)
+    if scaled_height * scaled_width > _MOST_PIXELS:
+        picture = _resampled_box(picture, box, (scaled_height, scaled_width), preprocessing)
+    else:
+        picture = picture.resize((scaled_width, scaled_height), _filter(preprocessing)).crop(box)
+    return _padded(np.asarray(picture), preprocessing)
+
+
+def _resampled_box(
+    picture: Image.Image,
+    box: tuple[int, int, int, int],
+    scaled: tuple[int, int],
+    preprocessing: Preprocessing,
+) -> Image.Image:
+    """Only what remains after the crop: a frame one pixel high would take gigabytes if it were scaled whole.
+
+    Not done for every frame, because PIL's box has the precision of float32: single pixels differ by 2/255.
+    """
+    rows, columns = picture.height / scaled[0], picture.width / scaled[1]
+    left, top, right, bottom = box
+    size = (right - left, bottom - top)
+    source = (
         left * columns,
         top * rows,
-        min((left + width) * columns, frame.shape[1]),
-        min((top + height) * rows, frame.shape[0]),
+        min(right * columns, picture.width),
+        min(bottom * rows, picture.height),
     )
-    picture = Image.fromarray(frame).resize((width, height), _filter(preprocessing), box)
-    return _padded(np.asarray(picture), preprocessing)
+    return picture.resize(size, _filter(preprocessing), source)
 
 
 def _filter(preprocessing: Preprocessing) -> Image.Resampling:

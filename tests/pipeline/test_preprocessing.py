@@ -1,0 +1,102 @@
+"""Frames as the encoder sees them: compared with open_clip's own transform, pixel by pixel."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+from open_clip.transform import image_transform
+from PIL import Image
+from torchvision.transforms import Compose, Normalize
+from tvr.data.contracts.errors import UsageError
+from tvr.pipeline.preprocessing import Preprocessing, resize
+
+MEAN = STD = (0.5, 0.5, 0.5)
+
+
+def by_open_clip(frame: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """The picture that open_clip hands to its normalisation, in 0..255."""
+    size = (preprocessing.height, preprocessing.width)
+    transform = image_transform(
+        size[0] if size[0] == size[1] else size,
+        is_train=False,
+        resize_mode=preprocessing.resize_mode,
+        interpolation=preprocessing.interpolation,
+        fill_color=preprocessing.fill_color,
+    )
+    kept = Compose([step for step in transform.transforms if not isinstance(step, Normalize)])
+    return (kept(Image.fromarray(frame)).numpy() * 255).round().astype(np.int64).transpose(1, 2, 0)
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Edges, a gradient and noise: what a resampling filter gets wrong first."""
+    rng = np.random.default_rng([seed, height, width])
+    rows, columns = np.mgrid[:height, :width]
+    pattern = np.stack([rows * 255 // max(1, height), (columns // 3 % 2) * 255, (rows + columns) % 256], -1)
+    noise = rng.integers(-20, 21, pattern.shape)
+    return np.clip(pattern + noise, 0, 255).astype(np.uint8)
+
+
+def vanishes(source: tuple[int, int], target: tuple[int, int], mode: str) -> bool:
+    """Whether one side of a thin frame is scaled to nothing, which open_clip cannot do."""
+    ratio = max(source[0] / target[0], source[1] / target[1])
+    return mode == "longest" and round(min(source) / ratio) == 0
+
+
+def difference(frame: np.ndarray, preprocessing: Preprocessing) -> int:
+    ours = resize(frame, preprocessing)
+    assert ours.shape == (preprocessing.height, preprocessing.width, 3)
+    assert ours.dtype == np.uint8
+    return int(np.abs(ours.astype(np.int64) - by_open_clip(frame, preprocessing)).max())
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("target", [(224, 224), (336, 336), (224, 320), (33, 17)])
+@pytest.mark.parametrize(
+    "source",
+    [(360, 640), (640, 360), (121, 161), (1, 1), (2, 2), (224, 224), (225, 224), (1080, 1920), (17, 1200)],
+)
+def test_equals_open_clip(
+    source: tuple[int, int], target: tuple[int, int], mode: str, interpolation: str
+) -> None:
+    if vanishes(source, target, mode):
+        pytest.skip("open_clip cannot scale a side to nothing")
+    preprocessing = Preprocessing(*target, mode, interpolation, MEAN, STD, fill_color=7)  # pyright: ignore
+    assert difference(picture(*source), preprocessing) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    st.tuples(st.integers(1, 96), st.integers(1, 96)),
+    st.sampled_from(["shortest", "longest", "squash"]),
+    st.sampled_from(["bicubic", "bilinear"]),
+)
+def test_equals_open_clip_at_any_size(
+    source: tuple[int, int], target: tuple[int, int], mode: str, interpolation: str
+) -> None:
+    assume(not vanishes(source, target, mode))
+    preprocessing = Preprocessing(*target, mode, interpolation, MEAN, STD)  # pyright: ignore
+    assert difference(picture(*source), preprocessing) <= 1
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+def test_a_strip_one_pixel_high_needs_no_more_memory_than_others(mode: str) -> None:
+    preprocessing = Preprocessing(224, 224, mode, "bicubic", MEAN, STD)  # pyright: ignore
+    assert resize(picture(1, 20_000), preprocessing).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "names"),
+    [
+        ({"height": 0}, "0 x 224"),
+        ({"resize_mode": "fit"}, "squash"),
+        ({"interpolation": "lanczos"}, "bilinear"),
+    ],
+)
+def test_preprocessing_fails(settings_: dict[str, object], names: str) -> None:
+    values = {"height": 224, "width": 224, "resize_mode": "shortest", "interpolation": "bicubic", **settings_}
+    # The shape checker of the test run looks at Literal types before the class does.
+    with pytest.raises((UsageError, TypeCheckError), match=names):
+        Preprocessing(**values, mean=MEAN, std=STD)  # pyright: ignore
