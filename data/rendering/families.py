@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from .captions import caption_of
-from .world import Event, Kind, Shape, Story, draw_story, is_held_out, pick, randomness
+from .world import Event, Shape, Story, draw_story, is_held_out, pick, randomness
 
 VERSION = 1
 """Of everything that decides what a video shows or a caption says. Another version is another benchmark."""
@@ -122,13 +122,14 @@ def _coloured(event: Event, like: Shape) -> Event:
 def _can_swap(story: Story, i: int, j: int) -> bool:
     """Whether the colours differ, stay unlike a companion's, and make no combination of the other half."""
     first, second = story.events[i].shapes[0], story.events[j].shapes[0]
+    sides = {
+        is_held_out(shape.kind, colour, story.background)
+        for shape in (first, second)
+        for colour in (first.colour, second.colour)
+    }
     return (
         first.colour != second.colour
+        and len(sides) == 1
         and second.colour not in {shape.colour for shape in story.events[i].shapes}
         and first.colour not in {shape.colour for shape in story.events[j].shapes}
-        and _side(story, first.kind, second.colour) == _side(story, first.kind, first.colour)
     )
-
-
-def _side(story: Story, kind: Kind, colour: str) -> bool:
-    return is_held_out(kind, colour, story.background)

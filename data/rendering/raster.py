@@ -119,7 +119,7 @@ def _direction(degrees: int) -> tuple[np.float32, np.float32]:
 
 def _heart(x: Plane, y: Plane) -> Plane:
     # A square on its tip with half a disc on each of its upper sides.
-    half, y = 0.66, y - np.float32(0.12)
+    half, y = 0.62, y - np.float32(0.1)
     shift = np.float32(half * math.sqrt(0.5))
     tipped = (np.abs(x) + np.abs(y)) * np.float32(math.sqrt(0.5)) - np.float32(half)
     return np.minimum(tipped, _length(np.abs(x) - shift, y + shift) - np.float32(half))

@@ -7,6 +7,7 @@ Everything random is drawn from ``randomness``, so that a story follows from its
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -123,10 +124,17 @@ def pick(dice: np.random.RandomState, choices: Sequence[T]) -> T:
 def is_held_out(kind: Kind, colour: str, background: str) -> bool:
     """Whether this kind in this colour on this background is kept from training.
 
-    Half of the combinations are, by the parity of their places in the three lists: every kind, colour and
-    background, and any two of them, occur in both halves equally often; only the three together are new.
+    A quarter of the combinations are: for each background, kinds and colours are dealt out in pairs, and two kinds are
+    held out in two colours. So every two of the three occur in training, and only the three together are new.
     """
-    return (KINDS.index(kind) + _place(COLOURS, colour) + _place(BACKGROUNDS, background)) % 2 == 0
+    return _pairs(background, KINDS)[kind] == _pairs(background, tuple(COLOURS))[colour]
+
+
+@cache
+def _pairs(background: str, names: tuple[str, ...]) -> dict[str, int]:
+    """Each name with the number of the pair that it is dealt into."""
+    order = randomness("held out", background, *names).permutation(len(names))
+    return {names[place]: position // 2 for position, place in enumerate(order)}
 
 
 def draw_story(dice: np.random.RandomState, *, held_out: bool) -> Story:
@@ -145,10 +153,6 @@ def draw_shape(dice: np.random.RandomState, motion: Motion, background: str, *, 
     drawn = pick(dice, SIZES)
     begins: dict[Motion, Size] = {"grow": "small", "shrink": "big"}
     return Shape(kind, colour, begins.get(motion, drawn))
-
-
-def _place(names: dict[str, Rgb], name: str) -> int:
-    return tuple(names).index(name)
 
 
 def _durations(dice: np.random.RandomState, count: int) -> list[int]:
