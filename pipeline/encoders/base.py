@@ -5,7 +5,7 @@ Every other file here is one encoder: ``load(model, pretrained, ...) -> Encoder`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -66,6 +66,7 @@ class EncodedText:
     """Whether the text has more tokens than the model reads."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """A frozen model of frames and texts."""
 
