@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from .base import EncodedText, EncoderIdentity
-from .towers.arithmetic import AskedPrecision, arithmetic
+from .towers.arithmetic import arithmetic
 from .towers.digest import weights_digest
 from .towers.frames import FrameTower
 from .towers.hub_texts import tokenizer_of
@@ -59,7 +59,7 @@ def load(
     pretrained: str | None = None,
     *,
     device: str = "auto",
-    precision: AskedPrecision = "auto",
+    precision: str = "auto",
     cache_dir: Path | None = None,
     seed: int = 0,
 ) -> ClipEncoder:

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,9 +11,7 @@ from torch import nn
 from ....data.contracts.errors import UsageError
 from ..base import Precision
 
-AskedPrecision = Literal["auto", "fp32", "bf16", "fp16"]
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Arithmetic:
         return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
 
 
-def arithmetic(device: str, precision: AskedPrecision) -> Arithmetic:
+def arithmetic(device: str, precision: str) -> Arithmetic:
     """The device and format that are asked for.
 
     ``auto`` is bf16 on a CPU that multiplies it in hardware (AVX512-BF16 or AMX), bf16 on a CUDA device from
@@ -60,11 +58,14 @@ def arithmetic(device: str, precision: AskedPrecision) -> Arithmetic:
         UsageError: the device does not exist here, or fp16 on a CPU.
     """
     chosen = _device(device)
-    if precision not in ("auto", *_DTYPES):
-        raise UsageError(f"precision must be one of auto, {', '.join(_DTYPES)}, got {precision!r}")
-    if precision == "fp16" and chosen.type == "cpu":
+    if chosen.type == "cpu" and precision == "fp16":
         raise UsageError("precision fp16 needs a GPU, and the device is cpu: use bf16, fp32 or auto")
-    return Arithmetic(chosen, _fastest(chosen) if precision == "auto" else precision)
+    if precision == "auto":
+        return Arithmetic(chosen, _fastest(chosen))
+    for known in _DTYPES:
+        if precision == known:
+            return Arithmetic(chosen, known)
+    raise UsageError(f"precision must be one of auto, {', '.join(_DTYPES)}, got {precision!r}")
 
 
 def cpu_multiplies_bfloat16() -> bool:

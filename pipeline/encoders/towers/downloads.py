@@ -34,7 +34,7 @@ def hub_file(repository: str, names: Sequence[str], cache: Path | None) -> Path:
     check_reachable()
     for name in names:
         try:
-            return Path(hf_hub_download(repository, name, cache_dir=cache, endpoint=constants.ENDPOINT))
+            return Path(hf_hub_download(repository, name, cache_dir=cache))
         except LocalEntryNotFoundError as error:
             raise MissingFileError(str(error)) from error
         except EntryNotFoundError:

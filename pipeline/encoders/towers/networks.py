@@ -3,7 +3,8 @@
 import logging
 import pickle
 import warnings
-from collections.abc import Generator, Iterable
+import zipfile
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -99,7 +100,8 @@ def _load(model: Any, source: Source) -> None:
     """Fill the model from the source's checkpoint, every parameter of it and nothing else."""
     assert source.checkpoint is not None
     try:
-        _check_positions(model, source.checkpoint)
+        if not source.is_scripted:
+            _check_positions(model, source.checkpoint)
         with warnings.catch_warnings():
             # torch.load says that a TorchScript archive goes to torch.jit.load, which is what is wanted here.
             warnings.simplefilter("ignore")
@@ -123,11 +125,15 @@ def _check_positions(model: Any, path: Path) -> None:
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors in a safetensors file; nothing of other files, which must be read to know them."""
-    if path.suffix != ".safetensors":
+    """Shapes of the tensors in a file, without reading them; nothing of formats that do not allow it."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    if not zipfile.is_zipfile(path):
         return {}
-    with safe_open(path, "pt") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    content: Mapping[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    weights = content.get("state_dict", content)
+    return {name.removeprefix("module."): tuple(tensor.shape) for name, tensor in weights.items()}
 
 
 @contextmanager
