@@ -7,13 +7,12 @@ the same command again does whatever is left. So a run that was killed anywhere 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from ..data.base import Caption, Dataset, Video
 from ..data.contracts.errors import StoreError, UsageError
@@ -217,35 +216,31 @@ def _encoded_videos(
     report: _VideoProgress,
 ) -> tuple[list[VideoRow], dict[str, float]]:
     """Rows of a shard in its order, the frames of many videos filling batches of one size."""
-    started = time.perf_counter()
+    started, decode_seconds = time.perf_counter(), 0.0
     batches = FrameBatches(encoder, frames_per_batch)
-    videos: list[DecodedVideo] = []
+    facts: dict[
+        str, dict[str, Any]
+    ] = {}  # all of a decoded video but its pixels, which the encoder has taken
     for video in islice(decoded, sum(video.path is not None for video in shard.videos)):
         batches.add(video.frames)
-        videos.append(replace(video, frames=video.frames[:0].copy()))  # the pixels are with the encoder now
+        facts[video.id] = {name: getattr(video, name) for name in _KEPT}
+        decode_seconds += video.decode_seconds
         report.add(len(video.frames), failed=video.status == "failed")
-    features = batches.finished()
-    cuts = np.cumsum([len(video.frame_index) for video in videos])[:-1]
-    frames = (
-        dict(zip((video.id for video in videos), np.split(features, cuts), strict=True)) if videos else {}
-    )
-    by_id = {video.id: video for video in videos}
+    cuts = np.cumsum([len(fact["frame_index"]) for fact in facts.values()], dtype=np.int64)
+    features = dict(zip(facts, np.split(batches.finished(), cuts), strict=False))
     rows: list[VideoRow] = []
-    for planned in shard.videos:
-        if planned.path is None:
-            report.add(0, failed=True)
-            rows.append(_missing_row(planned.id, encoder.identity.dim))
+    for video in shard.videos:
+        if video.id in facts:
+            rows.append(VideoRow(id=video.id, frames=features[video.id], **facts[video.id]))
         else:
-            rows.append(_video_row(by_id[planned.id], frames[planned.id]))
-    decode = sum(video.decode_seconds for video in videos)
+            report.add(0, failed=False)
+            rows.append(_missing_row(video.id, encoder.identity.dim))
     wall = time.perf_counter() - started
-    return rows, {"wall": wall, "encode": batches.encode_seconds, "decode_in_children": decode}
+    seconds = {"wall": wall, "encode": batches.encode_seconds, "decode_in_children": decode_seconds}
+    return rows, seconds
 
 
-def _video_row(video: DecodedVideo, features: Float[np.ndarray, "frame dim"]) -> VideoRow:
-    return VideoRow(
-        video.id, features, video.frame_seconds, video.frame_index, video.status, video.reason, video.decoder
-    )
+_KEPT = ("frame_seconds", "frame_index", "status", "reason", "decoder")
 
 
 def _missing_row(video_id: str, dim: int) -> VideoRow:
