@@ -4,7 +4,7 @@ from itertools import combinations
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvr.data.base import Protocol
 from tvr.data.rendering.captions import PARAPHRASES, PLAIN, Wording, caption_of, phrase_of, tellings
@@ -59,6 +59,7 @@ def test_every_wording_tells_motions_apart(wording: Wording) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None)
 @any_story
 def test_words_of_a_phrase_are_found_where_it_says(protocol: Protocol, index: int) -> None:
     story = drawn(index)
@@ -69,6 +70,7 @@ def test_words_of_a_phrase_are_found_where_it_says(protocol: Protocol, index: in
             assert " ".join(words[phrase.first_word : phrase.end_word]) == phrase.text
 
 
+@settings(deadline=None)
 @any_story
 def test_plain_phrases_name_every_shape(index: int) -> None:
     story = drawn(index)

@@ -4,7 +4,7 @@ import math
 from itertools import combinations, product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvr.data.rendering.world import (
     BACKGROUNDS,
@@ -26,6 +26,7 @@ def drawn(index: int, held_out: bool) -> Story:
     return draw_story(randomness("test", index), held_out=held_out)
 
 
+@settings(deadline=None)
 @any_story
 def test_events_are_unequal_and_fill_the_story(index: int, held_out: bool) -> None:
     story = drawn(index, held_out)
@@ -36,6 +37,7 @@ def test_events_are_unequal_and_fill_the_story(index: int, held_out: bool) -> No
     assert sum(steps) in STORY_STEPS
 
 
+@settings(deadline=None)
 @any_story
 def test_spans_follow_each_other(index: int, held_out: bool) -> None:
     story = drawn(index, held_out)
@@ -46,6 +48,7 @@ def test_spans_follow_each_other(index: int, held_out: bool) -> None:
     assert story.seconds == spans[-1][1]
 
 
+@settings(deadline=None)
 @any_story
 def test_every_shape_is_on_the_side_that_was_asked_for(index: int, held_out: bool) -> None:
     story = drawn(index, held_out)
@@ -53,6 +56,7 @@ def test_every_shape_is_on_the_side_that_was_asked_for(index: int, held_out: boo
     assert {is_held_out(shape.kind, shape.colour, story.background) for shape in shapes} == {held_out}
 
 
+@settings(deadline=None)
 @any_story
 def test_looks_fit_what_happens(index: int, held_out: bool) -> None:
     for event in drawn(index, held_out).events:
