@@ -47,7 +47,8 @@ class Head(Contract):
     """Cosine of the sentence with the frames it attends to.
 
     Published, all projections start as the identity, so that a frame counts by its agreement with the sentence;
-    with ``start=mean`` that of the keys starts at 0, and all frames count the same. Values and output projection
+    with ``start=mean`` that of the keys starts at 0, and all frames count the same. It still starts below mean_pool,
+    by a hair, because its layer norms take each feature's mean over its channels away. Values and output projection
     are one linear map of a frame, since attention weights sum to 1: it is applied once a video, not once a pair.
     """
 

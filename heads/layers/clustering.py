@@ -27,6 +27,8 @@ def density_peaks(
     mask: Bool[Tensor, "item part"],
     clusters: int,
     neighbours: int,
+    *,
+    counts: Int[Tensor, " item"] | None = None,
 ) -> Bool[Tensor, "item cluster part"]:
     """Clusters around the parts that are dense and far from anything denser.
 
@@ -38,16 +40,19 @@ def density_peaks(
 
     Args:
         neighbours: how many nearest parts, itself included, make the density of a part.
+        counts: how many of the clusters each item is to have; None: all of them.
     """
     with torch.no_grad():
         distance = _distances(parts, mask)
         density = _densities(distance, mask, neighbours)
         centres, real = _centres(distance, density, mask, clusters)
+        order = torch.arange(centres.shape[1], device=mask.device).expand_as(centres)
+        if counts is not None:
+            real = real & (order < counts[:, None])
         to_centre = distance.gather(1, centres[..., None].expand(-1, -1, distance.shape[2]))
         to_centre = to_centre.masked_fill(~real[..., None], float("inf"))
         index = to_centre.argmin(dim=1)
         # A centre belongs to itself even where another centre is at distance 0.
-        order = torch.arange(centres.shape[1], device=mask.device).expand_as(centres)
         own = torch.where(real, order, index.gather(1, centres))
         index = index.scatter(1, centres, own)
         found = torch.arange(clusters, device=mask.device)[:, None] == index[:, None]

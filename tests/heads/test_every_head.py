@@ -246,16 +246,21 @@ def test_half_precision_agrees(head: Head) -> None:
 
 
 def test_every_parameter_learns(module: ModuleType) -> None:
-    assert_every_parameter_learns(fresh(module).train())
+    assert_every_parameter_learns(fresh(module, LONG).train())
+
+
+LONG = FeatureShape(dim=24, num_frames=18, num_words=20)
+"""Long enough for several clusters of clusters."""
 
 
 def assert_every_parameter_learns(head: Head) -> None:
+    texts, videos = random_texts(7, 20, 24), random_videos(7, 18, 24)
     if not list(head.parameters()):
         pytest.skip("no parameters")
     optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0)
     for _ in range(3):
         optimiser.zero_grad()
-        losses(head)["total"].backward()
+        losses(head, texts, videos)["total"].backward()
         optimiser.step()
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 1e-9, name
@@ -304,7 +309,7 @@ def test_switches_keep_the_promises(variant: Callable[[FeatureShape], Head]) -> 
     assert_blind_to_padding_length(head)
     assert_items_are_independent(head)
     assert_gradients_are_right(shaken(variant(SMALL)))
-    assert_every_parameter_learns(variant(SHAPE).train())
+    assert_every_parameter_learns(variant(LONG).train())
 
 
 @pytest.mark.parametrize("max_numbers", [1, 1000, 20_000, 10**9])
@@ -350,7 +355,7 @@ def test_words_are_read_only_where_declared(head: Head) -> None:
     assert torch.equal(scores(head, TextFeatures(nothing, TEXTS.mask, TEXTS.sentence)), scores(head))
 
 
-def clip_like(seed: int, items: int = 100, dim: int = 64) -> tuple[TextFeatures, VideoFeatures]:
+def clip_like(seed: int, items: int = 60, dim: int = 64) -> tuple[TextFeatures, VideoFeatures]:
     """Texts and videos as a frozen CLIP gives them.
 
     A video shows four things in turn; its text names them. The end token is aligned with all of them, a word
@@ -360,7 +365,7 @@ def clip_like(seed: int, items: int = 100, dim: int = 64) -> tuple[TextFeatures,
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*size: int) -> Tensor:
-        return torch.randn(*size, dim, generator=generator, dtype=torch.float64)
+        return torch.randn(*size, dim, generator=generator)
 
     things = normal(items, 4)
     video_mask, text_mask = ragged(items, 12, seed).sort(0).values, ragged(items, 10, seed + 1)
@@ -380,11 +385,12 @@ def recall_at_1(similarity: Tensor) -> float:
     return 100 * float(hits.double().mean())
 
 
+@torch.no_grad()
 def test_starts_at_least_at_mean_pool(module: ModuleType) -> None:
     shape = FeatureShape(64, 12, 10)
-    heads = fresh(module, shape), fresh(load_plug_in("tvr.heads", "mean_pool"), shape)
+    heads = fresh(module, shape).float(), fresh(load_plug_in("tvr.heads", "mean_pool"), shape).float()
     found = [[recall_at_1(scores(head, *clip_like(seed))) for seed in range(5)] for head in heads]
     own, zero_shot = (sum(values) / len(values) for values in found)
-    assert 30 < zero_shot < 95, "the features must be informative, but not so that every head is perfect"
+    assert 30 < zero_shot < 80, "the features must be informative, but not so that every head is perfect"
     said = "starts below mean_pool" in " ".join(str(inspect.getdoc(module.Head)).split())
     assert own >= zero_shot or said, f"R@1 {own}, mean_pool {zero_shot}, and its docstring does not say why"

@@ -1,0 +1,101 @@
+"""UATVR's token interaction: words and frames through one transformer, each beside some learned tokens."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
+from .base import Head as Contract
+from .layers.padding import unit, without_start, zero_padding
+from .layers.token_interaction import Tokens, TokenWeights, token_interaction
+from .layers.transformer import Start, stacked_blocks
+
+CITATION = "Fang et al., UATVR: Uncertainty-Adaptive Text-Video Retrieval, ICCV 2023, arXiv 2301.06309"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The shared transformer and the learned tokens."""
+
+    layers: int = 4
+    """Transformer layers, shared by frames and words."""
+    heads: int | None = None
+    """Attention heads; none: one per 64 dims of the features."""
+    init: Start = "zero"
+    """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
+    extra_frames: int = 2
+    """Learned tokens beside a video's frames."""
+    extra_words: int = 2
+    """Learned tokens beside a text's words."""
+    from_sentence: bool = True
+    """Whether the end token starts with nearly all weight among the words; published: no."""
+    start_token: bool = False
+    """Whether the start token, the same vector in every text, counts as a word, as published."""
+
+
+class Head(Contract):
+    """Weighted token interaction between transformed words and frames, the learned tokens among them.
+
+    A frozen text tower gets a trainable encoder over its words by it. The auxiliary losses on probabilistic
+    embeddings, which are not used in retrieval, are left out. It starts below mean_pool, because the best of
+    many frames or words is often noise that a mean would cancel.
+    """
+
+    def __init__(self, config: Config, shape: FeatureShape) -> None:
+        super().__init__(shape)
+        self.config = config
+        dim = shape.dim
+        self.blocks = stacked_blocks(dim, layers=config.layers, heads=config.heads, start=config.init)
+        self.frame_positions = nn.Parameter(torch.zeros(shape.num_frames, dim))
+        self.word_positions = nn.Parameter(torch.zeros(shape.num_words, dim))
+        self.extra_frames = _learned_tokens(config.extra_frames, dim)
+        self.extra_words = _learned_tokens(config.extra_words, dim)
+        self.text_weights = TokenWeights(dim, dim, favour_last=config.from_sentence)
+        self.video_weights = TokenWeights(dim, dim)
+
+    def encode_video(self, video: VideoFeatures) -> Encoded:
+        moved = self._transformed(video.frames, video.mask, self.frame_positions, self.extra_frames)
+        mask = self._with_extra(video.mask, self.config.extra_frames)
+        return {"frames": unit(moved), "weights": self.video_weights(moved, mask), "mask": mask}
+
+    def encode_text(self, text: TextFeatures) -> Encoded:
+        moved = self._transformed(text.words, text.mask, self.word_positions, self.extra_words)
+        counted = text.mask if self.config.start_token else without_start(text.mask)
+        mask = self._with_extra(counted, self.config.extra_words)
+        return {"words": unit(moved), "weights": self.text_weights(moved, mask), "mask": mask}
+
+    def _transformed(
+        self,
+        parts: Float[Tensor, "item part dim"],
+        mask: Bool[Tensor, "item part"],
+        positions: Float[Tensor, "position dim"],
+        extra: Float[Tensor, "extra dim"] | None,
+    ) -> Float[Tensor, "item token dim"]:
+        """The learned tokens and then the parts, to which alone their input is added once more."""
+        parts = zero_padding(parts, mask)
+        tokens, count = parts + positions[: parts.shape[1]], 0
+        if extra is not None:
+            count = len(extra)
+            tokens = torch.cat([extra.expand(len(parts), -1, -1), tokens], dim=1)
+        mask = self._with_extra(mask, count)
+        for block in self.blocks:
+            tokens = block(tokens, mask)
+        return torch.cat([tokens[:, :count], tokens[:, count:] + parts], dim=1)
+
+    def _with_extra(self, mask: Bool[Tensor, "item part"], count: int) -> Bool[Tensor, "item token"]:
+        return torch.cat([torch.ones_like(mask[:, :1]).expand(-1, count), mask], dim=1)
+
+    def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
+        words = Tokens(text["words"], text["weights"], text["mask"])
+        return token_interaction(words, Tokens(video["frames"], video["weights"], video["mask"]))
+
+    def numbers_per_pair(self) -> int:
+        words = self.shape.num_words + self.config.extra_words
+        frames = self.shape.num_frames + self.config.extra_frames
+        return words * frames + words + frames
+
+
+def _learned_tokens(count: int, dim: int) -> nn.Parameter | None:
+    return nn.Parameter(0.02 * torch.randn(count, dim)) if count else None
