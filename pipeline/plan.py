@@ -7,6 +7,7 @@ from typing import TypeVar, cast, get_args
 
 from ..data.base import Caption, Dataset, Preset, Video
 from ..data.contracts.errors import DataError, UsageError, unknown_name
+from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import EncoderIdentity
 from .manifest import Manifest, SplitRecord, ids_digest
 from .sampling import Policy, Sampling
@@ -38,6 +39,9 @@ class ExtractionOptions:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        decoders = plug_in_names("tvr.pipeline.decoders")
+        if self.decoder not in decoders:
+            raise UsageError(unknown_name("decoder", self.decoder, decoders))
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit must be at least 1, got {self.limit}")
         if self.max_seconds is not None and self.max_seconds <= 0:
