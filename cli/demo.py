@@ -39,7 +39,7 @@ def demo(
     train_head(HEAD, workspace=workspace, dataset="storyboard", run=run, epochs=EPOCHS)
     trained = time.perf_counter()
     _type(f"eval {run}")
-    eval_(run)
+    eval_([run])
     evaluated = time.perf_counter()
     query = clearest_query(run, "test")
     _type(f'search "{query.text}" --run {run}')

@@ -1,58 +1,118 @@
-"""``tvr eval``: how well a trained head retrieves, beside the same features without any head."""
+"""``tvr eval``: how well trained heads retrieve, beside the same features without any head."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..data.contracts.errors import UsageError
 from .options import DEFAULT_WORKSPACE, DatasetOption, DeviceOption, JsonOption, WorkspaceOption
 from .terminal import out, print_json
 
 if TYPE_CHECKING:
-    from ..heads.evaluation.evaluate import Evaluation
+    from collections.abc import Sequence
 
-_COLUMNS = ("R@1", "R@5", "R@10", "MdR", "MnR")
+    from ..heads.evaluation.comparison import EvaluationOptions, Scored
+    from ..heads.evaluation.table import TableRow
 
 
 def eval_(
-    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run.")] = None,
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders. Default: the newest run.")] = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: Annotated[
-        Path | None, typer.Option(help="Features to score on, instead of those the run was trained on.")
+        Path | None, typer.Option(help="Features to score on, instead of those a run was trained on.")
     ] = None,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
+    normalise: Annotated[
+        str | None,
+        typer.Option(
+            help="Also score normalised: qb_norm, sinkhorn_bank (with training queries), dsl, sinkhorn "
+            "(over all test queries), some with commas, or all."
+        ),
+    ] = None,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add bootstrap 95 % intervals.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Next to published figures; without runs, all of the data set.")
+    ] = False,
+    save_similarity: Annotated[
+        Path | None, typer.Option(help="Keep the text x video matrix of a run in this .npy file.")
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
-    from ..heads.evaluation.comparison import with_zero_shot
+    from ..heads.evaluation.comparison import EvaluationOptions, scored_runs
+    from ..heads.evaluation.table import table_rows
     from ..pipeline.workspace import Workspace
 
-    scored = with_zero_shot(run or Workspace(workspace).find_run(dataset), split, store, device)
+    place = Workspace(workspace)
+    chosen = list(runs or []) or (place.find_runs(dataset) if compare else [place.find_run(dataset)])
+    options = EvaluationOptions(split=split, store=store, device=device, normalise=_normalisations(normalise))
+    scored = scored_runs(chosen, options)
+    if save_similarity is not None:
+        _save_similarity(chosen, options, save_similarity)
     if as_json:
-        print_json(
-            {name: evaluation.record() for name, evaluation in scored.evaluations.items()} | scored.facts
-        )
+        print_json(_record(scored, intervals=intervals))
         return
-    print_table(scored.evaluations, random_weights=scored.facts["random_weights"])
-    out.print(f'next: tvr search "what you look for" --run {scored.run}', soft_wrap=True)
+    print_table(table_rows(scored, intervals=intervals, compare=compare), scored)
+    if save_similarity is not None:
+        out.print(f"similarities: {save_similarity}", soft_wrap=True)
+    out.print(f'next: tvr search "what you look for" --run {chosen[-1]}', soft_wrap=True)
 
 
-def print_table(evaluations: "dict[str, Evaluation]", *, random_weights: bool) -> None:
-    """One row a head and direction, then what the figures do not cover."""
+def print_table(rows: "Sequence[TableRow]", scored: "Sequence[Scored]") -> None:
+    """One table for each section, then what the figures are of and what they do not cover."""
     from rich.table import Table
 
-    table = Table(title="(random weights)" if random_weights else None, title_justify="left")
-    table.add_column("head")
-    table.add_column("direction")
-    for name in (*_COLUMNS, "queries", "tied"):
-        table.add_column(name, justify="right")
-    for head, evaluation in evaluations.items():
-        record = evaluation.record()
-        for direction in (key for key in ("t2v", "v2t", "v2t_any_caption") if key in record):
-            figures = record[direction]
-            cells = [f"{figures[name]:.1f}" for name in _COLUMNS]
-            table.add_row(head, direction, *cells, f"{figures['queries']:,}", f"{figures['tied_queries']:,}")
-    out.print(table)
-    out.print(next(iter(evaluations.values())).coverage, soft_wrap=True)
+    from ..heads.evaluation.table import METRICS, cell
+
+    with_sources = not all(row.is_own for row in rows)
+    for section in dict.fromkeys(row.section for row in rows):
+        table = Table(title=section, title_justify="left")
+        table.add_column("head")
+        table.add_column("way")
+        for name in (*METRICS, "queries", "tied"):
+            table.add_column(name, justify="right", no_wrap=True)
+        if with_sources:
+            table.add_column("features, source")
+        for row in (row for row in rows if row.section == section):
+            counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
+            cells = [cell(row, metric, between="\n") for metric in METRICS]
+            table.add_row(row.name, row.direction, *cells, *counts, *([row.remark] if with_sources else []))
+        out.print(table)
+    if any(row.direction == "v2t any" for row in rows):
+        out.print("v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)")
+    for line in dict.fromkeys(f"{some.evaluation.coverage}; {_features(some)}" for some in scored):
+        out.print(line, soft_wrap=True)
+
+
+def _features(scored: "Scored") -> str:
+    untrained = " (random weights)" if scored.facts["random_weights"] else ""
+    return f"features: {scored.facts['model']} {scored.facts['pretrained']}{untrained}"
+
+
+def _normalisations(names: str | None) -> tuple[str, ...]:
+    from ..heads.evaluation.columns import COLUMNS, column
+
+    if names == "all":
+        return tuple(COLUMNS)
+    chosen = tuple(name.strip() for name in (names or "").split(",") if name.strip())
+    for name in chosen:
+        column(name)
+    return chosen
+
+
+def _save_similarity(runs: "Sequence[Path]", options: "EvaluationOptions", file: Path) -> None:
+    from ..heads.evaluation.comparison import open_run, save_similarity
+
+    if len(runs) != 1:
+        raise UsageError(f"--save-similarity takes one run, got {len(runs)}")
+    save_similarity(open_run(runs[0], options), file)
+
+
+def _record(scored: "Sequence[Scored]", *, intervals: bool) -> dict[str, Any]:
+    heads = {some.name: some.evaluation.record(intervals=intervals) for some in scored}
+    runs = {some.name: str(some.run) for some in scored if some.run is not None}
+    only = {"run": next(iter(runs.values()))} if len(runs) == 1 else {}
+    return heads | scored[0].facts | only | {"runs": runs}

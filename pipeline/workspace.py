@@ -68,6 +68,15 @@ class Workspace:
             raise TrainingError(f"no trained head in {self.root / 'runs'}. Train one with `tvr train-head`.")
         return _newest(runs).parent
 
+    def find_runs(self, dataset: str | None = None) -> list[Path]:
+        """Every run of a data set (by default that of the newest run), the oldest first.
+
+        Raises:
+            TrainingError: there is none yet.
+        """
+        name = dataset or self.find_run().parent.name
+        return [run.parent for run in sorted(self._runs(name), key=_time)] or [self.find_run(dataset)]
+
     def has_run(self, dataset: str | None = None) -> bool:
         """Whether there is a run, of a data set or of all."""
         return bool(self._runs(dataset))
@@ -77,4 +86,8 @@ class Workspace:
 
 
 def _newest(paths: Iterable[Path]) -> Path:
-    return max(paths, key=lambda path: path.stat().st_mtime_ns)
+    return max(paths, key=_time)
+
+
+def _time(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -13,7 +13,8 @@ from ...pipeline.store import FeatureStore
 from ..base import Head, TextFeatures
 from ..training.feature_set import gallery_of
 from ..training.run_folder import load_run
-from .comparison import run_store, zero_shot
+from .comparison import zero_shot
+from .run_store import run_store
 from .search import Gallery, Hit
 
 
@@ -49,7 +50,7 @@ def open_archive(run: Path | None, store: Path | None, pretrained: str | None) -
     """
     if run is not None:
         trained, record = load_run(run)
-        opened, name = run_store(record, store), record.head
+        opened, name = run_store(run, record, store), record.head
     else:
         assert store is not None, "a search needs a run or a store"
         trained, opened, name = None, FeatureStore.open(store), "mean_pool"

@@ -1,77 +1,139 @@
-"""A trained head beside zero-shot mean pooling, on the same features."""
+"""Trained heads beside zero-shot mean pooling on the same features, and beside what others published."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.contracts.errors import StoreError
+import numpy as np
+
+from ...data.contracts.errors import UsageError
 from ...data.contracts.plug_ins import load_plug_in
+from ...pipeline.durable import write_json, written_whole
 from ...pipeline.store import FeatureStore
 from ..base import Head, build_head
 from ..training.feature_set import FeatureSet, features_of
+from ..training.processes import Processes
 from ..training.run_folder import RunRecord, load_run
+from .columns import PUBLISHED, NormalisationConfig, column
+from .encoded import EncodedTexts, EncodedVideos, HeadScores
 from .evaluate import Evaluation, evaluate
+from .run_store import run_store
 
 ZERO_SHOT = "mean_pool (zero-shot)"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Evaluations by name, zero-shot first."""
+class EvaluationOptions:
+    """What is evaluated, and how."""
+
+    split: str = "test"
+    store: Path | None = None
+    """Features to score on, instead of those each run was trained on."""
+    device: str = "auto"
+    normalise: tuple[str, ...] = ()
+    """Names of ``columns.COLUMNS``."""
+    normalisation: NormalisationConfig = PUBLISHED
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One head's evaluation."""
+
+    name: str
+    run: Path | None
+    """None for zero-shot."""
+    evaluation: Evaluation
+    facts: dict[str, Any]
+    """What every reader must know: store, data set, model, weights."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run with what it is evaluated on."""
 
     run: Path
-    evaluations: dict[str, Evaluation]
-    facts: dict[str, Any]
-    """What every reader must know: store, model, weights."""
+    record: RunRecord
+    head: Head
+    store: FeatureStore
+    features: FeatureSet
+    bank: FeatureSet | None
+    """The training split, where a normalisation asks for it."""
 
 
-def run_store(record: RunRecord, store: Path | None) -> FeatureStore:
-    """The store a run was trained on, or another of the same encoder.
-
-    Raises:
-        StoreError: it is not there any more, or its features are another encoder's.
-    """
-    folder = Path(record.store["path"]) if store is None else store
-    try:
-        opened = FeatureStore.open(folder)
-    except StoreError as error:
-        raise StoreError(f"{error} If the store was moved, name it with --store.") from error
-    trained, found = record.store["encoder"]["weights_digest"], opened.manifest.encoder["weights_digest"]
-    if trained != found:
-        raise StoreError(
-            f"{folder} holds features of {opened.manifest.model} {opened.manifest.pretrained} (weights {found[:12]}), "
-            f"the head was trained on weights {trained[:12]}: its scores would mean nothing"
-        )
-    return opened
-
-
-def zero_shot(features: FeatureSet) -> Head:
-    """Mean pooling over as many frames as the features have."""
-    return build_head("mean_pool", load_plug_in("tvr.heads", "mean_pool").Config(), features.shape())
-
-
-def with_zero_shot(run: Path, split: str, store: Path | None, device: str) -> Comparison:
-    """Score a run on a split, and zero-shot mean pooling on the same features.
+def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored]:
+    """Score runs on a split, each set of features with zero-shot mean pooling before the heads trained on it.
 
     Raises:
         StoreError: the features are not there, or are another encoder's.
         DataError: the store has no such split.
     """
-    from ..training.processes import Processes
+    found: list[Scored] = []
+    scored_stores: set[Path] = set()
+    for run in runs:
+        subject = open_run(run, options)
+        if subject.store.folder.resolve() not in scored_stores:
+            scored_stores.add(subject.store.folder.resolve())
+            baseline = zero_shot(subject.features).to(subject.features.device)
+            found.append(_scored(ZERO_SHOT, None, baseline, subject, options))
+        if subject.record.head != "mean_pool":
+            name = subject.record.head if len(runs) == 1 else f"{subject.record.head} ({run.name})"
+            found.append(_scored(name, run, subject.head, subject, options))
+    return found
 
-    place = Processes().device(device)
+
+def open_run(run: Path, options: EvaluationOptions) -> Subject:
+    """A run's head and the features it is to be evaluated on.
+
+    Raises:
+        StoreError: the features are not there, or are another encoder's.
+        DataError: the store has no such split.
+    """
+    place = Processes().device(options.device)
     head, record = load_run(run, str(place))
-    opened = run_store(record, store)
-    features = features_of(opened, split).placed_on(place)
-    evaluations = {ZERO_SHOT: evaluate(zero_shot(features).to(place), features)}
-    if record.head != "mean_pool":
-        evaluations[record.head] = evaluate(head, features)
-    facts = {
-        "run": str(run),
-        "store": str(opened.folder),
-        "dataset": opened.manifest.dataset,
-        "model": opened.manifest.model,
-        "pretrained": opened.manifest.pretrained,
-        "random_weights": opened.manifest.random_weights,
+    store = run_store(run, record, options.store)
+    features = features_of(store, options.split).placed_on(place)
+    wants_bank = any(column(name).kind == "inductive" for name in options.normalise)
+    bank = features_of(store, "train").placed_on(place) if wants_bank and "train" in store.splits else None
+    return Subject(run, record, head, store, features, bank)
+
+
+def zero_shot(features: FeatureSet) -> Head:
+    """Mean pooling over as many frames as heads usually see."""
+    return build_head("mean_pool", load_plug_in("tvr.heads", "mean_pool").Config(), features.shape())
+
+
+def save_similarity(subject: Subject, file: Path) -> None:
+    """The whole text x video matrix as ``file`` (.npy) and the ids of its rows and columns beside it (.json).
+
+    Raises:
+        UsageError: the file is not called .npy.
+    """
+    if file.suffix != ".npy":
+        raise UsageError(f"the similarity matrix is saved as numpy's .npy, got {file.name!r}")
+    head, features = subject.head, subject.features
+    scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
+    with written_whole(file) as beside:
+        shape = (features.num_texts, features.num_videos)
+        matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
+        for strip in scores.strips():
+            matrix[:, strip.videos.cpu().numpy()] = strip.scores.float().cpu().numpy()
+        matrix.flush()
+    write_json(file.with_suffix(".json"), {"texts": features.text_ids, "videos": features.video_ids})
+
+
+def _scored(name: str, run: Path | None, head: Head, subject: Subject, options: EvaluationOptions) -> Scored:
+    evaluation = evaluate(head, subject.features, options.normalise, subject.bank, options.normalisation)
+    return Scored(name, run, evaluation, facts_of(subject.store))
+
+
+def facts_of(store: FeatureStore) -> dict[str, Any]:
+    """What goes with every figure."""
+    manifest = store.manifest
+    return {
+        "store": str(store.folder),
+        "dataset": manifest.dataset,
+        "model": manifest.model,
+        "pretrained": manifest.pretrained,
+        "random_weights": manifest.random_weights,
     }
-    return Comparison(run, evaluations, facts)

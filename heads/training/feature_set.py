@@ -239,7 +239,7 @@ def identity_of(store: FeatureStore) -> dict[str, Any]:
     one."""
     manifest = store.manifest
     return {
-        "path": str(store.folder),
+        "path": str(store.folder.resolve()),
         "dataset": manifest.dataset,
         "protocol": manifest.protocol,
         "annotation_digests": dict(manifest.annotation_digests),

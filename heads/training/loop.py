@@ -1,5 +1,6 @@
 """THE main path of stage two: stored features in, a trained head in a run folder out."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -108,7 +109,10 @@ def train(
     processes.connect(device)
     sets = {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
     shape = sets["train"].shape(config.num_frames, config.num_words)
-    origin = {"store": sets["train"].origin.store, "splits": {name: str(some) for name, some in sets.items()}}
+    origin = {
+        "store": _placed(sets["train"].origin.store, run_folder),
+        "splits": {name: str(some) for name, some in sets.items()},
+    }
     folder = RunFolder(run_folder, record_of(head_name, head_config, config, shape, origin))
     with seeded_everything(config.seed, device):
         head = folder.record.build().to(device)
@@ -121,6 +125,13 @@ def train(
             while not state.is_finished:
                 _one_epoch(state, sets, processes, folder, listeners)
     return _finished(state, folder, processes)
+
+
+def _placed(store: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
+    """The store's record with the way there from the run, so that both can be moved together."""
+    if "path" not in store:
+        return dict(store)
+    return {**store, "relative_path": os.path.relpath(store["path"], run_folder.resolve())}
 
 
 def _one_epoch(

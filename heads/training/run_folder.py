@@ -226,7 +226,7 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-_MAY_DIFFER = {"versions", "store.path", "training.device", "training.wandb"}
+_MAY_DIFFER = {"versions", "store.path", "store.relative_path", "training.device", "training.wandb"}
 """What may change between the start of a run and its resumption."""
 
 

@@ -1,0 +1,68 @@
+"""``tvr eval`` as typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ..heads.generated import generated_store
+from .shell import tvr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a workspace that holds one run."""
+    folder = tmp_path_factory.mktemp("trained")
+    generated_store(folder / "tvr-workspace" / "features" / "toy" / "model")
+    line = [
+        "train-head",
+        "--head",
+        "seq_transformer",
+        "--set",
+        "layers=1",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "16",
+    ]
+    answer = tvr(*line, cwd=folder)
+    assert answer.code == 0, answer.err
+    return folder
+
+
+@pytest.mark.slow
+def test_eval_normalises_in_sections_of_their_own(trained: Path) -> None:
+    answer = tvr("eval", "--normalise", "all", "--compare", cwd=trained)
+    assert answer.code == 0, answer.err
+    order = ["plain scores", "normalised with a bank of training queries", "normalised over all test queries"]
+    places = [answer.out.index(f"frozen encoder, {section}") for section in order]
+    assert places == sorted(places)
+    for name in ("qb_norm", "sinkhorn_bank"):
+        assert places[1] < answer.out.index(f"seq_transformer + {name}") < places[2]
+    assert answer.out.index("seq_transformer + dsl") > places[2]
+    assert "v2t any: among all captions" in answer.out
+    assert "test: 20 of 20 videos and 40 texts scored" in answer.out
+    assert "(random weights)" in answer.out
+
+
+@pytest.mark.slow
+def test_eval_as_json_with_intervals(trained: Path, tmp_path: Path) -> None:
+    answer = tvr("eval", "--json", "--intervals", "--save-similarity", tmp_path / "s.npy", cwd=trained)
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    low, high = found["seq_transformer"]["t2v"]["intervals"]["R@5"]
+    assert low <= found["seq_transformer"]["t2v"]["R@5"] <= high
+    assert found["run"].endswith("seq_transformer-1")
+    assert (tmp_path / "s.npy").is_file()
+
+
+@pytest.mark.slow
+def test_eval_fails_with_what_is_known(trained: Path) -> None:
+    for arguments, message in (
+        (("--normalise", "dls"), "Did you mean 'dsl'"),
+        (("--split", "tets"), "Known: test, train, val"),
+    ):
+        answer = tvr("eval", *arguments, cwd=trained)
+        assert answer.code in (2, 3)
+        assert message in answer.err
+        assert "Traceback" not in answer.err
