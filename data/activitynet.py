@@ -84,7 +84,7 @@ def load(root: Path, config: Config) -> Dataset:
         ids = listed_ids(listed) if listed else list(found)
         source = (listed or file).path.name
         checked = checked_split(name, ids, source, [PUBLISHED[name]], own_lists=config.own_lists)
-        notes += require_texts(checked, found, file.path, allowed=None if config.own_lists else ())
+        notes += require_texts(checked, found, [file.path], allowed=None if config.own_lists else ())
         texts |= found
         splits |= _with_validation(checked, config) if name == "train" else {name: checked}
     assembly = Assembly(

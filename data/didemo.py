@@ -104,7 +104,7 @@ def _notes(
     checked: CheckedSplit, described: AnnotationFile, found: Mapping[str, list[str]], config: Config
 ) -> Iterator[str]:
     allowed = None if config.own_lists else WITHOUT_TEXT.get(described.path.name, ())
-    yield from require_texts(checked, found, described.path, allowed=allowed)
+    yield from require_texts(checked, found, [described.path], allowed=allowed)
     unlisted = len(found.keys() - set(checked.split.video_ids))
     if unlisted:
         yield f"{described.path.name}: {unlisted:,} videos are not in {checked.split.source}: in no split"

@@ -21,6 +21,7 @@ from .annotation_files.reading import (
     storable,
     text_at,
     texts_at,
+    texts_of,
     unique_ids,
     value_at,
 )
@@ -106,8 +107,12 @@ class Captions:
     texts: dict[str, list[str]] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
     """Ids of the official splits by name, as far as the files tell them."""
-    names: list[str] = field(default_factory=list)
-    """Names of the files."""
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def names(self) -> str:
+        """Names of the files."""
+        return " and ".join(file.name for file in self.files)
 
 
 def load(root: Path, config: Config) -> Dataset:
@@ -126,14 +131,13 @@ def load(root: Path, config: Config) -> Dataset:
         train = lists.split("train", config.split, without=test.split.video_ids)
         splits = {**_with_validation(train, lists, config), "test": test}
     allowed = None if config.own_lists or config.captions else ()
-    source = Path(" and ".join(captions.names))
     notes = [
         note
         for checked in splits.values()
-        for note in require_texts(checked, captions.texts, source, allowed=allowed)
+        for note in require_texts(checked, captions.texts, captions.files, allowed=allowed)
     ]
     if config.captions and config.split != "full":
-        notes.append(f"test sentences are those of {TEST_1K.name}, all others those of {source}")
+        notes.append(f"test sentences are those of {TEST_1K.name}, all others those of {captions.names}")
     protocol = "multi" if config.split == "full" else "single"
     return Assembly("msrvtt", ABOUT, tree, protocol).dataset(captions.texts, splits, notes)
 
@@ -175,7 +179,7 @@ class _Lists:
             ids = [
                 id for part in PARTS[key] for id in self.captions.members.get(part, ()) if id not in left_out
             ]
-            source = f"{' and '.join(self.captions.names)}: its {', '.join(PARTS[key])} videos" + (
+            source = f"{self.captions.names}: its {', '.join(PARTS[key])} videos" + (
                 " that are not in the test list" if key == "9k" else ""
             )
         return checked_split(name, ids, source, [PUBLISHED[key]], own_lists=self.own)
@@ -200,7 +204,7 @@ def read_captions(files: Sequence[AnnotationFile]) -> Captions:
     """
     captions = Captions()
     for file in files:
-        captions.names.append(file.path.name)
+        captions.files.append(file.path)
         value = json_value(file)
         if isinstance(value, list):
             _read_captions_by_video(file, value, captions)
@@ -228,10 +232,13 @@ def _read_official(file: AnnotationFile, value: Mapping[str, Any], captions: Cap
         if split not in SPLIT_NAMES:
             raise DataError(f"{place}: {unknown_name('split', split, SPLIT_NAMES)}")
         captions.members.setdefault(SPLIT_NAMES[split], []).append(id)
-    for place, sentence in records_in(
-        value_at(value, "sentences", str(file.path)), f"{file.path}: sentences"
+    where = f"{file.path}: sentences"
+    for number, (id, text) in texts_of(
+        value_at(value, "sentences", str(file.path)), where, ("video_id", "caption")
     ):
-        id = text_at(sentence, "video_id", place)
         if id not in known:
-            raise DataError(f"{place}: a caption for the unknown video {id!r}, which 'videos' does not list.")
-        captions.texts.setdefault(id, []).append(text_at(sentence, "caption", place))
+            raise DataError(
+                f"{where}: entry {number}: a caption for the unknown video {id!r}, which 'videos' does not list. "
+                "Fetch the file again."
+            )
+        captions.texts.setdefault(id, []).append(text)

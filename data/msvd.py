@@ -61,7 +61,7 @@ def load(root: Path, config: Config) -> Dataset:
             continue
         ids = [without_video_extension(entry) for entry in id_list(listed)]
         splits[name] = checked_split(name, ids, expected.name, [PUBLISHED[name]], own_lists=config.own_lists)
-        notes += require_texts(splits[name], texts, path, allowed=None if config.own_lists else ())
+        notes += require_texts(splits[name], texts, [path], allowed=None if config.own_lists else ())
     return Assembly("msvd", ABOUT, tree, "multi", normalisation=("tokens joined by one space",)).dataset(
         texts, splits, notes
     )
@@ -78,17 +78,21 @@ def sentences(path: Path, tree: FolderTree) -> dict[str, list[str]]:
     clips = plain_pickle(data, path)
     if not isinstance(clips, dict):
         raise DataError(f"{path}: must hold a dict of captions by clip name, found {kind_of(clips)}.")
-    return {
-        without_video_extension(str(clip)): [
-            _sentence(tokens, f"{path}: {clip!r}: {n}") for n, tokens in enumerate(captions)
-        ]
-        for clip, captions in clips.items()
-    }
+    texts: dict[str, list[str]] = {}
+    for key, captions in clips.items():
+        clip, place = without_video_extension(str(key)), f"{path}: {key!r}"
+        if clip in texts:
+            raise DataError(f"{place}: duplicate clip {clip!r}. Remove one of the two.")
+        if not isinstance(captions, list):
+            raise DataError(f"{place}: must be a list of captions, found {kind_of(captions)}.")
+        texts[clip] = [_sentence(tokens, place, number) for number, tokens in enumerate(captions)]
+    return texts
 
 
-def _sentence(tokens: object, place: str) -> str:
+def _sentence(tokens: object, clip: str, number: int) -> str:
+    place = f"{clip}: caption {number}"
     if isinstance(tokens, str):
         return storable(tokens, place)
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise DataError(f"{place}: a caption must be a list of tokens, found {kind_of(tokens)}.")
+        raise DataError(f"{place}: must be a list of tokens, found {kind_of(tokens)}.")
     return storable(" ".join(tokens), place)

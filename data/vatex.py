@@ -81,7 +81,7 @@ def load(root: Path, config: Config) -> Dataset:
             continue
         checked = checked_split(name, ids, expected.name, [PUBLISHED[name]], own_lists=config.own_lists)
         allowed = None if config.own_lists else ()
-        notes += require_texts(checked, texts, files[0].path.parent, allowed=allowed)
+        notes += require_texts(checked, texts, [file.path for file in files], allowed=allowed)
         splits[name] = checked
     return Assembly("vatex", ABOUT, tree, "multi").dataset(texts, splits, notes)
 

@@ -90,28 +90,29 @@ def require_disjoint(name: str, splits: Mapping[str, CheckedSplit]) -> None:
 
 
 def require_texts(
-    checked: CheckedSplit, texts: Texts, file: Path, *, allowed: Iterable[str] | None = ()
+    checked: CheckedSplit, texts: Texts, files: Sequence[Path], *, allowed: Iterable[str] | None = ()
 ) -> tuple[str, ...]:
     """Notes on the videos of a split that have no text, or a DataError where they ought to have one.
 
     Args:
         checked: the split.
         texts: texts by video id.
-        file: where the texts come from.
+        files: where the texts come from.
         allowed: ids that may be without text; None allows any.
 
     Raises:
-        DataError: the id list names videos of which the annotation file knows nothing.
+        DataError: the id list names videos of which the annotation files know nothing.
     """
     absent = [id for id in checked.split.video_ids if not texts.get(id)]
     if not absent:
         return ()
     some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-    said = f"{len(absent):,} of {len(checked.split.video_ids):,} videos have no text in {file.name}: {some}"
+    names = " and ".join(file.name for file in files)
+    said = f"{len(absent):,} of {len(checked.split.video_ids):,} videos have no text in {names}: {some}"
     if allowed is not None and not set(absent) <= set(allowed):
         raise DataError(
-            f"{checked.split.source}: {said} ({file}). The id list and the annotation file must be of one "
-            "release: fetch both again, or give your own list with --data own_lists=true"
+            f"{checked.split.source}: {said} ({' and '.join(map(str, files))}). The id list and the annotation file "
+            "must be of one release: fetch both again, or give your own list with --data own_lists=true"
         )
     return (f"{checked.split.source}: {said}; they are kept and never a query",)
 

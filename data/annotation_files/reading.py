@@ -150,6 +150,27 @@ def records_in(array: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]
         yield place, mapping_at(record, place)
 
 
+def texts_of(array: Any, where: str, keys: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The strings under some keys of each object of an array, with its number; made for hundreds of thousands.
+
+    Raises:
+        DataError: it is not an array of objects that have a string under each of these keys.
+    """
+    if not isinstance(array, list):
+        raise DataError(f"{where}: must hold a JSON array, found {kind_of(array)}. Is it the right file?")
+    for number, record in enumerate(array):
+        try:
+            texts = tuple([record[key] for key in keys])
+            plain = "".join(texts)
+        except (KeyError, TypeError):
+            texts, plain = (), "\0"
+        if not plain.isascii() or "\0" in plain:
+            # Now the exact fault, or none: other alphabets are welcome.
+            place = f"{where}: entry {number}"
+            texts = tuple(text_at(mapping_at(record, place), key, place) for key in keys)
+        yield number, texts
+
+
 def csv_records(file: AnnotationFile, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Each row of a comma-separated file with a header, and its line.
 
