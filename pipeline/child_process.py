@@ -29,7 +29,7 @@ _PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import serve; serv
 
 
 class ChildGoneError(Exception):
-    """The child had died before it was given the task."""
+    """The child had died before it began with the task."""
 
 
 class ChildProcess:
@@ -64,15 +64,16 @@ class ChildProcess:
 
         Raises:
             DecodeError: the child cannot start.
-            ChildGoneError: the child had died before.
+            ChildGoneError: the child had died before it began.
         """
         self._wait_until_ready()
         self._started = started = time.monotonic()
         self._deadline = started + time_limit(time_limit_seconds, 0.0)
-        try:
+        with contextlib.suppress(OSError):
             send_line(self._stdin, task_message(task, time_limit_seconds))
-        except OSError:
-            raise ChildGoneError from None
+        if not self._line() and not self._killed_because:
+            self.kill("it had died before")
+            raise ChildGoneError
         video = self._answer(started, time_limit_seconds)
         self._deadline = None
         self.videos += 1

@@ -43,12 +43,15 @@ class Watch:
 
 
 def decode_video(task: DecodeTask, decoders: Sequence[tuple[str, Decoder]], watch: Watch) -> DecodedVideo:
-    """The sampled frames of a video at the size of the model's input. Never raises for a bad file.
+    """The sampled frames of a video at the size of the model's input. Does not raise for a bad file.
 
     Args:
         task: what to decode.
         decoders: names and plug-ins in the order of their turns; the last is PyAV.
         watch: where duration and errors go.
+
+    Raises:
+        MemoryError: the process may not have as much memory as the video takes.
     """
     started = time.perf_counter()
     reason = ""
@@ -61,8 +64,6 @@ def decode_video(task: DecodeTask, decoders: Sequence[tuple[str, Decoder]], watc
             )
         except DecodeError as error:
             reason = str(error)
-        except MemoryError:
-            reason = "decoding needs more memory than its limit"
         else:
             if frames.status != "suspect":
                 return _video(task, frames, name, time.perf_counter() - started)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-from ..data.contracts.errors import UsageError, unknown_name
+from ..data.contracts.errors import DecodeError, UsageError, unknown_name
 from ..data.contracts.plug_ins import plug_in_names
 from .child_process import ChildGoneError, ChildProcess
 from .decoded import DecodedVideo as DecodedVideo
@@ -19,6 +19,7 @@ from .decoded import DecodeTask as DecodeTask
 
 _GIBIBYTE = 1 << 30
 _WATCH_SECONDS = 0.1
+_STARTS = 3
 
 
 class DecoderPool:
@@ -103,19 +104,20 @@ class DecoderPool:
                 future.cancel()
 
     def _decode(self, task: DecodeTask) -> DecodedVideo:
-        child = self._taken()
-        try:
-            video = child.decode(task, self._time_limit_seconds)
-        except ChildGoneError:
-            # It died while it was idle, which is not this video's fault.
-            self._put_back(child)
+        for _ in range(_STARTS):
             child = self._taken()
-            video = child.decode(task, self._time_limit_seconds)
-        self._put_back(child)
-        return video
+            try:
+                return child.decode(task, self._time_limit_seconds)
+            except ChildGoneError:
+                continue  # It died while it was idle, which is not this video's fault.
+            finally:
+                self._put_back(child)
+        raise DecodeError(f"{_STARTS} decoding processes in a row died before they began with {task.path}")
 
     def _taken(self) -> ChildProcess:
         with self._lock:
+            if self._closed.is_set():
+                raise DecodeError("the decoder pool was closed")
             if self._idle:
                 return self._idle.pop()
             child = ChildProcess(self._decoder, self._memory_limit_bytes)

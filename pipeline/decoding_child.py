@@ -7,13 +7,14 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from ..data.contracts.plug_ins import load_plug_in
 from .decode_video import Watch, decode_video
-from .decoded import DecodeTask, send_line, send_video, task_of, time_limit
+from .decoded import DecodeTask, failed, send_line, send_video, task_of, time_limit
 from .decoders.base import Decoder
 
 _ORPHAN_SECONDS = 30.0
@@ -51,9 +52,18 @@ def _answer(
         _end_if_orphaned(time_limit(limit, duration_seconds))
         send_line(answers, {"duration_seconds": duration_seconds})
 
-    _end_if_orphaned(time_limit(limit, 0.0))
+    # The first line says that this task has begun: a child that dies before it has spoilt no video.
+    announce(0.0)
     _taken_errors()
-    send_video(answers, decode_video(task, decoders, Watch(announce, _taken_errors)))
+    started = time.perf_counter()
+    try:
+        send_video(answers, decode_video(task, decoders, Watch(announce, _taken_errors)))
+    except MemoryError:
+        send_video(
+            answers, failed(task, "decoding takes more memory than its limit", time.perf_counter() - started)
+        )
+        # What took the memory may keep it; the parent starts another process.
+        sys.exit(0)
     _end_if_orphaned(0.0)
 
 

@@ -30,7 +30,13 @@ class Ear:
         return ""
 
     def reason(self, error: av.error.FFmpegError) -> str:
-        """Of an exception in a few words: what was logged (``moov atom not found``), else what it says itself."""
+        """Of an exception in a few words: what was logged (``moov atom not found``), else what it says itself.
+
+        Raises:
+            MemoryError: that is what it was; it tells of this process, not of the file.
+        """
+        if isinstance(error, MemoryError):
+            raise MemoryError from error
         return self.complaint() or error.strerror or type(error).__name__
 
 
