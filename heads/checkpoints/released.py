@@ -18,6 +18,8 @@ from ..base import Head
 POSITIONS = "positions"
 """Tables of learned positions are cut to the positions a head has: the rest is never read."""
 
+LAYER = re.compile(r"(?:^|\.)blocks\.\d+\.")
+
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
@@ -64,12 +66,15 @@ def _target(name: str, rules: Mapping[str, str]) -> str | None:
     return None
 
 
-def load_released(head: Head, name: str, released: Mapping[str, Tensor]) -> Renamed:
+def load_released(
+    head: Head, name: str, released: Mapping[str, Tensor], *, lowest_layers: bool = False
+) -> Renamed:
     """Fill a head with released weights, every parameter of it.
 
     Args:
         name: the head's name, whose file holds the rules.
         released: the state dict as its authors saved it.
+        lowest_layers: leave transformer layers above the head's highest where they are.
 
     Raises:
         WeightsError: a parameter of the head is not among the released weights, or has another shape, or the
@@ -80,25 +85,28 @@ def load_released(head: Head, name: str, released: Mapping[str, Tensor]) -> Rena
     wanted = {**dict(head.named_parameters()), **buffers}
     missing = sorted(wanted.keys() - found.weights.keys())
     surplus = sorted(found.weights.keys() - wanted.keys())
+    if lowest_layers:
+        surplus = [key for key in surplus if not LAYER.search(key)]
     if missing or surplus:
         raise WeightsError(
             f"the checkpoint does not fit the head {name!r} as configured. Missing in it: {_few(missing)}; "
-            f"without a place in the head: {_few(surplus)}. Check the head's name and settings."
+            f"without a place in the head: {_few(surplus)}. Check the head's name and settings (its layers first)."
         )
-    for key, parameter in wanted.items():
-        _copy(key, found.weights[key], parameter)
+    fitting = {key: _fitting(key, found.weights[key], place) for key, place in wanted.items()}
+    for key, place in wanted.items():
+        place.data.copy_(fitting[key])
     return found
 
 
-def _copy(name: str, value: Tensor, parameter: Tensor) -> None:
+def _fitting(name: str, value: Tensor, place: Tensor) -> Tensor:
     if name.rpartition(".")[2].endswith(POSITIONS):
-        value = value[: len(parameter)]
-    if value.shape != parameter.shape:
+        value = value[: len(place)]
+    if value.shape != place.shape:
         raise WeightsError(
-            f"{name} must have the shape {tuple(parameter.shape)}, the checkpoint has {tuple(value.shape)}. "
-            "Build the head with the feature width, the number of frames and of words it was trained with."
+            f"{name} must have the shape {tuple(place.shape)}, the checkpoint has {tuple(value.shape)}. "
+            "Give the number of frames and words it was trained with, and features of the model it was trained on."
         )
-    parameter.data.copy_(value)
+    return value
 
 
 def _few(names: list[str]) -> str:

@@ -1,0 +1,67 @@
+"""``tvr import-checkpoint``: heads that others trained."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption, key_values
+from .terminal import out, print_json
+
+
+def import_checkpoint(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A released state dict: .pt, .pth, .bin or .safetensors.")
+    ],
+    head: Annotated[str, typer.Option(help="Which head it is of.")],
+    dataset: DatasetOption = None,
+    store: StoreOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    run: Annotated[Path | None, typer.Option(help="Run folder to write. Default: a new one.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="key=value for the head's Config, where it is not as published; repeatable."
+        ),
+    ] = None,
+    num_frames: Annotated[
+        int | None, typer.Option(help="Frames it was trained with. Default: the data set's.")
+    ] = None,
+    num_words: Annotated[
+        int | None, typer.Option(help="Words it was trained with. Default: the data set's.")
+    ] = None,
+    lowest_layers: Annotated[
+        bool,
+        typer.Option("--lowest-layers", help="Take the lowest layers of one that has more, such as CLIP's."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate."""
+    from ..data.contracts.plug_ins import configured
+    from ..heads.checkpoints.importing import Checkpoint, published_config
+    from ..heads.checkpoints.importing import import_checkpoint as write_run
+    from ..heads.training.config import TrainingConfig
+    from ..heads.training.feature_set import features_of
+    from ..pipeline.store import FeatureStore
+    from ..pipeline.workspace import Workspace
+
+    place = Workspace(workspace)
+    published = published_config(head)
+    given = key_values(settings, "--set")
+    parsed = asdict(configured(type(published), given, head))
+    config = replace(published, **{name: parsed[name] for name in given})
+    opened = FeatureStore.open(store or place.find_store(dataset))
+    features = features_of(opened, sorted(opened.splits)[0])
+    folder = run or place.new_run_folder(opened.manifest.dataset, f"{head}-imported")
+    training = TrainingConfig(num_frames=num_frames, num_words=num_words)
+    found = write_run(Checkpoint(checkpoint, head, config, lowest_layers), features, training, folder)
+    if as_json:
+        print_json({"folder": str(folder), "weights": len(found.weights), "left": len(found.of_others)})
+        return
+    out.print(
+        f"{len(found.weights)} weights of the head; {len(found.without_effect)} that change no similarity and "
+        f"{len(found.of_others)} of other parts (such as the encoder) were left",
+        soft_wrap=True,
+    )
+    out.print(f"next: tvr eval {folder}", soft_wrap=True)

@@ -1,0 +1,51 @@
+"""A checkpoint file's tensors by name, read without running anything that the file says."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...data.contracts.errors import WeightsError
+
+NESTED = ("state_dict", "model_state_dict", "model")
+"""Where training scripts put the weights among other things."""
+
+
+def read_state_dict(file: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` file, or of what ``torch.save`` wrote (tensors only, no code).
+
+    Raises:
+        WeightsError: the file is missing, of another kind, or holds no tensors.
+    """
+    if not file.is_file():
+        raise WeightsError(f"no checkpoint at {file}. Give the file its authors released, already unpacked.")
+    found: Any = _loaded(file)
+    while isinstance(found, Mapping) and (
+        inner := [name for name in NESTED if isinstance(found.get(name), Mapping)]
+    ):
+        found = found[inner[0]]
+    tensors = dict(found) if isinstance(found, Mapping) else {}
+    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsError(
+            f"{file} holds no tensors by name: it is no state dict, nor a dictionary with one."
+        )
+    return tensors
+
+
+def _loaded(file: Path) -> Any:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise WeightsError(
+            f"{file} is neither a .safetensors file nor a plain state dict that torch.save wrote "
+            f"({str(error).splitlines()[0]}). A TorchScript archive or a pickled model must be opened by the code that "
+            "made it: save its state_dict() from there."
+        ) from error
