@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .annotation_files.assembly import Assembly, OfficialFiles, require_texts
+from .annotation_files.assembly import Assembly, OfficialFiles
 from .annotation_files.folder_tree import FolderTree, without_video_extension
 from .annotation_files.reading import (
     AnnotationFile,
@@ -25,15 +25,14 @@ from .base import About, Dataset, ExpectedFile, Preset
 from .contracts.errors import DataError
 
 _FROM = "cs.stanford.edu/people/ranjaykrishna/densevid, captions.zip"
-_LISTS = "github.com/ArrowLuo/CLIP4Clip, dataloaders, activitynet"
 PARAGRAPHS = {
     "train": ExpectedFile("train.json", "37,421 sentences of 10,009 videos", _FROM, "4 MB"),
     "test": ExpectedFile("val_1.json", "17,505 sentences of 4,917 videos: what is tested on", _FROM, "2 MB"),
 }
 LISTS = {
-    "train": ExpectedFile("train_ids.json", "ids of the training videos", _LISTS, "0.2 MB", required=False),
+    "train": ExpectedFile("train_ids.json", "ids of the training videos", _FROM, "0.2 MB", required=False),
     "test": ExpectedFile(
-        "val_ids.json", "ids of the videos that are tested on", _LISTS, "0.1 MB", required=False
+        "val_ids.json", "ids of the videos that are tested on", _FROM, "0.1 MB", required=False
     ),
 }
 
@@ -80,17 +79,31 @@ def load(root: Path, config: Config) -> Dataset:
             notes.append(f"{name}: left out, {expected.name} was not found")
             continue
         found = paragraphs(file)
-        listed = tree.read_if_there(LISTS[name])
-        ids = listed_ids(listed) if listed else list(found)
-        source = (listed or file).path.name
-        checked = checked_split(name, ids, source, [PUBLISHED[name]], own_lists=config.own_lists)
-        notes += require_texts(checked, found, [file.path], allowed=None if config.own_lists else ())
+        checked = _split(name, tree.read_if_there(LISTS[name]), file, found, config)
         texts |= found
         splits |= _with_validation(checked, config) if name == "train" else {name: checked}
     assembly = Assembly(
         "activitynet", ABOUT, tree, config.protocol, names_on_disk, ("sentences trimmed of blanks",)
     )
     return assembly.dataset(texts, splits, notes)
+
+
+def _split(
+    name: str,
+    listed: AnnotationFile | None,
+    file: AnnotationFile,
+    found: Mapping[str, list[str]],
+    config: Config,
+) -> CheckedSplit:
+    """The listed videos that have sentences, or all that have: the published lists name a few that have none."""
+    ids = listed_ids(listed) if listed else list(found)
+    described = [id for id in ids if id in found]
+    source = (listed or file).path.name
+    checked = checked_split(name, described, source, [PUBLISHED[name]], own_lists=config.own_lists)
+    if len(described) == len(ids):
+        return checked
+    note = f"{source}: {len(ids) - len(described):,} listed videos have no sentences in {file.path.name}: in no split"
+    return CheckedSplit(checked.split, (*checked.notes, note))
 
 
 def _with_validation(train: CheckedSplit, config: Config) -> dict[str, CheckedSplit]:

@@ -27,7 +27,7 @@ from .annotation_files.reading import (
 )
 from .annotation_files.splits import CheckedSplit, PublishedSplit, checked_split, with_validation
 from .base import About, Dataset, ExpectedFile, Preset
-from .contracts.errors import DataError, unknown_name
+from .contracts.errors import DataError
 
 _CLIP4CLIP = "github.com/ArrowLuo/CLIP4Clip, release v0.0, msrvtt_data.zip"
 _FULL = "github.com/jpthu17/EMCL, video_retrieval, msrvtt_data"
@@ -84,8 +84,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "test": ("test",),
 }
 """Which official splits a list is made of, where its file is not there; 9k lacks the test videos of 1k-A."""
-SPLIT_NAMES = {"train": "train", "validate": "val", "val": "val", "test": "test"}
-"""What the json calls the official splits."""
+NUMBERS = {"train": range(6513), "val": range(6513, 7010), "test": range(7010, 10_000)}
+"""The official splits by the number in ``video123``: some copies of the json call every video a training video."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class Captions:
     """What the caption files say."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
-    members: dict[str, list[str]] = field(default_factory=dict)
-    """Ids of the official splits by name, as far as the files tell them."""
+    ids: list[str] = field(default_factory=list)
+    """Ids of all videos, in order."""
     files: list[Path] = field(default_factory=list)
 
     @property
@@ -176,9 +176,8 @@ class _Lists:
             ids, source = unique_ids(((line, row["video_id"]) for line, row in rows), path), path.name
         else:
             left_out = set(without)
-            ids = [
-                id for part in PARTS[key] for id in self.captions.members.get(part, ()) if id not in left_out
-            ]
+            numbered = [(id, number_of(id)) for id in self.captions.ids if id not in left_out]
+            ids = [id for part in PARTS[key] for id, number in numbered if number in NUMBERS[part]]
             source = f"{self.captions.names}: its {', '.join(PARTS[key])} videos" + (
                 " that are not in the test list" if key == "9k" else ""
             )
@@ -194,6 +193,12 @@ class _Lists:
         ids = unique_ids(((line, id) for line, id, _ in numbered), path)
         self.captions.texts |= {id: [sentence] for _, id, sentence in numbered}
         return checked_split("test", ids, path.name, [PUBLISHED["1k-A"]], own_lists=self.own)
+
+
+def number_of(id: str) -> int:
+    """The number in ``video123``, or -1 where an id has another form."""
+    digits = id.removeprefix("video")
+    return int(digits) if digits.isdecimal() and digits.isascii() else -1
 
 
 def read_captions(files: Sequence[AnnotationFile]) -> Captions:
@@ -218,20 +223,18 @@ def _read_captions_by_video(file: AnnotationFile, value: list[Any], captions: Ca
         id = without_video_extension(text_at(record, "video", place))
         if id in captions.texts:
             raise DataError(f"{place}: duplicate video {id!r}. Remove one of the two entries.")
+        captions.ids.append(id)
         captions.texts[id] = texts_at(record, "caption", place)
 
 
 def _read_official(file: AnnotationFile, value: Mapping[str, Any], captions: Captions) -> None:
-    known: set[str] = set()
+    known: dict[str, None] = {}
     for place, video in records_in(value_at(value, "videos", str(file.path)), f"{file.path}: videos"):
         id = text_at(video, "video_id", place)
         if id in known:
             raise DataError(f"{place}: duplicate video_id {id!r}. Fetch the file again.")
-        known.add(id)
-        split = text_at(video, "split", place)
-        if split not in SPLIT_NAMES:
-            raise DataError(f"{place}: {unknown_name('split', split, SPLIT_NAMES)}")
-        captions.members.setdefault(SPLIT_NAMES[split], []).append(id)
+        known[id] = None
+    captions.ids += known
     where = f"{file.path}: sentences"
     for number, (id, text) in texts_of(
         value_at(value, "sentences", str(file.path)), where, ("video_id", "caption")

@@ -114,6 +114,14 @@ def test_id_lists_with_and_without_prefix(root: Path) -> None:
     assert dataset.splits["test"].source == "val_ids.json"
 
 
+def test_listed_videos_without_sentences_are_told(root: Path) -> None:
+    ids = [*entries_of(root / "val_1.json"), "v_00000000000"]
+    (root / "val_ids.json").write_text(json.dumps(ids))
+    dataset = activitynet.load(root, activitynet.Config())
+    assert len(dataset.splits["test"].video_ids) == 4917
+    assert "val_ids.json: 1 listed videos have no sentences in val_1.json: in no split" in dataset.notes
+
+
 def test_an_id_list_of_the_videos_one_has_fails_unless_it_is_wanted(root: Path) -> None:
     ids = list(entries_of(root / "val_1.json"))[:4500]
     (root / "val_ids.json").write_text(json.dumps(ids))

@@ -71,12 +71,11 @@ def full(root: Path) -> Dataset:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A json of three videos, and no lists: to be damaged."""
+    """A json of one video of each official split, and no lists: to be damaged."""
+    ids = ("video0", "video6513", "video7010")
     value = {
-        "videos": [
-            {"video_id": f"video{n}", "split": split} for n, split in enumerate(("train", "validate", "test"))
-        ],
-        "sentences": [{"video_id": f"video{n}", "caption": f"a cat {n}"} for n in range(3)],
+        "videos": [{"video_id": id, "split": "train"} for id in ids],
+        "sentences": [{"video_id": id, "caption": f"a cat {id}"} for id in ids],
     }
     (tmp_path / "MSRVTT_data.json").write_text(json.dumps(value))
     return tmp_path
@@ -158,6 +157,14 @@ def test_lists_that_are_not_there_follow_from_the_json(thin: Path, tmp_path: Pat
         name: part.digest for name, part in listed.splits.items()
     }
     assert len(alone.captions) == len(listed.captions)
+
+
+def test_a_json_that_calls_every_video_a_training_video_does_not_mislead(thin: Path, tmp_path: Path) -> None:
+    shutil.copy(thin / "MSRVTT_JSFUSION_test.csv", tmp_path)
+    value = json.loads((thin / "MSRVTT_data.json").read_text())
+    videos = [video | {"split": "train"} for video in value["videos"]]
+    (tmp_path / "MSRVTT_data.json").write_text(json.dumps(value | {"videos": videos}))
+    assert sizes(msrvtt.load(tmp_path, msrvtt.Config())) == {"train": 8503, "val": 497, "test": 1000}
 
 
 def test_the_two_files_of_the_original_release(thin: Path, tmp_path: Path) -> None:
@@ -252,10 +259,7 @@ def test_missing_files_fail(tmp_path: Path, small: Path) -> None:
             "entry 1: a caption for the unknown video 'video9'",
         ),
         (lambda value: value["videos"].append(value["videos"][0]), "entry 3: duplicate video_id 'video0'"),
-        (
-            lambda value: value["videos"][2].update(split="tset"),
-            "entry 2: unknown split 'tset'. Did you mean 'test'",
-        ),
+        (lambda value: value["videos"][2].update(video_id=3), "videos: entry 2: 'video_id' must be a string"),
         (lambda value: None, "the train split is not the published one: 1 ids where 6,513 are published"),
     ],
 )
