@@ -64,11 +64,11 @@ class Aggregation(nn.Module):
 
     def forward(self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]) -> Clusters:
         parts = self.attention(zero_padding(parts, mask), mask)
-        weights = self._weights(parts, mask)
+        weights = self.weights(parts, mask)
         filled = weights.sum(dim=2) > 0
         return Clusters(zero_padding(self.feed_forward(weights @ parts), filled), filled)
 
-    def _weights(
+    def weights(
         self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
     ) -> Float[Tensor, "item cluster part"]:
         """How much each part counts in each cluster: sums to 1, or all 0 where a cluster is empty."""

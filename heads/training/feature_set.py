@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...data.base import Protocol
@@ -58,6 +58,7 @@ class FeatureSet:
         frames = Rows.of(videos.frames, videos.offsets)
         kept = frames.lengths.nonzero().flatten()
         self.frames = frames.chosen(kept)
+        self._row_seconds = torch.from_numpy(np.array(videos.frame_seconds, np.float32))
         self.video_ids = tuple(videos.ids[i] for i in kept.tolist())
         self.excluded_videos = {
             i: origin.reasons.get(i, "has no frames") for i in sorted(set(videos.ids) - set(self.video_ids))
@@ -77,6 +78,7 @@ class FeatureSet:
         self.texts = tuple(texts.texts[i] for i in kept.tolist())
         self.text_video: Int[Tensor, " text"] = owner[kept]
         """Which video each text describes."""
+        self._row_tokens = torch.from_numpy(np.array(texts.token_ids, np.int64))
         self.words = Rows.of(texts.words, texts.offsets).chosen(kept)
         self.sentence_row = torch.from_numpy(np.asarray(texts.sentence_row, dtype=np.int64))[kept]
         self.parts: Rows | None = None
@@ -172,6 +174,16 @@ class FeatureSet:
             positions, mask = segment_random(lengths, num_frames, generator)
         return VideoFeatures(*self.frames.gather(items[share], positions[share], mask[share]))
 
+    def frame_seconds(self, item: int, num_frames: int) -> Float[Tensor, " frame"]:
+        """When the frames that ``video_batch`` gives of a video without a generator are shown."""
+        positions, mask = uniform(self.frames.lengths[[item]], num_frames)
+        return self._row_seconds[self.frames.starts[item] + positions[mask]]
+
+    def token_ids(self, item: int, num_words: int) -> Int[Tensor, " word"]:
+        """The tokens of the words that ``text_batch`` gives of a text."""
+        positions, mask = self._word_positions(self.words.lengths[[item]], num_words)
+        return self._row_tokens[self.words.starts[item] + positions[mask]]
+
     def text_batch(
         self, items: Int[Tensor, " item"], num_words: int, share: slice = slice(None)
     ) -> TextFeatures:
@@ -182,13 +194,18 @@ class FeatureSet:
             num_words: the most words of a text.
             share: the part of the batch that is wanted. Padding is that of the whole batch.
         """
-        lengths = self.words.lengths[items]
+        positions, mask = self._word_positions(self.words.lengths[items], num_words)
+        words, mask = self.words.gather(items[share], positions[share], mask[share])
+        sentence = self.words.row(items[share], self.sentence_row[items[share]])
+        return TextFeatures(words, mask, sentence, *self._parts_batch(items, share))
+
+    def _word_positions(
+        self, lengths: Int[Tensor, " text"], num_words: int
+    ) -> tuple[Int[Tensor, "text word"], Bool[Tensor, "text word"]]:
         slots = torch.arange(min(num_words, int(lengths.max())))
         cut = (slots == num_words - 1) & (lengths > num_words)[:, None]
         positions = torch.minimum(torch.where(cut, lengths[:, None], slots), lengths[:, None] - 1)
-        words, mask = self.words.gather(items[share], positions[share], (slots < lengths[:, None])[share])
-        sentence = self.words.row(items[share], self.sentence_row[items[share]])
-        return TextFeatures(words, mask, sentence, *self._parts_batch(items, share))
+        return positions, slots < lengths[:, None]
 
     def _parts_batch(self, items: Int[Tensor, " item"], share: slice) -> tuple[Tensor | None, Tensor | None]:
         if self.parts is None:
