@@ -42,10 +42,10 @@ def demo(
     eval_([run])
     evaluated = time.perf_counter()
     query = clearest_query(run, "test")
-    _type(f'search "{query.text}" --run {run}')
-    search(query.text, run=run)
-    verdict = "right" if query.found == query.video_id else f"wrong, it describes {query.video_id}"
-    out.print(f"the caption was written for {query.video_id}: the top hit is {verdict}")
+    _type(f'search "{query.text}" --run {run} --split test')
+    search(query.text, run=run, split="test")
+    verdict = "right" if query.found == query.video_id else "wrong"
+    out.print(f"that sentence was written for {query.video_id}: the top hit is {verdict}")
     out.print(
         f"\ngenerate and extract {extracted - started:.0f} s, train {trained - extracted:.0f} s, "
         f"evaluate {evaluated - trained:.0f} s, search {time.perf_counter() - evaluated:.0f} s; "

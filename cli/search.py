@@ -23,6 +23,7 @@ def search(
     pretrained: Annotated[
         str | None, typer.Option(help="Checkpoint file of the encoder, if the store was made with one.")
     ] = None,
+    split: Annotated[str | None, typer.Option(help="Search only this split. Default: every video.")] = None,
     top_k: Annotated[int, typer.Option(help="How many videos to show.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,9 +33,9 @@ def search(
 
     place = Workspace(workspace)
     if zero_shot or (run is None and not place.has_run(dataset)):
-        archive = open_archive(None, store or place.find_store(dataset), pretrained)
+        archive = open_archive(None, store or place.find_store(dataset), pretrained, split)
     else:
-        archive = open_archive(run or place.find_run(dataset), store, pretrained)
+        archive = open_archive(run or place.find_run(dataset), store, pretrained, split)
     hits = archive.search(text, top_k)
     random_weights = archive.store.manifest.random_weights
     if as_json:

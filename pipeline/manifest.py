@@ -92,9 +92,7 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
-        raise StoreError(
-            f"no feature store at {folder} (no {MANIFEST_NAME}). Make one with `tvr extract`."
-        )
+        raise StoreError(f"no feature store at {folder} (no {MANIFEST_NAME}). Make one with `tvr extract`.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format_version"] != FORMAT_VERSION:
@@ -105,9 +103,7 @@ def load_manifest(folder: Path) -> Manifest:
         values["splits"] = {name: SplitRecord(**record) for name, record in values["splits"].items()}
         return Manifest(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{path} is not a store manifest ({error}); extract into a new folder"
-        ) from error
+        raise StoreError(f"{path} is not a store manifest ({error}); extract into a new folder") from error
 
 
 def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from ...pipeline.encoders import clip
 from ...pipeline.encoders.base import EncodedText, Encoder
 from ...pipeline.store import FeatureStore
 from ..base import Head, TextFeatures
-from ..training.feature_set import gallery_of
+from ..training.feature_set import features_of, gallery_of
 from ..training.run_folder import load_run
 from .comparison import zero_shot
 from .run_store import run_store
@@ -36,13 +36,16 @@ class Archive:
         return self.gallery.search(text_features(self.encoder.encode_texts([text])[0]), top_k)[0]
 
 
-def open_archive(run: Path | None, store: Path | None, pretrained: str | None) -> Archive:
+def open_archive(
+    run: Path | None, store: Path | None, pretrained: str | None = None, split: str | None = None
+) -> Archive:
     """Open a store for searching.
 
     Args:
         run: the run whose head compares; None for zero-shot mean pooling.
         store: the features; None for those the run was trained on.
         pretrained: where the encoder's weights are, if the store was made with a checkpoint file.
+        split: search only this split; None for every video of the store.
 
     Raises:
         StoreError: the features are not there, or are another encoder's than the run was trained on.
@@ -54,7 +57,7 @@ def open_archive(run: Path | None, store: Path | None, pretrained: str | None) -
     else:
         assert store is not None, "a search needs a run or a store"
         trained, opened, name = None, FeatureStore.open(store), "mean_pool"
-    features = gallery_of(opened)
+    features = gallery_of(opened) if split is None else features_of(opened, split)
     head: Head = zero_shot(features) if trained is None else trained
     return Archive(Gallery(head, features), _encoder_of(opened, pretrained), opened, name)
 
@@ -94,7 +97,7 @@ def clearest_query(run: Path, split: str, candidates: int = 50) -> Query:
 
     The choice looks at scores alone, not at which video is right.
     """
-    archive = open_archive(run, None, None)
+    archive = open_archive(run, None, split=split)
     rows = archive.store.texts(archive.store.splits[split])
     best, margin = None, -1.0
     for text, video in list(zip(rows.texts, rows.video_ids, strict=True))[:candidates]:

@@ -63,5 +63,5 @@ def test_sampling_of() -> None:
 
 
 def test_sampling_of_fails() -> None:
-    with pytest.raises(UsageError, match="unknown sampling policy 'unifrom'. Did you mean 'uniform'"):
+    with pytest.raises(UsageError, match=r"unknown sampling policy 'unifrom'\. Did you mean 'uniform'"):
         sampling_of(Preset(), "unifrom", None, None)
