@@ -17,7 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 
 from ..data.contracts.errors import DecodeError
 from .ffmpeg_log import listening
@@ -74,6 +74,11 @@ class PacketIndex:
     def shown_pts(self) -> Int64[np.ndarray, " frame"]:
         """The pts of every shown packet, in display order."""
         return np.sort(np.array([p.pts for p in self.packets if p.is_shown and p.pts is not None], np.int64))
+
+    @property
+    def frame_seconds(self) -> Float[np.ndarray, " frame"]:
+        """When each frame is shown, counted from the first; what the packets say, where they are trustworthy."""
+        return (self.shown_pts - self.shown_pts[0]) * self.time_base
 
     @cached_property
     def position_of_pts(self) -> Mapping[int | None, int]:

@@ -13,6 +13,9 @@ from jaxtyping import Bool, Float, Int
 
 from ..data.contracts.errors import UsageError
 
+# A frame at 2 s whose time is rounded to 2.0000001 is on display at 2 s.
+_ROUNDING_SECONDS = 1e-6
+
 Policy = Literal["uniform", "fps", "segment_random", "all"]
 
 
@@ -77,7 +80,7 @@ def sample(
     if len(inside) <= sampling.num_frames:
         return inside
     moments = start_seconds + _shares(sampling, video_id) * (end - start_seconds)
-    on_display = np.searchsorted(frame_seconds, moments, side="right") - 1
+    on_display = np.searchsorted(frame_seconds, moments + _ROUNDING_SECONDS, side="right") - 1
     return np.unique(np.clip(on_display, first, last - 1))
 
 
@@ -104,9 +107,8 @@ def _shown_at_ticks(
 
     Counted per frame, not per tick: a damaged file may claim to last a million years.
     """
-    # A time such as 1.9999999 is a rounded 2: without the tolerance the frame before it would be taken.
     edges = np.concatenate(([start], frame_seconds[1:], [end]))
-    ticks_before = np.ceil((edges - start) * fps - 1e-6)
+    ticks_before = np.ceil((edges - start - _ROUNDING_SECONDS) * fps)
     return np.diff(ticks_before) > 0
 
 

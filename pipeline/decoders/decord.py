@@ -76,8 +76,7 @@ class Decoder:
             raise DecodeError(f"decord: {_first_line(error)}") from None
         if len(self._reader) != len(index.shown_pts):
             raise DecodeError(f"decord: counts {len(self._reader)} frames of {len(index.shown_pts)}")
-        seconds = (index.shown_pts - index.shown_pts[0]) * index.time_base
-        self._path, self._times = path, video_times(index, seconds)
+        self._path, self._times = path, video_times(index, index.frame_seconds)
 
 
 def _imported() -> Any:

@@ -11,6 +11,8 @@ from ..packets import PacketIndex, index_packets
 from ..soundness import DamageLog, shown_pts, sound_frames
 from .base import VideoTimes
 
+_TIE_SECONDS = 1e-6
+
 
 def available() -> str:
     """Always: PyAV is a dependency, and this file imports it."""
@@ -27,12 +29,9 @@ class Decoder:
     def probe(self, path: Path) -> VideoTimes:
         """The times of the file's frames: by its packets, or where those do not tell, by decoding it once."""
         index = self.index(path)
-        seconds = (
-            index.shown_pts * index.time_base
-            if index.trustworthy
-            else _counted(shown_pts(path, index), index)
-        )
-        return video_times(index, seconds - seconds[0])
+        if index.trustworthy:
+            return video_times(index, index.frame_seconds)
+        return video_times(index, _counted(shown_pts(path, index), index.time_base))
 
     def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The frames at increasing indices; a damaged one is an error."""
@@ -70,7 +69,7 @@ def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) 
     )
 
 
-def _counted(pts: Sequence[int | None], index: PacketIndex) -> Float[np.ndarray, " frame"]:
+def _counted(pts: Sequence[int | None], time_base: float) -> Float[np.ndarray, " frame"]:
     """Strictly increasing times of decoded frames whose own are missing, repeated or out of order.
 
     Frames come out of a decoder in display order, so the sorted times belong to them in that order.
@@ -79,7 +78,8 @@ def _counted(pts: Sequence[int | None], index: PacketIndex) -> Float[np.ndarray,
     step = float(np.median(np.diff(np.unique(known)))) if len(np.unique(known)) > 1 else 1.0
     filled = list(np.sort(known))
     filled.extend((filled[-1] if filled else 0.0) + step * (1 + k) for k in range(len(pts) - len(known)))
-    times = np.array(filled) * index.time_base
+    times = (np.array(filled) - filled[0]) * time_base
     # A repeated time is moved by less than anything that matters; what counts is that no two frames share
     # one.
-    return np.maximum.accumulate(times - 1e-6 * np.arange(len(times))) + 1e-6 * np.arange(len(times))
+    ramp = _TIE_SECONDS * np.arange(len(times))
+    return np.maximum.accumulate(times - ramp) + ramp
