@@ -31,7 +31,7 @@ ABOUT = About(
             "train_data.json",
             "descriptions of 8,395 videos",
             _JSON,
-            "9 MB",
+            "about 9 MB",
             alternatives=("train_clips.jsonl",),
         ),
         ExpectedFile("val_data.json", "4,180 descriptions of 1,094 videos", _JSON, "1.1 MB"),

@@ -18,11 +18,11 @@ from .contracts.errors import DataError
 _FROM = "sites.google.com/site/describingmovies, after a signed agreement"
 FILES = {
     "train": ExpectedFile(
-        "LSMDC16_annos_training.csv", "101,079 sentences of training clips", _FROM, "15 MB"
+        "LSMDC16_annos_training.csv", "101,079 sentences of training clips", _FROM, "about 15 MB"
     ),
-    "val": ExpectedFile("LSMDC16_annos_val.csv", "7,408 sentences of validation clips", _FROM, "1 MB"),
+    "val": ExpectedFile("LSMDC16_annos_val.csv", "7,408 sentences of validation clips", _FROM, "about 1 MB"),
     "test": ExpectedFile(
-        "LSMDC16_challenge_1000_publictect.csv", "1,000 test clips, one sentence each", _FROM, "0.2 MB"
+        "LSMDC16_challenge_1000_publictect.csv", "1,000 test clips, one sentence each", _FROM, "about 0.2 MB"
     ),
 }
 SENTENCES: Mapping[str, int] = {"train": 101_079, "val": 7_408, "test": 1_000}

@@ -35,14 +35,14 @@ CAPTIONS = ExpectedFile(
     "MSRVTT_data.json",
     "200,000 sentences of 10,000 videos",
     _CLIP4CLIP,
-    "33 MB",
+    "about 25 MB",
     alternatives=("MSRVTT_data.json.gz", "train_val_videodatainfo.json"),
 )
 TEST_CAPTIONS = ExpectedFile(
     "test_videodatainfo.json",
     "the test half of the original release, beside train_val_videodatainfo.json",
     "ms-multimedia-challenge.com/2016/dataset",
-    "15 MB",
+    "about 8 MB",
     required=False,
 )
 TEST_1K = ExpectedFile("MSRVTT_JSFUSION_test.csv", "the 1,000 test pairs of 1k-A", _CLIP4CLIP, "74 kB")

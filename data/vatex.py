@@ -17,20 +17,20 @@ from .base import About, Dataset, ExpectedFile, Preset
 from .contracts.errors import DataError
 
 _FROM = "eric-xw.github.io/vatex-website/download.html"
-_LISTS = "github.com/cshizhe/hgr_v2t, annotation/RET of vatex"
+_LISTS = "github.com/jpthu17/EMCL, video_retrieval, vatex_data (the split of HGR)"
 CAPTIONS = (
     ExpectedFile(
         "vatex_training_v1.0.json",
         "10 English sentences of each of 25,991 videos",
         _FROM,
-        "60 MB",
+        "tens of MB",
         alternatives=("ref_captions.json",),
     ),
     ExpectedFile(
         "vatex_validation_v1.0.json",
         "10 English sentences of each of 3,000 videos",
         _FROM,
-        "7 MB",
+        "a few MB",
         required=False,
     ),
 )
