@@ -1,0 +1,43 @@
+"""The whole path, typed as README says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .shell import tvr
+
+
+def test_doctor(tmp_path: Path) -> None:
+    answer = tvr("doctor", "--json", cwd=tmp_path)
+    findings = {finding["check"]: finding for finding in json.loads(answer.out)}
+    assert {"decoder pyav", "encoder", "GPU", "weights", "disk", "HDF5 locking"} <= set(findings)
+    assert findings["decoder pyav"]["ok"], findings
+    assert findings["encoder"]["ok"], findings
+    assert answer.code == int(not all(finding["ok"] for finding in findings.values()))
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    answer = tvr("demo", "--videos", "400", cwd=tmp_path, seconds=900)
+    assert answer.code == 0, answer.err
+    assert "1,000 videos (1,000 ok) and 1,000 captions" in answer.out
+    assert "the top hit is right" in answer.out
+    run = tmp_path / "tvr-demo" / "runs" / "storyboard" / "demo-400"
+    for name in ("config.json", "head.safetensors", "metrics.jsonl"):
+        assert (run / name).is_file()
+
+    scored = json.loads(tvr("eval", run, "--json", cwd=tmp_path).out)
+    assert json.dumps(scored).count("random_weights") >= 1
+    store = tmp_path / "tvr-demo" / "features" / "storyboard" / "tvr-storyboard-storyboard"
+    assert tvr("verify", "--store", store, cwd=tmp_path).code == 0
+    zero_shot = tvr("search", "a red circle", "--zero-shot", "--store", store, "--json", cwd=tmp_path)
+    assert len(json.loads(zero_shot.out)["hits"]) == 5
+
+    damaged = sorted(store.glob("video-*.h5"))[0]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    answer = tvr("verify", "--store", store, cwd=tmp_path)
+    assert answer.code == 4
+    assert damaged.name in answer.out
