@@ -1,0 +1,160 @@
+"""The embedded backbone: its file, its way into open_clip, what it knows, and how it is trained."""
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tvr.data.rendering.captions import PARAPHRASES
+from tvr.data.rendering.families import VERSION
+from tvr.data.rendering.world import is_held_out, randomness
+from tvr.pipeline.encoders.storyboard_backbone import MODEL_NAME, register, state_dict, train
+from tvr.pipeline.encoders.storyboard_backbone.stills import draw_still
+from tvr.pipeline.encoders.storyboard_backbone.train import (
+    encode_text,
+    held_out_recall,
+    main,
+    untrained_model,
+)
+from tvr.pipeline.encoders.storyboard_backbone.weights import (
+    KEPT_IDS,
+    RECORD,
+    TABLE,
+    WEIGHTS,
+    compact,
+    untrained_rows,
+)
+
+register()
+RECORDED = json.loads(RECORD.read_text())["held_out_stills"]
+TOKENISER = open_clip.get_tokenizer(MODEL_NAME)
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    built = open_clip.create_model(MODEL_NAME)
+    built.load_state_dict(state_dict())
+    return built.eval()
+
+
+def token_ids(words: str) -> set[int]:
+    return {
+        i
+        for i in TOKENISER([words])[0].tolist()
+        if i not in (0, TOKENISER.sot_token_id, TOKENISER.eot_token_id)
+    }
+
+
+def test_the_file_is_small_and_half_precision() -> None:
+    assert WEIGHTS.stat().st_size <= 8_000_000
+    kinds = {tensor.dtype for name, tensor in load_file(WEIGHTS).items() if name != KEPT_IDS}
+    assert kinds == {torch.float16}
+
+
+def test_registering_again_changes_nothing() -> None:
+    before = open_clip.list_models()
+    register()
+    assert open_clip.list_models() == before
+    assert before.count(MODEL_NAME) == 1
+
+
+def test_weights_fit_the_model_of_that_name(model: nn.Module) -> None:
+    weights = state_dict()
+    assert weights.keys() == model.state_dict().keys()
+    assert all(tensor.dtype == torch.float32 for tensor in weights.values())
+    assert weights[TABLE].shape == (49408, model.get_parameter(TABLE).shape[1])
+
+
+def test_weights_fail_for_another_model() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        open_clip.create_model("ViT-B-32-quickgelu").load_state_dict(state_dict(), strict=False)
+
+
+def test_words_of_motion_and_sequence_were_never_trained() -> None:
+    kept = set(load_file(WEIGHTS)[KEPT_IDS].tolist())
+    verbs = {verb for wording in PARAPHRASES for pair in wording.verbs.values() for verb in pair}
+    moving = {word for verb in verbs for word in verb.split()} - {"right", "left", "the"}
+    for word in ("then", "next", "first", "after", *sorted(moving)):
+        assert not token_ids(word) & kept, word
+    assert (
+        token_ids("a small red circle and an orange tilted star at the top left on teal background") <= kept
+    )
+    assert {0, TOKENISER.sot_token_id, TOKENISER.eot_token_id} <= kept
+
+
+def test_untrained_rows_stay_as_they_were() -> None:
+    table, rows = state_dict()[TABLE], untrained_rows(128)
+    same = (table == rows).all(dim=1)
+    assert set((~same).nonzero().flatten().tolist()) == set(load_file(WEIGHTS)[KEPT_IDS].tolist())
+    assert rows.std().item() == pytest.approx(0.02, rel=1e-3)
+    assert torch.equal(rows, untrained_rows(128))
+
+
+def test_compact_keeps_the_rows_of_the_ids() -> None:
+    weights = {TABLE: torch.randn(10, 4), "ln.weight": torch.randn(3)}
+    kept = compact(weights, torch.tensor([1, 7]))
+    assert torch.equal(kept[TABLE], weights[TABLE][[1, 7]].half())
+    assert kept[KEPT_IDS].tolist() == [1, 7]
+    assert kept["ln.weight"].dtype == torch.float16
+
+
+def test_training_equals_open_clip_on_padded_texts(model: nn.Module) -> None:
+    tokens: Tensor = TOKENISER(["a big red circle", "a small blue star at the top and a white ring"])
+    with torch.no_grad():
+        cut = encode_text(model, tokens[:, :16])
+        assert torch.allclose(cut, model.encode_text(tokens), atol=1e-5)  # pyright: ignore[reportCallIssue]
+
+
+def test_it_recognises_combinations_it_never_saw(model: nn.Module) -> None:
+    recall = held_out_recall(model, RECORDED["items"])
+    # A thousand stills, so that chance is 0.001; half precision moves a few.
+    assert recall["t2i_r1"] == pytest.approx(RECORDED["t2i_r1"], abs=0.03)
+    assert recall["t2i_r1"] > 0.5
+    assert recall["i2t_r1"] > 0.5
+
+
+def test_an_untrained_model_recognises_nothing() -> None:
+    assert held_out_recall(untrained_model(0).eval(), 200)["t2i_r1"] < 0.05
+
+
+def test_stills_keep_to_their_side() -> None:
+    dice = randomness("test")
+    for held_out in (False, True):
+        for _ in range(200):
+            still = draw_still(dice, held_out=held_out)
+            assert 1 <= len(still.sprites) <= 3
+            assert {is_held_out(s.kind, s.colour, still.background) for s in still.sprites} == {held_out}
+            assert all(f"{s.colour} {s.kind}" in still.caption for s in still.sprites)
+
+
+def test_a_caption_can_say_everything() -> None:
+    still = draw_still(randomness("test", 1), says_all=True)
+    assert still.caption == (
+        "a small tilted purple square at the top and a big tilted white star at the right on a black background"
+    )
+
+
+def test_training_writes_weights_and_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "HELD_OUT_STILLS", 50)
+    main(["--steps", "2", "--batch", "8", "--threads", "1", "--folder", str(tmp_path)])
+    record = json.loads((tmp_path / RECORD.name).read_text())
+    assert record["command"].endswith("storyboard_backbone.train --steps 2 --batch 8 --threads 1")
+    assert record["config"]["seed"] == 0
+    assert record["loss"]["first"] > 1
+    assert record["seconds"] > 0
+    assert load_file(tmp_path / WEIGHTS.name).keys() == load_file(WEIGHTS).keys()
+
+
+def test_the_record_is_of_this_world() -> None:
+    record = json.loads(RECORD.read_text())
+    assert record["storyboard_version"] == VERSION
+    assert record["loss"]["final"] < record["loss"]["first"] / 4
+
+
+def test_training_fails_for_an_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--epochs", "3"])
+    assert "unrecognized arguments: --epochs" in capsys.readouterr().err
