@@ -87,6 +87,7 @@ def leads_outside(folder: str) -> bool:
 
 def ids_from_paths(paths: Sequence[str]) -> list[str]:
     """The path of each video without its extension; with it where files would share an id (``a.mp4``, ``a.mkv``)."""
+    paths = [path.removeprefix("./") for path in paths]
     stems = [without_video_extension(path) for path in paths]
     if len(set(stems)) == len(set(paths)):
         return stems

@@ -452,6 +452,15 @@ def test_paths_may_lead_outside_where_that_is_allowed(tmp_path: Path) -> None:
     ]
 
 
+def test_paths_as_find_prints_them(tmp_path: Path) -> None:
+    touched(tmp_path, "a.mp4", "v/b.mp4")
+    dataset = load(csv_of(tmp_path, "path,caption\n./a.mp4,x\n./v/b.mp4,y\n"))
+    assert {id: video.path for id, video in dataset.videos.items()} == {
+        "a": tmp_path / "a.mp4",
+        "v/b": tmp_path / "v" / "b.mp4",
+    }
+
+
 def test_blank_captions_are_none(tmp_path: Path) -> None:
     dataset = load(csv_of(tmp_path, "path,caption\na.mp4,\nb.mp4,  \nc.mp4,x\n"))
     assert [caption.text for caption in dataset.captions] == ["x"]
