@@ -5,13 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..data.contracts.errors import UsageError
-from .options import DEFAULT_WORKSPACE, DatasetOption, DeviceOption, JsonOption, WorkspaceOption
-from .terminal import out, print_json
+from ..data.contracts.errors import TvrError, UsageError
+from .options import (
+    DEFAULT_WORKSPACE,
+    DatasetOption,
+    DeviceOption,
+    JsonOption,
+    WorkspaceOption,
+    key_values,
+)
+from .terminal import err, out, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ..data.base import Video
     from ..heads.evaluation.comparison import EvaluationOptions, Scored
     from ..heads.evaluation.table import TableRow
 
@@ -38,6 +46,19 @@ def eval_(
     save_similarity: Annotated[
         Path | None, typer.Option(help="Keep the text x video matrix of a run in this .npy file.")
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Write report.md and report.html with pictures into the run folder."),
+    ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the videos are, for the report's thumbnails. Default: where tvr extract looks."
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="key=value for the data set's Config, for the thumbnails.")
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -52,6 +73,8 @@ def eval_(
     scored = scored_runs(chosen, options)
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
+    if report:
+        _write_reports(scored, options, root or place.dataset_root(scored[0].facts["dataset"]), data)
     if as_json:
         print_json(_record(scored, intervals=intervals))
         return
@@ -90,6 +113,36 @@ def print_table(rows: "Sequence[TableRow]", scored: "Sequence[Scored]") -> None:
 def _features(scored: "Scored") -> str:
     untrained = " (random weights)" if scored.facts["random_weights"] else ""
     return f"features: {scored.facts['model']} {scored.facts['pretrained']}{untrained}"
+
+
+def _write_reports(
+    scored: "Sequence[Scored]", options: "EvaluationOptions", root: Path, data: list[str] | None
+) -> None:
+    from ..heads.evaluation.comparison import open_run
+    from ..heads.evaluation.report import write_report
+
+    videos = _videos(scored[0].facts["dataset"], root, data)
+    baseline = [some for some in scored if some.run is None]
+    for some in scored:
+        if some.run is not None:
+            file = write_report(open_run(some.run, options), [*baseline, some], videos)
+            err.print(f"report: {file}", soft_wrap=True)
+
+
+def _videos(dataset: str, root: Path, data: list[str] | None) -> "Mapping[str, Video] | None":
+    """The files of a data set, None (with the reason on standard error) where they are not there."""
+    from ..data.base import load_dataset
+
+    if not root.is_dir():
+        err.print(
+            f"no thumbnails: there is no folder {root}; name that of the videos with --root", soft_wrap=True
+        )
+        return None
+    try:
+        return load_dataset(dataset, root, key_values(data, "--data")).videos
+    except TvrError as error:
+        err.print(f"no thumbnails: {error}", soft_wrap=True)
+        return None
 
 
 def _normalisations(names: str | None) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ def markdown_table(rows: Sequence[TableRow]) -> str:
     return "\n".join(lines)
 
 
-def cell(row: TableRow, metric: str, between: str = " ") -> str:
-    """A figure and, after ``between``, its interval; a dash where there is none."""
+def cell(row: TableRow, metric: str, between: str = " · ") -> str:
+    """A figure and, after ``between``, its interval; a dash where there is no figure."""
     if metric not in row.figures:
         return "-"
     text = f"{row.figures[metric]:.1f}"

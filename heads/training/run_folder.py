@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ...data.contracts.errors import TrainingError, UsageError
@@ -216,10 +216,10 @@ def restored(kind: type, values: Mapping[str, Any]) -> Any:
 
 
 def _save(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     with written_whole(file) as beside:
-        save_file(
-            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, beside, metadata
-        )
+        # Not save_file, which makes a file that only its owner can read: run folders are shared.
+        beside.write_bytes(save(plain, metadata))
 
 
 def _plain(value: Any) -> Any:

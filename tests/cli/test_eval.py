@@ -66,3 +66,14 @@ def test_eval_fails_with_what_is_known(trained: Path) -> None:
         assert answer.code in (2, 3)
         assert message in answer.err
         assert "Traceback" not in answer.err
+
+
+@pytest.mark.slow
+def test_eval_writes_a_report(trained: Path) -> None:
+    answer = tvr("eval", "--report", cwd=trained)
+    assert answer.code == 0, answer.err
+    assert "no thumbnails: there is no folder tvr-workspace/datasets/toy" in answer.err
+    run = trained / "tvr-workspace" / "runs" / "toy" / "seq_transformer-1"
+    assert f"report: {run.relative_to(trained)}/report.html" in answer.err
+    assert (run / "report.html").is_file()
+    assert (run / "report" / "ranks.png").is_file()

@@ -1,0 +1,113 @@
+"""What a head sees in one video for one text: which words meet which frames, and which frames make a clip."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..base import Encoded, Head, TextFeatures, VideoFeatures
+from ..layers.aggregation import Aggregation
+from ..layers.padding import unit
+from ..training.feature_set import FeatureSet
+
+START_TOKEN, WORD_END = 49406, "</w>"
+"""CLIP's own vocabulary: its first token of every text, and what ends a word."""
+
+_WORD_NAMES, _FRAME_NAMES = ("words", "parts"), ("frames", "parts")
+"""What heads that compare words with frames call them among what they encode."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One text beside one video."""
+
+    text: str
+    words: list[str]
+    """The token of each row, or its place where the vocabulary is not CLIP's."""
+    frame_seconds: list[float]
+    scores: Float[Tensor, "word frame"]
+    """Cosines of the words and frames that the head compares; of the stored features where it compares none."""
+    is_of_head: bool
+    """Whether the cosines are the head's own."""
+    clips: Float[Tensor, "clip frame"] | None
+    """How much each frame counts in each clip, for heads that gather frames into clips."""
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Seconds of the first and last frame that counts at least half as much as the clip's heaviest one."""
+        if self.clips is None:
+            return []
+        heavy = [(row >= row.max() / 2).nonzero().flatten().tolist() for row in self.clips if bool(row.any())]
+        return [(self.frame_seconds[frames[0]], self.frame_seconds[frames[-1]]) for frames in heavy]
+
+
+@torch.no_grad()
+def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> Alignment:
+    """Compare one text with one video of a feature set, word by word and frame by frame."""
+    head.eval()
+    text = features.text_batch(torch.tensor([text_item]), head.shape.num_words)
+    video = features.video_batch(torch.tensor([video_item]), head.shape.num_frames)
+    encoded_text = head.encode_text(text)
+    with _captured_clips(head) as captured:
+        encoded_video = head.encode_video(video)
+    words, frames, is_of_head = _compared(encoded_text, encoded_video, text, video)
+    return Alignment(
+        text=features.texts[text_item],
+        words=word_labels(features.token_ids(text_item, head.shape.num_words).tolist()),
+        frame_seconds=features.frame_seconds(video_item, head.shape.num_frames).tolist(),
+        scores=(unit(words) @ unit(frames).T).float().cpu(),
+        is_of_head=is_of_head,
+        clips=captured[0][0].float().cpu() if captured else None,
+    )
+
+
+def word_labels(token_ids: Sequence[int]) -> list[str]:
+    """The written form of CLIP's tokens; places where the tokens are of another vocabulary."""
+    if not token_ids or token_ids[0] != START_TOKEN:
+        return [str(place) for place in range(len(token_ids))]
+    # Imported here because it takes a second, and only pictures need it.
+    from open_clip.tokenizer import SimpleTokenizer
+
+    decoder: dict[int, str] = SimpleTokenizer().decoder
+    names = [decoder.get(token, "?").removesuffix(WORD_END) for token in token_ids]
+    return ["[start]", *names[1:-1], "[end]"]
+
+
+def _compared(
+    encoded_text: Encoded, encoded_video: Encoded, text: TextFeatures, video: VideoFeatures
+) -> tuple[Tensor, Tensor, bool]:
+    """Words and frames of the only item, as the head compares them if it does."""
+    words = _first(encoded_text, _WORD_NAMES, text.mask)
+    frames = _first(encoded_video, _FRAME_NAMES, video.mask)
+    if words is None or frames is None or words.shape[1] != frames.shape[1]:
+        return text.words[0], video.frames[0], False
+    return words, frames, True
+
+
+def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part"]) -> Tensor | None:
+    """The first of the named encodings that has a row for each part."""
+    for name in names:
+        if name in encoded and encoded[name].shape[:2] == mask.shape:
+            return encoded[name][0]
+    return None
+
+
+@contextmanager
+def _captured_clips(head: Head) -> Generator[list[Float[Tensor, "video clip frame"]]]:
+    """The weights of every aggregation that runs in the context, in order."""
+    captured: list[Tensor] = []
+
+    def capture(module: Aggregation, inputs: tuple[Tensor, ...], output: Any) -> None:
+        parts, mask = inputs
+        captured.append(module.weights(module.attention(parts, mask), mask))
+
+    hooks = [m.register_forward_hook(capture) for m in head.modules() if isinstance(m, Aggregation)]
+    try:
+        yield captured
+    finally:
+        for hook in hooks:
+            hook.remove()

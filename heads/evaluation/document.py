@@ -1,0 +1,96 @@
+"""A document of sections with tables and pictures: as Markdown, and as HTML in one file."""
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .published import METRICS
+from .table import TableRow, cell, markdown_table
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the report and what is said of it."""
+
+    file: str
+    """Below the run folder."""
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with text, a table, pictures."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+    rows: tuple[TableRow, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+
+def markdown(title: str, sections: Sequence[Section]) -> str:
+    """The document as Markdown, which refers to the pictures."""
+    return "\n".join([f"# {title}", "", *(_markdown(section) for section in sections)])
+
+
+def _markdown(section: Section) -> str:
+    parts = [f"## {section.title}", ""]
+    parts += [f"- {line}" for line in section.lines] + [""]
+    if section.rows:
+        parts += [markdown_table(section.rows)]
+    parts += [f"![{_plain(picture.caption)}]({picture.file})\n" for picture in section.pictures]
+    return "\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")").replace("\n", " ")
+
+
+def page(title: str, sections: Sequence[Section], folder: Path) -> str:
+    """The document as one HTML file with its pictures, which lie below ``folder``, in it."""
+    body = "\n".join(_html(section, folder) for section in sections)
+    style = (
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}"
+        "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .7em}"
+        "td.n{text-align:right}img{max-width:100%}figure{margin:1em 0}tr.own{font-weight:600}"
+    )
+    heading = html.escape(title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
+        f"<style>{style}</style></head>\n<body><h1>{heading}</h1>\n{body}\n</body></html>\n"
+    )
+
+
+def _html(section: Section, folder: Path) -> str:
+    lines = "".join(f"<li>{html.escape(line.replace('**', ''))}</li>" for line in section.lines)
+    names = list(dict.fromkeys(row.section for row in section.rows))
+    tables = "".join(
+        _html_table(name, [row for row in section.rows if row.section == name]) for name in names
+    )
+    pictures = "".join(_html_picture(picture, folder) for picture in section.pictures)
+    return f"<h2>{html.escape(section.title)}</h2><ul>{lines}</ul>{tables}{pictures}"
+
+
+def _html_table(name: str, rows: Sequence[TableRow]) -> str:
+    heads = "".join(f"<th>{column}</th>" for column in ("head", "way", *METRICS, "queries", "tied", "source"))
+    lines = "".join(_html_row(row) for row in rows)
+    return f"<h3>{html.escape(name)}</h3><table><tr>{heads}</tr>{lines}</table>"
+
+
+def _html_row(row: TableRow) -> str:
+    numbers = [cell(row, metric) for metric in METRICS]
+    numbers += ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
+    cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
+    kind = ' class="own"' if row.is_own else ""
+    name, remark = html.escape(row.name), html.escape(row.remark)
+    return f"<tr{kind}><td>{name}</td><td>{row.direction}</td>{cells}<td>{remark}</td></tr>"
+
+
+def _html_picture(picture: Picture, folder: Path) -> str:
+    data = base64.b64encode((folder / picture.file).read_bytes()).decode()
+    caption = html.escape(picture.caption)
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
