@@ -21,6 +21,7 @@ from jaxtyping import Float, Int64
 
 from ..data.contracts.errors import DecodeError
 from .ffmpeg_log import listening
+from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of
 from .video_file import opened
 
@@ -39,6 +40,8 @@ class Packet:
     is_key: bool
     is_shown: bool
     """False for what an edit list cuts away and for the hidden reference frames of VP8 and VP9."""
+    damage: str = ""
+    """What is wrong with its bytes, as far as that is seen without decoding them; empty for nearly all."""
 
     @property
     def starts_run(self) -> bool:
@@ -110,7 +113,7 @@ def index_packets(path: Path) -> PacketIndex:
         DecodeError: the file cannot be read, has no video, or its stream holds no packet.
     """
     with opened(path) as (container, stream):
-        reading = _Reading(stream.codec_context.name)
+        reading = _Reading(stream.codec_context.name, stream.codec_context.extradata)
         with listening() as ear:
             try:
                 for packet in container.demux(stream):
@@ -128,18 +131,20 @@ def index_packets(path: Path) -> PacketIndex:
 class _Reading:
     """What one pass over the packets has found so far."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, extradata: bytes | None) -> None:
         self.packets: list[Packet] = []
         self.picture: VideoFrame | None = None
         self.damage = ""
         self._codec = codec
+        self._nal_format = nal_format(codec, extradata)
 
     def take(self, packet: av.Packet) -> None:
         if packet.is_corrupt:
             self.damage = "the last packet is cut off"
         if packet.size:
             shown = not packet.is_discard and not is_hidden(memoryview(packet), self._codec)
-            self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown))
+            damage = self._nal_format.broken_rule(bytes(packet)) if self._nal_format else ""
+            self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage))
         if self.picture is None and len(self.packets) <= _PACKETS_TO_FIRST_FRAME:
             self.picture = _decoded(packet)
 

@@ -152,6 +152,8 @@ def _shown(
 ) -> Iterator[tuple[VideoFrame, bool]]:
     """Every frame in display order, and whether it is sound."""
     for number, packet in _guarded(packets, log):
+        if number < len(index.packets) and index.packets[number].damage:
+            log.add(number, index.packets[number].damage)
         for frame in _decode(packet, number, log):
             origin = index.number_of_pts.get(frame.pts)
             if frame.is_corrupt:

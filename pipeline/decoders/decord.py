@@ -100,6 +100,7 @@ def _declined(index: PacketIndex) -> str:
             f"does not convert {index.pixel_format or 'this'} as others do",
         ),
         (bool(index.damage), index.damage),
+        (any(packet.damage for packet in index.packets), "does not say which frames are sound"),
     )
     return next((why for applies, why in reasons if applies), "")
 
