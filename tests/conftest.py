@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Before anything imports torch: its threads would spin at barriers on cores that tests' children are using.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
