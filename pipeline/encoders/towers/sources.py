@@ -178,10 +178,10 @@ def _unknown_model(name: str) -> str:
 
 
 def _unknown_tag(name: str, tag: str) -> str:
-    if not tags_of(name):
+    tags, plain = known_models()[name], name.removesuffix("-quickgelu")
+    if not tags:
         return f"{name} has no published weights: --pretrained must be a checkpoint file or {RANDOM}, got {tag!r}"
-    message = unknown_name(f"pretrained tag of {name}", tag, tags_of(name))
-    plain = name.removesuffix("-quickgelu")
+    message = unknown_name(f"pretrained tag of {name}", tag, tags)
     if tag in tags_of(plain):
         message += f" The weights {tag} were trained without QuickGELU: use --model {plain}."
     return f"{message} Or a checkpoint file, or {RANDOM} for untrained weights."

@@ -113,6 +113,13 @@ def test_an_unknown_tag_fails() -> None:
         clip.load("RN50", "opnai")
 
 
+def test_an_unknown_tag_of_the_embedded_model_fails() -> None:
+    with pytest.raises(
+        UsageError, match=r"unknown pretrained tag of tvr-storyboard 'openai'. Known: storyboard\."
+    ):
+        clip.load("tvr-storyboard", "openai")
+
+
 def test_a_tag_of_the_other_activation_fails() -> None:
     with pytest.raises(UsageError, match=r"trained without QuickGELU: use --model ViT-B-32\."):
         clip.load("ViT-B-32-quickgelu", "laion2b_s34b_b79k")
