@@ -66,8 +66,6 @@ class PacketIndex:
     orientation: Orientation
     claimed_seconds: float
     """The longest duration that the file's headers claim, or 0."""
-    claimed_frames: int
-    """Packets that the headers promise, or 0 where they promise none."""
     trustworthy: bool
     """Whether each shown packet is one frame at a known time of its own."""
     damage: str
@@ -197,7 +195,6 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         height=picture.height if picture else context.height,
         orientation=orientation_of(picture) if picture else UPRIGHT,
         claimed_seconds=max(claims),
-        claimed_frames=stream.frames,
         trustworthy=known and container.format.name in INDEXED_CONTAINERS,
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
