@@ -43,7 +43,7 @@ def demo(
     evaluated = time.perf_counter()
     query = clearest_query(run, "test")
     _type(f'search "{query.text}" --run {run} --split test')
-    search(query.text, run=run, split="test")
+    search([query.text], run=run, split="test")
     verdict = "right" if query.found == query.video_id else "wrong"
     out.print(f"that sentence was written for {query.video_id}: the top hit is {verdict}")
     out.print(

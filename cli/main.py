@@ -11,6 +11,7 @@ from .demo import demo
 from .doctor import doctor
 from .eval import eval_
 from .extract import extract
+from .index import index
 from .inspect import inspect
 from .search import search
 from .sweep import sweep
@@ -40,6 +41,7 @@ app.command()(verify)
 app.command("train-head")(train_head)
 app.command("eval")(eval_)
 app.command()(search)
+app.command()(index)
 app.command()(sweep)
 
 

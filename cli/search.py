@@ -1,18 +1,29 @@
-"""``tvr search``: find videos of an archive with a sentence."""
+"""``tvr search``: find videos of an archive with a sentence, or its captions with a video."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..data.contracts.errors import UsageError
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
 from .terminal import out, print_json
 
+if TYPE_CHECKING:
+    from ..heads.evaluation.archive import Archive
+
 
 def search(
-    text: Annotated[str, typer.Argument(help="What the video shows.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN] TEXT", help="What the video shows, after a run folder or not."),
+    ] = None,
     run: Annotated[
         Path | None, typer.Option(help="Run folder. Default: the newest run, if there is one.")
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(help="A video file: how well TEXT describes it or, without TEXT, which captions do."),
     ] = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
@@ -24,7 +35,13 @@ def search(
         str | None, typer.Option(help="Checkpoint file of the encoder, if the store was made with one.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Search only this split. Default: every video.")] = None,
-    top_k: Annotated[int, typer.Option(help="How many videos to show.")] = 5,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            help="Compare only so many, the nearest of the index that `tvr index` made. Default: all."
+        ),
+    ] = None,
+    top_k: Annotated[int, typer.Option(help="How many results to show.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a sentence with every video of a store and show the best ones."""
@@ -32,17 +49,46 @@ def search(
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)
+    text, run = _text_and_run(words or [], run, video)
     if zero_shot or (run is None and not place.has_run(dataset)):
         archive = open_archive(None, store or place.find_store(dataset), pretrained, split)
     else:
         archive = open_archive(run or place.find_run(dataset), store, pretrained, split)
-    hits = archive.search(text, top_k)
+    hits = _hits(archive, text, video, top_k, candidates)
     random_weights = archive.store.manifest.random_weights
     if as_json:
-        found = [{"video": hit.video_id, "score": hit.score} for hit in hits]
-        print_json({"text": text, "head": archive.head, "random_weights": random_weights, "hits": found})
+        asked = {"text": text, "query_video": None if video is None else str(video)}
+        print_json({**asked, "head": archive.name, "random_weights": random_weights, "hits": hits})
         return
     remark = ", random weights" if random_weights else ""
-    out.print(f"{len(archive.gallery.video_ids):,} videos, head {archive.head}{remark}")
+    out.print(f"{archive.features.num_videos:,} videos, head {archive.name}{remark}")
     for rank, hit in enumerate(hits, start=1):
-        out.print(f"{rank:>3}  {hit.score:6.3f}  {hit.video_id}", soft_wrap=True)
+        shown = f"{hit['video']}  {hit['text']}" if "text" in hit else hit["video"]
+        out.print(f"{rank:>3}  {hit['score']:6.3f}  {shown}", soft_wrap=True)
+
+
+def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tuple[str | None, Path | None]:
+    """What ``[RUN] TEXT`` says; without TEXT there must be a video."""
+    if len(words) > 2 or (len(words) == 2 and run is not None):
+        raise UsageError(
+            f"give one TEXT, in quotes, and at most one run folder before it; got {len(words)} words"
+        )
+    if not words and video is None:
+        raise UsageError(
+            'nothing to search for: give a TEXT in quotes, such as tvr search "a red car", or --video'
+        )
+    if len(words) == 2:
+        return words[1], Path(words[0])
+    return (words[0] if words else None), run
+
+
+def _hits(
+    archive: "Archive", text: str | None, video: Path | None, top_k: int, candidates: int | None
+) -> list[dict[str, Any]]:
+    if text is not None and video is not None:
+        return [{"video": str(video), "score": archive.score(text, video)}]
+    if video is not None:
+        found = archive.captions_of(video, top_k)
+        return [{"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in found]
+    found = archive.search(text or "", top_k, candidates)
+    return [{"video": hit.video_id, "score": hit.score} for hit in found]

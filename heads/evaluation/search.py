@@ -35,8 +35,7 @@ class Gallery:
         Raises:
             UsageError: ``top_k`` is less than 1.
         """
-        if top_k < 1:
-            raise UsageError(f"top_k must be at least 1, got {top_k = }")
+        check_top_k(top_k)
         text = self.head.encode_text(texts)
         groups = self.encoded.groups
         scores = torch.cat([similarity_in_blocks(self.head, text, g.encoded) for g in groups], dim=1)
@@ -47,6 +46,16 @@ class Gallery:
             [Hit(self.video_ids[i], float(row[i])) for i in best.tolist()]
             for row, best in zip(scores, order, strict=True)
         ]
+
+
+def check_top_k(top_k: int) -> None:
+    """Whether that many results can be wanted.
+
+    Raises:
+        UsageError: it is less than 1.
+    """
+    if top_k < 1:
+        raise UsageError(f"top_k must be at least 1, got {top_k = }")
 
 
 def search(head: Head, features: FeatureSet, texts: TextFeatures, top_k: int = 10) -> list[list[Hit]]:

@@ -1,0 +1,65 @@
+"""One vector an item, whose dot products come close to a head's similarity: what an index can be built of."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...data.contracts.plug_ins import load_plug_in
+from ..base import Encoded, Head, TextFeatures, VideoFeatures, build_head
+from ..layers.padding import unit
+
+_PAIRS = (("sentence", "video"), ("whole", "whole"))
+"""What heads call the single vector of a text and of a video among what they encode."""
+
+ZERO_SHOT = "mean_pool"
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Where the single vectors of texts and videos come from."""
+
+    head: Head
+    text_name: str
+    video_name: str
+    source: str
+    """``head``: the head's own global vectors. ``mean_pool``: zero-shot ones, for heads that have none."""
+
+    @torch.no_grad()
+    def of_videos(self, videos: VideoFeatures) -> Float[Tensor, "video dim"]:
+        """Unit vectors of some videos."""
+        return unit(self.head.encode_video(videos)[self.video_name].float())
+
+    @torch.no_grad()
+    def of_texts(self, texts: TextFeatures) -> Float[Tensor, "text dim"]:
+        """Unit vectors of some texts."""
+        return unit(self.head.encode_text(texts)[self.text_name].float())
+
+
+def coarse_of(head: Head) -> Coarse:
+    """The head's own single vectors where it has comparable ones, else those of mean pooling."""
+    texts, videos = _shown(head)
+    for text_name, video_name in _PAIRS:
+        if _comparable(texts.get(text_name), videos.get(video_name)):
+            return Coarse(head, text_name, video_name, "head")
+    device = head.logit_scale.device
+    pooled = build_head(ZERO_SHOT, load_plug_in("tvr.heads", ZERO_SHOT).Config(), head.shape)
+    return Coarse(pooled.to(device).eval(), "sentence", "video", ZERO_SHOT)
+
+
+@torch.no_grad()
+def _shown(head: Head) -> tuple[Encoded, Encoded]:
+    """What the head makes of one text and one video of ones: only names and shapes matter."""
+    device, dim = head.logit_scale.device, head.shape.dim
+    mask = torch.ones(1, 1, dtype=torch.bool, device=device)
+    part = torch.ones(1, 1, dim, device=device)
+    two = torch.ones(1, 2, dim, device=device)
+    text = TextFeatures(two, mask.expand(1, 2), part[:, 0], part, mask)
+    return head.encode_text(text), head.encode_video(VideoFeatures(part, mask))
+
+
+def _comparable(text: Tensor | None, video: Tensor | None) -> bool:
+    return (
+        text is not None and video is not None and text.ndim == video.ndim == 2 and text.shape == video.shape
+    )

@@ -1,0 +1,79 @@
+"""``tvr search`` and ``tvr index`` as typed, on generated videos."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .shell import tvr
+
+SIZES = ("train_videos=24", "val_videos=8", "test_videos=8")
+RUN = Path("tvr-workspace/runs/storyboard/seq_transformer-1")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with extracted videos and one run."""
+    folder = tmp_path_factory.mktemp("search")
+    sizes = [word for size in SIZES for word in ("--data", size)]
+    extracting = ("extract", "--dataset", "storyboard", "--model", "tvr-storyboard", "--num-frames", "8")
+    training = ("train-head", "--epochs", "1", "--batch-size", "8")
+    for line in ((*extracting, *sizes), training):
+        answer = tvr(*line, cwd=folder)
+        assert answer.code == 0, answer.err
+    return folder
+
+
+def videos_found(made: Path, *arguments: str | Path) -> list[str]:
+    answer = tvr("search", *arguments, "--json", cwd=made)
+    assert answer.code == 0, answer.err
+    return [hit["video"] for hit in json.loads(answer.out)["hits"]]
+
+
+@pytest.mark.slow
+def test_an_index_with_all_candidates_is_exact(made: Path) -> None:
+    answer = tvr("index", RUN, cwd=made)
+    assert "(flat, the global vectors of seq_transformer)" in answer.out
+    exact = videos_found(made, "a red circle grows", "--run", RUN)
+    assert videos_found(made, RUN, "a red circle grows", "--candidates", "40") == exact
+    assert len(exact) == 5
+
+
+@pytest.mark.slow
+def test_a_video_file_finds_captions(made: Path) -> None:
+    file = next((made / "tvr-workspace" / "datasets").rglob("test-00003.mp4"))
+    answer = tvr("search", "--video", file, "--split", "test", "--top-k", "8", "--json", cwd=made)
+    hits = json.loads(answer.out)["hits"]
+    assert len(hits) == 8
+    assert all(hit["text"] and hit["video"].startswith("test-") for hit in hits)
+    stored = next(hit["score"] for hit in hits if hit["video"] == "test-00003")
+    text = next(hit["text"] for hit in hits if hit["video"] == "test-00003")
+    scored = json.loads(tvr("search", text, "--video", file, "--json", cwd=made).out)["hits"]
+    assert scored[0]["score"] == pytest.approx(stored, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_a_copied_run_searches_its_store(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / RUN, tmp_path / "run")
+    store = made / "tvr-workspace" / "features" / "storyboard" / "tvr-storyboard-storyboard"
+    here = videos_found(made, RUN, "a blue star")
+    assert videos_found(tmp_path, tmp_path / "run", "a blue star", "--store", store) == here
+
+
+@pytest.mark.slow
+def test_search_fails_with_a_sentence(made: Path) -> None:
+    (made / "text.mp4").write_text("no video")
+    for arguments, code, message in (
+        ((), 2, "nothing to search for"),
+        (("a", "red", "car"), 2, "give one TEXT, in quotes"),
+        (("a car", "--top-k", "0"), 2, "top_k must be at least 1"),
+        (("--video", made / "text.mp4"), 5, "text.mp4 cannot be decoded"),
+        (("a car", "--split", "tset"), 3, "Known: test, train, val"),
+    ):
+        answer = tvr("search", *arguments, cwd=made)
+        assert (answer.code, message in answer.err) == (code, True), answer.err
+    assert (
+        tvr("index", "--kind", "tree", cwd=made).err
+        == "tvr: kind must be one of flat, hnsw, ivf, got 'tree'\n"
+    )
