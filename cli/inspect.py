@@ -83,7 +83,7 @@ def _print_failures(statuses: list["VideoStatus"], *, every: bool) -> None:
     for reason, count in Counter(f"{row.status}: {row.reason}" for row in bad).most_common(_LINES):
         out.print(f"  {count:>7,} x {reason}", soft_wrap=True)
     for row in bad if every else []:
-        out.print(f"{row.id}\t{row.status}\t{row.reason}", soft_wrap=True)
+        typer.echo(f"{row.id}\t{row.status}\t{row.reason}")  # rich would turn the tabs into spaces
 
 
 def _counted(values: Iterable[str]) -> str:
