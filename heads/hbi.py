@@ -11,7 +11,7 @@ from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.contrastive import symmetric_info_nce
-from .layers.padding import unit, without_start
+from .layers.padding import unit, without_start, zero_padding
 from .layers.ranking_divergence import ranking_divergence
 from .layers.token_interaction import Tokens, TokenWeights, token_interaction
 from .layers.token_merge import TokenMerge
@@ -165,7 +165,11 @@ def _encoded(
         if step:
             merged = merges[step - 1](parts, mask)
             parts, mask = merged.vectors, merged.mask
-        found |= {level: unit(parts), f"{level}_weights": weights[step](parts, mask), f"{level}_mask": mask}
+        found |= {
+            level: unit(zero_padding(parts, mask)),
+            f"{level}_weights": weights[step](parts, mask),
+            f"{level}_mask": mask,
+        }
     return found
 
 

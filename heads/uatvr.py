@@ -64,7 +64,11 @@ class Head(Contract):
         moved = self._transformed(text.words, text.mask, self.word_positions, self.extra_words)
         counted = text.mask if self.config.start_token else without_start(text.mask)
         mask = self._with_extra(counted, self.config.extra_words)
-        return {"words": unit(moved), "weights": self.text_weights(moved, mask), "mask": mask}
+        return {
+            "words": unit(zero_padding(moved, mask)),
+            "weights": self.text_weights(moved, mask),
+            "mask": mask,
+        }
 
     def _transformed(
         self,

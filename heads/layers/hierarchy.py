@@ -102,7 +102,7 @@ class Hierarchy(nn.Module):
             parts = self.transformer(parts, mask)
         tokens = None
         if "parts" in levels:
-            tokens = Tokens(unit(parts), self.part_weights(parts, counted), counted)
+            tokens = Tokens(unit(zero_padding(parts, counted)), self.part_weights(parts, counted), counted)
         if self.only_parts:
             return Views(tokens, None, None)
         found = self._clusters(parts, counted, clusters)

@@ -15,6 +15,7 @@ class Tokens:
     """Unit-length words or frames of some items, and how much each of them counts."""
 
     vectors: Float[Tensor, "item part dim"]
+    """Padding may hold any finite number."""
     weights: Float[Tensor, "item part"]
     """Sum to 1 over the real parts of an item; padding weighs 0."""
     mask: Bool[Tensor, "item part"]
@@ -57,7 +58,8 @@ def uniform_weights(mask: Bool[Tensor, "item part"], like: Tensor) -> Float[Tens
 def token_interaction(words: Tokens, frames: Tokens, *, masked: bool = True) -> Float[Tensor, "text video"]:
     """Half the weighted mean over words of their best frame, plus half the same over frames.
 
-    Holds one text x video x word x frame block and its two maxima.
+    Holds one video x frame x text x word block and its two maxima. Padding costs no masked copy of it: padded
+    words enter the matrix product at minus infinity, padded frames as copies of a real one.
 
     Args:
         masked: padding takes no part. False: it takes part with a similarity of 0, which beats every negative
@@ -65,10 +67,15 @@ def token_interaction(words: Tokens, frames: Tokens, *, masked: bool = True) -> 
 
     Source: DRL (arXiv 2203.07111) equations 5 and 6.
     """
-    fill = repeat_first if masked else zero_padding
-    left, right = fill(words.vectors, words.mask), fill(frames.vectors, frames.mask)
     (texts, word_count), (videos, frame_count) = words.mask.shape, frames.mask.shape
-    scores = (left.flatten(0, 1) @ right.flatten(0, 1).T).view(texts, word_count, videos, frame_count)
-    best_frame = torch.einsum("at,atb->ab", words.weights, scores.amax(dim=3))
-    best_word = torch.einsum("bv,abv->ab", frames.weights, scores.amax(dim=1))
-    return (best_frame + best_word) / 2
+    if masked:
+        left, right = repeat_first(frames.vectors, frames.mask), words.vectors
+        barred = right.new_zeros(words.mask.shape).masked_fill(~words.mask, float("-inf"))
+        scores = torch.addmm(barred.flatten(), left.flatten(0, 1), right.flatten(0, 1).T)
+    else:
+        left, right = (zero_padding(tokens.vectors, tokens.mask) for tokens in (frames, words))
+        scores = left.flatten(0, 1) @ right.flatten(0, 1).T
+    scores = scores.view(videos, frame_count, texts, word_count)
+    best_word = torch.einsum("bv,bva->ab", frames.weights, scores.amax(dim=3))
+    best_frame = scores.amax(dim=1).masked_fill(~words.mask, 0.0)
+    return (best_word + torch.einsum("at,bat->ab", words.weights, best_frame)) / 2

@@ -1,0 +1,45 @@
+"""The memory that a thousand texts and a thousand videos take, measured from outside, in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys, torch
+from tvr.data.contracts.plug_ins import load_plug_in
+from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures, build_head
+from tvr.heads.layers.blocks import similarity_in_blocks
+
+torch.set_num_threads(1)
+name = sys.argv[1]
+shape = FeatureShape(dim=512, num_frames=64, num_words=32)
+head = build_head(name, load_plug_in("tvr.heads", name).Config(layers=1), shape).eval()
+
+@torch.no_grad()
+def encoded(encode, make):
+    batches = [encode(make()) for _ in range(20)]
+    return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+
+def texts():
+    words = torch.randn(50, 32, 512)
+    return TextFeatures(words, torch.ones(50, 32, dtype=torch.bool), words[:, -1])
+
+def videos():
+    return VideoFeatures(torch.randn(50, 64, 512), torch.ones(50, 64, dtype=torch.bool))
+
+text, video = encoded(head.encode_text, texts), encoded(head.encode_video, videos)
+scores = similarity_in_blocks(head, text, video)
+assert scores.shape == (1000, 1000) and scores.isfinite().all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["xclip", "hcmi"])
+def test_a_million_pairs_of_words_and_frames_stay_below_2_gigabytes(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2000, f"{done.stdout} MB"
