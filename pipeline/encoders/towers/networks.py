@@ -51,7 +51,7 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
         require_text_tower(source.model, text["hf_model_name"], cache)
     training = source.training
     settings: dict[str, Any] = {"quick_gelu": True} if training and training.quick_gelu else {}
-    with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
+    with _quiet_open_clip(), torch.random.fork_rng(devices=[]), _unset_memory_is_nan():
         torch.manual_seed(seed)
         model = open_clip.create_model(
             source.open_clip_name,
@@ -60,6 +60,7 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
             force_preprocess_cfg=training.preprocessing if training else None,
             **settings,
         )
+        _draw_unset(model)
         if source.checkpoint is not None:
             _load(model, source)
     if (source.model, source.pretrained) == (STORYBOARD_MODEL, STORYBOARD_TAG):
@@ -67,6 +68,30 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
 
         model.load_state_dict(state_dict())
     return model.eval().requires_grad_(requires_grad=False)
+
+
+@contextmanager
+def _unset_memory_is_nan() -> Generator[None, None, None]:
+    """Tensors that a model makes and never fills hold NaN, not whatever the memory held before."""
+    deterministic: Any = torch.utils.deterministic
+    was = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was[0])
+        deterministic.fill_uninitialized_memory = was[1]
+
+
+def _draw_unset(model: Any) -> None:
+    """Draw what open_clip leaves unset, such as the projection of CoCa's captioning tower (open_clip 3.3).
+
+    Without this the digest of random weights would change from process to process.
+    """
+    for parameter in model.parameters():
+        if bool(parameter.isnan().any()):
+            torch.nn.init.normal_(parameter, std=parameter.shape[0] ** -0.5)
 
 
 def preprocessing_of(model: Any) -> Preprocessing:
