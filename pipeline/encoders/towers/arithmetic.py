@@ -37,8 +37,10 @@ class Arithmetic:
     def running(self) -> Generator[None]:
         """The context in which towers are run.
 
-        ``no_grad`` and not ``inference_mode``: the latter takes another way through ``linear`` on a CPU, which
-        makes bfloat16 three times slower than float32 instead of three times faster (torch 2.15).
+        It is ``no_grad`` and not ``inference_mode``, and the weights still ask for gradients, because of what
+        torch does on a CPU with the transposed input of an attention layer: one matrix product for the whole batch
+        if the weight asks for gradients, else one per position with a copy of the weight for each, which makes
+        bfloat16 slower than float32 instead of three times faster (torch 2.15, ViT-B-32).
         """
         with torch.no_grad(), self._autocast():
             yield

@@ -67,7 +67,7 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
         from ..storyboard_backbone import state_dict
 
         model.load_state_dict(state_dict())
-    return model.eval().requires_grad_(requires_grad=False)
+    return model.eval()
 
 
 @contextmanager
