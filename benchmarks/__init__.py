@@ -1,1 +1,6 @@
 """Measurements: ``python -m benchmarks.NAME`` prints figures and keeps them in ``benchmarks/results/NAME.json``."""
+
+import os
+
+# As the tvr command does: torch's threads shall not spin at barriers on cores that decode.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
