@@ -98,7 +98,7 @@ def _identity(source: Source, network: Any, texts: TextTower) -> EncoderIdentity
         activation=activation_of(network),
         dim=int(model_config(source)["embed_dim"]),
         context_length=texts.tokeniser.context_length,
-        logit_scale=min(float(network.logit_scale.exp()), LARGEST_LOGIT_SCALE),
+        logit_scale=min(float(network.logit_scale.detach().exp()), LARGEST_LOGIT_SCALE),
         preprocessing=preprocessing_of(network),
         precision=texts.arithmetic.precision,
         words_available=texts.words is not None,
