@@ -58,6 +58,8 @@ class Config:
     """Parts that make a density, for clustering=dpc_knn."""
     residual: bool = True
     """Video and sentence start as mean_pool's and add what was gathered. false: what was gathered alone."""
+    from_sentence: bool = True
+    """Whether the end token starts with nearly all weight among the words; else all start alike."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word."""
     shares: tuple[float, ...] = (0.15, 0.15, 0.7)
@@ -124,7 +126,7 @@ class Head(Contract):
             clusters=(config.phrases if of_text else config.clips) or -(-positions // 4),
             neighbours=config.neighbours,
             residual=config.residual,
-            favour_last=of_text,
+            favour_last=of_text and config.from_sentence,
         )
 
     def encode_video(self, video: VideoFeatures) -> Encoded:

@@ -23,11 +23,12 @@ def similarity_in_blocks(
         max_numbers: how many numbers ``similarity`` may hold at its peak; one pair is the least.
     """
     texts, videos = _count(text), _count(video)
-    rows, columns = block_shape(texts, videos, max(1, max_numbers // head.numbers_per_pair()))
+    pairs = max(1, max_numbers // head.numbers_per_pair())
     device, home = head.logit_scale.device, _example(text).device
     with torch.no_grad():
-        if rows >= texts and columns >= videos:
-            return head.similarity(_moved(text, device), _moved(video, device)).to(home)
+        if texts * videos <= pairs and device == home:
+            return head.similarity(text, _moved(video, device))
+        rows, columns = block_shape(texts, videos, pairs)
         result = torch.empty(texts, videos, dtype=_example(text).dtype, device=home)
         for top in range(0, texts, rows):
             some_texts = _moved(_cut(text, top, rows), device)
@@ -61,6 +62,4 @@ def _cut(encoded: Encoded, start: int, count: int) -> Encoded:
 
 
 def _moved(encoded: Encoded, device: torch.device) -> Encoded:
-    if _example(encoded).device == device:
-        return encoded
     return {name: value.to(device) for name, value in encoded.items()}

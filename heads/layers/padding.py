@@ -21,7 +21,9 @@ def repeat_first(
     the masked copy of a text x video x word x frame block.
     """
     first = mask.int().argmax(dim=1)
-    return torch.where(mask[..., None], parts, parts[torch.arange(len(parts)), first][:, None])
+    return torch.where(
+        mask[..., None], parts, parts[torch.arange(len(parts), device=mask.device), first][:, None]
+    )
 
 
 def unit(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:

@@ -249,6 +249,29 @@ def test_every_parameter_learns(module: ModuleType) -> None:
     assert_every_parameter_learns(fresh(module, LONG).train())
 
 
+def test_mixed_precision_trains(module: ModuleType) -> None:
+    head = fresh(module).float()
+    texts, videos = (cast(f, lambda v: v if v.dtype == torch.bool else v.float()) for f in (TEXTS, VIDEOS))
+    exact = losses(head, texts, videos)["total"]
+    with torch.autocast("cpu", torch.bfloat16):
+        total = losses(head, texts, videos)["total"]
+    assert total.item() == pytest.approx(exact.item(), rel=0.2)
+    if total.requires_grad:
+        total.backward()
+    gradients = [parameter.grad for parameter in head.parameters() if parameter.grad is not None]
+    assert all(gradient.dtype == torch.float32 and gradient.isfinite().all() for gradient in gradients)
+
+
+def test_stays_on_the_device_of_its_features(module: ModuleType) -> None:
+    """The meta device stands in for a GPU: nearly every operation with a tensor made elsewhere fails on it, and
+    so does fetching a value."""
+    head = fresh(module).to("meta")
+    texts, videos = (cast(f, lambda value: value.to("meta")) for f in (TEXTS, VIDEOS))
+    assert scores(head, texts, videos).is_meta
+    views = [head.encode_video(videos) for _ in range(head.num_views)]
+    assert head.loss(head.encode_text(texts), views, SAME.to("meta"))["total"].is_meta
+
+
 LONG = FeatureShape(dim=24, num_frames=18, num_words=20)
 """Long enough for several clusters of clusters."""
 
