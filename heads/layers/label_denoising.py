@@ -1,6 +1,5 @@
 """Adaptive label denoising: which other videos of a batch are as close to a video as it is to itself."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -20,11 +19,9 @@ def potential_positives(
         first_view: unit-length vectors of the videos from one random sample of their frames.
         second_view: the same from another.
     """
-    exact = torch.promote_types(first_view.dtype, torch.float32)
-    first, second = first_view.detach().to(exact), second_view.detach().to(exact)
-    # Two views of a still video agree to three digits, which is all that bfloat16 has.
-    with torch.autocast(first.device.type, enabled=False):
-        across = first @ second.T
-        mean = (first @ first.T + across + across.T + second @ second.T) / 4
+    # Two views of a still video agree to three digits, all that bfloat16 has; autocast leaves doubles alone.
+    first, second = first_view.detach().double(), second_view.detach().double()
+    across = first @ second.T
+    mean = (first @ first.T + across + across.T + second @ second.T) / 4
     found = mean >= (first * second).sum(dim=1)[:, None]
     return found | found.T

@@ -31,3 +31,14 @@ def test_equal_views_find_only_duplicates() -> None:
 def test_takes_no_gradient() -> None:
     view = unit(torch.randn(3, 4, requires_grad=True))
     assert not potential_positives(view, view).requires_grad
+
+
+def test_mixed_precision_decides_alike() -> None:
+    """Of nearly still videos, where a rounded cosine would find positives everywhere."""
+    torch.manual_seed(0)
+    things = torch.randn(1, 64) + 0.02 * torch.randn(40, 64)
+    views = [unit(things + 0.002 * torch.randn(40, 64)) for _ in range(2)]
+    exact = potential_positives(*views)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(potential_positives(*views), exact)
+    assert torch.equal(exact, torch.eye(40, dtype=torch.bool))
