@@ -23,9 +23,11 @@ def main() -> None:
     """Measure both in turns, a few times, and keep the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["ViT-B-32", "ViT-B-16", "RN50"])
-    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
     figures = {model: _measured(model, chosen.frames, chosen.rounds) for model in chosen.models}
     keep(
         "cpu_precision",
@@ -36,8 +38,6 @@ def main() -> None:
             "models": figures,
             "wanted_speed_up": WANTED_SPEED_UP,
             "wanted_cosine": LOWEST_COSINE,
-            "met": all(one["speed_up"] >= WANTED_SPEED_UP for one in figures.values())
-            and all(one["lowest_cosine"] >= LOWEST_COSINE for one in figures.values()),
         },
     )
 
@@ -54,10 +54,12 @@ def _measured(model: str, num_frames: int, rounds: int) -> dict[str, Any]:
             encoder.encode_frames(frames)
             seconds[name].append(time.perf_counter() - started)
     ratios = [slow / fast for slow, fast in zip(seconds["fp32"], seconds["bf16"], strict=True)]
+    speed_up, cosine = median(ratios), _lowest_cosine(features["fp32"], features["bf16"])
     return {
         "frames_per_second": {name: round(num_frames / median(taken), 1) for name, taken in seconds.items()},
-        "speed_up": round(median(ratios), 2),
-        "lowest_cosine": round(_lowest_cosine(features["fp32"], features["bf16"]), 6),
+        "speed_up": round(speed_up, 2),
+        "lowest_cosine": round(cosine, 6),
+        "met": speed_up >= WANTED_SPEED_UP and cosine >= LOWEST_COSINE,
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 from tvr.data.contracts.errors import UsageError
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.towers.arithmetic import arithmetic, cpu_multiplies_bfloat16
@@ -40,6 +41,17 @@ def test_only_matrices_change_their_format(small: Loader) -> None:
     assert formats["transformer.resblocks.0.mlp.c_fc.weight"] == torch.bfloat16
     for name in ("token_embedding.weight", "ln_final.weight", "visual.ln_pre.weight", "positional_embedding"):
         assert formats[name] == torch.float32
+
+
+def test_an_attention_layer_is_one_matrix_product_for_the_whole_batch(small: Loader) -> None:
+    """Else torch multiplies position by position with a copy of the weight for each, slower than in float32."""
+    encoder = small("ViT-B-32", "bf16")
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        encoder.encode_frames(np.zeros((2, 224, 224, 3), np.uint8))
+        encoder.encode_texts(["a dog"])
+    operations = {event.key for event in profiled.key_averages()}
+    assert "aten::addmm" in operations
+    assert "aten::bmm" not in operations
 
 
 def test_auto_takes_the_gpu_where_there_is_one() -> None:

@@ -383,5 +383,6 @@ def test_a_digest_names_weights_not_their_order() -> None:
         {**weights, "a": weights["a"] + 1e-6},
         {"a": weights["a"], "c": weights["b"]},
         {**weights, "b": torch.zeros(2, dtype=torch.int32)},
+        {**weights, "a": weights["a"].bfloat16()},
     ):
         assert weights_digest(other) != digest
