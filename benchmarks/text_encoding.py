@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--model", default="ViT-B-32")
     parser.add_argument("--captions", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
     captions = _captions(chosen.captions)
     encoder = clip.load(chosen.model, "random", device="cpu", precision="fp32")
     seconds: dict[str, list[float]] = {"full_context": [], "to_longest": []}
