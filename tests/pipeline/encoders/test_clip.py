@@ -166,7 +166,7 @@ def test_preprocessing_is_that_of_the_tag(family: str, tag: str) -> None:
     record = preprocessing_of(model)
     published = {key: open_clip.get_pretrained_cfg(family, tag)[key] for key in PUBLISHED}
     transform = image_transform_v2(PreprocessCfg(size=model.visual.image_size, **published), is_train=False)
-    for picture in (*pictures(1), *pictures(1, 140, 90)):
+    for picture in (*pictures(1, 360, 640), *pictures(1, 500, 281)):
         expected = transform(Image.fromarray(picture)).permute(1, 2, 0).numpy()
         mean, std = np.float32(record.mean), np.float32(record.std)
         found = (resize(picture, record) / np.float32(255) - mean) / std
