@@ -1,5 +1,6 @@
 """Several processes that train one head on one batch, as ``torchrun`` starts them."""
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -31,9 +32,10 @@ class Processes:
         return self.rank == 0
 
     def connect(self, device: torch.device) -> None:
-        """Meet the other processes, once."""
+        """Meet the other processes, once; they part when this one ends, which may abort it otherwise."""
         if self.count > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            atexit.register(_part)
 
     def device(self, wanted: str) -> torch.device:
         """The device this process computes on.
@@ -89,6 +91,11 @@ class Processes:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+
+def _part() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class _AllGather(torch.autograd.Function):

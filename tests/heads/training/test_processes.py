@@ -1,5 +1,6 @@
 """Two real processes with half a batch each against one process with all of it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,14 +19,12 @@ REPOSITORY = Path(__file__).parents[3]
 
 def under_torchrun(task: str, folder: Path, head: str) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(
-        [*launcher, "-m", "tests.heads.training.child", task, str(folder), head],
-        cwd=REPOSITORY,
-        check=True,
-        timeout=300,
-        capture_output=True,
-        env={**__import__("os").environ, "OMP_NUM_THREADS": "1"},
+    command = [*launcher, "-m", "tests.heads.training.child", task, str(folder), head]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, check=False, timeout=300, capture_output=True, text=True, env=environment
     )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
