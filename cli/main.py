@@ -11,6 +11,7 @@ from .demo import demo
 from .doctor import doctor
 from .eval import eval_
 from .extract import extract
+from .import_checkpoint import import_checkpoint
 from .index import index
 from .inspect import inspect
 from .search import search
@@ -43,6 +44,7 @@ app.command("eval")(eval_)
 app.command()(search)
 app.command()(index)
 app.command()(sweep)
+app.command("import-checkpoint")(import_checkpoint)
 
 
 def run() -> None:
