@@ -30,6 +30,9 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
     os.dup2(2, 1)
     # Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        # A parent that ignores the alarm would bequeath that.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
     decoders = _decoders(decoder)
     _limit_memory(memory_limit_bytes)
     send_line(answers, {"ready": True})

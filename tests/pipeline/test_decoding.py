@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tvr.data.contracts.errors import DecodeError, UsageError
 from tvr.pipeline import child_process
+from tvr.pipeline.decoded import time_limit
 from tvr.pipeline.decoders import decord
 from tvr.pipeline.decoding import DecodedVideo, DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing, resize
@@ -174,6 +175,29 @@ def test_a_file_that_breaks_off_is_partial(tmp_path: Path) -> None:
     assert video.status == "partial"
     assert "breaks off" in video.reason
     assert [number_of(frame) for frame in video.frames] == video.frame_index.tolist()
+
+
+def test_answers_do_not_depend_on_what_was_decoded_before(tmp_path: Path) -> None:
+    names = [f"{number}.mp4" for number in range(8)]
+    for number, name in enumerate(names):
+        movie = write_movie(tmp_path / name, Movie(num_frames=60 + number))
+        damage(movie, position=0.1 * number, length=40 if number % 3 else 0, seed=number)
+
+    def answers(num_children: int, order: int) -> dict[str, tuple[object, ...]]:
+        with DecoderPool(num_children) as pool:
+            videos = list(pool.decode(task(tmp_path / name) for name in names[::order]))
+        return {
+            video.id: (
+                video.status,
+                video.reason,
+                video.decoder,
+                video.frames.tobytes(),
+                *video.frame_seconds,
+            )
+            for video in videos
+        }
+
+    assert answers(1, 1) == answers(1, -1) == answers(3, 1)
 
 
 @pytest.mark.usefixtures("faulty")
@@ -391,6 +415,22 @@ def test_a_child_that_cannot_start_fails(tmp_path: Path, monkeypatch: pytest.Mon
     path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=8))
     with DecoderPool(1) as pool, pytest.raises(DecodeError, match="no_such_module"):
         list(pool.decode([task(path)]))
+
+
+@pytest.mark.parametrize(
+    ("fixed", "duration", "limit"),
+    [
+        (None, 0.0, 30.0),
+        (None, 14.0, 30.0),
+        (None, 100.0, 200.0),
+        (None, float("nan"), 30.0),
+        (None, float("inf"), 30.0),
+        (None, 1e12, 24 * 3600.0),
+        (5.0, 100.0, 5.0),
+    ],
+)
+def test_the_time_limit_follows_from_the_duration(fixed: float | None, duration: float, limit: float) -> None:
+    assert time_limit(fixed, duration) == limit
 
 
 def test_the_pool_fails() -> None:
