@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,7 +14,8 @@ from ...data.contracts.errors import DataError
 from ...pipeline.store import FeatureStore, TextRows, VideoRows
 from ..base import FeatureShape, TextFeatures, VideoFeatures
 from .frame_sampling import segment_random, uniform
-from .rows import Device, Rows
+from .rows import Device
+from .stored import Texts, Videos, fits_in_memory, mapped_texts, mapped_videos, texts_of, videos_of
 
 _SHARE_OF_FREE_MEMORY = 0.6
 """Features stay on the device where they take no more than this; the rest is for the head and its
@@ -52,13 +52,16 @@ class FeatureSet:
         DataError: no video has frames.
     """
 
-    def __init__(self, videos: VideoRows, texts: TextRows, origin: Origin = Origin()) -> None:
+    def __init__(
+        self, videos: VideoRows | Videos, texts: TextRows | Texts, origin: Origin = Origin()
+    ) -> None:
         self.origin = origin
         self.device = torch.device("cpu")
-        frames = Rows.of(videos.frames, videos.offsets)
-        kept = frames.lengths.nonzero().flatten()
-        self.frames = frames.chosen(kept)
-        self._row_seconds = torch.from_numpy(np.array(videos.frame_seconds, np.float32))
+        videos = videos_of(videos) if isinstance(videos, VideoRows) else videos
+        kept = videos.frames.lengths.nonzero().flatten()
+        self.frames = videos.frames.chosen(kept)
+        self._frame_starts = self.frames.starts
+        self._row_seconds = videos.frame_seconds
         self.video_ids = tuple(videos.ids[i] for i in kept.tolist())
         self.excluded_videos = {
             i: origin.reasons.get(i, "has no frames") for i in sorted(set(videos.ids) - set(self.video_ids))
@@ -68,9 +71,9 @@ class FeatureSet:
                 f"split {origin.split!r}: none of its {len(videos.ids):,} videos has frames. "
                 "`tvr inspect` says which videos failed and why."
             )
-        self._take_texts(texts)
+        self._take_texts(texts_of(texts) if isinstance(texts, TextRows) else texts)
 
-    def _take_texts(self, texts: TextRows) -> None:
+    def _take_texts(self, texts: Texts) -> None:
         places = {video: place for place, video in enumerate(self.video_ids)}
         owner = torch.tensor([places.get(video, -1) for video in texts.video_ids], dtype=torch.long)
         kept = (owner >= 0).nonzero().flatten()
@@ -78,12 +81,11 @@ class FeatureSet:
         self.texts = tuple(texts.texts[i] for i in kept.tolist())
         self.text_video: Int[Tensor, " text"] = owner[kept]
         """Which video each text describes."""
-        self._row_tokens = torch.from_numpy(np.array(texts.token_ids, np.int64))
-        self.words = Rows.of(texts.words, texts.offsets).chosen(kept)
-        self.sentence_row = torch.from_numpy(np.asarray(texts.sentence_row, dtype=np.int64))[kept]
-        self.parts: Rows | None = None
-        if texts.parts is not None and texts.part_offsets is not None:
-            self.parts = Rows.of(texts.parts, texts.part_offsets).chosen(kept)
+        self.words = texts.words.chosen(kept)
+        self._word_starts = self.words.starts
+        self._row_tokens = texts.token_ids
+        self.sentence_row = texts.sentence_row[kept]
+        self.parts = None if texts.parts is None else texts.parts.chosen(kept)
         self.excluded_queries = {
             text: f"its video {video!r} {self.excluded_videos.get(video, 'is not in the split')}"
             for text, video in zip(texts.ids, texts.video_ids, strict=True)
@@ -118,7 +120,7 @@ class FeatureSet:
     @property
     def num_bytes(self) -> int:
         """Size of all features."""
-        return sum(rows.values.nbytes for rows in (self.frames, self.words, self.parts) if rows is not None)
+        return sum(rows.num_bytes for rows in (self.frames, self.words, self.parts) if rows is not None)
 
     @property
     def is_resident(self) -> bool:
@@ -177,12 +179,12 @@ class FeatureSet:
     def frame_seconds(self, item: int, num_frames: int) -> Float[Tensor, " frame"]:
         """When the frames that ``video_batch`` gives of a video without a generator are shown."""
         positions, mask = uniform(self.frames.lengths[[item]], num_frames)
-        return self._row_seconds[self.frames.starts[item] + positions[mask]]
+        return torch.as_tensor(self._row_seconds[(self._frame_starts[item] + positions[mask]).numpy()])
 
     def token_ids(self, item: int, num_words: int) -> Int[Tensor, " word"]:
         """The tokens of the words that ``text_batch`` gives of a text."""
         positions, mask = self._word_positions(self.words.lengths[[item]], num_words)
-        return self._row_tokens[self.words.starts[item] + positions[mask]]
+        return torch.as_tensor(self._row_tokens[(self._word_starts[item] + positions[mask]).numpy()])
 
     def text_batch(
         self, items: Int[Tensor, " item"], num_words: int, share: slice = slice(None)
@@ -224,8 +226,14 @@ class FeatureSet:
         return found + (excluded if self.excluded_videos else "")
 
 
-def features_of(store: FeatureStore, split: str) -> FeatureSet:
+def features_of(store: FeatureStore, split: str, *, mapped: bool | None = None) -> FeatureSet:
     """The features of one split of a store, in the split's order.
+
+    Args:
+        store: a complete store.
+        split: its name.
+        mapped: whether features stay in their files, of which each batch is gathered; None: where they do not
+            fit into memory.
 
     Raises:
         DataError: the store has no such split, or nothing of it can be used.
@@ -235,7 +243,12 @@ def features_of(store: FeatureStore, split: str) -> FeatureSet:
     stored = set(store.video_ids)
     ids = [i for i in store.splits[split] if i in stored]
     origin = _origin(split, store)
-    features = FeatureSet(store.videos(ids), store.texts(ids), origin)
+    if mapped is None:
+        mapped = not fits_in_memory(store)
+    if mapped:
+        features = FeatureSet(mapped_videos(store, ids), mapped_texts(store, ids), origin)
+    else:
+        features = FeatureSet(store.videos(ids), store.texts(ids), origin)
     if not features.num_texts:
         raise DataError(f"split {split!r} of {store.folder} has no text that describes a video with frames")
     return features
@@ -248,7 +261,9 @@ def gallery_of(store: FeatureStore) -> FeatureSet:
         DataError: no video has frames.
     """
     origin = _origin("all", store)
-    return FeatureSet(store.videos(), store.texts([]), origin)
+    if fits_in_memory(store):
+        return FeatureSet(store.videos(), store.texts([]), origin)
+    return FeatureSet(mapped_videos(store, store.video_ids), mapped_texts(store, []), origin)
 
 
 def identity_of(store: FeatureStore) -> dict[str, Any]:

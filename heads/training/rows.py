@@ -5,7 +5,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .joined import JoinedArrays
+
 Device = torch.device | str
+Values = np.ndarray | Tensor | JoinedArrays
+"""Numbers by row."""
 
 
 class Rows:
@@ -18,7 +22,7 @@ class Rows:
 
     def __init__(
         self,
-        values: Float[np.ndarray, "row dim"] | Float[Tensor, "row dim"],
+        values: Values,
         starts: Int[Tensor, " item"],
         lengths: Int[Tensor, " item"],
         device: Device = "cpu",
@@ -42,6 +46,12 @@ class Rows:
         return int(self.lengths.max()) if len(self.lengths) else 0
 
     @property
+    def num_bytes(self) -> int:
+        """Size of the rows of these items."""
+        size = self.values.element_size() if isinstance(self.values, Tensor) else self.values.itemsize
+        return int(self.lengths.sum()) * self.values.shape[1] * size
+
+    @property
     def is_resident(self) -> bool:
         """Whether the values are on the device of the batches."""
         return isinstance(self.values, Tensor) and self.values.device.type == self.device.type
@@ -54,8 +64,12 @@ class Rows:
         """The rows for batches on ``device``: moved there as a whole, or copied batch by batch."""
         if not resident:
             return Rows(self.values, self.starts, self.lengths, device)
-        values = self.values if isinstance(self.values, Tensor) else torch.from_numpy(self.values.copy())
-        return Rows(values.to(device), self.starts, self.lengths, device)
+        if isinstance(self.values, Tensor):
+            return Rows(self.values.to(device), self.starts, self.lengths, device)
+        # Only the rows of these items: the files may hold those of other splits as well.
+        first = self.lengths.cumsum(0) - self.lengths
+        index = torch.arange(int(self.lengths.sum())) + (self.starts - first).repeat_interleave(self.lengths)
+        return Rows(torch.from_numpy(self.values[index.numpy()]).to(device), first, self.lengths, device)
 
     def gather(
         self,

@@ -49,7 +49,9 @@ def run_trial(task: TrialTask) -> bool:
         torch.set_num_threads(task.threads)
     try:
         store = FeatureStore.open(task.store)
-        features = {name: features_of(store, name) for name in ("train", "val") if name in store.splits}
+        # Mapped, so that trials on one machine share the features in memory instead of copying them.
+        names = [name for name in ("train", "val") if name in store.splits]
+        features = {name: features_of(store, name, mapped=True) for name in names}
         train(task.trial.head, task.trial.head_config, features, task.trial.training, task.folder)
     except TvrError as error:
         record_failure(task, str(error))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from tvr.data.contracts.errors import DataError
+from tvr.heads.training import feature_set, stored
 from tvr.heads.training.feature_set import FeatureSet, Origin, features_of, gallery_of
 from tvr.heads.training.rows import Rows
 from tvr.pipeline.store import FeatureStore
@@ -123,6 +124,45 @@ def test_features_of_a_store(tmp_path: Path) -> None:
     everything = gallery_of(store)
     assert everything.video_ids == ("v0", "v1", "v3")
     assert everything.num_texts == 0
+
+
+def test_mapped_features_are_those_in_memory(tmp_path: Path) -> None:
+    """Over several shards, with failed videos in between, and moved to a device as a whole."""
+    store = FeatureStore.open(write_store(tmp_path / "store"))
+    for split in ("train", "test"):
+        copied, mapped = features_of(store, split, mapped=False), features_of(store, split, mapped=True)
+        assert (mapped.video_ids, mapped.text_ids, mapped.texts) == (
+            copied.video_ids,
+            copied.text_ids,
+            copied.texts,
+        )
+        assert mapped.excluded_queries == copied.excluded_queries
+        assert mapped.num_bytes == copied.num_bytes
+        assert (copied.is_resident, mapped.is_resident) == (True, False)
+        videos, texts = torch.arange(copied.num_videos), torch.arange(copied.num_texts)
+        moved = placed_resident(mapped)
+        assert moved.is_resident
+        for some in (mapped, moved):
+            assert torch.equal(some.video_batch(videos, 9).frames, copied.video_batch(videos, 9).frames)
+            assert torch.equal(some.text_batch(texts, 5).words, copied.text_batch(texts, 5).words)
+            assert torch.equal(some.text_batch(texts, 5).sentence, copied.text_batch(texts, 5).sentence)
+            assert some.frame_seconds(0, 9).tolist() == copied.frame_seconds(0, 9).tolist()
+            assert some.token_ids(0, 5).tolist() == copied.token_ids(0, 5).tolist()
+
+
+def placed_resident(features: FeatureSet) -> FeatureSet:
+    """On the CPU as on a GPU that has room."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_set, "_free_bytes", lambda device: 1e12)
+        return features.placed_on("cpu")
+
+
+def test_large_stores_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FeatureStore.open(write_store(tmp_path / "store"))
+    assert features_of(store, "train").is_resident
+    monkeypatch.setattr(stored, "SHARE_OF_MEMORY", 0.0)
+    assert not features_of(store, "train").is_resident
+    assert gallery_of(store).video_ids == ("v0", "v1", "v3")
 
 
 def test_features_of_fails_on_an_unknown_split(tmp_path: Path) -> None:
