@@ -12,6 +12,7 @@ from .options import (
     DEFAULT_WORKSPACE,
     DeviceOption,
     JsonOption,
+    ShardOption,
     WorkspaceOption,
     key_values,
 )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..pipeline.encoders.base import Encoder
     from ..pipeline.estimate import Estimate
     from ..pipeline.extract import Summary
+    from ..pipeline.job_share import JobShare
     from ..pipeline.plan import ExtractionOptions
 
 TOO_MANY_FAILED = 8
@@ -64,6 +66,7 @@ def extract(
     workers: Annotated[
         int | None, typer.Option(help="Decoding processes. Default: one per CPU core.")
     ] = None,
+    shard: ShardOption = None,
     batch_size: Annotated[int, typer.Option(help="Frames per encoder batch.")] = 64,
     videos_per_shard: Annotated[
         int, typer.Option(help="Videos in one file of the store: what a killed run loses at most.")
@@ -82,11 +85,13 @@ def extract(
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
     from ..pipeline.encoders import clip
     from ..pipeline.estimate import estimate
+    from ..pipeline.job_share import EVERYTHING, JobShare
     from ..pipeline.plan import ExtractionOptions, sampling_of
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)
     described = _loaded(dataset, root or place.dataset_root(dataset), data)
+    share = JobShare.parse(shard) if shard else EVERYTHING
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
@@ -104,8 +109,8 @@ def extract(
         return
     identity = encoder.identity
     folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
-    summary = _extracted(described, encoder, options, folder)
-    _print_summary(summary, encoder, as_json=as_json)
+    summary = _extracted(described, encoder, options, folder, share)
+    _print_summary(summary, share, encoder, as_json=as_json)
     if not summary.within_budget(max_failed):
         raise typer.Exit(TOO_MANY_FAILED)
 
@@ -133,7 +138,7 @@ def _announce(dataset: "Dataset", encoder: "Encoder") -> None:
 
 
 def _extracted(
-    dataset: "Dataset", encoder: "Encoder", options: "ExtractionOptions", folder: Path
+    dataset: "Dataset", encoder: "Encoder", options: "ExtractionOptions", folder: Path, share: "JobShare"
 ) -> "Summary":
     from ..pipeline.extract import Progress
     from ..pipeline.extract import extract as run_extraction
@@ -149,7 +154,7 @@ def _extracted(
     with ExitStack() as stack:
         for meter in meters.values():
             stack.enter_context(meter)
-        return run_extraction(dataset, encoder, options, folder, on_progress=show)
+        return run_extraction(dataset, encoder, options, folder, share=share, on_progress=show)
 
 
 def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
@@ -167,7 +172,7 @@ def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
     )
 
 
-def _print_summary(summary: "Summary", encoder: "Encoder", *, as_json: bool) -> None:
+def _print_summary(summary: "Summary", share: "JobShare", encoder: "Encoder", *, as_json: bool) -> None:
     counts = dict(sorted(summary.status.items()))
     if as_json:
         print_json({**asdict(summary), "folder": str(summary.folder), "status": counts})
@@ -186,4 +191,10 @@ def _print_summary(summary: "Summary", encoder: "Encoder", *, as_json: bool) -> 
     )
     if summary.status.keys() - {"ok"}:
         out.print(f"see why: tvr inspect --store {summary.folder} --failed", soft_wrap=True)
-    out.print(f"next: tvr train-head --store {summary.folder}", soft_wrap=True)
+    if summary.shards_left:
+        out.print(
+            f"this was shard {share}; other jobs have {len(summary.shards_left)} shards left to do, "
+            f"such as {summary.shards_left[0]}"
+        )
+    else:
+        out.print(f"next: tvr train-head --store {summary.folder}", soft_wrap=True)

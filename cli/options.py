@@ -18,6 +18,15 @@ DatasetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ..., or auto.")]
 
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="i/n",
+        help="Only every n-th piece of the work, i from 1 to n: job i of an array on a shared folder. "
+        "auto/n or auto asks Slurm or PBS for i.",
+    ),
+]
+
 DEFAULT_WORKSPACE = Path("tvr-workspace")
 
 

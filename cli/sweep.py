@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption, key_values
+from .options import (
+    DEFAULT_WORKSPACE,
+    DatasetOption,
+    JsonOption,
+    ShardOption,
+    StoreOption,
+    WorkspaceOption,
+    key_values,
+)
 from .terminal import Meter, out, print_json
 
 if TYPE_CHECKING:
@@ -39,10 +47,7 @@ def sweep(
     workers: Annotated[
         int | None, typer.Option(help="Trials at once. Default: one per GPU or CPU core.")
     ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(help="i/n, from 0: only every n-th trial, for a job array on a shared folder."),
-    ] = None,
+    shard: ShardOption = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
     as_json: JsonOption = False,
@@ -57,7 +62,8 @@ def sweep(
         tasks_of,
         to_do,
     )
-    from ..heads.training.trials import parse_grid, plan_trials, shard_of
+    from ..heads.training.trials import parse_grid, plan_trials
+    from ..pipeline.job_share import EVERYTHING, JobShare
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)
@@ -66,7 +72,7 @@ def sweep(
     target = folder or place.root / "sweeps" / opened.manifest.dataset
     at_once = workers or _usual_workers()
     tasks = tasks_of(trials, opened.folder, target, threads=max(1, (os.cpu_count() or 1) // at_once))
-    mine = tasks_of(shard_of(trials, shard), opened.folder, target, tasks[0].threads) if shard else tasks
+    mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
     waiting = to_do(mine, retry_failed=retry_failed)
     with Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if scheduler is None:

@@ -18,7 +18,7 @@ def written_whole(path: Path) -> Generator[Path, None, None]:
 
     On an exception the half-written file is removed and ``path`` stays as it was.
     """
-    beside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{_SUFFIX}")
+    beside = _beside(path)
     try:
         yield beside
         _flush(beside)
@@ -31,7 +31,24 @@ def written_whole(path: Path) -> Generator[Path, None, None]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that the file is never half there."""
     with written_whole(path) as beside:
-        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.write_text(_as_json(value), encoding="utf-8")
+
+
+def write_json_once(path: Path, value: Any) -> None:
+    """Write JSON unless ``path`` is there already; of several processes that try at once, one succeeds."""
+    beside = _beside(path)
+    try:
+        beside.write_text(_as_json(value), encoding="utf-8")
+        _flush(beside)
+        os.link(beside, path)  # unlike a rename, it fails where there is a file
+    except FileExistsError:
+        return
+    except OSError:
+        if not beside.exists() or path.exists():
+            raise
+        beside.replace(path)  # a file system without hard links
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> list[str]:
@@ -53,6 +70,14 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{_SUFFIX}")
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _flush(path: Path) -> None:

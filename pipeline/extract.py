@@ -1,4 +1,4 @@
-"""Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``extract``; read it first.
+"""Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``extract_with``; read it first.
 
 A shard is the unit of everything: batches never cross one, a finished one is never touched again, and running
 the same command again does whatever is left. So a run that was killed anywhere ends with the same bytes.
@@ -7,10 +7,11 @@ the same command again does whatever is left. So a run that was killed anywhere 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,10 +20,19 @@ from ..data.contracts.errors import StoreError, UsageError
 from .batches import FrameBatches
 from .decoding import DecodedVideo, DecoderPool, DecodeTask
 from .durable import remove_leftovers
-from .encoders.base import Encoder
+from .encoders.base import Encoder, EncoderIdentity
+from .job_share import EVERYTHING, JobShare
 from .manifest import Manifest, differences, load_manifest
-from .plan import ExtractionOptions, Plan, TextShardPlan, VideoShardPlan, manifest_of, plan_extraction
-from .shards import MISSING, TextRow, VideoRow, read_receipt, write_text_shard, write_video_shard
+from .plan import (
+    ExtractionOptions,
+    Plan,
+    ShardPlan,
+    TextShardPlan,
+    VideoShardPlan,
+    manifest_of,
+    plan_extraction,
+)
+from .shards import MISSING, Receipt, TextRow, VideoRow, read_receipt, write_text_shard, write_video_shard
 from .store import FeatureStore
 
 TEXTS_PER_CALL = 512
@@ -39,6 +49,10 @@ class Progress:
     frames: int = 0
     failed: int = 0
 
+    def further(self, done: int, frames: int = 0, failed: int = 0) -> "Progress":
+        """What it is after so many more."""
+        return replace(self, done=self.done + done, frames=self.frames + frames, failed=self.failed + failed)
+
 
 @dataclass
 class Summary:
@@ -52,10 +66,21 @@ class Summary:
     """Frames encoded by this run."""
     shards_done: int = 0
     shards_skipped: int = 0
-    """Shards that an earlier run had finished."""
+    """Shards of this run's share that were there already."""
+    shards_left: list[str] = field(default_factory=list[str])
+    """Shards that are not there yet: other jobs' shares."""
     status: Counter[str] = field(default_factory=Counter[str])
     """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
     seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})
+
+    def add(self, shard: ShardPlan, receipt: Receipt, started: float) -> float:
+        """Count a shard that was done since ``started``; the time at which the next one starts."""
+        now = time.perf_counter()
+        is_video = isinstance(shard, VideoShardPlan)
+        self.shards_done += 1
+        self.frames += receipt.rows if is_video else 0
+        self.seconds["videos" if is_video else "texts"] += now - started
+        return now
 
     def within_budget(self, max_failed: str | None) -> bool:
         """Whether no more videos failed than ``"12"`` or ``"5%"`` allows; missing files are not failures.
@@ -78,77 +103,160 @@ class Summary:
 OnProgress = Callable[[Progress], None]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What every shard of a store shares."""
+
+    folder: Path
+    options: ExtractionOptions
+    dim: int
+    paragraphs: bool
+    """Whether a caption's sentences are encoded one by one as well."""
+
+
+@runtime_checkable
+class ShardRunner(Protocol):
+    """Where shards are done: in this process, or on workers that send receipts back."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder that will do them."""
+        ...
+
+    def run(
+        self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
+    ) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """Each shard and its receipt, as soon as it lies whole on the disk."""
+        ...
+
+
 def extract(
     dataset: Dataset,
     encoder: Encoder,
     options: ExtractionOptions,
     folder: Path,
     *,
+    share: JobShare = EVERYTHING,
     on_progress: OnProgress = lambda progress: None,
 ) -> Summary:
-    """Extract what is not yet there of a data set's features into the store at ``folder``.
+    """Extract in this process what is not yet there of a data set's features into the store at ``folder``.
 
     Args:
         dataset: videos and captions.
         encoder: the frozen model.
         options: sampling, decoder, shard sizes, what to retry.
         folder: the store; made if absent, extended if it is the same store.
+        share: this job's part of the shards, where several jobs fill one store.
         on_progress: called often, from this thread.
 
     Raises:
         DataError: no video of the data set was found.
         StoreError: the folder holds a store made in another way; the message says what differs.
     """
+    with ShardWorker(encoder, options) as worker:
+        return extract_with(worker, dataset, options, folder, share=share, on_progress=on_progress)
+
+
+def extract_with(
+    runner: ShardRunner,
+    dataset: Dataset,
+    options: ExtractionOptions,
+    folder: Path,
+    *,
+    share: JobShare = EVERYTHING,
+    on_progress: OnProgress = lambda progress: None,
+) -> Summary:
+    """``extract``, wherever the shards are done: the plain loop, a job array and Dask all pass here."""
     plan = plan_extraction(dataset, options)
-    manifest = manifest_of(dataset, encoder.identity, plan, options)
-    prepare_store(folder, manifest, plan)
+    manifest = manifest_of(dataset, runner.identity, plan, options)
+    prepare_store(folder, manifest, plan, alone=share.count == 1)
+    shards = share.of(plan.shards)
     again = _ids_to_retry(folder, options.retry)
-    videos = [shard for shard in plan.video_shards if _is_wanted(folder, shard, again)]
-    texts = [shard for shard in plan.text_shards if read_receipt(folder / shard.name) is None]
+    to_do = [shard for shard in shards if _is_wanted(folder, shard, again)]
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
-    summary.shards_done = len(videos) + len(texts)
-    summary.shards_skipped = len(plan.video_shards) + len(plan.text_shards) - summary.shards_done
+    summary.shards_skipped = len(shards) - len(to_do)
 
+    recipe = Recipe(folder, options, manifest.dim, paragraphs=dataset.protocol == "paragraph")
     started = time.perf_counter()
-    report = _VideoProgress(sum(len(shard.videos) for shard in videos), on_progress)
-    with DecoderPool(options.num_children, options.decoder) as pool:
-        found = (video for shard in videos for video in shard.videos if video.path)
-        decoded = pool.decode(decode_task(video, encoder, options) for video in found)
-        for shard in videos:
-            rows, seconds = _encoded_videos(shard, decoded, encoder, options.frames_per_batch, report)
-            write_video_shard(folder / shard.name, rows, manifest.dim, seconds)
-    summary.frames, summary.seconds["videos"] = report.frames, time.perf_counter() - started
-
-    started = time.perf_counter()
-    for shard, rows in _encoded_texts(
-        texts, encoder, on_progress, paragraphs=dataset.protocol == "paragraph"
-    ):
-        write_text_shard(folder / shard.name, rows, manifest.dim, {})
-    summary.seconds["texts"] = time.perf_counter() - started
-    summary.status = status_counts(FeatureStore.open(folder))
+    for shard, receipt in runner.run(to_do, recipe, on_progress):
+        started = summary.add(shard, receipt, started)
+    store = FeatureStore.open(folder, complete=False)
+    summary.status, summary.shards_left = status_counts(store), store.absent_shards()
     return summary
 
 
-def prepare_store(folder: Path, manifest: Manifest, plan: Plan) -> None:
+class ShardWorker:
+    """Does shards in this process, with one encoder and decoding children that it keeps between shards."""
+
+    def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
+        self.encoder = encoder
+        self.pool = DecoderPool(options.num_children, options.decoder)
+
+    def __enter__(self) -> "ShardWorker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pool.close()
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder's."""
+        return self.encoder.identity
+
+    def run(
+        self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
+    ) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """Do the shards one after another; the children decode ahead into the next one."""
+        report = _Report(shards, on_progress)
+        videos = (video for shard in shards if isinstance(shard, VideoShardPlan) for video in shard.videos)
+        tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
+        decoded = self.pool.decode(tasks)
+        for shard in shards:
+            path = recipe.folder / shard.name
+            if isinstance(shard, VideoShardPlan):
+                rows, seconds = _encoded_videos(
+                    shard, decoded, self.encoder, recipe.options.frames_per_batch, report
+                )
+                yield shard, write_video_shard(path, rows, recipe.dim, seconds)
+            else:
+                texts, seconds = _encoded_texts(shard, self.encoder, report, paragraphs=recipe.paragraphs)
+                yield shard, write_text_shard(path, texts, recipe.dim, seconds)
+
+
+def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool = True) -> None:
     """Make the folder, or make sure that what is there is the same store.
+
+    Args:
+        folder: the store.
+        manifest: of the store that is to be.
+        plan: what it will hold.
+        alone: no other job prepares this store now, so one without a shard may be made anew in another way.
 
     Raises:
         StoreError: it is another store, or the folder cannot be written.
     """
-    if folder.is_dir() and any(folder.glob("*.h5")):
-        differing = differences(load_manifest(folder), manifest)
-        if differing:
-            raise StoreError(
-                f"the store at {folder} was made in another way and will not be extended:\n  "
-                + "\n  ".join(differing)
-                + "\nChoose another folder with --store, or delete this one."
-            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not alone:
+            manifest.claim(folder)
+        if not alone or any(folder.glob("*.h5")):
+            _refuse_another_store(folder, manifest)
         remove_leftovers(folder)
         manifest.save(folder, plan.split_ids)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def _refuse_another_store(folder: Path, manifest: Manifest) -> None:
+    differing = differences(load_manifest(folder), manifest)
+    if differing:
+        raise StoreError(
+            f"the store at {folder} was made in another way and will not be extended:\n  "
+            + "\n  ".join(differing)
+            + "\nChoose another folder with --store, or delete this one."
+        )
 
 
 def status_counts(store: FeatureStore) -> Counter[str]:
@@ -162,21 +270,31 @@ def status_counts(store: FeatureStore) -> Counter[str]:
     return Counter({status: count for status, count in counts.items() if count})
 
 
-@dataclass
-class _VideoProgress:
-    """Counts videos as they leave the decoder."""
+class _Report:
+    """Counts videos as they leave the decoder, and texts as they leave the encoder."""
 
-    total: int
-    on_progress: OnProgress
-    done: int = 0
-    frames: int = 0
-    failed: int = 0
+    def __init__(self, shards: Sequence[ShardPlan], on_progress: OnProgress) -> None:
+        self.on_progress = on_progress
+        self.videos = Progress("videos", 0, videos_in(shards))
+        self.texts = Progress("texts", 0, texts_in(shards))
 
-    def add(self, frames: int, *, failed: bool) -> None:
-        self.done += 1
-        self.frames += frames
-        self.failed += failed
-        self.on_progress(Progress("videos", self.done, self.total, self.frames, self.failed))
+    def add_video(self, frames: int, *, failed: bool) -> None:
+        self.videos = self.videos.further(1, frames, int(failed))
+        self.on_progress(self.videos)
+
+    def add_texts(self, count: int) -> None:
+        self.texts = self.texts.further(count)
+        self.on_progress(self.texts)
+
+
+def videos_in(shards: Sequence[ShardPlan]) -> int:
+    """How many videos these shards hold, missing ones too."""
+    return sum(len(shard.videos) for shard in shards if isinstance(shard, VideoShardPlan))
+
+
+def texts_in(shards: Sequence[ShardPlan]) -> int:
+    """How many captions these shards hold."""
+    return sum(len(shard.captions) for shard in shards if isinstance(shard, TextShardPlan))
 
 
 def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
@@ -188,11 +306,13 @@ def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
     return {row.id for row in statuses if row.status == status and reason in row.reason}
 
 
-def _is_wanted(folder: Path, shard: VideoShardPlan, again: set[str]) -> bool:
+def _is_wanted(folder: Path, shard: ShardPlan, again: set[str]) -> bool:
     """Whether to extract a shard: it is not whole, a missing video has appeared, or one is to be retried."""
     receipt = read_receipt(folder / shard.name)
     if receipt is None:
         return True
+    if isinstance(shard, TextShardPlan):
+        return False
     present = {video.id for video in shard.videos if video.path}
     return bool(present & (set(receipt.missing) | again))
 
@@ -213,7 +333,7 @@ def _encoded_videos(
     decoded: Iterator[DecodedVideo],
     encoder: Encoder,
     frames_per_batch: int,
-    report: _VideoProgress,
+    report: _Report,
 ) -> tuple[list[VideoRow], dict[str, float]]:
     """Rows of a shard in its order, the frames of many videos filling batches of one size."""
     started, decode_seconds = time.perf_counter(), 0.0
@@ -225,7 +345,7 @@ def _encoded_videos(
         batches.add(video.frames)
         facts[video.id] = {name: getattr(video, name) for name in _KEPT}
         decode_seconds += video.decode_seconds
-        report.add(len(video.frames), failed=video.status == "failed")
+        report.add_video(len(video.frames), failed=video.status == "failed")
     cuts = np.cumsum([len(fact["frame_index"]) for fact in facts.values()], dtype=np.int64)
     features = dict(zip(facts, np.split(batches.finished(), cuts), strict=False))
     rows: list[VideoRow] = []
@@ -233,7 +353,7 @@ def _encoded_videos(
         if video.id in facts:
             rows.append(VideoRow(id=video.id, frames=features[video.id], **facts[video.id]))
         else:
-            report.add(0, failed=False)
+            report.add_video(0, failed=False)
             rows.append(_missing_row(video.id, encoder.identity.dim))
     wall = time.perf_counter() - started
     seconds = {"wall": wall, "encode": batches.encode_seconds, "decode_in_children": decode_seconds}
@@ -251,18 +371,16 @@ def _missing_row(video_id: str, dim: int) -> VideoRow:
 
 
 def _encoded_texts(
-    shards: Sequence[TextShardPlan], encoder: Encoder, on_progress: OnProgress, *, paragraphs: bool
-) -> Iterator[tuple[TextShardPlan, list[TextRow]]]:
-    """Rows of each shard in its order, encoded a few hundred at a time."""
-    done, total = 0, sum(len(shard.captions) for shard in shards)
-    for shard in shards:
-        rows: list[TextRow] = []
-        for start in range(0, len(shard.captions), TEXTS_PER_CALL):
-            captions = shard.captions[start : start + TEXTS_PER_CALL]
-            rows += _text_rows(captions, encoder, paragraphs=paragraphs)
-            done += len(captions)
-            on_progress(Progress("texts", done, total))
-        yield shard, rows
+    shard: TextShardPlan, encoder: Encoder, report: _Report, *, paragraphs: bool
+) -> tuple[list[TextRow], dict[str, float]]:
+    """Rows of a shard in its order, encoded a few hundred at a time."""
+    started = time.perf_counter()
+    rows: list[TextRow] = []
+    for start in range(0, len(shard.captions), TEXTS_PER_CALL):
+        captions = shard.captions[start : start + TEXTS_PER_CALL]
+        rows += _text_rows(captions, encoder, paragraphs=paragraphs)
+        report.add_texts(len(captions))
+    return rows, {"wall": time.perf_counter() - started}
 
 
 def _text_rows(captions: Sequence[Caption], encoder: Encoder, *, paragraphs: bool) -> list[TextRow]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.contracts.errors import StoreError
-from .durable import write_json
+from .durable import write_json, write_json_once
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "store.json"
@@ -77,6 +77,10 @@ class Manifest:
     def logit_scale(self) -> float:
         """The encoder's own scale of cosines, at most 100."""
         return float(self.encoder["logit_scale"])
+
+    def claim(self, folder: Path) -> None:
+        """Write ``store.json`` unless there is one: of jobs that start together, the first decides."""
+        write_json_once(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
     def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]]) -> None:
         """Write ``splits.json``, then ``store.json``: the manifest never names ids that are not there."""

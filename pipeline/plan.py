@@ -90,6 +90,9 @@ class TextShardPlan:
     captions: tuple[Caption, ...]
 
 
+ShardPlan = VideoShardPlan | TextShardPlan
+
+
 @dataclass(frozen=True)
 class Plan:
     """Every shard of a store, in order."""
@@ -97,6 +100,11 @@ class Plan:
     video_shards: tuple[VideoShardPlan, ...]
     text_shards: tuple[TextShardPlan, ...]
     split_ids: dict[str, tuple[str, ...]]
+
+    @property
+    def shards(self) -> tuple[ShardPlan, ...]:
+        """Those of videos, which take longest, then those of texts."""
+        return self.video_shards + self.text_shards
 
     @property
     def videos(self) -> Iterator[Video]:

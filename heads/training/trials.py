@@ -119,15 +119,3 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[str]]:
             raise UsageError(f"the grid names {key} twice; write all its values after one {key}=")
         grid[key] = [value.strip() for value in values.split(";" if ";" in values else ",") if value.strip()]
     return grid
-
-
-def shard_of(trials: Sequence[Trial], shard: str) -> list[Trial]:
-    """Every n-th trial from the i-th on, ``shard`` being ``i/n`` with i from 0.
-
-    Raises:
-        UsageError: it is not.
-    """
-    index, slash, count = shard.partition("/")
-    if not slash or not index.isdecimal() or not count.isdecimal() or int(index) >= int(count):
-        raise UsageError(f"shard must be i/n with i from 0 to n - 1 (0/4, 1/4, 2/4, 3/4), got {shard!r}")
-    return list(trials[int(index) :: int(count)])

@@ -14,7 +14,7 @@ def test_sweep_resumes_and_shards(tmp_path: Path) -> None:
     store = generated_store(tmp_path / "store")
     line = ["sweep", "--grid", "head=seq_transformer", "layers=1", "seed=0,1", "--store", store]
     line += ["--set", "epochs=1", "--set", "batch_size=16", "--set", "device=cpu", "--workers", "1"]
-    first = tvr(*line, "--shard", "0/2", "--json", cwd=tmp_path)
+    first = tvr(*line, "--shard", "1/2", "--json", cwd=tmp_path)
     assert first.code == 0, first.err
     group = json.loads(first.out)["groups"][0]
     assert (group["trials"], group["pending"]) == (1, 1)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.durable import remove_leftovers, sha256_of, write_json, written_whole
+from tvr.pipeline.durable import remove_leftovers, sha256_of, write_json, write_json_once, written_whole
 
 
 def test_written_whole(tmp_path: Path) -> None:
@@ -32,6 +32,28 @@ def test_write_json_keeps_unicode(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": "città"})
     assert "città" in (tmp_path / "x.json").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"a": "città"}
+
+
+def test_the_first_of_several_writers_wins(tmp_path: Path) -> None:
+    write_json_once(tmp_path / "x.json", {"job": 1})
+    write_json_once(tmp_path / "x.json", {"job": 2})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"job": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_write_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError("operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_json_once(tmp_path / "x.json", {"job": 1})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"job": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_write_once_fails(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        write_json_once(tmp_path / "nowhere" / "x.json", {})
 
 
 _DIES_HALF_WAY = """

@@ -1,6 +1,6 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.training.trials import parse_grid, plan_trials, shard_of
+from tvr.heads.training.trials import parse_grid, plan_trials
 
 
 def test_every_combination_once() -> None:
@@ -28,13 +28,6 @@ def test_prefixes_say_which_config() -> None:
     assert (trials[0].head_config.layers, trials[0].head_config.init) == (1, "random")
 
 
-def test_shards_cover_the_trials() -> None:
-    trials = plan_trials(parse_grid(["seed=0,1,2,3,4"]), {})
-    parts = [shard_of(trials, f"{i}/3") for i in range(3)]
-    assert [len(part) for part in parts] == [2, 2, 1]
-    assert {trial.name for part in parts for trial in part} == {trial.name for trial in trials}
-
-
 def test_values_may_hold_commas() -> None:
     assert parse_grid(["levels=a,b;a"]) == {"levels": ["a,b", "a"]}
 
@@ -54,9 +47,3 @@ def test_values_may_hold_commas() -> None:
 def test_plan_fails_before_anything_is_trained(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plan_trials(parse_grid(words), {})
-
-
-@pytest.mark.parametrize("shard", ["3/3", "1", "a/b", "-1/3", "1/0"])
-def test_shard_fails_unless_i_of_n(shard: str) -> None:
-    with pytest.raises(UsageError, match="i from 0 to n - 1"):
-        shard_of([], shard)
