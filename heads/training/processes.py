@@ -1,6 +1,7 @@
 """Several processes that train one head on one batch, as ``torchrun`` starts them."""
 
 import atexit
+import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -32,10 +33,13 @@ class Processes:
         return self.rank == 0
 
     def connect(self, device: torch.device) -> None:
-        """Meet the other processes, once; they part when this one ends, which may abort it otherwise."""
+        """Meet the other processes, once; they part when this one ends."""
         if self.count > 1 and not dist.is_initialized():
+            # This module's functions take the group that exists at its import as their default argument. Imported
+            # later (torch.optim does so), they would keep the group, and its threads, alive beyond `part`.
+            importlib.import_module("torch.distributed.nn.functional")
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-            atexit.register(_part)
+            atexit.register(part)
 
     def device(self, wanted: str) -> torch.device:
         """The device this process computes on.
@@ -93,7 +97,11 @@ class Processes:
         return box[0]
 
 
-def _part() -> None:
+def part() -> None:
+    """Leave the other processes, and end the threads that spoke to them.
+
+    Such a thread frees a tensor after the last message; in an interpreter that is ending, that aborts the process.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
 

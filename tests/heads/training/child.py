@@ -1,4 +1,7 @@
-"""What the tests run in processes of its own: ``python -m tests.heads.training.child gradients|train FOLDER HEAD``."""
+"""What the tests run in processes of its own: ``python -m tests.heads.training.child TASKS FOLDER HEAD``.
+
+``TASKS`` is gradients, train and part (Linux only), joined by a plus.
+"""
 
 import sys
 import time
@@ -12,7 +15,7 @@ from tvr.heads.training.config import TrainingConfig
 from tvr.heads.training.feature_set import FeatureSet
 from tvr.heads.training.loading import epoch_of_batches
 from tvr.heads.training.loop import EpochReport, train
-from tvr.heads.training.processes import Processes
+from tvr.heads.training.processes import Processes, part
 from tvr.heads.training.state import TrainingState
 
 from ..generated import generated_features
@@ -71,3 +74,7 @@ if __name__ == "__main__":
             save_file(found, Path(target) / "gradients.safetensors")
     if "train" in task:
         run(Path(target), head_name)
+    if "part" in task:
+        part()
+        left = [name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")]
+        assert not any("gloo" in name for name in left), left

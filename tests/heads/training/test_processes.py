@@ -42,6 +42,12 @@ def test_two_processes_equal_one(tmp_path: Path, head: str) -> None:
         assert two["loss"] == pytest.approx(one["loss"], abs=1e-3)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+@pytest.mark.slow
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
+    under_torchrun("train+part", tmp_path, "seq_lstm")
+
+
 def test_one_process_is_no_job() -> None:
     processes = Processes()
     assert processes.is_first
