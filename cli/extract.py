@@ -1,7 +1,6 @@
 """``tvr extract``: stage one."""
 
 import os
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +15,7 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
-from .terminal import Meter, err, out, print_json
+from .terminal import Meter, err, extraction_meters, out, print_json
 
 if TYPE_CHECKING:
     from ..data.base import Dataset
@@ -77,6 +76,10 @@ def extract(
     retry: Annotated[
         str | None, typer.Option(help="'failed' or 'failed:<part of a reason>': extract such videos again.")
     ] = None,
+    on_error: Annotated[
+        str,
+        typer.Option(help="skip: a video that fails is a row with a reason; fail: stop at the first one."),
+    ] = "skip",
     max_failed: Annotated[
         str | None, typer.Option(help="A number or a share such as 5%: more failures end in exit code 8.")
     ] = None,
@@ -85,12 +88,15 @@ def extract(
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
     from ..pipeline.encoders import clip
     from ..pipeline.estimate import estimate
+    from ..pipeline.failure_budget import FailureBudget
     from ..pipeline.job_share import EVERYTHING, JobShare
-    from ..pipeline.plan import ExtractionOptions, sampling_of
+    from ..pipeline.plan import ExtractionOptions, Request, sampling_of
     from ..pipeline.workspace import Workspace
 
+    budget = FailureBudget.parse(max_failed) if max_failed else None
     place = Workspace(workspace)
-    described = _loaded(dataset, root or place.dataset_root(dataset), data)
+    root, settings = root or place.dataset_root(dataset), key_values(data, "--data")
+    described = _loaded(dataset, root, settings)
     share = JobShare.parse(shard) if shard else EVERYTHING
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
@@ -101,6 +107,8 @@ def extract(
         videos_per_shard=videos_per_shard,
         limit=limit,
         retry=retry,
+        on_error=on_error,
+        request=Request(dataset, root, settings, model, pretrained, device, precision),
     )
     encoder = clip.load(model, pretrained, device=device, precision=precision)
     _announce(described, encoder)
@@ -111,15 +119,16 @@ def extract(
     folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
     summary = _extracted(described, encoder, options, folder, share)
     _print_summary(summary, share, encoder, as_json=as_json)
-    if not summary.within_budget(max_failed):
+    if budget and not budget.admits(summary.status["failed"], summary.videos):
+        err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")
         raise typer.Exit(TOO_MANY_FAILED)
 
 
-def _loaded(name: str, root: Path, settings: list[str] | None) -> "Dataset":
+def _loaded(name: str, root: Path, settings: dict[str, str]) -> "Dataset":
     from ..data.base import load_dataset
 
     with Meter(f"generating {name}", "videos") as meter:
-        return load_dataset(name, root, key_values(settings, "--data"), meter.update)
+        return load_dataset(name, root, settings, meter.update)
 
 
 def _announce(dataset: "Dataset", encoder: "Encoder") -> None:
@@ -140,20 +149,9 @@ def _announce(dataset: "Dataset", encoder: "Encoder") -> None:
 def _extracted(
     dataset: "Dataset", encoder: "Encoder", options: "ExtractionOptions", folder: Path, share: "JobShare"
 ) -> "Summary":
-    from ..pipeline.extract import Progress
     from ..pipeline.extract import extract as run_extraction
 
-    meters = {"videos": Meter("videos", "videos"), "texts": Meter("captions", "captions")}
-
-    def show(progress: Progress) -> None:
-        meter = meters[progress.stage]
-        rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
-        remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
-        meter.update(progress.done, progress.total, remark)
-
-    with ExitStack() as stack:
-        for meter in meters.values():
-            stack.enter_context(meter)
+    with extraction_meters() as show:
         return run_extraction(dataset, encoder, options, folder, share=share, on_progress=show)
 
 
@@ -192,9 +190,8 @@ def _print_summary(summary: "Summary", share: "JobShare", encoder: "Encoder", *,
     if summary.status.keys() - {"ok"}:
         out.print(f"see why: tvr inspect --store {summary.folder} --failed", soft_wrap=True)
     if summary.shards_left:
-        out.print(
-            f"this was shard {share}; other jobs have {len(summary.shards_left)} shards left to do, "
-            f"such as {summary.shards_left[0]}"
-        )
+        whose = "other processes" if share.count == 1 else f"this was shard {share}; other jobs"
+        left = summary.shards_left
+        out.print(f"{whose} have {len(left)} shards left to do, such as {left[0]}")
     else:
         out.print(f"next: tvr train-head --store {summary.folder}", soft_wrap=True)

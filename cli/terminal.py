@@ -3,11 +3,17 @@
 import json
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+if TYPE_CHECKING:
+    from ..pipeline.extract import OnProgress, Progress
 
 out = Console(highlight=False)
 """Results: standard output."""
@@ -30,13 +36,13 @@ class Meter:
     def __init__(self, title: str, unit: str) -> None:
         self.title, self.unit = title, unit
         self._started = self._logged = time.monotonic()
-        self._bar: Progress | None = None
+        self._bar: ProgressBar | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> "Meter":
         if err.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = Progress(
+            self._bar = ProgressBar(
                 *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=err
             )
             self._bar.start()
@@ -67,3 +73,18 @@ class Meter:
     def elapsed_seconds(self) -> float:
         """Seconds since this meter was made."""
         return time.monotonic() - self._started
+
+
+@contextmanager
+def extraction_meters() -> Generator["OnProgress"]:
+    """Meters of both stages of an extraction, and what it is to call with its progress."""
+    meters = {"videos": Meter("videos", "videos"), "texts": Meter("captions", "captions")}
+
+    def show(progress: "Progress") -> None:
+        meter = meters[progress.stage]
+        rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
+        remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
+        meter.update(progress.done, progress.total, remark)
+
+    with meters["videos"], meters["texts"]:
+        yield show

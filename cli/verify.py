@@ -1,34 +1,84 @@
 """``tvr verify``: are the bytes of a store still those that were written?"""
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from ..pipeline.repair import Moved, Repair
+    from ..pipeline.verification import Verification
 
 
 def verify(
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Extract again what is damaged or missing, and nothing else.")
+    ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="With --repair: where the data set's files are now, if they have moved."),
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="With --repair: the checkpoint file, if it has moved.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="With --repair: another device than the one first used.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
     from ..data.contracts.errors import StoreError
-    from ..pipeline.store import FeatureStore
+    from ..pipeline.repair import Moved
+    from ..pipeline.verification import verify as verify_store
     from ..pipeline.workspace import Workspace
-    from .terminal import out, print_json
+    from .terminal import print_json
 
-    opened = FeatureStore.open(store or Workspace(workspace).find_store(dataset), complete=False)
-    damages = opened.verify()
+    found = verify_store(store or Workspace(workspace).find_store(dataset))
+    mended = _repaired(found, Moved(root, pretrained, device)) if repair else None
     if as_json:
-        print_json([asdict(damage) for damage in damages])
+        record = asdict(found) | {"folder": str(found.folder)}
+        print_json(record | ({"repair": asdict(mended)} if mended else {}))
     else:
-        for damage in damages:
-            out.print(f"{damage.shard} {damage.problem}", soft_wrap=True)
-        shards = len(opened.shard_names("video")) + len(opened.shard_names("text"))
-        out.print(f"{shards - len(damages)} of {shards} shards are whole: {opened.folder}", soft_wrap=True)
-        if damages:
-            out.print("mend: delete the damaged shards and run the same `tvr extract` again")
-    if damages:
+        _print_verification(found)
+        _print_outcome(found, mended)
+    if found.damages and not mended:
         raise typer.Exit(StoreError.exit_code)
+
+
+def _repaired(found: "Verification", moved: "Moved") -> "Repair":
+    from ..pipeline.repair import repair
+    from .terminal import extraction_meters
+
+    with extraction_meters() as show:
+        return repair(found, moved, show)
+
+
+def _print_verification(found: "Verification") -> None:
+    from .terminal import out
+
+    for damage in found.damages:
+        out.print(f"{damage.file} {damage.problem}", soft_wrap=True)
+    whole = found.num_files - len(found.damages)
+    out.print(f"{whole} of {found.num_files} files are whole: {found.folder}", soft_wrap=True)
+
+
+def _print_outcome(found: "Verification", mended: "Repair | None") -> None:
+    from .terminal import out
+
+    if mended is None:
+        if found.damages:
+            out.print(f"mend: tvr verify --store {found.folder} --repair", soft_wrap=True)
+        return
+    out.print(f"{len(mended.mended)} files were mended")
+    for name in mended.changed:
+        out.print(
+            f"{name} is whole, but not byte for byte as it was first written: a video, a library or the device "
+            "is another one now",
+            soft_wrap=True,
+        )

@@ -4,12 +4,17 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..data.contracts.errors import StoreError
+
 _SUFFIX = ".tmp"
+_SEAL = "seal"
+_LARGEST_RECORD_BYTES = 256 << 20
+"""The receipt of a shard of a million missing videos is a tenth of that."""
 
 
 @contextmanager
@@ -34,11 +39,11 @@ def write_json(path: Path, value: Any) -> None:
         beside.write_text(_as_json(value), encoding="utf-8")
 
 
-def write_json_once(path: Path, value: Any) -> None:
-    """Write JSON unless ``path`` is there already; of several processes that try at once, one succeeds."""
+def write_sealed_once(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a sealed object unless ``path`` is there already; of several processes that try at once, one succeeds."""
     beside = _beside(path)
     try:
-        beside.write_text(_as_json(value), encoding="utf-8")
+        beside.write_text(_sealed(record), encoding="utf-8")
         _flush(beside)
         os.link(beside, path)  # unlike a rename, it fails where there is a file
     except FileExistsError:
@@ -49,6 +54,38 @@ def write_json_once(path: Path, value: Any) -> None:
         beside.replace(path)  # a file system without hard links
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_sealed(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON object whose last value is the sha256 of the others, so that any later change is noticed."""
+    with written_whole(path) as beside:
+        beside.write_text(_sealed(record), encoding="utf-8")
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What ``write_sealed`` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not what was written; the message says so.
+    """
+    with path.open("rb") as file:
+        data = file.read(_LARGEST_RECORD_BYTES + 1)
+    if len(data) > _LARGEST_RECORD_BYTES:
+        raise ValueError(f"more than {_LARGEST_RECORD_BYTES >> 20} MiB long")
+    try:
+        record = json.loads(data)
+        seal = record.pop(_SEAL)
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"not a sealed JSON object: {error or type(error).__name__}") from None
+    if _sealed(record).encode() != data:
+        raise ValueError(f"changed after it was written: the seal {str(seal)[:12]!r} does not fit")
+    return record
+
+
+def _sealed(record: Mapping[str, Any]) -> str:
+    seal = hashlib.sha256(_as_json(record).encode()).hexdigest()
+    return _as_json({**record, _SEAL: seal})
 
 
 def remove_leftovers(folder: Path) -> list[str]:
@@ -64,6 +101,18 @@ def remove_leftovers(folder: Path) -> list[str]:
             path.unlink(missing_ok=True)
             removed.append(path.name)
     return removed
+
+
+@contextmanager
+def explained(folder: Path) -> Generator[None]:
+    """Turn what the operating system says of a folder that cannot be written into a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder}: {error.strerror or error}. Every shard that is there is whole; make room or "
+            "allow writing, or choose another disk with --store, and run the same command again"
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

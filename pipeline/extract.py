@@ -16,10 +16,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from ..data.base import Caption, Dataset, Video
-from ..data.contracts.errors import StoreError, UsageError
+from ..data.contracts.errors import DecodeError, StoreError
 from .batches import FrameBatches
+from .claims import Claims
 from .decoding import DecodedVideo, DecoderPool, DecodeTask
-from .durable import remove_leftovers
+from .durable import explained, remove_leftovers
 from .encoders.base import Encoder, EncoderIdentity
 from .job_share import EVERYTHING, JobShare
 from .manifest import Manifest, differences, load_manifest
@@ -32,6 +33,8 @@ from .plan import (
     manifest_of,
     plan_extraction,
 )
+from .request import save_request
+from .rescue import with_stored
 from .shards import MISSING, Receipt, TextRow, VideoRow, read_receipt, write_text_shard, write_video_shard
 from .store import FeatureStore
 
@@ -81,23 +84,6 @@ class Summary:
         self.frames += receipt.rows if is_video else 0
         self.seconds["videos" if is_video else "texts"] += now - started
         return now
-
-    def within_budget(self, max_failed: str | None) -> bool:
-        """Whether no more videos failed than ``"12"`` or ``"5%"`` allows; missing files are not failures.
-
-        Raises:
-            UsageError: the budget is neither a number nor a percentage.
-        """
-        if max_failed is None:
-            return True
-        share = max_failed.endswith("%")
-        try:
-            allowed = float(max_failed.removesuffix("%"))
-        except ValueError:
-            raise UsageError(
-                f"max_failed must be a number such as 12 or a share such as 5%, got {max_failed!r}"
-            ) from None
-        return self.status["failed"] <= (allowed / 100 * self.videos if share else allowed)
 
 
 OnProgress = Callable[[Progress], None]
@@ -151,7 +137,9 @@ def extract(
 
     Raises:
         DataError: no video of the data set was found.
-        StoreError: the folder holds a store made in another way; the message says what differs.
+        DecodeError: a video failed, and the options say to stop there.
+        StoreError: the folder holds a store made in another way (the message says what differs), or cannot be
+            written. Every shard that is in place stays valid.
     """
     with ShardWorker(encoder, options) as worker:
         return extract_with(worker, dataset, options, folder, share=share, on_progress=on_progress)
@@ -170,9 +158,9 @@ def extract_with(
     plan = plan_extraction(dataset, options)
     manifest = manifest_of(dataset, runner.identity, plan, options)
     prepare_store(folder, manifest, plan, alone=share.count == 1)
+    save_request(folder, options)
     shards = share.of(plan.shards)
-    again = _ids_to_retry(folder, options.retry)
-    to_do = [shard for shard in shards if _is_wanted(folder, shard, again)]
+    to_do = _wanted(shards, folder, options)
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
     summary.shards_skipped = len(shards) - len(to_do)
 
@@ -208,21 +196,35 @@ class ShardWorker:
     def run(
         self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
     ) -> Iterator[tuple[ShardPlan, Receipt]]:
-        """Do the shards one after another; the children decode ahead into the next one."""
+        """Do the shards one after another; the children decode ahead into the next one.
+
+        A shard that another process is doing, or has done since, is left to it.
+        """
         report = _Report(shards, on_progress)
-        videos = (video for shard in shards if isinstance(shard, VideoShardPlan) for video in shard.videos)
-        tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
-        decoded = self.pool.decode(tasks)
-        for shard in shards:
-            path = recipe.folder / shard.name
-            if isinstance(shard, VideoShardPlan):
-                rows, seconds = _encoded_videos(
-                    shard, decoded, self.encoder, recipe.options.frames_per_batch, report
-                )
-                yield shard, write_video_shard(path, rows, recipe.dim, seconds)
-            else:
-                texts, seconds = _encoded_texts(shard, self.encoder, report, paragraphs=recipe.paragraphs)
-                yield shard, write_text_shard(path, texts, recipe.dim, seconds)
+        with Claims(recipe.folder) as claims:
+            mine = (
+                shard for shard in shards if isinstance(shard, VideoShardPlan) and claims.take(shard.name)
+            )
+            videos = (video for shard in mine for video in shard.videos)
+            tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
+            decoded = self.pool.decode(tasks)
+            if recipe.options.on_error == "fail":
+                decoded = _up_to_a_failure(decoded)
+            for shard in shards:
+                if claims.take(shard.name):
+                    receipt = self._done(shard, decoded, recipe, report)
+                    claims.release(shard.name)
+                    yield shard, receipt
+
+    def _done(
+        self, shard: ShardPlan, decoded: Iterator[DecodedVideo], recipe: Recipe, report: "_Report"
+    ) -> Receipt:
+        path = recipe.folder / shard.name
+        if isinstance(shard, TextShardPlan):
+            texts, seconds = _encoded_texts(shard, self.encoder, report, paragraphs=recipe.paragraphs)
+            return write_text_shard(path, texts, recipe.dim, seconds)
+        rows, seconds = _encoded_videos(shard, decoded, self.encoder, recipe.options.frames_per_batch, report)
+        return write_video_shard(path, with_stored(path, rows), recipe.dim, seconds)
 
 
 def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool = True) -> None:
@@ -237,20 +239,19 @@ def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool =
     Raises:
         StoreError: it is another store, or the folder cannot be written.
     """
-    try:
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not alone:
             manifest.claim(folder)
         if not alone or any(folder.glob("*.h5")):
-            _refuse_another_store(folder, manifest)
+            refuse_another_store(folder, load_manifest(folder), manifest)
         remove_leftovers(folder)
         manifest.save(folder, plan.split_ids)
-    except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def _refuse_another_store(folder: Path, manifest: Manifest) -> None:
-    differing = differences(load_manifest(folder), manifest)
+def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> None:
+    """Raise a StoreError that says what differs, if the two would not make the same features."""
+    differing = differences(stored, wanted)
     if differing:
         raise StoreError(
             f"the store at {folder} was made in another way and will not be extended:\n  "
@@ -295,6 +296,25 @@ def videos_in(shards: Sequence[ShardPlan]) -> int:
 def texts_in(shards: Sequence[ShardPlan]) -> int:
     """How many captions these shards hold."""
     return sum(len(shard.captions) for shard in shards if isinstance(shard, TextShardPlan))
+
+
+def _wanted(shards: Sequence[ShardPlan], folder: Path, options: ExtractionOptions) -> list[ShardPlan]:
+    """The shards to extract: the named ones, or whatever is not there or has to be done again."""
+    if options.only is not None:
+        return [shard for shard in shards if shard.name in options.only]
+    again = _ids_to_retry(folder, options.retry)
+    return [shard for shard in shards if _is_wanted(folder, shard, again)]
+
+
+def _up_to_a_failure(decoded: Iterator[DecodedVideo]) -> Iterator[DecodedVideo]:
+    for video in decoded:
+        if video.status == "failed":
+            raise DecodeError(
+                f"video {video.id!r} failed: {video.reason}. Stopped there because of --on-error fail; every finished "
+                "shard is kept. Mend or remove the video, or leave the option out: then it becomes a row with that "
+                "reason"
+            )
+        yield video
 
 
 def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:

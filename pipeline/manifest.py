@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.contracts.errors import StoreError
-from .durable import write_json, write_json_once
+from .durable import read_sealed, write_json, write_sealed, write_sealed_once
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "store.json"
@@ -80,12 +80,12 @@ class Manifest:
 
     def claim(self, folder: Path) -> None:
         """Write ``store.json`` unless there is one: of jobs that start together, the first decides."""
-        write_json_once(folder / MANIFEST_NAME, dataclasses.asdict(self))
+        write_sealed_once(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
     def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]]) -> None:
         """Write ``splits.json``, then ``store.json``: the manifest never names ids that are not there."""
         write_json(folder / SPLITS_NAME, {name: list(ids) for name, ids in split_ids.items()})
-        write_json(folder / MANIFEST_NAME, dataclasses.asdict(self))
+        write_sealed(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -98,16 +98,35 @@ def load_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise StoreError(f"no feature store at {folder} (no {MANIFEST_NAME}). Make one with `tvr extract`.")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_sealed(path)
         if values["format_version"] != FORMAT_VERSION:
             raise StoreError(
                 f"{path} has format version {values['format_version']}, this tvr reads {FORMAT_VERSION}; "
                 "extract again, or use the tvr version named in the file"
             )
         values["splits"] = {name: SplitRecord(**record) for name, record in values["splits"].items()}
-        return Manifest(**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} is not a store manifest ({error}); extract into a new folder") from error
+        return _checked(Manifest(**values))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} is not the manifest of a store ({error}). `tvr verify --store {folder} --repair` writes it anew"
+        ) from error
+
+
+_MOST_SHARDS = 1_000_000
+"""More than any store has; a manifest that claims more would make its reader list names for hours."""
+_COUNTS = ("num_videos", "num_texts", "videos_per_shard", "texts_per_shard", "frames_per_batch")
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    """The manifest, if its numbers can be those of a store; ValueError otherwise."""
+    counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.encoder["dim"]}
+    for name, count in counts.items():
+        if type(count) is not int or count < (0 if name.startswith("num_") else 1):
+            raise ValueError(f"{name} is {count!r}")
+    shards = manifest.num_videos / manifest.videos_per_shard + manifest.num_texts / manifest.texts_per_shard
+    if shards > _MOST_SHARDS:
+        raise ValueError(f"it names {shards:,.0f} shards")
+    return manifest
 
 
 def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
@@ -120,7 +139,7 @@ def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...
     try:
         lists = json.loads(path.read_text(encoding="utf-8"))
         ids = {str(name): tuple(str(i) for i in lists[name]) for name in manifest.splits}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); re-run the `tvr extract` that made it") from error
     for name, record in manifest.splits.items():
         if ids_digest(ids[name]) != record.digest:

@@ -1,8 +1,9 @@
 """What an extraction will do: which videos and texts go into which shard, before a frame is decoded."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar, cast, get_args
 
 from ..data.base import Caption, Dataset, Preset, Video
@@ -14,6 +15,25 @@ from .sampling import Policy, Sampling
 from .shards import shard_name
 
 _Item = TypeVar("_Item")
+
+ON_ERROR = ("skip", "fail")
+RETRIED = ("failed", "partial")
+"""Statuses of videos that another attempt may better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The names by which a data set and an encoder were loaded. No feature depends on where a file lies."""
+
+    dataset: str
+    """The plug-in, such as ``folder``; the store's own name of its data set may be another."""
+    root: Path
+    settings: Mapping[str, str]
+    """``--data key=value``."""
+    model: str
+    pretrained: str | None
+    device: str
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,12 @@ class ExtractionOptions:
     """Decoding processes. Changes no feature."""
     retry: str | None = None
     """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again."""
+    only: frozenset[str] | None = None
+    """Names of shards to extract whether they are there or not; None means those that are not."""
+    request: Request | None = None
+    """Written into the store, so that it can be repaired."""
+    on_error: str = "skip"
+    """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
 
     def __post_init__(self) -> None:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children"):
@@ -42,6 +68,10 @@ class ExtractionOptions:
         decoders = plug_in_names("tvr.pipeline.decoders")
         if self.decoder not in decoders:
             raise UsageError(unknown_name("decoder", self.decoder, decoders))
+        if self.on_error not in ON_ERROR:
+            raise UsageError(unknown_name("way to meet an error", self.on_error, ON_ERROR))
+        if self.retry is not None and self.retry.partition(":")[0] not in RETRIED:
+            raise UsageError(unknown_name("status to retry", self.retry.partition(":")[0], RETRIED))
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit must be at least 1, got {self.limit}")
         if self.max_seconds is not None and self.max_seconds <= 0:

@@ -4,11 +4,10 @@ Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the row
 """
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import h5py
 import numpy as np
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
 from ..data.contracts.errors import StoreError
-from .durable import sha256_of, write_json, written_whole
+from .durable import explained, read_sealed, sha256_of, write_sealed, written_whole
 
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
@@ -58,6 +57,8 @@ class TextRow:
 class Receipt:
     """The proof that a shard is whole, written after it."""
 
+    shard: str
+    """File name of the shard."""
     items: int
     rows: int
     bytes: int
@@ -127,10 +128,29 @@ def read_receipt(shard: Path) -> Receipt | None:
     if not (path.is_file() and shard.is_file()):
         return None
     try:
-        receipt = Receipt(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+        receipt = load_receipt(shard)
+        return receipt if shard.stat().st_size == receipt.bytes else None
+    except (OSError, ValueError):
         return None
-    return receipt if shard.stat().st_size == receipt.bytes else None
+
+
+def load_receipt(shard: Path) -> Receipt:
+    """The receipt of a shard, whatever the shard is now.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not the receipt that was written; the message says why.
+    """
+    values = read_sealed(receipt_path(shard))
+    kinds = {field.name: field.type for field in dataclasses.fields(Receipt)}
+    if values.keys() != kinds.keys():
+        raise ValueError(f"its fields are {', '.join(values) or 'none'}")
+    wrong = [name for name, kind in kinds.items() if type(values[name]) is not (get_origin(kind) or kind)]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is {values[wrong[0]]!r}")
+    if values["shard"] != shard.name:
+        raise ValueError(f"it is the receipt of {values['shard']}")
+    return Receipt(**values)
 
 
 def open_shard(path: Path) -> h5py.File:
@@ -166,15 +186,15 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
 
 def _write_columns(path: Path, columns: dict[str, Any]) -> None:
     strings = h5py.string_dtype("utf-8")
-    with (
-        written_whole(path) as beside,
-        h5py.File(beside, "w", alignment_threshold=4096, alignment_interval=64) as file,
-    ):
-        for name, values in columns.items():
-            if isinstance(values, np.ndarray):
-                file.create_dataset(name, data=values)
-            else:
-                file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
+    with explained(path.parent), written_whole(path) as beside:
+        with h5py.File(beside, "w", alignment_threshold=4096, alignment_interval=64) as file:
+            for name, values in columns.items():
+                if isinstance(values, np.ndarray):
+                    file.create_dataset(name, data=values)
+                else:
+                    file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
+        # Between the renaming of a shard that is done again and its new receipt, the old one must not vouch for it.
+        receipt_path(path).unlink(missing_ok=True)
 
 
 def _write_receipt(
@@ -187,6 +207,7 @@ def _write_receipt(
 ) -> Receipt:
     size = path.stat().st_size
     receipt = Receipt(
+        shard=path.name,
         items=items,
         rows=len(rows),
         bytes=size,
@@ -196,7 +217,8 @@ def _write_receipt(
         missing=missing,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
     )
-    write_json(receipt_path(path), dataclasses.asdict(receipt))
+    with explained(path.parent):
+        write_sealed(receipt_path(path), dataclasses.asdict(receipt))
     return receipt
 
 

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ..data.contracts.errors import StoreError
-from .durable import sha256_of
 from .manifest import Manifest, load_manifest, load_split_ids
 from .shards import Receipt, open_shard, read_receipt, shard_name
 
@@ -59,14 +58,6 @@ class VideoStatus:
     reason: str
     decoder: str
     frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A shard that is not what its receipt says."""
-
-    shard: str
-    problem: str
 
 
 class Shard:
@@ -287,18 +278,6 @@ class FeatureStore:
             parts=None if parts is None else np.concatenate([empty, *parts]),
             part_offsets=None if parts is None else _offsets(parts),
         )
-
-    def verify(self) -> list[Damage]:
-        """Every shard that is missing, or whose bytes are not those its receipt names."""
-        damages: list[Damage] = []
-        for name in self.shard_names("video") + self.shard_names("text"):
-            receipt = self.receipt(name)
-            if receipt is None:
-                there = (self.folder / name).exists()
-                damages.append(Damage(name, "has no matching receipt" if there else "is missing"))
-            elif sha256_of(self.folder / name) != receipt.sha256:
-                damages.append(Damage(name, "its bytes differ from the sha256 in its receipt"))
-        return damages
 
 
 def _column(file: h5py.File, name: str) -> h5py.Dataset:

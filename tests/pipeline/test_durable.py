@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.durable import remove_leftovers, sha256_of, write_json, write_json_once, written_whole
+from tvr.pipeline.durable import (
+    read_sealed,
+    remove_leftovers,
+    sha256_of,
+    write_json,
+    write_sealed,
+    write_sealed_once,
+    written_whole,
+)
 
 
 def test_written_whole(tmp_path: Path) -> None:
@@ -35,9 +43,9 @@ def test_write_json_keeps_unicode(tmp_path: Path) -> None:
 
 
 def test_the_first_of_several_writers_wins(tmp_path: Path) -> None:
-    write_json_once(tmp_path / "x.json", {"job": 1})
-    write_json_once(tmp_path / "x.json", {"job": 2})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"job": 1}
+    write_sealed_once(tmp_path / "x.json", {"job": 1})
+    write_sealed_once(tmp_path / "x.json", {"job": 2})
+    assert read_sealed(tmp_path / "x.json") == {"job": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
@@ -46,14 +54,37 @@ def test_write_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError("operation not supported")
 
     monkeypatch.setattr(os, "link", refuse)
-    write_json_once(tmp_path / "x.json", {"job": 1})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"job": 1}
+    write_sealed_once(tmp_path / "x.json", {"job": 1})
+    assert read_sealed(tmp_path / "x.json") == {"job": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_write_sealed(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "x.json", {"a": "città", "b": [1, 0.1]})
+    assert read_sealed(tmp_path / "x.json") == {"a": "città", "b": [1, 0.1]}
+
+
+def test_read_sealed_fails_on_any_changed_byte(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_sealed(path, {"a": "città", "b": [1, 0.1]})
+    data = path.read_bytes()
+    for place in range(len(data)):
+        for byte in {data[place] ^ 1, data[place] ^ 0x80, ord(" "), ord("\t"), 0} - {data[place]}:
+            path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
+            with pytest.raises(ValueError, match=r"not a sealed JSON object|changed after it was written"):
+                read_sealed(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"[" * 100_000, b'{"seal": 1}', b"\xff\xfe"])
+def test_read_sealed_fails(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(data)
+    with pytest.raises(ValueError, match=r"not a sealed JSON object|changed after it was written"):
+        read_sealed(tmp_path / "x.json")
 
 
 def test_write_once_fails(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        write_json_once(tmp_path / "nowhere" / "x.json", {})
+        write_sealed_once(tmp_path / "nowhere" / "x.json", {})
 
 
 _DIES_HALF_WAY = """

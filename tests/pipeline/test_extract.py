@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tvr.data.contracts.errors import StoreError, UsageError
+from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.decoding import DecoderPool, DecodeTask
 from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import Progress, Summary, extract
+from tvr.pipeline.extract import Progress, extract
 from tvr.pipeline.plan import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shards import MISSING
@@ -134,20 +134,6 @@ def test_extract_fails_where_it_cannot_write(
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot write to"):
         extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
-
-
-@pytest.mark.parametrize(
-    ("budget", "within"), [(None, True), ("2", True), ("1", False), ("20%", True), ("19%", False)]
-)
-def test_failure_budget(budget: str | None, within: bool) -> None:
-    summary = Summary(Path(), videos=10)
-    summary.status.update({"failed": 2, "ok": 8})
-    assert summary.within_budget(budget) is within
-
-
-def test_failure_budget_fails() -> None:
-    with pytest.raises(UsageError, match=r"number such as 12 or a share such as 5%, got 'few'"):
-        Summary(Path()).within_budget("few")
 
 
 @pytest.mark.slow

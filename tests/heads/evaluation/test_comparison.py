@@ -15,6 +15,7 @@ from tvr.heads.training.config import TrainingConfig
 from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.loop import train
 from tvr.heads.training.run_folder import load_record
+from tvr.pipeline.durable import read_sealed, write_sealed
 from tvr.pipeline.store import FeatureStore
 
 from ..generated import generated_store
@@ -80,9 +81,9 @@ def test_a_run_finds_its_store_in_another_workspace(workspace: Path, tmp_path: P
 def test_run_store_fails_on_another_encoder(workspace: Path) -> None:
     run = workspace / "runs" / "toy" / "run-1"
     manifest = workspace / "features" / "toy" / "model-tag" / "store.json"
-    values = json.loads(manifest.read_text())
+    values = read_sealed(manifest)
     values["encoder"]["weights_digest"] = "ff" * 32
-    manifest.write_text(json.dumps(values))
+    write_sealed(manifest, values)
     with pytest.raises(StoreError, match=r"weights ffffffffffff\), the head was trained on weights 0000"):
         run_store(run, load_record(run), manifest.parent)
 

@@ -1,0 +1,125 @@
+"""Mending a store: what is damaged is extracted again, what is whole is not touched."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.contracts.errors import StoreError
+from .extract import OnProgress, extract, refuse_another_store
+from .manifest import Manifest, load_manifest
+from .plan import Plan, Request, manifest_of, plan_extraction
+from .request import load_request, requested_dataset, requested_encoder
+from .shards import Receipt, load_receipt
+from .verification import Damage, Verification, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was mended."""
+
+    mended: tuple[Damage, ...]
+    """What was damaged and is whole again."""
+    changed: tuple[str, ...]
+    """Shards whose bytes are not those first written: a video, a library or the machine is another one now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What is elsewhere than when the store was made; None is where it was."""
+
+    root: Path | None = None
+    pretrained: str | None = None
+    device: str | None = None
+
+    def applied_to(self, request: Request) -> Request:
+        """The request with what has moved."""
+        changes: dict[str, Any] = {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
+        return dataclasses.replace(request, **changes)
+
+
+def repair(
+    found: Verification, moved: Moved = Moved(), on_progress: OnProgress = lambda progress: None
+) -> Repair:
+    """Extract again exactly what ``verify`` found damaged.
+
+    Args:
+        found: the answer of ``verify``.
+        moved: where the data is now, if it is not where it was.
+        on_progress: called often, from this thread.
+
+    Raises:
+        StoreError: the store does not know how it was made; or annotations, weights or options are no longer those
+            it was made with; or videos of a damaged shard, whose features it had, are not on the disk.
+    """
+    folder, damages = found.folder, found.damages
+    if not damages:
+        return Repair((), ())
+    request, options = load_request(folder)
+    request = moved.applied_to(request)
+    dataset, encoder = requested_dataset(request), requested_encoder(request)
+    plan = plan_extraction(dataset, options)
+    manifest = manifest_of(dataset, encoder.identity, plan, options)
+    stored = _stored_manifest(folder)
+    if stored is None:
+        manifest.save(folder, plan.split_ids)
+        # Only now is it known which shards there must be.
+        damages = tuple(dict.fromkeys(damages + verify(folder).damages))
+    else:
+        refuse_another_store(folder, stored, manifest)
+    shards = [damage.file for damage in damages if damage.is_shard]
+    before = {name: _receipt(folder / name) for name in shards}
+    _refuse_to_lose(plan, before, stored, manifest)
+    options = dataclasses.replace(options, only=frozenset(shards), request=request)
+    extract(dataset, encoder, options, folder, on_progress=on_progress)
+    return Repair(damages, tuple(name for name in shards if _differs(folder / name, before[name])))
+
+
+def _stored_manifest(folder: Path) -> Manifest | None:
+    try:
+        return load_manifest(folder)
+    except StoreError:
+        return None
+
+
+def _receipt(shard: Path) -> Receipt | None:
+    """The receipt if it can be trusted, though the shard cannot."""
+    try:
+        return load_receipt(shard)
+    except (OSError, ValueError):
+        return None
+
+
+def _refuse_to_lose(
+    plan: Plan, receipts: Mapping[str, Receipt | None], stored: Manifest | None, wanted: Manifest
+) -> None:
+    """Refuse to put rows without features where the store had features.
+
+    Which videos were missing from the start is in a shard's receipt. Where that is damaged too, no more videos may be
+    missing from the whole data set than were when the store was made.
+    """
+    lost: list[str] = []
+    fewer = stored is None or _num_found(stored) > _num_found(wanted)
+    for shard in plan.video_shards:
+        if shard.name in receipts:
+            receipt = receipts[shard.name]
+            absent = [video.id for video in shard.videos if video.path is None]
+            lost += [i for i in absent if (i not in receipt.missing if receipt else fewer)]
+    if lost:
+        raise StoreError(
+            f"{len(lost)} videos of damaged shards are not on the disk, the first is {lost[0]!r}: the store cannot be "
+            "mended without losing them. Say where they are with --root, or delete the damaged shards and run "
+            "`tvr extract`: such videos then become rows 'file not found'"
+        )
+
+
+def _num_found(manifest: Manifest) -> int:
+    return sum(split.found for split in manifest.splits.values())
+
+
+def _differs(shard: Path, before: Receipt | None) -> bool:
+    after = load_receipt(shard)
+    return before is not None and before.sha256 != after.sha256
