@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tvr.heads.base import Encoded, Head, TextFeatures, VideoFeatures
+from tvr.heads.base import Encoded, TextFeatures, VideoFeatures
 
 Reference = Callable[[Any, TextFeatures, VideoFeatures], Tensor]
 
@@ -62,7 +62,15 @@ def xpool(head: Any, texts: TextFeatures, videos: VideoFeatures) -> Tensor:
 
 
 OF_PAIRS: dict[str, Reference] = {"query_scoring": query_scoring, "xpool": xpool}
-"""Heads whose whole similarity has another form; in the others a shared block has."""
+"""Heads whose whole similarity has another form, from the features on; in the others a shared block has."""
+
+
+def cosine(text: Encoded, video: Encoded) -> Tensor:
+    """CLIP4Clip, of vectors that have length 1."""
+    return text["sentence"] @ video["video"].T
+
+
+OF_ENCODINGS = {"mean_pool": cosine, "seq_lstm": cosine, "seq_transformer": cosine}
 
 
 @contextmanager
@@ -77,12 +85,3 @@ def as_published(module: ModuleType) -> Generator[None, None, None]:
     finally:
         for name, block in kept.items():
             setattr(module, name, block)
-
-
-def reference_similarity(
-    name: str, head: Head, features: tuple[TextFeatures, VideoFeatures], encoded: tuple[Encoded, Encoded]
-) -> Tensor:
-    """All pairs of a head at once, within ``as_published``."""
-    if name in OF_PAIRS:
-        return OF_PAIRS[name](head, *features)
-    return head.similarity(*encoded)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import masked_mean, masked_softmax, unit, zero_padding
+from .layers.padding import unit
 
 CITATION = "Bain et al., A CLIP-Hitchhiker's Guide to Long Video Retrieval, arXiv 2205.08508"
 
@@ -37,8 +37,9 @@ class Head(Contract):
     Its authors gain a point of R@1 by it. Where a text speaks of the whole video it starts below mean_pool,
     because it looks for the frame that says it all; a higher temperature brings it nearer.
 
-    The mean of a pair is never formed: its product with the sentence needs the frames' products with the
-    sentence, its length their products with each other. So a pair holds some numbers a frame, not ``dim``.
+    The mean of a pair is never formed: its product with the sentence needs the frames' cosines with the
+    sentence, its length their cosines with each other. So a pair holds some numbers a frame, not ``dim``.
+    The frames' own lengths weigh too, as logarithms within the softmax: a cosine does not see its denominator.
     """
 
     needs_words = False
@@ -48,25 +49,26 @@ class Head(Contract):
         self.config = config
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        frames = zero_padding(video.frames, video.mask)
-        lengths = torch.linalg.vector_norm(frames, dim=2)
-        # A cosine does not see the scale; at length about 1 the products stay small in half precision.
-        scale = masked_mean(lengths[..., None], video.mask)[..., None]
-        frames = frames / scale.clamp_min(torch.finfo(frames.dtype).tiny)
-        products = frames @ frames.transpose(1, 2)
-        return {"frames": frames, "products": products, "mask": video.mask}
+        lengths = torch.linalg.vector_norm(video.frames, dim=2)
+        lengths = lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
+        frames = video.frames / lengths[..., None]
+        # What padding holds is barred from the products, which are fewer numbers than the frames.
+        products = (frames @ frames.mT).masked_fill_(~(video.mask[:, None] & video.mask[..., None]), 0.0)
+        lengths = lengths.masked_fill(~video.mask, 0.0)
+        return {"frames": frames, "lengths": lengths, "products": products, "mask": video.mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         return {"sentence": unit(text.sentence)}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
-        frames, products, mask = video["frames"], video["products"], video["mask"]
-        along = torch.einsum("ad,bvd->bav", text["sentence"], frames)
-        cosines = torch.einsum("ad,bvd->bav", text["sentence"], unit(frames))
-        weights = masked_softmax(cosines / self.config.temperature, mask[:, None])
-        square = ((weights @ products) * weights).sum(dim=2)
-        pooled = (weights * along).sum(dim=2)
+        mask, lengths = video["mask"], video["lengths"]
+        cosines = (video["frames"].flatten(0, 1) @ text["sentence"].T).view(*mask.shape, -1)
+        cosines.masked_fill_(~mask[..., None], 0.0)
+        logits = torch.add(lengths.log()[..., None], cosines, alpha=1 / self.config.temperature)
+        weights = logits.softmax(dim=1)
+        square = ((video["products"] @ weights) * weights).sum(dim=1)
+        pooled = (weights * cosines).sum(dim=1)
         return (pooled / square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()).T
 
     def numbers_per_pair(self) -> int:
-        return 5 * self.shape.num_frames + 4
+        return 4 * self.shape.num_frames + 4

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import linear
 
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
@@ -49,4 +50,4 @@ class Head(Contract):
         return {"sentence": unit(text.sentence)}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
-        return text["sentence"] @ video["video"].T
+        return linear(text["sentence"], video["video"])

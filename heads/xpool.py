@@ -68,7 +68,8 @@ class Head(Contract):
         frames = zero_padding(video.frames, video.mask) if self.config.masked else video.frames
         frames = self.norm_1(frames)
         mask = video.mask if self.config.masked else torch.ones_like(video.mask)
-        return {"keys": self.key(frames), "values": self.out(self.value(frames)), "mask": mask}
+        values = self.out(self.value(frames))
+        return {"keys": self.key(frames), "values": values, "mask": mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         return {"query": self.query(self.norm_1(text.sentence)), "sentence": unit(text.sentence)}
@@ -76,12 +77,13 @@ class Head(Contract):
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         scores = torch.einsum("ad,bvd->bav", text["query"], video["keys"]) / self.shape.dim**0.5
         pooled = self.norm_2(masked_softmax(scores, video["mask"][:, None]) @ video["values"])
-        pooled = self.norm_3(pooled + dropout(self.linear(pooled), self.config.dropout, self.training))
+        pooled = dropout(self.linear(pooled), self.config.dropout, self.training).add_(pooled)
+        pooled = self.norm_3(pooled)
         along = torch.einsum("ad,bad->ab", text["sentence"], pooled)
         return along / torch.linalg.vector_norm(pooled, dim=2).T.clamp_min(torch.finfo(along.dtype).tiny)
 
     def numbers_per_pair(self) -> int:
-        return 4 * self.shape.dim + 3 * self.shape.num_frames
+        return 2 * self.shape.dim + 3 * self.shape.num_frames
 
 
 def _identity(dim: int, *, bias: bool = True) -> nn.Linear:

@@ -43,7 +43,7 @@ def coarse_of(head: Head) -> Coarse:
     for text_name, video_name in _PAIRS:
         if _comparable(texts.get(text_name), videos.get(video_name)):
             return Coarse(head, text_name, video_name, "head")
-    device = head.logit_scale.device
+    device = head.device
     pooled = build_head(ZERO_SHOT, load_plug_in("tvr.heads", ZERO_SHOT).Config(), head.shape)
     return Coarse(pooled.to(device).eval(), "sentence", "video", ZERO_SHOT)
 
@@ -51,7 +51,7 @@ def coarse_of(head: Head) -> Coarse:
 @torch.no_grad()
 def _shown(head: Head) -> tuple[Encoded, Encoded]:
     """What the head makes of one text and one video of ones: only names and shapes matter."""
-    device, dim = head.logit_scale.device, head.shape.dim
+    device, dim = head.device, head.shape.dim
     mask = torch.ones(1, 1, dtype=torch.bool, device=device)
     part = torch.ones(1, 1, dim, device=device)
     two = torch.ones(1, 2, dim, device=device)

@@ -22,19 +22,20 @@ def similarity_in_blocks(
     Args:
         max_numbers: how many numbers ``similarity`` may hold at its peak; one pair is the least.
     """
-    texts, videos = _count(text), _count(video)
-    pairs = max(1, max_numbers // head.numbers_per_pair())
-    device, home = head.logit_scale.device, _example(text).device
+    some_text, some_video = next(iter(text.values())), next(iter(video.values()))
+    texts, videos = some_text.shape[0], some_video.shape[0]
     with torch.no_grad():
-        if texts * videos <= pairs and device == home:
-            return head.similarity(text, _moved(video, device))
-        rows, columns = block_shape(texts, videos, pairs)
-        result = torch.empty(texts, videos, dtype=_example(text).dtype, device=home)
+        if (
+            texts * videos * head.numbers_per_pair() <= max_numbers
+            and some_text.get_device() == some_video.get_device() == head.device_number
+        ):
+            return head.similarity(text, video)
+        rows, columns = block_shape(texts, videos, max(1, max_numbers // head.numbers_per_pair()))
+        result = torch.empty(texts, videos, dtype=_number_type(text), device=some_text.device)
         for top in range(0, texts, rows):
-            some_texts = _moved(_cut(text, top, rows), device)
+            some_texts = _cut(text, top, rows, head.device)
             for left in range(0, videos, columns):
-                some_videos = _moved(_cut(video, left, columns), device)
-                block = head.similarity(some_texts, some_videos)
+                block = head.similarity(some_texts, _cut(video, left, columns, head.device))
                 result[top : top + rows, left : left + columns] = block
     return result
 
@@ -49,17 +50,9 @@ def block_shape(texts: int, videos: int, pairs: int) -> tuple[int, int]:
     return min(texts, max(1, pairs // columns)), columns
 
 
-def _count(encoded: Encoded) -> int:
-    return len(next(iter(encoded.values())))
+def _number_type(encoded: Encoded) -> torch.dtype:
+    return next(value.dtype for value in encoded.values() if value.is_floating_point())
 
 
-def _example(encoded: Encoded) -> Tensor:
-    return next(value for value in encoded.values() if value.is_floating_point())
-
-
-def _cut(encoded: Encoded, start: int, count: int) -> Encoded:
-    return {name: value[start : start + count] for name, value in encoded.items()}
-
-
-def _moved(encoded: Encoded, device: torch.device) -> Encoded:
-    return {name: value.to(device) for name, value in encoded.items()}
+def _cut(encoded: Encoded, start: int, count: int, device: torch.device) -> Encoded:
+    return {name: value[start : start + count].to(device) for name, value in encoded.items()}

@@ -23,9 +23,9 @@ class TrainingState:
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.optimiser = adamw(head, config)
-        self.autocast = _autocast_type(config.precision, head.logit_scale.device.type)
+        self.autocast = _autocast_type(config.precision, head.device.type)
         self._loss_of = torch.compile(_loss_of) if config.compile else _loss_of
-        self.scaler = torch.amp.GradScaler(head.logit_scale.device.type, enabled=config.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(head.device.type, enabled=config.precision == "fp16")
         self.average: dict[str, Tensor] | None = None
         if config.ema:
             self.average = {name: p.detach().clone() for name, p in head.named_parameters()}
@@ -46,7 +46,7 @@ class TrainingState:
 
     def loss(self, batch: Batch, processes: Processes) -> dict[str, Tensor]:
         """The head's loss terms of a batch."""
-        device = self.head.logit_scale.device.type
+        device = self.head.device.type
         with torch.autocast(device, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             return self._loss_of(self.head, batch, processes)
 
