@@ -7,10 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
 
 from ..data.contracts.errors import DecodeError
 from .decoded import (
+    Chunk,
     DecodedVideo,
     DecodeTask,
     failed,
@@ -19,6 +23,7 @@ from .decoded import (
     task_message,
     time_limit,
 )
+from .shared_frames import SharedFrames
 
 _START_SECONDS = 120.0
 _LAST_WORDS_BYTES = 2000
@@ -30,6 +35,19 @@ _PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import serve; serv
 
 class ChildGoneError(Exception):
     """The child had died before it began with the task."""
+
+
+@runtime_checkable
+class ChunkTaker(Protocol):
+    """Where the chunks of videos go."""
+
+    def wait_for_room(self) -> None:
+        """Return as soon as one more chunk can be taken."""
+        ...
+
+    def take(self, chunk: Chunk) -> None:
+        """Take a chunk, for which there is room."""
+        ...
 
 
 class ChildProcess:
@@ -44,6 +62,7 @@ class ChildProcess:
         self._is_ready = False
         # A file, not a pipe: a decoder that writes and writes must not wait for a reader.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
+        self._frames = SharedFrames()
         program = _PROGRAM.format(
             path=sys.path, module=f"{__package__}.decoding_child", decoder=decoder, memory=memory_limit_bytes
         )
@@ -52,6 +71,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            pass_fds=(self._frames.descriptor,),
         )
 
     @property
@@ -59,25 +79,30 @@ class ChildProcess:
         """Whether it can be given another video."""
         return self._process.poll() is None and not self._killed_because
 
-    def decode(self, task: DecodeTask, time_limit_seconds: float | None) -> DecodedVideo:
+    def decode(self, task: DecodeTask, time_limit_seconds: float | None, chunks: ChunkTaker) -> DecodedVideo:
         """Ask for one video and wait; a child that dies meanwhile makes it a failed one.
+
+        Args:
+            task: the video.
+            time_limit_seconds: wall-clock limit; None: by its duration. Waiting for room takes nothing of it.
+            chunks: where its chunks go.
 
         Raises:
             DecodeError: the child cannot start.
             ChildGoneError: the child had died before it began.
         """
         self._wait_until_ready()
-        self._started = started = time.monotonic()
-        self._deadline = started + time_limit(time_limit_seconds, 0.0)
+        self._started = time.monotonic()
+        self._deadline = self._started + time_limit(time_limit_seconds, 0.0)
         with contextlib.suppress(OSError):
-            send_line(self._stdin, task_message(task, time_limit_seconds))
+            send_line(self._stdin, task_message(task, time_limit_seconds, self._frames.descriptor))
         if not self._line() and not self._killed_because:
             self.kill("it had died before")
             raise ChildGoneError
-        video = self._answer(started, time_limit_seconds)
+        video = self._answer(task, time_limit_seconds, chunks)
         self._deadline = None
         self.videos += 1
-        return video or failed(task, self._epitaph(), time.monotonic() - started)
+        return video or failed(task, self._epitaph(), time.monotonic() - self._started)
 
     def kill(self, why: str) -> None:
         """End the process at once, whatever it is doing."""
@@ -98,6 +123,7 @@ class ChildProcess:
             # What could not be written to a dead child cannot be written on closing either.
             with contextlib.suppress(OSError):
                 cast(BinaryIO, stream).close()
+        self._frames.close()
 
     def _wait_until_ready(self) -> None:
         if self._is_ready:
@@ -110,13 +136,44 @@ class ChildProcess:
             )
         self._is_ready = True
 
-    def _answer(self, started: float, time_limit_seconds: float | None) -> DecodedVideo | None:
+    def _answer(
+        self, task: DecodeTask, time_limit_seconds: float | None, chunks: ChunkTaker
+    ) -> DecodedVideo | None:
         """The video, or None where the child died over it."""
         while line := self._line():
-            if "video" in line:
-                return received_video(self._stdout, line)
-            self._deadline = started + time_limit(time_limit_seconds, line["duration_seconds"])
+            if "chunk" in line:
+                self._hand_on(task, line, chunks)
+            elif "video" in line:
+                frames = self._pixels(task, line)
+                return None if frames is None else received_video(self._stdout, line, frames)
+            else:
+                self._deadline = self._started + time_limit(time_limit_seconds, line["duration_seconds"])
         return None
+
+    def _hand_on(self, task: DecodeTask, line: dict[str, Any], chunks: ChunkTaker) -> None:
+        """Pass a chunk on as soon as there is room, and let the child go on."""
+        waiting_since = time.monotonic()
+        deadline, self._deadline = self._deadline, None
+        chunks.wait_for_room()
+        frames = self._pixels(task, line)
+        if frames is None:
+            return
+        chunks.take(Chunk(task.id, line["chunk"], frames))
+        waited = time.monotonic() - waiting_since
+        self._started += waited
+        self._deadline = deadline and deadline + waited
+        with contextlib.suppress(OSError):
+            send_line(self._stdin, {"taken": line["chunk"]})
+
+    def _pixels(
+        self, task: DecodeTask, line: dict[str, Any]
+    ) -> UInt8[np.ndarray, "frame height width 3"] | None:
+        """The frames that the child says it has put into the memory."""
+        size = task.preprocessing.height, task.preprocessing.width
+        frames = self._frames.read((line["num_in_memory"], *size, 3))
+        if frames is None:
+            self.kill("it gave fewer frames than it said")
+        return frames
 
     def _line(self) -> dict[str, Any] | None:
         line = self._stdout.readline()

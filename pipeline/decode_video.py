@@ -8,24 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from ..data.contracts.errors import DecodeError
 from .decoded import DecodedVideo, DecodeTask, Status, failed
 from .decoders.base import Decoder
 from .decoders.pyav import Decoder as PyAV
-from .preprocessing import resize
 from .sampling import sample
+from .shared_frames import FrameWriter
 from .soundness import DamageLog, sound_frames, why_nothing
-
-Picture = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
-    """What one decoder gave of one video."""
+class Found:
+    """What one decoder gave of one video, beside the pictures themselves."""
 
-    pictures: Sequence[Picture]
     seconds: Float[np.ndarray, " frame"]
     indices: Int[np.ndarray, " frame"]
     status: Status
@@ -42,13 +39,16 @@ class Watch:
     """What the decoder has written to stderr since it was last asked."""
 
 
-def decode_video(task: DecodeTask, decoders: Sequence[tuple[str, Decoder]], watch: Watch) -> DecodedVideo:
+def decode_video(
+    task: DecodeTask, decoders: Sequence[tuple[str, Decoder]], watch: Watch, writer: FrameWriter
+) -> DecodedVideo:
     """The sampled frames of a video at the size of the model's input. Does not raise for a bad file.
 
     Args:
         task: what to decode.
         decoders: names and plug-ins in the order of their turns; the last is PyAV.
         watch: where duration and errors go.
+        writer: where frames go.
 
     Raises:
         MemoryError: the process may not have as much memory as the video takes.
@@ -56,51 +56,52 @@ def decode_video(task: DecodeTask, decoders: Sequence[tuple[str, Decoder]], watc
     started = time.perf_counter()
     reason = ""
     for name, decoder in decoders:
+        writer.restart()
         try:
-            frames = (
-                _strictly(task, decoder, watch)
+            found = (
+                _strictly(task, decoder, watch, writer)
                 if isinstance(decoder, PyAV)
-                else _plainly(task, decoder, watch)
+                else _plainly(task, decoder, watch, writer)
             )
         except DecodeError as error:
             reason = str(error)
         else:
-            if frames.status != "suspect":
-                return _video(task, frames, name, time.perf_counter() - started)
-    return failed(task, reason, time.perf_counter() - started)
+            if found.status != "suspect":
+                return _video(task, found, name, writer, time.perf_counter() - started)
+    return failed(task, reason, time.perf_counter() - started - writer.waiting_seconds)
 
 
-def _plainly(task: DecodeTask, decoder: Decoder, watch: Watch) -> Frames:
+def _plainly(task: DecodeTask, decoder: Decoder, watch: Watch, writer: FrameWriter) -> Found:
     """By a decoder that does not know which frames are sound: what it writes to stderr makes them suspect."""
     times = decoder.probe(task.path)
     watch.announce(times.duration_seconds)
     indices = _sampled(task, times.frame_seconds)
     watch.errors()
-    pictures = [resize(frame, task.preprocessing) for frame in decoder.read(task.path, indices.tolist())]
+    for frame in decoder.read(task.path, indices.tolist()):
+        writer.add(frame)
     errors = watch.errors()
-    return Frames(pictures, times.frame_seconds[indices], indices, "suspect" if errors else "ok", errors)
+    return Found(times.frame_seconds[indices], indices, "suspect" if errors else "ok", errors)
 
 
-def _strictly(task: DecodeTask, decoder: PyAV, watch: Watch) -> Frames:
+def _strictly(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter) -> Found:
     """By PyAV, keeping only sound frames."""
     index = decoder.index(task.path)
     watch.announce(index.claimed_seconds)
     times = decoder.probe(task.path)
     wanted = _sampled(task, times.frame_seconds)
     log = DamageLog()
-    pictures: dict[int, Picture] = {}
+    sound: list[int] = []
     for position, frame in sound_frames(task.path, index, wanted.tolist(), log):
-        pictures[position] = resize(frame, task.preprocessing)
-    if not pictures:
+        if not sound or position > sound[-1]:  # a damaged stream may show one frame twice
+            writer.add(frame)
+            sound.append(position)
+    if not sound:
         raise DecodeError(why_nothing(task.path, log))
     reason = index.damage
-    if len(pictures) < len(wanted):
-        reason = (
-            f"{len(pictures)} of {len(wanted)} frames are sound: {log.first or 'the others did not come'}"
-        )
-    indices = np.array(sorted(pictures))
-    status = "partial" if reason else "ok"
-    return Frames([pictures[i] for i in indices], times.frame_seconds[indices], indices, status, reason)
+    if len(sound) < len(wanted):
+        reason = f"{len(sound)} of {len(wanted)} frames are sound: {log.first or 'the others did not come'}"
+    indices = np.array(sound)
+    return Found(times.frame_seconds[indices], indices, "partial" if reason else "ok", reason)
 
 
 def _sampled(task: DecodeTask, frame_seconds: Float[np.ndarray, " frame"]) -> Int[np.ndarray, " sampled"]:
@@ -113,14 +114,16 @@ def _sampled(task: DecodeTask, frame_seconds: Float[np.ndarray, " frame"]) -> In
     return indices
 
 
-def _video(task: DecodeTask, frames: Frames, decoder: str, decode_seconds: float) -> DecodedVideo:
+def _video(task: DecodeTask, found: Found, decoder: str, writer: FrameWriter, seconds: float) -> DecodedVideo:
     return DecodedVideo(
         id=task.id,
-        frames=np.stack(list(frames.pictures)),
-        frame_seconds=frames.seconds.astype(np.float32),
-        frame_index=frames.indices.astype(np.int32),
-        status=frames.status,
-        reason=frames.reason,
+        frames=writer.rest,
+        num_chunks=writer.num_chunks,
+        frame_seconds=found.seconds.astype(np.float32),
+        frame_index=found.indices.astype(np.int32),
+        status=found.status,
+        reason=found.reason,
         decoder=decoder,
-        decode_seconds=decode_seconds,
+        decode_seconds=seconds - writer.resize_seconds - writer.waiting_seconds,
+        resize_seconds=writer.resize_seconds,
     )

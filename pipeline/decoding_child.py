@@ -8,14 +8,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..data.contracts.plug_ins import load_plug_in
 from .decode_video import Watch, decode_video
-from .decoded import DecodeTask, failed, send_line, send_video, task_of, time_limit
+from .decoded import failed, send_line, send_video, task_of, time_limit
 from .decoders.base import Decoder
+from .shared_frames import FrameWriter
 
 _ORPHAN_SECONDS = 30.0
 _MOST_ERROR_BYTES = 64 * 1024
@@ -37,8 +39,7 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
     _limit_memory(memory_limit_bytes)
     send_line(answers, {"ready": True})
     for line in sys.stdin.buffer:
-        task, limit = task_of(json.loads(line))
-        _answer(task, limit, decoders, answers)
+        _answer(json.loads(line), decoders, answers)
 
 
 def _decoders(name: str) -> Sequence[tuple[str, Decoder]]:
@@ -48,26 +49,47 @@ def _decoders(name: str) -> Sequence[tuple[str, Decoder]]:
     return [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
 
 
-def _answer(
-    task: DecodeTask, limit: float | None, decoders: Sequence[tuple[str, Decoder]], answers: BinaryIO
-) -> None:
+def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], answers: BinaryIO) -> None:
+    task = task_of(message)
+
     def announce(duration_seconds: float) -> None:
-        _end_if_orphaned(time_limit(limit, duration_seconds))
+        _end_if_orphaned(time_limit(message["time_limit_seconds"], duration_seconds))
         send_line(answers, {"duration_seconds": duration_seconds})
+
+    def hand_over(number: int, num_frames: int) -> None:
+        with _unhurried():
+            send_line(answers, {"chunk": number, "num_in_memory": num_frames})
+            if not sys.stdin.buffer.readline():
+                sys.exit(0)  # the parent is gone
 
     # The first line says that this task has begun: a child that dies before it has spoilt no video.
     announce(0.0)
     _taken_errors()
     started = time.perf_counter()
     try:
-        send_video(answers, decode_video(task, decoders, Watch(announce, _taken_errors)))
+        writer = FrameWriter(
+            message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over
+        )
+        video = decode_video(task, decoders, Watch(announce, _taken_errors), writer)
     except MemoryError:
         send_video(
             answers, failed(task, "decoding takes more memory than its limit", time.perf_counter() - started)
         )
         # What took the memory may keep it; the parent starts another process.
         sys.exit(0)
+    send_video(answers, video)
     _end_if_orphaned(0.0)
+
+
+@contextmanager
+def _unhurried() -> Generator[None]:
+    """Waiting for the parent takes nothing of a video's time."""
+    left = 0.0
+    if sys.platform != "win32":
+        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    if left:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def _end_if_orphaned(seconds: float) -> None:
