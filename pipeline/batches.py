@@ -1,42 +1,122 @@
-"""Frames of many videos, collected into batches of one size for the encoder."""
+"""Frames of many videos in batches of one size for the encoder, whose composition never depends on timing."""
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float32, UInt8
 
-from .encoders.base import Encoder
+from .decoding import Chunk, DecodedVideo
+from .encoders.base import EncodedFrames, Encoder
+from .patches import PatchSpool, SpooledPatches
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """What the encoder made of one video."""
+
+    frames: Float32[np.ndarray, "frame dim"]
+    patches: SpooledPatches | None
 
 
 class FrameBatches:
-    """Collects frames until a batch is full, so that memory does not grow with the length of a video."""
+    """Collects frames until a batch is full.
 
-    def __init__(self, encoder: Encoder, size: int) -> None:
-        self.encoder, self.size = encoder, size
+    A chunk of a video is a batch of its own and encoded when it comes; what is left of each video joins that of the
+    others in the order of the videos. So the batches are the same however fast each video was decoded, and one
+    that fails half-way changes no batch of another.
+
+    Args:
+        encoder: the frozen model.
+        size: frames in a batch, and in a chunk.
+        new_spool: makes a place for patches; None where they are not wanted.
+    """
+
+    def __init__(
+        self, encoder: Encoder, size: int, new_spool: Callable[[], PatchSpool] | None = None
+    ) -> None:
+        self.encoder, self.size, self._new_spool = encoder, size, new_spool
         self.encode_seconds = 0.0
+        self._pending: tuple[Callable[[], EncodedFrames], _Sequence] | None = None
+        self._chunks: dict[str, _Sequence] = {}
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._shared = self._sequence()
+        self._num_shared = 0
         self._waiting: list[UInt8[np.ndarray, "frame height width 3"]] = []
-        self._features = [np.zeros((0, encoder.identity.dim), np.float32)]
+        self._places: dict[str, list[tuple[_Sequence, int, int]]] = {}
 
-    def add(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:
-        """Take the frames of one video; full batches go to the encoder at once."""
-        if len(frames):
-            self._waiting.append(frames)
-        if sum(map(len, self._waiting)) < self.size:
-            return
-        waiting = np.concatenate(self._waiting)
-        full = len(waiting) - len(waiting) % self.size
-        for start in range(0, full, self.size):
-            self._encode(waiting[start : start + self.size])
-        self._waiting = [waiting[full:].copy()] if full < len(waiting) else []
+    def _sequence(self) -> "_Sequence":
+        return _Sequence(self.encoder.identity.dim, self._new_spool() if self._new_spool else None)
 
-    def finished(self) -> Float[np.ndarray, "frame dim"]:
-        """Features of all frames in the order they came, the last and smaller batch included."""
-        if self._waiting:
-            self._encode(np.concatenate(self._waiting))
-            self._waiting = []
-        return np.concatenate(self._features)
+    def add_chunk(self, chunk: Chunk) -> None:
+        """Encode a chunk of a video, whenever it comes."""
+        if chunk.number == 0:
+            self._chunks[chunk.video_id] = self._sequence()
+        self._encode(chunk.frames, self._chunks[chunk.video_id])
 
-    def _encode(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:
+    def add(self, video: DecodedVideo) -> None:
+        """Take the rest of the next video; full batches go to the encoder at once."""
+        own, rest = self._chunks.pop(video.id, None), len(video.frames)
+        places = [(own, 0, video.num_chunks * self.size)] if own and video.num_chunks else []
+        self._places[video.id] = [*places, (self._shared, self._num_shared, self._num_shared + rest)]
+        self._num_shared += rest
+        if rest:
+            self._waiting.append(video.frames)
+        while sum(map(len, self._waiting)) >= self.size:
+            waiting = np.concatenate(self._waiting)
+            self._encode(waiting[: self.size], self._shared)
+            self._waiting = [waiting[self.size :]]
+
+    def finished(self) -> dict[str, VideoFeatures]:
+        """Features by id of all videos added since this was last asked; the last batch may be smaller."""
+        if sum(map(len, self._waiting)):
+            self._encode(np.concatenate(self._waiting), self._shared)
+        self._collect()
+        features = {video_id: _joined(places) for video_id, places in self._places.items()}
+        self._begin_anew()
+        return features
+
+    def _encode(self, frames: UInt8[np.ndarray, "frame height width 3"], sequence: "_Sequence") -> None:
+        """Start on a batch, and only then wait for the one before: a GPU is never without work."""
         started = time.perf_counter()
-        self._features.append(self.encoder.encode_frames(frames))
+        begun = self.encoder.begin_frames(frames, batch_size=self.size, patches=self._new_spool is not None)
         self.encode_seconds += time.perf_counter() - started
+        self._collect()
+        self._pending = begun, sequence
+
+    def _collect(self) -> None:
+        if self._pending is None:
+            return
+        started = time.perf_counter()
+        finish, sequence = self._pending
+        sequence.add(finish())
+        self._pending = None
+        self.encode_seconds += time.perf_counter() - started
+
+
+class _Sequence:
+    """Features in the order in which their frames were encoded."""
+
+    def __init__(self, dim: int, spool: PatchSpool | None) -> None:
+        self.spool = spool
+        self._features = [np.zeros((0, dim), np.float32)]
+
+    def add(self, encoded: EncodedFrames) -> None:
+        self._features.append(encoded.frames)
+        if self.spool is not None and encoded.patches is not None:
+            self.spool.add(encoded.patches)
+
+    @property
+    def features(self) -> Float32[np.ndarray, "frame dim"]:
+        self._features = [np.concatenate(self._features)]
+        return self._features[0]
+
+
+def _joined(places: Sequence[tuple[_Sequence, int, int]]) -> VideoFeatures:
+    """What lies at some places of sequences, one after the other."""
+    frames = np.concatenate([sequence.features[first:last] for sequence, first, last in places])
+    stretches = [(sequence.spool, first, last) for sequence, first, last in places if sequence.spool]
+    return VideoFeatures(frames, SpooledPatches(stretches) if stretches else None)

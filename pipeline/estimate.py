@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from ..data.base import Dataset
 from .batches import FrameBatches
-from .decoding import DecoderPool
+from .decoding import Chunk, DecoderPool
 from .encoders.base import Encoder
 from .extract import decode_task
 from .plan import ExtractionOptions, plan_extraction
@@ -59,10 +59,13 @@ def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> 
     started = time.perf_counter()
     batches, frames, failures = FrameBatches(encoder, options.frames_per_batch), 0, 0
     with DecoderPool(options.num_children, options.decoder) as pool:
-        for video in pool.decode(decode_task(video, encoder, options) for video in sample):
-            batches.add(video.frames)
-            frames += len(video.frames)
-            failures += video.status == "failed"
+        for given in pool.stream(decode_task(video, encoder, options) for video in sample):
+            if isinstance(given, Chunk):
+                batches.add_chunk(given)
+            else:
+                batches.add(given)
+                frames += len(given.frame_index)
+                failures += given.status == "failed"
     batches.finished()
     seconds_per_video = (time.perf_counter() - started) / len(sample)
     words, seconds_per_text = _measured_texts(encoder, [caption.text for caption in captions])

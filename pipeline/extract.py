@@ -7,23 +7,23 @@ the same command again does whatever is left. So a run that was killed anywhere 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-import numpy as np
-
-from ..data.base import Caption, Dataset, Video
+from ..data.base import Dataset, Video
 from ..data.contracts.errors import DecodeError, StoreError
 from .batches import FrameBatches
 from .claims import Claims
-from .decoding import DecodedVideo, DecoderPool, DecodeTask
+from .decoding import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from .durable import explained, remove_leftovers
 from .encoders.base import Encoder, EncoderIdentity
 from .job_share import EVERYTHING, JobShare
 from .manifest import Manifest, differences, load_manifest
+from .patches import PatchLayout, PatchSpool
 from .plan import (
     ExtractionOptions,
     Plan,
@@ -31,15 +31,14 @@ from .plan import (
     TextShardPlan,
     VideoShardPlan,
     manifest_of,
+    patch_layout,
     plan_extraction,
 )
 from .request import save_request
 from .rescue import with_stored
-from .shards import MISSING, Receipt, TextRow, VideoRow, read_receipt, write_text_shard, write_video_shard
+from .shard_rows import text_rows, video_rows
+from .shards import Receipt, read_receipt, write_text_shard, write_video_shard
 from .store import FeatureStore
-
-TEXTS_PER_CALL = 512
-"""Captions per call of the encoder: enough to fill length-sorted batches, few enough to show progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,13 @@ class Recipe:
     dim: int
     paragraphs: bool
     """Whether a caption's sentences are encoded one by one as well."""
+    patches: PatchLayout | None = None
+    """How the patches of frames are stored, if they are."""
+
+    @property
+    def new_spool(self) -> Callable[[], PatchSpool] | None:
+        """Makes a place for patches that are on their way into the store."""
+        return partial(PatchSpool, self.folder, self.patches) if self.patches else None
 
 
 @runtime_checkable
@@ -156,6 +162,7 @@ def extract_with(
 ) -> Summary:
     """``extract``, wherever the shards are done: the plain loop, a job array and Dask all pass here."""
     plan = plan_extraction(dataset, options)
+    layout = patch_layout(runner.identity, options)
     manifest = manifest_of(dataset, runner.identity, plan, options)
     prepare_store(folder, manifest, plan, alone=share.count == 1)
     save_request(folder, options)
@@ -164,7 +171,7 @@ def extract_with(
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
     summary.shards_skipped = len(shards) - len(to_do)
 
-    recipe = Recipe(folder, options, manifest.dim, paragraphs=dataset.protocol == "paragraph")
+    recipe = Recipe(folder, options, manifest.dim, dataset.protocol == "paragraph", layout)
     started = time.perf_counter()
     for shard, receipt in runner.run(to_do, recipe, on_progress):
         started = summary.add(shard, receipt, started)
@@ -201,30 +208,57 @@ class ShardWorker:
         A shard that another process is doing, or has done since, is left to it.
         """
         report = _Report(shards, on_progress)
-        with Claims(recipe.folder) as claims:
+        with Claims(recipe.folder) as claims, ThreadPoolExecutor(1, "writing") as writer:
             mine = (
                 shard for shard in shards if isinstance(shard, VideoShardPlan) and claims.take(shard.name)
             )
             videos = (video for shard in mine for video in shard.videos)
             tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
-            decoded = self.pool.decode(tasks)
+            decoded = self.pool.stream(tasks)
             if recipe.options.on_error == "fail":
                 decoded = _up_to_a_failure(decoded)
+            batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
+            # One shard is written while the next one is encoded.
+            written: tuple[ShardPlan, Future[Receipt]] | None = None
             for shard in shards:
-                if claims.take(shard.name):
-                    receipt = self._done(shard, decoded, recipe, report)
-                    claims.release(shard.name)
-                    yield shard, receipt
+                if not claims.take(shard.name):
+                    continue
+                write = self._encoded(shard, decoded, batches, recipe, report)
+                if written:
+                    yield _finished(*written, claims)
+                written = shard, writer.submit(write)
+            if written:
+                yield _finished(*written, claims)
 
-    def _done(
-        self, shard: ShardPlan, decoded: Iterator[DecodedVideo], recipe: Recipe, report: "_Report"
-    ) -> Receipt:
+    def _encoded(
+        self,
+        shard: ShardPlan,
+        decoded: Iterator[Chunk | DecodedVideo],
+        batches: FrameBatches,
+        recipe: Recipe,
+        report: "_Report",
+    ) -> Callable[[], Receipt]:
+        """Encode a shard; what is left is to write it."""
         path = recipe.folder / shard.name
         if isinstance(shard, TextShardPlan):
-            texts, seconds = _encoded_texts(shard, self.encoder, report, paragraphs=recipe.paragraphs)
-            return write_text_shard(path, texts, recipe.dim, seconds)
-        rows, seconds = _encoded_videos(shard, decoded, self.encoder, recipe.options.frames_per_batch, report)
-        return write_video_shard(path, with_stored(path, rows), recipe.dim, seconds)
+            texts, seconds = text_rows(
+                shard,
+                self.encoder,
+                report.add_texts,
+                policy=recipe.options.text_policy,
+                paragraphs=recipe.paragraphs,
+            )
+            return partial(write_text_shard, path, texts, recipe.dim, seconds)
+        rows, seconds = video_rows(shard, decoded, batches, report.add_video)
+        rows = with_stored(path, rows, recipe.patches)
+        return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
+
+
+def _finished(shard: ShardPlan, receipt: Future[Receipt], claims: Claims) -> tuple[ShardPlan, Receipt]:
+    """The shard once it is in place."""
+    done = receipt.result()
+    claims.release(shard.name)
+    return shard, done
 
 
 def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool = True) -> None:
@@ -279,7 +313,7 @@ class _Report:
         self.videos = Progress("videos", 0, videos_in(shards))
         self.texts = Progress("texts", 0, texts_in(shards))
 
-    def add_video(self, frames: int, *, failed: bool) -> None:
+    def add_video(self, frames: int, failed: bool) -> None:
         self.videos = self.videos.further(1, frames, int(failed))
         self.on_progress(self.videos)
 
@@ -306,15 +340,15 @@ def _wanted(shards: Sequence[ShardPlan], folder: Path, options: ExtractionOption
     return [shard for shard in shards if _is_wanted(folder, shard, again)]
 
 
-def _up_to_a_failure(decoded: Iterator[DecodedVideo]) -> Iterator[DecodedVideo]:
-    for video in decoded:
-        if video.status == "failed":
+def _up_to_a_failure(decoded: Iterator[Chunk | DecodedVideo]) -> Iterator[Chunk | DecodedVideo]:
+    for given in decoded:
+        if isinstance(given, DecodedVideo) and given.status == "failed":
             raise DecodeError(
-                f"video {video.id!r} failed: {video.reason}. Stopped there because of --on-error fail; every finished "
+                f"video {given.id!r} failed: {given.reason}. Stopped there because of --on-error fail; every finished "
                 "shard is kept. Mend or remove the video, or leave the option out: then it becomes a row with that "
                 "reason"
             )
-        yield video
+        yield given
 
 
 def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
@@ -344,82 +378,12 @@ def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> D
     if options.max_seconds is not None:
         limit = video.start_seconds + options.max_seconds
         end = limit if end is None else min(end, limit)
-    preprocessing = encoder.identity.preprocessing
-    return DecodeTask(video.id, video.path, options.sampling, preprocessing, video.start_seconds, end)
-
-
-def _encoded_videos(
-    shard: VideoShardPlan,
-    decoded: Iterator[DecodedVideo],
-    encoder: Encoder,
-    frames_per_batch: int,
-    report: _Report,
-) -> tuple[list[VideoRow], dict[str, float]]:
-    """Rows of a shard in its order, the frames of many videos filling batches of one size."""
-    started, decode_seconds = time.perf_counter(), 0.0
-    batches = FrameBatches(encoder, frames_per_batch)
-    facts: dict[
-        str, dict[str, Any]
-    ] = {}  # all of a decoded video but its pixels, which the encoder has taken
-    for video in islice(decoded, sum(video.path is not None for video in shard.videos)):
-        batches.add(video.frames)
-        facts[video.id] = {name: getattr(video, name) for name in _KEPT}
-        decode_seconds += video.decode_seconds
-        report.add_video(len(video.frames), failed=video.status == "failed")
-    cuts = np.cumsum([len(fact["frame_index"]) for fact in facts.values()], dtype=np.int64)
-    features = dict(zip(facts, np.split(batches.finished(), cuts), strict=False))
-    rows: list[VideoRow] = []
-    for video in shard.videos:
-        if video.id in facts:
-            rows.append(VideoRow(id=video.id, frames=features[video.id], **facts[video.id]))
-        else:
-            report.add_video(0, failed=False)
-            rows.append(_missing_row(video.id, encoder.identity.dim))
-    wall = time.perf_counter() - started
-    seconds = {"wall": wall, "encode": batches.encode_seconds, "decode_in_children": decode_seconds}
-    return rows, seconds
-
-
-_KEPT = ("frame_seconds", "frame_index", "status", "reason", "decoder")
-
-
-def _missing_row(video_id: str, dim: int) -> VideoRow:
-    nothing = np.zeros(0, np.float32)
-    return VideoRow(
-        video_id, np.zeros((0, dim), np.float32), nothing, nothing.astype(np.int32), "failed", MISSING, ""
+    return DecodeTask(
+        video.id,
+        video.path,
+        options.sampling,
+        encoder.identity.preprocessing,
+        video.start_seconds,
+        end,
+        options.frames_per_batch,
     )
-
-
-def _encoded_texts(
-    shard: TextShardPlan, encoder: Encoder, report: _Report, *, paragraphs: bool
-) -> tuple[list[TextRow], dict[str, float]]:
-    """Rows of a shard in its order, encoded a few hundred at a time."""
-    started = time.perf_counter()
-    rows: list[TextRow] = []
-    for start in range(0, len(shard.captions), TEXTS_PER_CALL):
-        captions = shard.captions[start : start + TEXTS_PER_CALL]
-        rows += _text_rows(captions, encoder, paragraphs=paragraphs)
-        report.add_texts(len(captions))
-    return rows, {"wall": time.perf_counter() - started}
-
-
-def _text_rows(captions: Sequence[Caption], encoder: Encoder, *, paragraphs: bool) -> list[TextRow]:
-    """Each caption's words; of a paragraph also the pooled row of each of its sentences."""
-    texts = encoder.encode_texts([caption.text for caption in captions])
-    sentences = iter(encoder.encode_texts([s for c in captions for s in c.sentences]) if paragraphs else ())
-    rows: list[TextRow] = []
-    for caption, text in zip(captions, texts, strict=True):
-        own = [part.words[part.sentence_row] for part in islice(sentences, len(caption.sentences))]
-        rows.append(
-            TextRow(
-                id=caption.id,
-                video_id=caption.video_id,
-                text=caption.text,
-                words=text.words,
-                token_ids=text.token_ids,
-                sentence_row=text.sentence_row,
-                truncated=text.truncated,
-                parts=np.stack(own) if paragraphs else None,
-            )
-        )
-    return rows

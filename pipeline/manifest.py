@@ -49,6 +49,10 @@ class Manifest:
     frames_per_batch: int
     limit: int | None
     decoder: str
+    text_policy: str = "truncate"
+    """What was done with texts longer than the encoder's context."""
+    patches_dtype: str | None = None
+    """Number format of the patches of each frame, or None without patches."""
     notes: Sequence[str] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: _versions())
     format_version: int = FORMAT_VERSION

@@ -4,15 +4,18 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 from ..data.base import Caption, Dataset, Preset, Video
 from ..data.contracts.errors import DataError, UsageError, unknown_name
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import EncoderIdentity
 from .manifest import Manifest, SplitRecord, ids_digest
+from .patches import PatchFormat, PatchLayout
 from .sampling import Policy, Sampling
 from .shards import shard_name
+
+TextPolicy = Literal["truncate", "sentences"]
 
 _Item = TypeVar("_Item")
 
@@ -34,6 +37,7 @@ class Request:
     pretrained: str | None
     device: str
     precision: str
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class ExtractionOptions:
     """Frames the encoder sees at once. Part of a store's identity: another batch size rounds differently."""
     limit: int | None = None
     """Only so many videos, taken in turn from every split; None means all."""
+    text_policy: TextPolicy = "truncate"
+    """truncate: a text ends with the encoder's context. sentences: one that is longer is encoded sentence by
+    sentence."""
+    patches_dtype: PatchFormat | None = None
+    """Number format of the patches of each frame, which are kept as well; None: they are not."""
     num_children: int = 2
     """Decoding processes. Changes no feature."""
     retry: str | None = None
@@ -65,11 +74,13 @@ class ExtractionOptions:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        decoders = plug_in_names("tvr.pipeline.decoders")
-        if self.decoder not in decoders:
-            raise UsageError(unknown_name("decoder", self.decoder, decoders))
-        if self.on_error not in ON_ERROR:
-            raise UsageError(unknown_name("way to meet an error", self.on_error, ON_ERROR))
+        for kind, value, known in (
+            ("decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
+            ("way to meet an error", self.on_error, ON_ERROR),
+            ("text policy", self.text_policy, get_args(TextPolicy)),
+        ):
+            if value not in known:
+                raise UsageError(unknown_name(kind, value, known))
         if self.retry is not None and self.retry.partition(":")[0] not in RETRIED:
             raise UsageError(unknown_name("status to retry", self.retry.partition(":")[0], RETRIED))
         if self.limit is not None and self.limit < 1:
@@ -201,8 +212,26 @@ def manifest_of(
         frames_per_batch=options.frames_per_batch,
         limit=options.limit,
         decoder=options.decoder,
+        text_policy=options.text_policy,
+        patches_dtype=options.patches_dtype,
         notes=list(dataset.notes),
     )
+
+
+def patch_layout(encoder: EncoderIdentity, options: ExtractionOptions) -> PatchLayout | None:
+    """How the patches of each frame are stored, or None where they are not wanted.
+
+    Raises:
+        UsageError: they are wanted of a model that has none.
+    """
+    if options.patches_dtype is None:
+        return None
+    if not encoder.num_patches:
+        raise UsageError(
+            f"--patches: {encoder.model} has no patch features: {encoder.patches_unavailable_reason}. "
+            "Leave the option out, or take a vision transformer such as ViT-B-16"
+        )
+    return PatchLayout(encoder.num_patches, encoder.dim, options.patches_dtype)
 
 
 def _chosen_ids(dataset: Dataset, limit: int | None) -> set[str]:

@@ -73,7 +73,8 @@ def requested_encoder(request: Request) -> "Encoder":
     """
     from .encoders import clip
 
-    return clip.load(request.model, request.pretrained, device=request.device, precision=request.precision)
+    encoder = clip.load(request.model, request.pretrained, device=request.device, precision=request.precision)
+    return clip.compiled(encoder) if request.compiled else encoder
 
 
 def _absolute(pretrained: str | None) -> str | None:

@@ -4,6 +4,7 @@ Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the row
 """
 
 import dataclasses
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.contracts.errors import StoreError
 from .durable import explained, read_sealed, sha256_of, write_sealed, written_whole
+from .patches import PatchLayout, SpooledPatches
 
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
@@ -35,6 +37,8 @@ class VideoRow:
     status: str
     reason: str
     decoder: str
+    patches: SpooledPatches | None = None
+    """Where ``frames`` have patches, those of each; None where they have not, or where there is no frame."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Receipt:
     sha256: str
     dtype: str
     status: dict[str, int]
-    """Number of items by status."""
+    """Number of items by status; of texts ``ok`` and ``truncated``."""
     missing: list[str]
     """Ids of videos that were not on the disk; when one appears, the shard is done again."""
     seconds: dict[str, float]
@@ -82,8 +86,32 @@ def receipt_path(shard: Path) -> Path:
     return shard.with_suffix(".json")
 
 
-def write_video_shard(path: Path, rows: Sequence[VideoRow], dim: int, seconds: dict[str, float]) -> Receipt:
-    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard."""
+@dataclass(frozen=True, slots=True)
+class _LargeColumn:
+    """A column that is written piece by piece, because it may not fit into memory."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    pieces: Iterable[NDArray[Any]]
+
+
+def write_video_shard(
+    path: Path,
+    rows: Sequence[VideoRow],
+    dim: int,
+    seconds: dict[str, float],
+    patches: PatchLayout | None = None,
+) -> Receipt:
+    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard.
+
+    Args:
+        path: of the shard.
+        rows: its videos.
+        dim: width of a feature.
+        seconds: by stage, for the receipt; how long the writing took is added.
+        patches: how patches are stored, or None for a shard without.
+    """
+    started = time.perf_counter()
     frames = as_stored(_stacked([row.frames for row in rows], dim))
     columns: dict[str, Any] = {
         "ids": [row.id for row in rows],
@@ -95,7 +123,10 @@ def write_video_shard(path: Path, rows: Sequence[VideoRow], dim: int, seconds: d
         "reason": [row.reason for row in rows],
         "decoder": [row.decoder for row in rows],
     }
+    if patches is not None:
+        columns |= _patch_columns(rows, patches)
     _write_columns(path, columns)
+    seconds = seconds | {"write": time.perf_counter() - started}
     counts = {status: columns["status"].count(status) for status in sorted(set(columns["status"]))}
     missing = [row.id for row in rows if row.reason == MISSING]
     return _write_receipt(path, len(rows), frames, counts, missing, seconds)
@@ -103,6 +134,7 @@ def write_video_shard(path: Path, rows: Sequence[VideoRow], dim: int, seconds: d
 
 def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dict[str, float]) -> Receipt:
     """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard."""
+    started = time.perf_counter()
     words = as_stored(_stacked([row.words for row in rows], dim))
     columns: dict[str, Any] = {
         "ids": [row.id for row in rows],
@@ -119,7 +151,11 @@ def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dic
         columns["sentence_offsets"] = _offsets(len(part) for part in parts)
         columns["sentences"] = as_stored(_stacked(parts, dim))
     _write_columns(path, columns)
-    return _write_receipt(path, len(rows), words, {"ok": len(rows)}, [], seconds)
+    counts = {"ok": len(rows) - sum(row.truncated for row in rows)}
+    if counts["ok"] < len(rows):
+        counts["truncated"] = len(rows) - counts["ok"]
+    seconds = seconds | {"write": time.perf_counter() - started}
+    return _write_receipt(path, len(rows), words, counts, [], seconds)
 
 
 def read_receipt(shard: Path) -> Receipt | None:
@@ -191,10 +227,32 @@ def _write_columns(path: Path, columns: dict[str, Any]) -> None:
             for name, values in columns.items():
                 if isinstance(values, np.ndarray):
                     file.create_dataset(name, data=values)
+                elif isinstance(values, _LargeColumn):
+                    _write_pieces(file.create_dataset(name, values.shape, values.dtype), values.pieces)
                 else:
                     file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
         # Between the renaming of a shard that is done again and its new receipt, the old one must not vouch for it.
         receipt_path(path).unlink(missing_ok=True)
+
+
+def _write_pieces(column: h5py.Dataset, pieces: Iterable[NDArray[Any]]) -> None:
+    start = 0
+    for piece in pieces:
+        column[start : start + len(piece)] = piece
+        start += len(piece)
+
+
+def _patch_columns(rows: Sequence[VideoRow], layout: PatchLayout) -> dict[str, _LargeColumn]:
+    """``patches`` and, where rows have scales, ``patch_scales``, for each frame of the shard."""
+    frames = sum(len(row.frames) for row in rows)
+    return {
+        name: _LargeColumn(
+            (frames, *layout.record[name].shape),
+            layout.record[name].base,
+            (piece[name] for row in rows if row.patches for piece in row.patches.pieces()),
+        )
+        for name in layout.record.names or ()
+    }
 
 
 def _write_receipt(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.contracts.errors import StoreError
 from .manifest import Manifest, load_manifest, load_split_ids
+from .patches import restored
 from .shards import Receipt, open_shard, read_receipt, shard_name
 
 
@@ -220,6 +221,26 @@ class FeatureStore:
         """
         index, start, stop = self._place(video_id)
         return self._second_columns[index][start:stop]
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether every frame has its patches beside it."""
+        return self.manifest.patches_dtype is not None
+
+    def patches(self, video_id: str) -> Float[np.ndarray, "frame patch dim"]:
+        """The patches of each frame of one video, row by row of the picture: float16 and mapped, or float32 where
+        they are stored as integers.
+
+        Raises:
+            StoreError: the store has no such video, or no patches.
+        """
+        if not self.has_patches:
+            raise StoreError(f"{self.folder} has no patches; extract with --patches into another folder")
+        index, start, stop = self._place(video_id)
+        shard = self._video_shards[index]
+        has_scales = self.manifest.patches_dtype == "int8"
+        scales = shard.array("patch_scales")[start:stop] if has_scales else None
+        return restored(shard.array("patches")[start:stop], scales)
 
     def _place(self, video_id: str) -> tuple[int, int, int]:
         try:

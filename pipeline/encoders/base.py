@@ -3,7 +3,7 @@
 Every other file here is one encoder: ``load(model, pretrained, ...) -> Encoder``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -47,6 +47,12 @@ class EncoderIdentity:
     """Whether ``EncodedText.words`` holds every word, or the pooled row alone."""
     words_unavailable_reason: str
     """Empty where words are available."""
+    num_patches: int
+    """Patches of a frame that have a feature each, or 0."""
+    patches_unavailable_reason: str
+    """Empty where patches are available."""
+    compiled: bool
+    """Whether the image tower was compiled, which rounds differently."""
     open_clip_version: str
     torch_version: str
 
@@ -66,6 +72,15 @@ class EncodedText:
     """Whether the text has more tokens than the model reads."""
 
 
+@dataclass(frozen=True)
+class EncodedFrames:
+    """The features of a batch of frames."""
+
+    frames: Float32[np.ndarray, "frame dim"]
+    patches: Float32[np.ndarray, "frame patch dim"] | None = None
+    """Of each patch, row by row of the picture, in the space of ``frames``; None where they were not asked for."""
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """A frozen model of frames and texts."""
@@ -79,6 +94,20 @@ class Encoder(Protocol):
         self, frames: UInt8[np.ndarray, "frame height width 3"]
     ) -> Float32[np.ndarray, "frame dim"]:
         """Features of frames that have the size of ``identity.preprocessing``."""
+        ...
+
+    def begin_frames(
+        self,
+        frames: UInt8[np.ndarray, "frame height width 3"],
+        *,
+        batch_size: int | None = None,
+        patches: bool = False,
+    ) -> Callable[[], EncodedFrames]:
+        """Start to encode at least one frame; calling the result waits for the features.
+
+        Where a GPU computes, the caller has its hands free until then. A batch of fewer than ``batch_size`` frames
+        gives the same features to the last bit as if it were full.
+        """
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:

@@ -1,7 +1,7 @@
 """CLIP and its kin through open_clip: every model, tag and checkpoint that it loads."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ import open_clip
 import torch
 from jaxtyping import Float32, UInt8
 
-from .base import EncodedText, EncoderIdentity
+from .base import EncodedFrames, EncodedText, EncoderIdentity
 from .towers.arithmetic import arithmetic
 from .towers.digest import weights_digest
 from .towers.frames import FrameTower
+from .towers.fusion import fold_batch_norms
 from .towers.hub_texts import tokenizer_of
 from .towers.networks import activation_of, build_network, preprocessing_of
+from .towers.patches import num_patches, why_no_patches
 from .towers.sources import RANDOM, Source, find_source, known_models, model_config
 from .towers.texts import TextTower, text_tower
 from .towers.tokens import Tokeniser
@@ -34,6 +36,11 @@ class ClipEncoder:
     frames: FrameTower
     texts: TextTower
 
+    @property
+    def frames_per_batch(self) -> int:
+        """What suits the device best."""
+        return max(64, self.frames.frames_per_pass)
+
     def encode_frames(
         self, frames: UInt8[np.ndarray, "frame height width 3"]
     ) -> Float32[np.ndarray, "frame dim"]:
@@ -47,7 +54,30 @@ class ClipEncoder:
         """
         if not len(frames):
             return np.zeros((0, self.identity.dim), np.float32)
-        return self.frames(frames)
+        return self.begin_frames(frames)().frames
+
+    def begin_frames(
+        self,
+        frames: UInt8[np.ndarray, "frame height width 3"],
+        *,
+        batch_size: int | None = None,
+        patches: bool = False,
+    ) -> Callable[[], EncodedFrames]:
+        """Start on at least one frame; calling the result waits for the features.
+
+        Args:
+            frames: as for ``encode_frames``.
+            batch_size: frames in a full batch, to which a smaller one is filled up.
+            patches: whether the features of each frame's patches are wanted as well.
+
+        Raises:
+            ValueError: frames of another size or type, or patches of a model that has none.
+        """
+        if patches and not self.identity.num_patches:
+            raise ValueError(
+                f"{self.identity.model} gives no patches: {self.identity.patches_unavailable_reason}"
+            )
+        return self.frames.begin(frames, batch_size=batch_size, patches=patches)
 
     def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
         """Un-normalised features after the projection; the pooled row equals ``encode_text``."""
@@ -84,8 +114,19 @@ def load(
     tokeniser = Tokeniser(tokenizer, tokenizer.context_length)
     texts = text_tower(network, tokeniser, chosen)
     identity = _identity(source, network, texts)
+    if chosen.precision != "fp32":
+        fold_batch_norms(network)
     chosen.prepare(network)
     return ClipEncoder(identity, FrameTower(network, identity.preprocessing, chosen), texts)
+
+
+def compiled(encoder: ClipEncoder) -> ClipEncoder:
+    """The same encoder, its image tower compiled by ``torch.compile``: the first batch then takes a minute longer.
+
+    The text tower is not: texts come in too many lengths.
+    """
+    encoder.texts.model.visual.compile()
+    return replace(encoder, identity=replace(encoder.identity, compiled=True))
 
 
 def _identity(source: Source, network: Any, texts: TextTower) -> EncoderIdentity:
@@ -103,6 +144,9 @@ def _identity(source: Source, network: Any, texts: TextTower) -> EncoderIdentity
         precision=texts.arithmetic.precision,
         words_available=texts.words is not None,
         words_unavailable_reason=texts.words_unavailable_reason,
+        num_patches=num_patches(network),
+        patches_unavailable_reason=why_no_patches(network),
+        compiled=False,
         open_clip_version=open_clip.__version__,
         torch_version=str(torch.__version__),
     )
