@@ -24,7 +24,7 @@ from .comparison import zero_shot
 from .encoded import EncodedTexts
 from .index import IndexedGallery, VideoIndex
 from .run_store import run_store
-from .search import Gallery, Hit, check_top_k
+from .search import Gallery, Hit, check_top_k, search
 
 INDEX_FOLDER = "index"
 """Of a run: what ``tvr index`` made."""
@@ -68,7 +68,7 @@ class Archive:
         """
         query = text_features(self.encoder.encode_texts([text])[0])
         if candidates is None:
-            return Gallery(self.head, self.features).search(query, top_k)[0]
+            return search(self.head, self.features, query, top_k)[0]
         index = VideoIndex.load((self.run or self.store.folder) / INDEX_FOLDER)
         return IndexedGallery(self.head, self.features, index).search(query, top_k, candidates)[0]
 

@@ -25,8 +25,8 @@ Kind = Literal["flat", "hnsw", "ivf"]
 INDEX, RECORD = "videos.faiss", "index.json"
 HNSW_NEIGHBOURS, HNSW_EFFORT = 32, 128
 """Links of a vector, and how many candidates a search keeps."""
-IVF_VISITED = 1 / 16
-"""Share of the cells that a search visits."""
+IVF_VISITED, IVF_TRAINING = 1 / 16, 64
+"""Share of the cells that a search visits, and videos a cell that the cells are laid out by."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,21 @@ def build_index(head: Head, features: FeatureSet, kind: Kind = "flat") -> VideoI
     """
     faiss = _faiss()
     coarse = coarse_of(head.eval())
-    batches = torch.arange(features.num_videos).split(ITEMS_PER_BATCH)
-    vectors = torch.cat(
-        [coarse.of_videos(features.video_batch(b, head.shape.num_frames)).cpu() for b in batches]
-    )
-    index = _empty(faiss, kind, *vectors.shape)
-    values = np.ascontiguousarray(vectors.numpy(), np.float32)
+
+    def vectors(items: Tensor) -> Float[np.ndarray, "video dim"]:
+        batches = (features.video_batch(some, head.shape.num_frames) for some in items.split(ITEMS_PER_BATCH))
+        found = torch.cat([coarse.of_videos(batch).cpu() for batch in batches])
+        return np.ascontiguousarray(found.numpy(), np.float32)
+
+    count, dim = features.num_videos, vectors(torch.zeros(1, dtype=torch.long)).shape[1]
+    index = _empty(faiss, kind, count, dim)
     if not index.is_trained:
-        index.train(values)
-    index.add(values)
-    return VideoIndex(index, IndexRecord(kind, coarse.source, values.shape[1], list(features.video_ids)))
+        # The draw is always the same, so that the same videos make the same index.
+        drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        index.train(vectors(drawn[: IVF_TRAINING * index.nlist].sort().values))
+    for items in torch.arange(count).split(ITEMS_PER_BATCH):
+        index.add(vectors(items))
+    return VideoIndex(index, IndexRecord(kind, coarse.source, dim, list(features.video_ids)))
 
 
 class IndexedGallery:

@@ -8,7 +8,7 @@ from ...data.contracts.errors import UsageError
 from ..base import Head, TextFeatures
 from ..layers.blocks import similarity_in_blocks
 from ..training.feature_set import FeatureSet
-from .encoded import EncodedVideos
+from .encoded import ITEMS_PER_BATCH, EncodedVideos, check_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,25 @@ def check_top_k(top_k: int) -> None:
         raise UsageError(f"top_k must be at least 1, got {top_k = }")
 
 
+@torch.no_grad()
 def search(head: Head, features: FeatureSet, texts: TextFeatures, top_k: int = 10) -> list[list[Hit]]:
-    """The best videos of a feature set for each text.
+    """The best videos of a feature set for each text, in memory that does not grow with the videos.
 
     Raises:
         UsageError: ``top_k`` is less than 1, or the head cannot read the features.
     """
-    return Gallery(head, features).search(texts, top_k)
+    check_top_k(top_k)
+    check_fit(head, features)
+    text = head.eval().encode_text(texts)
+    count = texts.sentence.shape[0]
+    scores, places = torch.empty(count, 0), torch.empty(count, 0, dtype=torch.long)
+    for items in torch.arange(features.num_videos).split(ITEMS_PER_BATCH):
+        video = head.encode_video(features.video_batch(items, head.shape.num_frames))
+        scores = torch.cat([scores, similarity_in_blocks(head, text, video).float().cpu()], dim=1)
+        places = torch.cat([places, items.expand(count, -1)], dim=1)
+        order = scores.argsort(dim=1, descending=True, stable=True)[:, :top_k]
+        scores, places = scores.gather(1, order), places.gather(1, order)
+    return [
+        [Hit(features.video_ids[place], score) for place, score in zip(*best, strict=True)]
+        for best in zip(places.tolist(), scores.tolist(), strict=True)
+    ]
