@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ def keep(name: str, figures: dict[str, Any]) -> Path:
         "command": " ".join(["python", "-m", module.name if module else name, *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version()} | versions(),
         "figures": figures,
     }
     RESULTS.mkdir(exist_ok=True)
@@ -29,6 +28,17 @@ def keep(name: str, figures: dict[str, Any]) -> Path:
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))
     return path
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that are there: not every benchmark needs all of them."""
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def machine() -> dict[str, Any]:

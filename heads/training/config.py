@@ -44,6 +44,9 @@ class TrainingConfig:
     CPU."""
     compile: bool = False
     """Compile encoders and loss with ``torch.compile``: a minute at the start, faster steps on a GPU."""
+    cuda_graphs: bool = False
+    """Compile, and replay a step's kernels as CUDA graphs: pays on a GPU that computes a small batch faster than it
+    is told to."""
     device: str = "auto"
     """auto: a GPU where there is one. Else a torch device such as cpu or cuda:1."""
     wandb: str | None = None

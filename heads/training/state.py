@@ -1,18 +1,20 @@
 """What changes while a head is trained, and how it goes to a file and back."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from ...data.contracts.errors import TrainingError
+from ...data.contracts.errors import TrainingError, UsageError
 from ..base import Head
 from .config import Precision, TrainingConfig
 from .loading import Batch
 from .optimiser import adamw, learning_rate
 from .processes import Processes
 from .run_folder import RunFolder
+
+LossFunction = Callable[[Head, Batch, Processes], dict[str, Tensor]]
 
 
 class TrainingState:
@@ -24,7 +26,7 @@ class TrainingState:
         self.steps_per_epoch = steps_per_epoch
         self.optimiser = adamw(head, config)
         self.autocast = _autocast_type(config.precision, head.device.type)
-        self._loss_of = torch.compile(_loss_of) if config.compile else _loss_of
+        self._loss_of = _loss_function(config, head.device)
         self.scaler = torch.amp.GradScaler(head.device.type, enabled=config.precision == "fp16")
         self.average: dict[str, Tensor] | None = None
         if config.ema:
@@ -47,8 +49,12 @@ class TrainingState:
     def loss(self, batch: Batch, processes: Processes) -> dict[str, Tensor]:
         """The head's loss terms of a batch."""
         device = self.head.device.type
+        if self.config.cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()
         with torch.autocast(device, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            return self._loss_of(self.head, batch, processes)
+            terms = self._loss_of(self.head, batch, processes)
+        # A graph's results lie where those of its next replay will.
+        return {name: term.clone() for name, term in terms.items()} if self.config.cuda_graphs else terms
 
     def update(self, loss: Tensor, processes: Processes) -> None:
         """One step of the optimiser down the gradient of the loss."""
@@ -146,6 +152,16 @@ class TrainingState:
             "scaler": self.scaler.state_dict(),
         }
         folder.save_state(tensors, values)
+
+
+def _loss_function(config: TrainingConfig, device: torch.device) -> LossFunction:
+    if not config.cuda_graphs:
+        return torch.compile(_loss_of) if config.compile else _loss_of
+    if device.type != "cuda":
+        raise UsageError(
+            f"cuda_graphs=true needs a GPU, and this trains on {device}; leave it out, or use compile=true"
+        )
+    return torch.compile(_loss_of, mode="reduce-overhead")
 
 
 def _loss_of(head: Head, batch: Batch, processes: Processes) -> dict[str, Tensor]:

@@ -216,3 +216,18 @@ def test_load_run_fails_without_a_run(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.json").write_text("{}")
     with pytest.raises(UsageError, match="not the record of a run"):
         load_run(tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler, about itself
+def test_a_compiled_training_learns_the_same(tmp_path: Path) -> None:
+    config = dataclasses.replace(QUICK, epochs=1)
+    plain = run(tmp_path / "plain", config)
+    compiled = run(tmp_path / "compiled", dataclasses.replace(config, compile=True))
+    losses = [read_metrics(result.folder)[0]["loss"]["total"] for result in (plain, compiled)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_cuda_graphs_fail_on_a_cpu(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cuda_graphs=true needs a GPU, and this trains on cpu"):
+        run(tmp_path / "run", dataclasses.replace(QUICK, cuda_graphs=True))
