@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..data.contracts.errors import StoreError
 from .durable import explained, read_sealed, sha256_of, write_sealed, written_whole
 from .patches import PatchLayout, SpooledPatches
+from .patient_file import PatientFile
 
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
@@ -223,7 +224,10 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
 def _write_columns(path: Path, columns: dict[str, Any]) -> None:
     strings = h5py.string_dtype("utf-8")
     with explained(path.parent), written_whole(path) as beside:
-        with h5py.File(beside, "w", alignment_threshold=4096, alignment_interval=64) as file:
+        with (
+            PatientFile(beside) as raw,
+            h5py.File(raw, "w", alignment_threshold=4096, alignment_interval=64) as file,
+        ):
             for name, values in columns.items():
                 if isinstance(values, np.ndarray):
                     file.create_dataset(name, data=values)
