@@ -1,9 +1,3 @@
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -134,48 +128,6 @@ def test_extract_fails_where_it_cannot_write(
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot write to"):
         extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
-
-
-@pytest.mark.slow
-def test_killed_anywhere_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    archive = tmp_path / "archive"
-    archive.mkdir()
-    for index in range(24):
-        write_sample(archive / f"clip{index:02d}.mp4")
-    captions = [f'clip{index:02d}.mp4,"a grey picture, number {index}"' for index in range(24)]
-    (archive / "captions.csv").write_text("\n".join(["path,caption", *captions]) + "\n")
-    undisturbed = _tvr_extract(archive, tmp_path / "undisturbed")
-    started = time.monotonic()
-    assert undisturbed.wait() == 0
-    seconds = time.monotonic() - started
-    rng = random.Random(0)
-    kills = 0
-    for _ in range(6):
-        process = _tvr_extract(archive, tmp_path / "killed")
-        try:
-            process.wait(timeout=rng.uniform(0.4, 1.0) * seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills > 0
-    assert _tvr_extract(archive, tmp_path / "killed").wait() == 0
-    assert _shards(tmp_path / "killed") == _shards(tmp_path / "undisturbed")
-    assert not list((tmp_path / "killed").glob("*.tmp"))
-
-
-def _tvr_extract(archive: Path, store: Path) -> subprocess.Popen[bytes]:
-    command = (
-        "extract --dataset folder --model tvr-storyboard --num-frames 4 --workers 1 --videos-per-shard 3"
-    )
-    arguments = [*command.split(), "--root", str(archive), "--store", str(store)]
-    code = "from tvr.cli.main import run; run()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def _shards(folder: Path) -> dict[str, bytes]:
