@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..data.contracts.errors import UsageError
 from .options import (
     DEFAULT_WORKSPACE,
     DeviceOption,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
+MOST_PATCH_GIGABYTES = 20
+"""More patches than this are extracted only with --yes."""
 
 
 def extract(
@@ -66,7 +69,27 @@ def extract(
         int | None, typer.Option(help="Decoding processes. Default: one per CPU core.")
     ] = None,
     shard: ShardOption = None,
-    batch_size: Annotated[int, typer.Option(help="Frames per encoder batch.")] = 64,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Frames per encoder batch. Default: 256 on a GPU, otherwise 64.")
+    ] = None,
+    text_policy: Annotated[
+        str,
+        typer.Option(
+            help="Of captions longer than the model reads. truncate: cut them; sentences: encode each sentence."
+        ),
+    ] = "truncate",
+    patches: Annotated[
+        bool, typer.Option("--patches", help="Also keep a feature of each patch of a frame: gigabytes.")
+    ] = False,
+    patches_dtype: Annotated[
+        str, typer.Option(help="Of the patches: float16, or int8 with a scale for each patch.")
+    ] = "float16",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go on without asking, however large the store.")
+    ] = False,
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Compile the image tower first (torch.compile): long runs.")
+    ] = False,
     videos_per_shard: Annotated[
         int, typer.Option(help="Videos in one file of the store: what a killed run loses at most.")
     ] = 128,
@@ -90,7 +113,8 @@ def extract(
     from ..pipeline.estimate import estimate
     from ..pipeline.failure_budget import FailureBudget
     from ..pipeline.job_share import EVERYTHING, JobShare
-    from ..pipeline.plan import ExtractionOptions, Request, sampling_of
+    from ..pipeline.patches import patch_format
+    from ..pipeline.plan import ExtractionOptions, Request, sampling_of, text_policy_of
     from ..pipeline.workspace import Workspace
 
     budget = FailureBudget.parse(max_failed) if max_failed else None
@@ -98,27 +122,33 @@ def extract(
     root, settings = root or place.dataset_root(dataset), key_values(data, "--data")
     described = _loaded(dataset, root, settings)
     share = JobShare.parse(shard) if shard else EVERYTHING
+    encoder = clip.load(model, pretrained, device=device, precision=precision)
+    if compile_:
+        encoder = clip.compiled(encoder)
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
         decoder=decoder,
         num_children=workers or os.cpu_count() or 1,
-        frames_per_batch=batch_size,
+        frames_per_batch=batch_size or encoder.frames_per_batch,
+        text_policy=text_policy_of(text_policy),
+        patches_dtype=patch_format(patches_dtype) if patches else None,
         videos_per_shard=videos_per_shard,
         limit=limit,
         retry=retry,
         on_error=on_error,
-        request=Request(dataset, root, settings, model, pretrained, device, precision),
+        request=Request(dataset, root, settings, model, pretrained, device, precision, compile_),
     )
-    encoder = clip.load(model, pretrained, device=device, precision=precision)
     _announce(described, encoder)
     if dry_run:
         _print_estimate(estimate(described, encoder, options), as_json=as_json)
         return
+    if patches and not yes:
+        _check_size(estimate(described, encoder, options))
     identity = encoder.identity
     folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
     summary = _extracted(described, encoder, options, folder, share)
-    _print_summary(summary, share, encoder, as_json=as_json)
+    _print_summary(summary, share, encoder, options, as_json=as_json)
     if budget and not budget.admits(summary.status["failed"], summary.videos):
         err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")
         raise typer.Exit(TOO_MANY_FAILED)
@@ -155,6 +185,17 @@ def _extracted(
         return run_extraction(dataset, encoder, options, folder, share=share, on_progress=show)
 
 
+def _check_size(estimate: "Estimate") -> None:
+    """Say what patches take, and stop where nobody can have meant it."""
+    err.print(f"patches take about {estimate.patch_gigabytes:,.3g} GB for {estimate.frames:,} frames")
+    if estimate.patch_gigabytes > MOST_PATCH_GIGABYTES:
+        raise UsageError(
+            f"the patches of this store would take {estimate.patch_gigabytes:,.0f} GB, more than "
+            f"{MOST_PATCH_GIGABYTES}. Say --yes if that is meant; --patches-dtype int8 halves them, and so do half as "
+            "many --num-frames"
+        )
+
+
 def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(estimate))
@@ -164,16 +205,27 @@ def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
     out.print(f"captions  {e.texts:,}")
     out.print(f"frames    {e.frames:,}")
     out.print(f"store     {e.gigabytes:.3g} GB in {e.video_shards} video and {e.text_shards} text shards")
+    if e.patch_gigabytes:
+        out.print(f"patches   {e.patch_gigabytes:.3g} GB of these")
     out.print(f"time      {e.hours:.3g} hours on this machine")
     out.print(
         f"measured on {e.sampled_videos} videos, {e.sampled_failures} of them undecodable; nothing written"
     )
 
 
-def _print_summary(summary: "Summary", share: "JobShare", encoder: "Encoder", *, as_json: bool) -> None:
+def _print_summary(
+    summary: "Summary", share: "JobShare", encoder: "Encoder", options: "ExtractionOptions", *, as_json: bool
+) -> None:
+    from ..pipeline.bottleneck import bottleneck, shares
+
     counts = dict(sorted(summary.status.items()))
+    share_of_stage = shares(summary.stages, options.num_children)
+    slowest = bottleneck(
+        summary.stages, options.num_children, os.cpu_count() or 1, encoder.identity.precision
+    )
     if as_json:
-        print_json({**asdict(summary), "folder": str(summary.folder), "status": counts})
+        timing = {"shares": share_of_stage, "bottleneck": asdict(slowest) if summary.frames else None}
+        print_json({**asdict(summary), "folder": str(summary.folder), "status": counts, **timing})
         return
     seconds = sum(summary.seconds.values())
     remark = " (random weights)" if encoder.identity.random_weights else ""
@@ -187,6 +239,19 @@ def _print_summary(summary: "Summary", share: "JobShare", encoder: "Encoder", *,
         f"{summary.frames:,} frames in {seconds:,.1f} s{rate}; {summary.shards_done} shards written, "
         f"{summary.shards_skipped} were already there{remark}"
     )
+    if summary.frames:
+        named = {stage: f"{share:.0%}" for stage, share in share_of_stage.items()}
+        out.print(
+            f"time: encoding {named['encode']}, waiting for frames {named['wait']}, writing {named['write']}; of "
+            f"{options.num_children} decoding processes: decoding {named['decode']}, resizing {named['resize']}"
+        )
+        out.print(f"held up by {slowest.stage}; what would help: {slowest.advice}", soft_wrap=True)
+    if summary.texts_truncated:
+        out.print(
+            f"{summary.texts_truncated:,} captions are longer than the model reads and were cut; "
+            "--text-policy sentences keeps all of them",
+            soft_wrap=True,
+        )
     if summary.status.keys() - {"ok"}:
         out.print(f"see why: tvr inspect --store {summary.folder} --failed", soft_wrap=True)
     if summary.shards_left:

@@ -1,8 +1,11 @@
 """What an extraction would cost, from a measured sample of its own videos and captions."""
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +16,8 @@ from .batches import FrameBatches
 from .decoding import Chunk, DecoderPool
 from .encoders.base import Encoder
 from .extract import decode_task
-from .plan import ExtractionOptions, plan_extraction
+from .patches import PatchSpool
+from .plan import ExtractionOptions, Plan, patch_layout, plan_extraction
 
 SAMPLE_VIDEOS = 10
 SAMPLE_TEXTS = 64
@@ -34,6 +38,9 @@ class Estimate:
     frames: int
     """Expected number of frames, from the sample's mean."""
     gigabytes: float
+    """Of the store, patches included."""
+    patch_gigabytes: float
+    """Of the patches alone; 0 where they are not asked for."""
     hours: float
     """Expected wall-clock time on this machine with these options."""
     video_shards: int
@@ -44,46 +51,71 @@ class Estimate:
 
 
 def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> Estimate:
-    """Decode and encode a few videos and captions, spread over the data set, and extrapolate. Writes nothing.
+    """Decode and encode a few videos and captions, spread over the data set, and extrapolate. Writes no store.
 
     Raises:
         DataError: no video of the data set was found.
+        UsageError: patches are asked for of a model that has none.
     """
     plan = plan_extraction(dataset, options)
-    videos = [video for video in plan.videos if video.path]
     captions = list(plan.captions)
-    sample = _spread(videos, SAMPLE_VIDEOS)
-    encoder.encode_frames(
-        _blank(encoder, options.frames_per_batch)
-    )  # the first call warms up and is not counted
+    videos = _measured_videos(plan, encoder, options)
+    words, seconds_per_text = _measured_texts(encoder, [caption.text for caption in captions])
+    found = sum(video.path is not None for video in plan.videos)
+    frames = round(videos.frames / videos.count * found)
+    layout = patch_layout(encoder.identity, options)
+    patch_bytes = frames * layout.bytes_per_frame if layout else 0
+    stored = frames * (encoder.identity.dim * _BYTES_PER_NUMBER + _BYTES_PER_FRAME) + patch_bytes
+    stored += round(words * len(captions)) * encoder.identity.dim * _BYTES_PER_NUMBER
+    return Estimate(
+        videos_found=found,
+        videos_missing=sum(1 for video in plan.videos if not video.path),
+        texts=len(captions),
+        frames=frames,
+        gigabytes=stored / 1e9,
+        patch_gigabytes=patch_bytes / 1e9,
+        hours=(videos.seconds / videos.count * found + seconds_per_text * len(captions)) / 3600,
+        video_shards=len(plan.video_shards),
+        text_shards=len(plan.text_shards),
+        sampled_videos=videos.count,
+        sampled_failures=videos.failures,
+    )
+
+
+@dataclass
+class _Measured:
+    """A sample of videos."""
+
+    count: int
+    frames: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+
+
+def _measured_videos(plan: Plan, encoder: Encoder, options: ExtractionOptions) -> _Measured:
+    """A few videos, decoded and encoded as an extraction would."""
+    layout = patch_layout(encoder.identity, options)
+    sample = _spread([video for video in plan.videos if video.path], SAMPLE_VIDEOS)
+    measured = _Measured(len(sample))
+    # The first call warms up and is not counted.
+    encoder.encode_frames(_blank(encoder, options.frames_per_batch))
     started = time.perf_counter()
-    batches, frames, failures = FrameBatches(encoder, options.frames_per_batch), 0, 0
-    with DecoderPool(options.num_children, options.decoder) as pool:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        DecoderPool(options.num_children, options.decoder) as pool,
+    ):
+        new_spool = partial(PatchSpool, Path(scratch), layout) if layout else None
+        batches = FrameBatches(encoder, options.frames_per_batch, new_spool)
         for given in pool.stream(decode_task(video, encoder, options) for video in sample):
             if isinstance(given, Chunk):
                 batches.add_chunk(given)
             else:
                 batches.add(given)
-                frames += len(given.frame_index)
-                failures += given.status == "failed"
-    batches.finished()
-    seconds_per_video = (time.perf_counter() - started) / len(sample)
-    words, seconds_per_text = _measured_texts(encoder, [caption.text for caption in captions])
-    all_frames = round(frames / len(sample) * len(videos))
-    stored = all_frames * (encoder.identity.dim * _BYTES_PER_NUMBER + _BYTES_PER_FRAME)
-    stored += round(words * len(captions)) * encoder.identity.dim * _BYTES_PER_NUMBER
-    return Estimate(
-        videos_found=len(videos),
-        videos_missing=sum(1 for video in plan.videos if not video.path),
-        texts=len(captions),
-        frames=all_frames,
-        gigabytes=stored / 1e9,
-        hours=(seconds_per_video * len(videos) + seconds_per_text * len(captions)) / 3600,
-        video_shards=len(plan.video_shards),
-        text_shards=len(plan.text_shards),
-        sampled_videos=len(sample),
-        sampled_failures=failures,
-    )
+                measured.frames += len(given.frame_index)
+                measured.failures += given.status == "failed"
+        batches.finished()
+    measured.seconds = time.perf_counter() - started
+    return measured
 
 
 def _measured_texts(encoder: Encoder, texts: Sequence[str]) -> tuple[float, float]:

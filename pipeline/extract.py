@@ -74,13 +74,20 @@ class Summary:
     status: Counter[str] = field(default_factory=Counter[str])
     """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
     seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})
+    stages: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds by stage, summed over the video shards of this run; see ``bottleneck.STAGES``."""
+    texts_truncated: int = 0
+    """Texts of the whole store that the encoder's context cut."""
 
     def add(self, shard: ShardPlan, receipt: Receipt, started: float) -> float:
         """Count a shard that was done since ``started``; the time at which the next one starts."""
         now = time.perf_counter()
         is_video = isinstance(shard, VideoShardPlan)
         self.shards_done += 1
-        self.frames += receipt.rows if is_video else 0
+        if is_video:
+            self.frames += receipt.rows
+            for stage, taken in receipt.seconds.items():
+                self.stages[stage] = self.stages.get(stage, 0.0) + taken
         self.seconds["videos" if is_video else "texts"] += now - started
         return now
 
@@ -177,6 +184,7 @@ def extract_with(
         started = summary.add(shard, receipt, started)
     store = FeatureStore.open(folder, complete=False)
     summary.status, summary.shards_left = status_counts(store), store.absent_shards()
+    summary.texts_truncated = num_truncated(store)
     return summary
 
 
@@ -218,17 +226,14 @@ class ShardWorker:
             if recipe.options.on_error == "fail":
                 decoded = _up_to_a_failure(decoded)
             batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
-            # One shard is written while the next one is encoded.
-            written: tuple[ShardPlan, Future[Receipt]] | None = None
+            writing = _Writing(writer, claims)
             for shard in shards:
-                if not claims.take(shard.name):
-                    continue
-                write = self._encoded(shard, decoded, batches, recipe, report)
-                if written:
-                    yield _finished(*written, claims)
-                written = shard, writer.submit(write)
-            if written:
-                yield _finished(*written, claims)
+                if claims.take(shard.name):
+                    yield from writing.before(shard)
+                    write = self._encoded(shard, decoded, batches, recipe, report)
+                    yield from writing.finished()
+                    writing.begin(shard, write)
+            yield from writing.finished()
 
     def _encoded(
         self,
@@ -254,11 +259,28 @@ class ShardWorker:
         return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
 
 
-def _finished(shard: ShardPlan, receipt: Future[Receipt], claims: Claims) -> tuple[ShardPlan, Receipt]:
-    """The shard once it is in place."""
-    done = receipt.result()
-    claims.release(shard.name)
-    return shard, done
+class _Writing:
+    """Writes one shard while the next one is encoded."""
+
+    def __init__(self, writer: ThreadPoolExecutor, claims: Claims) -> None:
+        self._writer, self._claims = writer, claims
+        self._begun: tuple[ShardPlan, Future[Receipt]] | None = None
+
+    def begin(self, shard: ShardPlan, write: Callable[[], Receipt]) -> None:
+        self._begun = shard, self._writer.submit(write)
+
+    def before(self, shard: ShardPlan) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """What is to be finished first: texts are not counted among the seconds of videos."""
+        if self._begun and type(self._begun[0]) is not type(shard):
+            yield from self.finished()
+
+    def finished(self) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """What has been begun, once it is in place."""
+        if self._begun:
+            (shard, receipt), self._begun = self._begun, None
+            done = receipt.result()
+            self._claims.release(shard.name)
+            yield shard, done
 
 
 def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool = True) -> None:
@@ -303,6 +325,12 @@ def status_counts(store: FeatureStore) -> Counter[str]:
             counts.update(receipt.status)
             counts.update({"failed": -len(receipt.missing), "missing": len(receipt.missing)})
     return Counter({status: count for status, count in counts.items() if count})
+
+
+def num_truncated(store: FeatureStore) -> int:
+    """How many texts of a store the encoder's context cut."""
+    receipts = (store.receipt(name) for name in store.shard_names("text"))
+    return sum(receipt.status.get("truncated", 0) for receipt in receipts if receipt)
 
 
 class _Report:

@@ -5,16 +5,17 @@ in the order of the shard, into its file.
 """
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, cast, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
-from ..data.contracts.errors import StoreError, UsageError
+from ..data.contracts.errors import StoreError, UsageError, unknown_name
 from .durable import explained
 
 PatchFormat = Literal["float16", "int8"]
@@ -25,23 +26,24 @@ _LARGEST_INT8 = 127
 _FRAMES_PER_PIECE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class PatchLayout:
-    """How the patches of one frame are stored.
+def patch_format(name: str) -> PatchFormat:
+    """The number format of that name.
 
     Raises:
-        UsageError: a number format that does not exist.
+        UsageError: there is none.
     """
+    if name not in get_args(PatchFormat):
+        raise UsageError(unknown_name("number format of patches", name, get_args(PatchFormat)))
+    return cast(PatchFormat, name)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchLayout:
+    """How the patches of one frame are stored."""
 
     per_frame: int
     dim: int
-    number_format: str
-
-    def __post_init__(self) -> None:
-        if self.number_format not in get_args(PatchFormat):
-            raise UsageError(
-                f"patches_dtype must be one of {', '.join(get_args(PatchFormat))}, got {self.number_format!r}"
-            )
+    number_format: PatchFormat
 
     @property
     def has_scales(self) -> bool:
@@ -49,7 +51,7 @@ class PatchLayout:
         return self.number_format == "int8"
 
     @property
-    def record(self) -> np.dtype[np.void]:
+    def record(self) -> np.dtype[Any]:
         """The patches of one frame as numpy's record."""
         fields: list[Any] = [("patches", self.number_format, (self.per_frame, self.dim))]
         return np.dtype(
@@ -66,7 +68,7 @@ class PatchLayout:
 class PatchSource(Protocol):
     """Where the patches of frames lie."""
 
-    def read(self, first: int, last: int) -> NDArray[np.void]:
+    def read(self, first: int, last: int) -> NDArray[Any]:
         """The records of frames ``first`` to ``last - 1``."""
         ...
 
@@ -82,7 +84,8 @@ class PatchSpool:
     def __init__(self, folder: Path, layout: PatchLayout) -> None:
         self.layout = layout
         self._folder = folder
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as its rows
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the spool
+        weakref.finalize(self, self._file.close)
 
     def add(self, patches: Float32[np.ndarray, "frame patch dim"]) -> None:
         """Append the patches of a batch; not after the first ``read``.
@@ -100,7 +103,7 @@ class PatchSpool:
         with explained(self._folder):
             self._file.write(records.data)
 
-    def read(self, first: int, last: int) -> NDArray[np.void]:
+    def read(self, first: int, last: int) -> NDArray[Any]:
         """The records of frames ``first`` to ``last - 1``."""
         size = self.layout.record.itemsize
         with explained(self._folder):
@@ -116,7 +119,7 @@ class StoredPatches:
     """The arrays of the shard by name, mapped."""
     layout: PatchLayout
 
-    def read(self, first: int, last: int) -> NDArray[np.void]:
+    def read(self, first: int, last: int) -> NDArray[Any]:
         """The records of frames ``first`` to ``last - 1``."""
         records = np.empty(last - first, self.layout.record)
         for name in records.dtype.names or ():
@@ -131,7 +134,7 @@ class SpooledPatches:
     stretches: Sequence[tuple[PatchSource, int, int]]
     """Where they lie, the first frame there, and the one after the last."""
 
-    def pieces(self) -> Iterator[NDArray[np.void]]:
+    def pieces(self) -> Iterator[NDArray[Any]]:
         """All records, a few frames at a time."""
         for source, first, last in self.stretches:
             for start in range(first, last, _FRAMES_PER_PIECE):

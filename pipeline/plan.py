@@ -71,20 +71,21 @@ class ExtractionOptions:
     """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
 
     def __post_init__(self) -> None:
-        for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self._check_numbers()
         for kind, value, known in (
             ("decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
             ("way to meet an error", self.on_error, ON_ERROR),
-            ("text policy", self.text_policy, get_args(TextPolicy)),
         ):
             if value not in known:
                 raise UsageError(unknown_name(kind, value, known))
         if self.retry is not None and self.retry.partition(":")[0] not in RETRIED:
             raise UsageError(unknown_name("status to retry", self.retry.partition(":")[0], RETRIED))
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"limit must be at least 1, got {self.limit}")
+
+    def _check_numbers(self) -> None:
+        for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
         if self.max_seconds is not None and self.max_seconds <= 0:
             raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
 
@@ -109,6 +110,17 @@ def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps:
         num_frames=cap if num_frames is None else num_frames,
         fps=preset.fps if fps is None else fps,
     )
+
+
+def text_policy_of(name: str) -> TextPolicy:
+    """The policy of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in get_args(TextPolicy):
+        raise UsageError(unknown_name("text policy", name, get_args(TextPolicy)))
+    return cast(TextPolicy, name)
 
 
 MOST_FRAMES = 512

@@ -5,7 +5,7 @@ Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the row
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin
@@ -253,10 +253,16 @@ def _patch_columns(rows: Sequence[VideoRow], layout: PatchLayout) -> dict[str, _
         name: _LargeColumn(
             (frames, *layout.record[name].shape),
             layout.record[name].base,
-            (piece[name] for row in rows if row.patches for piece in row.patches.pieces()),
+            _pieces(rows, name),
         )
         for name in layout.record.names or ()
     }
+
+
+def _pieces(rows: Sequence[VideoRow], name: str) -> Iterator[NDArray[Any]]:
+    for row in rows:
+        for piece in row.patches.pieces() if row.patches else ():
+            yield piece[name]
 
 
 def _write_receipt(

@@ -1,0 +1,99 @@
+"""``tvr extract`` as typed: what it says of time, patches and long captions."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tvr.pipeline.doctor import write_sample
+
+from .shell import tvr
+
+LONG = "a grey picture of number three. " * 30
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    captions = ["a grey picture", LONG, "a grey picture"]
+    for name in "abc":
+        write_sample(folder / f"{name}.mp4")
+    rows = [f'{name}.mp4,"{caption}"' for name, caption in zip("abc", captions, strict=True)]
+    (folder / "captions.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
+    return folder
+
+
+def command(archive: Path, *more: str) -> list[str]:
+    return [
+        "extract",
+        *("--dataset", "folder", "--root", str(archive)),
+        *("--model", "tvr-storyboard", "--workers", "1", "--store", "store", *more),
+    ]
+
+
+def test_says_where_the_time_went_and_what_was_cut(archive: Path, tmp_path: Path) -> None:
+    said = tvr(*command(archive), cwd=tmp_path)
+    assert said.code == 0
+    assert "time: encoding" in said.out
+    assert "held up by" in said.out
+    assert "1 captions are longer than the model reads and were cut; --text-policy sentences" in said.out
+    again = json.loads(tvr(*command(archive, "--json"), cwd=tmp_path).out)
+    assert again["bottleneck"] is None, "nothing was done"
+    assert again["texts_truncated"] == 1
+
+
+def test_json_holds_stages_shares_and_bottleneck(archive: Path, tmp_path: Path) -> None:
+    said = json.loads(tvr(*command(archive, "--json", "--text-policy", "sentences"), cwd=tmp_path).out)
+    assert said["texts_truncated"] == 0
+    assert said["stages"].keys() == {"decode", "resize", "encode", "write", "wait", "wall"}
+    assert said["shares"].keys() == {"decode", "resize", "encode", "write", "wait"}
+    assert said["bottleneck"]["advice"]
+    receipt = json.loads(next((tmp_path / "store").glob("video-*.json")).read_text())
+    assert receipt["seconds"] == said["stages"]
+    assert 0 < said["shares"]["encode"] + said["shares"]["wait"] <= 1.01
+
+
+def test_dry_run_counts_patches(archive: Path, tmp_path: Path) -> None:
+    plain, patches = (
+        json.loads(tvr(*command(archive, "--dry-run", "--json", *more), cwd=tmp_path).out)
+        for more in ((), ("--patches",))
+    )
+    assert not (tmp_path / "store").exists()
+    assert (plain["videos_found"], plain["texts"], plain["sampled_videos"]) == (3, 3, 3)
+    assert (plain["video_shards"], plain["text_shards"]) == (1, 1)
+    assert plain["hours"] > 0
+    assert plain["patch_gigabytes"] == 0
+    assert patches["patch_gigabytes"] == pytest.approx(patches["gigabytes"] - plain["gigabytes"])
+    assert patches["patch_gigabytes"] * 1e9 == plain["frames"] * 16 * 128 * 2
+
+
+def test_patches_are_announced(archive: Path, tmp_path: Path) -> None:
+    said = tvr(*command(archive, "--patches", "--patches-dtype", "int8"), cwd=tmp_path)
+    assert said.code == 0
+    assert "patches take about" in said.err
+    refused = tvr(*command(archive), cwd=tmp_path)
+    assert refused.code == 4
+    assert "patches_dtype: the store has 'int8', this run would use None" in refused.err
+
+
+def test_patches_fails_where_nobody_said_yes(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    from tvr.cli import extract
+    from tvr.data.contracts.errors import UsageError
+    from tvr.pipeline.estimate import Estimate
+
+    large = Estimate(9, 0, 9, 1_000_000, 60.0, 50.2, 1.0, 1, 1, 9, 0)
+    with pytest.raises(UsageError, match=r"would take 50 GB, more than 20\. Say --yes"):
+        extract._check_size(large)
+    monkeypatch.setattr(extract, "MOST_PATCH_GIGABYTES", 60)
+    extract._check_size(large)
+
+
+def test_patches_fails(archive: Path, tmp_path: Path) -> None:
+    said = tvr(*command(archive, "--patches", "--model", "RN50", "--pretrained", "random"), cwd=tmp_path)
+    assert said.code == 2
+    assert "RN50 has no patch features: its image tower, ModifiedResNet, has no patch tokens" in said.err
+    assert not (tmp_path / "store").exists()
+    assert tvr(*command(archive, "--patches", "--patches-dtype", "int4"), cwd=tmp_path).code == 2
+    assert tvr(*command(archive, "--text-policy", "cut"), cwd=tmp_path).code == 2
