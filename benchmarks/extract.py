@@ -73,7 +73,7 @@ def main() -> None:
 
 def _decode(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
     videos = [video for video in plan_extraction(dataset, options).videos if video.path]
-    with DecoderPool(options.num_children, options.decoder) as pool:
+    with DecoderPool(options.decoding_processes, options.decoder) as pool:
         decoded = [v.frames for v in pool.decode(decode_task(video, encoder, options) for video in videos)]
     return np.concatenate(decoded)
 

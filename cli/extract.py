@@ -1,9 +1,10 @@
 """``tvr extract``: stage one."""
 
-import os
-from dataclasses import asdict
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -11,18 +12,26 @@ from ..data.contracts.errors import UsageError
 from .options import (
     DEFAULT_WORKSPACE,
     DeviceOption,
+    JobOption,
     JsonOption,
+    PbsOption,
+    SchedulerOption,
     ShardOption,
+    SlurmOption,
+    WaitOption,
     WorkspaceOption,
+    cluster_choice,
     key_values,
 )
 from .terminal import Meter, err, extraction_meters, out, print_json
 
 if TYPE_CHECKING:
     from ..data.base import Dataset
-    from ..pipeline.encoders.base import Encoder
+    from ..pipeline.cluster_choice import ClusterChoice
+    from ..pipeline.encoder_choice import EncoderChoice
+    from ..pipeline.encoders.base import EncoderIdentity
     from ..pipeline.estimate import Estimate
-    from ..pipeline.extract import Summary
+    from ..pipeline.extract import ShardRunner, Summary
     from ..pipeline.job_share import JobShare
     from ..pipeline.plan import ExtractionOptions
 
@@ -65,9 +74,21 @@ def extract(
     decoder: Annotated[
         str, typer.Option(help="decord or pyav; decord falls back to pyav file by file.")
     ] = "decord",
-    workers: Annotated[
-        int | None, typer.Option(help="Decoding processes. Default: one per CPU core.")
+    decoding_processes: Annotated[
+        int | None,
+        typer.Option(help="Processes that decode, for each worker. Default: one for each of its CPU cores."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that encode, one for each GPU. More than one are Dask workers; 1 is this process."
+        ),
+    ] = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = False,
+    pbs: PbsOption = False,
+    job: JobOption = None,
+    wait_seconds: WaitOption = None,
     shard: ShardOption = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Frames per encoder batch. Default: 256 on a GPU, otherwise 64.")
@@ -109,8 +130,7 @@ def extract(
     as_json: JsonOption = False,
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
-    from ..pipeline.encoders import clip
-    from ..pipeline.estimate import estimate
+    from ..pipeline.encoder_choice import EncoderChoice
     from ..pipeline.failure_budget import FailureBudget
     from ..pipeline.job_share import EVERYTHING, JobShare
     from ..pipeline.patches import patch_format
@@ -120,17 +140,14 @@ def extract(
     budget = FailureBudget.parse(max_failed) if max_failed else None
     place = Workspace(workspace)
     root, settings = root or place.dataset_root(dataset), key_values(data, "--data")
-    described = _loaded(dataset, root, settings)
     share = JobShare.parse(shard) if shard else EVERYTHING
-    encoder = clip.load(model, pretrained, device=device, precision=precision)
-    if compile_:
-        encoder = clip.compiled(encoder)
+    cluster = cluster_choice(scheduler, (slurm, pbs), workers, wait_seconds, job, device)
+    described = _loaded(dataset, root, settings)
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
         decoder=decoder,
-        num_children=workers or os.cpu_count() or 1,
-        frames_per_batch=batch_size or encoder.frames_per_batch,
+        num_children=decoding_processes,
         text_policy=text_policy_of(text_policy),
         patches_dtype=patch_format(patches_dtype) if patches else None,
         videos_per_shard=videos_per_shard,
@@ -139,19 +156,47 @@ def extract(
         on_error=on_error,
         request=Request(dataset, root, settings, model, pretrained, device, precision, compile_),
     )
-    _announce(described, encoder)
+    choice = EncoderChoice(model, pretrained, device, precision, compile_)
     if dry_run:
-        _print_estimate(estimate(described, encoder, options), as_json=as_json)
+        _print_estimate(_estimated(described, choice, options, batch_size), as_json=as_json)
+        _print_job(None if as_json else cluster)
         return
-    if patches and not yes:
-        _check_size(estimate(described, encoder, options))
-    identity = encoder.identity
-    folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
-    summary = _extracted(described, encoder, options, folder, share)
-    _print_summary(summary, share, encoder, options, as_json=as_json)
+    with _runner(cluster, choice, described, options) as runner:
+        identity = runner.identity
+        _announce(described, identity)
+        if patches and not yes:
+            _check_size(_estimated(described, choice, options, batch_size))
+        options = replace(options, frames_per_batch=batch_size or runner.frames_per_batch)
+        folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
+        summary = _extracted(runner, described, options, folder, share)
+    _print_summary(summary, share, runner, as_json=as_json)
     if budget and not budget.admits(summary.status["failed"], summary.videos):
-        err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")
-        raise typer.Exit(TOO_MANY_FAILED)
+        _end_over_budget(summary, max_failed)
+
+
+@contextmanager
+def _runner(
+    cluster: "ClusterChoice | None",
+    choice: "EncoderChoice",
+    dataset: "Dataset",
+    options: "ExtractionOptions",
+) -> "Generator[ShardRunner, None, None]":
+    """This process, unless a cluster was asked for."""
+    if cluster is None:
+        from ..pipeline.extract import ShardWorker
+
+        with ShardWorker(choice.load(), options) as worker:
+            yield worker
+    else:
+        from ..pipeline.cluster import cluster_runner
+
+        with cluster_runner(cluster, choice, dataset, options) as runner:
+            yield runner
+
+
+def _end_over_budget(summary: "Summary", max_failed: str | None) -> NoReturn:
+    err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")
+    raise typer.Exit(TOO_MANY_FAILED)
 
 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> "Dataset":
@@ -161,13 +206,12 @@ def _loaded(name: str, root: Path, settings: dict[str, str]) -> "Dataset":
         return load_dataset(name, root, settings, meter.update)
 
 
-def _announce(dataset: "Dataset", encoder: "Encoder") -> None:
+def _announce(dataset: "Dataset", identity: "EncoderIdentity") -> None:
     """Say what was found, and what a reader of any figure must know, before hours are spent."""
     for split in dataset.splits:
         err.print(str(dataset.coverage(split)), soft_wrap=True)
     for note in dataset.notes:
         err.print(f"note: {note}", soft_wrap=True)
-    identity = encoder.identity
     if identity.random_weights:
         err.print(
             "[yellow]random weights[/]: the model was never trained, scores will be chance", soft_wrap=True
@@ -177,12 +221,33 @@ def _announce(dataset: "Dataset", encoder: "Encoder") -> None:
 
 
 def _extracted(
-    dataset: "Dataset", encoder: "Encoder", options: "ExtractionOptions", folder: Path, share: "JobShare"
+    runner: "ShardRunner", dataset: "Dataset", options: "ExtractionOptions", folder: Path, share: "JobShare"
 ) -> "Summary":
-    from ..pipeline.extract import extract as run_extraction
+    from ..pipeline.extract import extract_with
 
     with extraction_meters() as show:
-        return run_extraction(dataset, encoder, options, folder, share=share, on_progress=show)
+        return extract_with(runner, dataset, options, folder, share=share, on_progress=show)
+
+
+def _estimated(
+    dataset: "Dataset", choice: "EncoderChoice", options: "ExtractionOptions", batch_size: int | None
+) -> "Estimate":
+    """From a sample that is measured on this machine, whoever is to do the rest."""
+    from ..pipeline.estimate import estimate
+
+    encoder = choice.load()
+    _announce(dataset, encoder.identity)
+    options = replace(options, frames_per_batch=batch_size or encoder.frames_per_batch)
+    return estimate(dataset, encoder, options)
+
+
+def _print_job(cluster: "ClusterChoice | None") -> None:
+    """What would be submitted to a job queue, if that is where the workers are."""
+    if cluster is None or cluster.queue is None:
+        return
+    from ..pipeline.cluster_connection import job_script
+
+    out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", markup=False, soft_wrap=True)
 
 
 def _check_size(estimate: "Estimate") -> None:
@@ -213,22 +278,20 @@ def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
     )
 
 
-def _print_summary(
-    summary: "Summary", share: "JobShare", encoder: "Encoder", options: "ExtractionOptions", *, as_json: bool
-) -> None:
+def _print_summary(summary: "Summary", share: "JobShare", runner: "ShardRunner", *, as_json: bool) -> None:
     from ..pipeline.bottleneck import bottleneck, shares
+    from ..pipeline.cores import usable_cores
 
     counts = dict(sorted(summary.status.items()))
-    share_of_stage = shares(summary.stages, options.num_children)
-    slowest = bottleneck(
-        summary.stages, options.num_children, os.cpu_count() or 1, encoder.identity.precision
-    )
+    children, identity = runner.num_children, runner.identity
+    share_of_stage = shares(summary.stages, children)
+    slowest = bottleneck(summary.stages, children, len(usable_cores()), identity.precision)
     if as_json:
         timing = {"shares": share_of_stage, "bottleneck": asdict(slowest) if summary.frames else None}
         print_json({**asdict(summary), "folder": str(summary.folder), "status": counts, **timing})
         return
     seconds = sum(summary.seconds.values())
-    remark = " (random weights)" if encoder.identity.random_weights else ""
+    remark = " (random weights)" if identity.random_weights else ""
     rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
     out.print(
         f"{summary.videos:,} videos ({', '.join(f'{n:,} {status}' for status, n in counts.items())}) and "
@@ -243,7 +306,7 @@ def _print_summary(
         named = {stage: f"{share:.0%}" for stage, share in share_of_stage.items()}
         out.print(
             f"time: encoding {named['encode']}, waiting for frames {named['wait']}, writing {named['write']}; of "
-            f"{options.num_children} decoding processes: decoding {named['decode']}, resizing {named['resize']}"
+            f"{children} decoding processes: decoding {named['decode']}, resizing {named['resize']}"
         )
         out.print(f"held up by {slowest.stage}; what would help: {slowest.advice}", soft_wrap=True)
     if summary.texts_truncated:

@@ -22,7 +22,7 @@ from .verify import verify
 EXIT_CODES = (
     "Exit codes: 0 done, 2 a wrong option or value, 3 bad annotation or data, 4 bad store, 5 cannot decode, "
     "6 weights missing or wrong, 7 training stopped, 8 more failed than --max-failed allows, "
-    "130 interrupted."
+    "9 the cluster cannot do it, 130 interrupted."
 )
 
 app = typer.Typer(

@@ -1,11 +1,14 @@
 """Options that several commands share, each spelled once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..data.contracts.errors import UsageError
+
+if TYPE_CHECKING:
+    from ..pipeline.cluster_choice import ClusterChoice
 
 WorkspaceOption = Annotated[
     Path,
@@ -27,7 +30,65 @@ ShardOption = Annotated[
     ),
 ]
 
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="local, the address of a Dask scheduler such as tcp://node7:8786, or its --scheduler-file."
+    ),
+]
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Submit --workers Dask workers as Slurm jobs.")]
+PbsOption = Annotated[bool, typer.Option("--pbs", help="The same with PBS.")]
+JobOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="key=value of such a job as dask-jobqueue calls it: queue, account, walltime, cores, memory."
+    ),
+]
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait-seconds", help="How long to wait for a worker. Default: 60; 3600 for jobs, which may queue."
+    ),
+]
+
 DEFAULT_WORKSPACE = Path("tvr-workspace")
+
+
+def cluster_choice(
+    scheduler: str | None,
+    queue: tuple[bool, bool],
+    workers: int | None,
+    wait_seconds: float | None,
+    job: list[str] | None,
+    device: str,
+) -> "ClusterChoice | None":
+    """The cluster that a user asked for, or None where this process is to do the work.
+
+    Args:
+        scheduler: ``--scheduler``.
+        queue: ``--slurm``, ``--pbs``.
+        workers: ``--workers``.
+        wait_seconds: ``--wait-seconds``.
+        job: ``--job``, each key=value.
+        device: ``--device``.
+
+    Raises:
+        UsageError: options that exclude each other.
+    """
+    if not any(queue) and not job and scheduler in (None, "local") and (workers or 1) == 1:
+        return None
+    from ..pipeline.cluster_choice import ClusterChoice
+
+    if all(queue):
+        raise UsageError("a job goes to --slurm or to --pbs, not to both")
+    return ClusterChoice(
+        scheduler=scheduler or "local",
+        queue="slurm" if queue[0] else "pbs" if queue[1] else None,
+        workers=1 if workers is None else workers,
+        wait_seconds=(3600.0 if any(queue) else 60.0) if wait_seconds is None else wait_seconds,
+        wants_gpu={"cpu": False, "auto": None}.get(device, True),
+        job=key_values(job, "--job"),
+    )
 
 
 def key_values(pairs: list[str] | None, option: str) -> dict[str, str]:

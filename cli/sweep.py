@@ -1,6 +1,5 @@
 """``tvr sweep``: many heads and settings, compared on the validation split."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +8,16 @@ import typer
 from .options import (
     DEFAULT_WORKSPACE,
     DatasetOption,
+    JobOption,
     JsonOption,
+    PbsOption,
+    SchedulerOption,
     ShardOption,
+    SlurmOption,
     StoreOption,
+    WaitOption,
     WorkspaceOption,
+    cluster_choice,
     key_values,
 )
 from .terminal import Meter, out, print_json
@@ -45,10 +50,15 @@ def sweep(
         list[str] | None, typer.Option("--set", help="setting=value for every trial; repeatable.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Trials at once. Default: one per GPU or CPU core.")
+        int | None,
+        typer.Option(help="Trials at once: processes, or Dask workers. Default: one per GPU or CPU core."),
     ] = None,
     shard: ShardOption = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to run on.")] = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = False,
+    pbs: PbsOption = False,
+    job: JobOption = None,
+    wait_seconds: WaitOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,22 +73,28 @@ def sweep(
         to_do,
     )
     from ..heads.training.trials import parse_grid, plan_trials
+    from ..pipeline.cores import usable_cores
     from ..pipeline.job_share import EVERYTHING, JobShare
     from ..pipeline.workspace import Workspace
 
+    fixed = key_values(settings, "--set")
+    # Workers of this machine are processes of our own: each trial gets a fresh one.
+    asked = None if scheduler in (None, "local") and not (slurm or pbs) else workers or 1
+    device = fixed.get("device", "auto")
+    cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
     opened = open_for_sweep(store or place.find_store(dataset))
-    trials = plan_trials(parse_grid([*(grid or []), *(more or [])]), key_values(settings, "--set"))
+    trials = plan_trials(parse_grid([*(grid or []), *(more or [])]), fixed)
     target = folder or place.root / "sweeps" / opened.manifest.dataset
     at_once = workers or _usual_workers()
-    tasks = tasks_of(trials, opened.folder, target, threads=max(1, (os.cpu_count() or 1) // at_once))
+    tasks = tasks_of(trials, opened.folder, target, threads=max(1, len(usable_cores()) // at_once))
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
     waiting = to_do(mine, retry_failed=retry_failed)
     with Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
-        if scheduler is None:
+        if cluster is None:
             run_in_processes(waiting, at_once, meter.update)
         else:
-            run_on_dask(waiting, scheduler, meter.update)
+            run_on_dask(waiting, cluster, meter.update)
     rows = rows_of(tasks)
     saved = save_table(target, rows)
     _print_result(rows, saved, as_json=as_json, random_weights=opened.manifest.random_weights)
@@ -89,7 +105,9 @@ def sweep(
 def _usual_workers() -> int:
     import torch
 
-    return torch.cuda.device_count() or os.cpu_count() or 1
+    from ..pipeline.cores import usable_cores
+
+    return torch.cuda.device_count() or len(usable_cores())
 
 
 def _print_result(rows: "Sequence[TrialRow]", saved: Path, *, as_json: bool, random_weights: bool) -> None:

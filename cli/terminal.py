@@ -84,7 +84,10 @@ def extraction_meters() -> Generator["OnProgress"]:
         meter = meters[progress.stage]
         rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
         remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
-        meter.update(progress.done, progress.total, remark)
+        if progress.workers:
+            pace = progress.shards / max(meter.elapsed_seconds, 1e-6)
+            remark += f" {progress.shards} shards, {pace:.2g} shards/s, {progress.workers} workers"
+        meter.update(progress.done, progress.total, remark.strip())
 
     with meters["videos"], meters["texts"]:
         yield show

@@ -51,10 +51,10 @@ def bottleneck(
         return Bottleneck(
             "reading",
             "the decoding processes rest (a short run is mostly their start): put the videos on a faster disk, or try "
-            "more --workers",
+            "more --decoding-processes",
         )
     if num_children < num_cores:
-        return Bottleneck(busy, f"more --workers: {num_children} of {num_cores} cores decode")
+        return Bottleneck(busy, f"more --decoding-processes: {num_children} of {num_cores} cores decode")
     return Bottleneck(
         busy, "more machines (--shard i/n), or smaller copies of the videos with more key frames"
     )

@@ -102,7 +102,7 @@ def _measured_videos(plan: Plan, encoder: Encoder, options: ExtractionOptions) -
     started = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as scratch,
-        DecoderPool(options.num_children, options.decoder) as pool,
+        DecoderPool(options.decoding_processes, options.decoder) as pool,
     ):
         new_spool = partial(PatchSpool, Path(scratch), layout) if layout else None
         batches = FrameBatches(encoder, options.frames_per_batch, new_spool)

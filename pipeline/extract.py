@@ -50,10 +50,21 @@ class Progress:
     total: int
     frames: int = 0
     failed: int = 0
+    shards: int = 0
+    """Where workers do them: how many have ended."""
+    workers: int = 0
+    """Of a cluster; 0 where this process does the work."""
 
-    def further(self, done: int, frames: int = 0, failed: int = 0) -> "Progress":
-        """What it is after so many more."""
-        return replace(self, done=self.done + done, frames=self.frames + frames, failed=self.failed + failed)
+    def further(self, done: int, frames: int = 0, failed: int = 0, *, workers: int = 0) -> "Progress":
+        """What it is after so many more; with ``workers``, after another shard of theirs."""
+        return replace(
+            self,
+            done=self.done + done,
+            frames=self.frames + frames,
+            failed=self.failed + failed,
+            shards=self.shards + bool(workers),
+            workers=workers,
+        )
 
 
 @dataclass
@@ -120,6 +131,16 @@ class ShardRunner(Protocol):
     @property
     def identity(self) -> EncoderIdentity:
         """The encoder that will do them."""
+        ...
+
+    @property
+    def frames_per_batch(self) -> int:
+        """What suits its device best."""
+        ...
+
+    @property
+    def num_children(self) -> int:
+        """Decoding processes that feed each encoder."""
         ...
 
     def run(
@@ -193,7 +214,8 @@ class ShardWorker:
 
     def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
         self.encoder = encoder
-        self.pool = DecoderPool(options.num_children, options.decoder)
+        self.num_children = options.decoding_processes
+        self.pool = DecoderPool(self.num_children, options.decoder)
 
     def __enter__(self) -> "ShardWorker":
         return self
@@ -208,6 +230,11 @@ class ShardWorker:
         """The encoder's."""
         return self.encoder.identity
 
+    @property
+    def frames_per_batch(self) -> int:
+        """The encoder's."""
+        return self.encoder.frames_per_batch
+
     def run(
         self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
     ) -> Iterator[tuple[ShardPlan, Receipt]]:
@@ -215,7 +242,7 @@ class ShardWorker:
 
         A shard that another process is doing, or has done since, is left to it.
         """
-        report = _Report(shards, on_progress)
+        report = Report(shards, on_progress)
         with Claims(recipe.folder) as claims, ThreadPoolExecutor(1, "writing") as writer:
             mine = (
                 shard for shard in shards if isinstance(shard, VideoShardPlan) and claims.take(shard.name)
@@ -241,7 +268,7 @@ class ShardWorker:
         decoded: Iterator[Chunk | DecodedVideo],
         batches: FrameBatches,
         recipe: Recipe,
-        report: "_Report",
+        report: "Report",
     ) -> Callable[[], Receipt]:
         """Encode a shard; what is left is to write it."""
         path = recipe.folder / shard.name
@@ -333,13 +360,23 @@ def num_truncated(store: FeatureStore) -> int:
     return sum(receipt.status.get("truncated", 0) for receipt in receipts if receipt)
 
 
-class _Report:
+class Report:
     """Counts videos as they leave the decoder, and texts as they leave the encoder."""
 
     def __init__(self, shards: Sequence[ShardPlan], on_progress: OnProgress) -> None:
         self.on_progress = on_progress
         self.videos = Progress("videos", 0, videos_in(shards))
         self.texts = Progress("texts", 0, texts_in(shards))
+
+    def add_shard(self, shard: ShardPlan, receipt: Receipt, workers: int) -> None:
+        """A whole shard, done by one of so many workers."""
+        if isinstance(shard, TextShardPlan):
+            self.texts = self.texts.further(receipt.items, workers=workers)
+            self.on_progress(self.texts)
+        else:
+            failed = receipt.status.get("failed", 0) - len(receipt.missing)
+            self.videos = self.videos.further(receipt.items, receipt.rows, failed, workers=workers)
+            self.on_progress(self.videos)
 
     def add_video(self, frames: int, failed: bool) -> None:
         self.videos = self.videos.further(1, frames, int(failed))

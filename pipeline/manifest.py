@@ -54,7 +54,7 @@ class Manifest:
     patches_dtype: str | None = None
     """Number format of the patches of each frame, or None without patches."""
     notes: Sequence[str] = ()
-    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: _versions())
+    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
 
     @property
@@ -168,24 +168,27 @@ def differences(stored: Manifest, wanted: Manifest) -> list[str]:
     lines: list[str] = []
     for field in dataclasses.fields(Manifest):
         if field.name not in _MAY_DIFFER:
-            lines += _differing(field.name, getattr(stored, field.name), getattr(wanted, field.name))
+            lines += differing(field.name, getattr(stored, field.name), getattr(wanted, field.name))
     old = {name: record.digest for name, record in stored.splits.items()}
     new = {name: record.digest for name, record in wanted.splits.items()}
-    return lines + _differing("splits", old, new)
+    return lines + differing("splits", old, new)
 
 
-def _differing(name: str, stored: Any, wanted: Any) -> list[str]:
+def differing(
+    name: str, stored: Any, wanted: Any, sides: tuple[str, str] = ("the store has", "this run would use")
+) -> list[str]:
+    """One line for each value that differs, versions of packages apart."""
     if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
         keys = sorted(set(stored) | set(wanted))
         return [
             line
             for key in keys
             if not str(key).endswith("_version")
-            for line in _differing(f"{name}.{key}", stored.get(key), wanted.get(key))
+            for line in differing(f"{name}.{key}", stored.get(key), wanted.get(key), sides)
         ]
     if _plain(stored) == _plain(wanted):
         return []
-    return [f"{name}: the store has {stored!r}, this run would use {wanted!r}"]
+    return [f"{name}: {sides[0]} {stored!r}, {sides[1]} {wanted!r}"]
 
 
 def _plain(value: Any) -> Any:
@@ -193,5 +196,6 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The packages that compute features, as installed here."""
     return {name: version(name) for name in ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av")}

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar, cast, get_args
 from ..data.base import Caption, Dataset, Preset, Video
 from ..data.contracts.errors import DataError, UsageError, unknown_name
 from ..data.contracts.plug_ins import plug_in_names
+from .cores import usable_cores
 from .encoders.base import EncoderIdentity
 from .manifest import Manifest, SplitRecord, ids_digest
 from .patches import PatchFormat, PatchLayout
@@ -59,8 +60,8 @@ class ExtractionOptions:
     sentence."""
     patches_dtype: PatchFormat | None = None
     """Number format of the patches of each frame, which are kept as well; None: they are not."""
-    num_children: int = 2
-    """Decoding processes. Changes no feature."""
+    num_children: int | None = None
+    """Decoding processes; None: one for each core that may be used. Changes no feature."""
     retry: str | None = None
     """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again."""
     only: frozenset[str] | None = None
@@ -69,6 +70,11 @@ class ExtractionOptions:
     """Written into the store, so that it can be repaired."""
     on_error: str = "skip"
     """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
+
+    @property
+    def decoding_processes(self) -> int:
+        """As many as were asked for, or as this process has cores."""
+        return self.num_children or len(usable_cores())
 
     def __post_init__(self) -> None:
         self._check_numbers()

@@ -4,19 +4,17 @@ The manifest says what the features are; this says where on this machine they ca
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import StoreError, TvrError
 from .durable import read_sealed, write_sealed
+from .encoder_choice import EncoderChoice, for_any_folder
+from .encoders.base import Encoder
 from .plan import ExtractionOptions, Request
 from .sampling import Sampling
-
-if TYPE_CHECKING:
-    from .encoders.base import Encoder
 
 REQUEST_NAME = "request.json"
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
@@ -30,7 +28,7 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
     record = dataclasses.asdict(options)
     record["request"] |= {
         "root": str(options.request.root.absolute()),
-        "pretrained": _absolute(options.request.pretrained),
+        "pretrained": for_any_folder(options.request.pretrained),
     }
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
     write_sealed(folder / REQUEST_NAME, kept)
@@ -49,7 +47,7 @@ def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
         record["sampling"] = Sampling(**record["sampling"])
         request = Request(**record["request"] | {"root": Path(record["request"]["root"])})
         record["request"] = request
-        return request, ExtractionOptions(**record, num_children=os.cpu_count() or 1)
+        return request, ExtractionOptions(**record)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing, so the store cannot be repaired by itself. {remedy}") from None
     except (OSError, ValueError, KeyError, TypeError, TvrError) as error:
@@ -65,22 +63,13 @@ def requested_dataset(request: Request, report: Callable[[int, int], None] | Non
     return load_dataset(request.dataset, request.root, request.settings, report)
 
 
-def requested_encoder(request: Request) -> "Encoder":
+def requested_encoder(request: Request) -> Encoder:
     """The encoder.
 
     Raises:
         WeightsError: its weights are no longer where they were.
     """
-    from .encoders import clip
-
-    encoder = clip.load(request.model, request.pretrained, device=request.device, precision=request.precision)
-    return clip.compiled(encoder) if request.compiled else encoder
-
-
-def _absolute(pretrained: str | None) -> str | None:
-    """The weights as they can be named from any folder: a checkpoint file by its absolute path."""
-    if pretrained is None:
-        return None
-    tag, equals, file = pretrained.rpartition("=")
-    path = Path(file).expanduser()
-    return f"{tag}{equals}{path.absolute()}" if path.is_file() else pretrained
+    choice = EncoderChoice(
+        request.model, request.pretrained, request.device, request.precision, request.compiled
+    )
+    return choice.load()

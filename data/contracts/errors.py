@@ -46,6 +46,12 @@ class TrainingError(TvrError):
     exit_code = 7
 
 
+class ClusterError(TvrError):
+    """A cluster that cannot do the work: unreachable, without fitting workers, or with workers that fail."""
+
+    exit_code = 9
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not among the known ones, with the nearest of them as a suggestion."""
     choices = sorted(known)

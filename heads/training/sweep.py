@@ -6,12 +6,13 @@ import signal
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import UsageError
+from ...pipeline.cluster_choice import ClusterChoice
 from ...pipeline.durable import write_json
 from ...pipeline.store import FeatureStore
 from .run_folder import RESULT, read_metrics
@@ -111,22 +112,23 @@ def run_in_processes(tasks: Sequence[TrialTask], workers: int, told: Told | None
             process.join()
 
 
-def run_on_dask(tasks: Sequence[TrialTask], scheduler: str, told: Told | None = None) -> None:
-    """Run tasks on the workers of a Dask scheduler, which must see the store and the sweep's folder.
+def run_on_dask(tasks: Sequence[TrialTask], cluster: ClusterChoice, told: Told | None = None) -> None:
+    """Run tasks on the workers of a cluster, which must see the store and the sweep's folder.
 
     Raises:
-        OSError: no scheduler answers at that address.
+        ClusterError: no scheduler or worker answers, or a worker has other packages than this machine.
     """
-    from distributed import Client, as_completed
+    # Here, because distributed takes longer to import than a small head to train.
+    from ...pipeline.cluster_check import connected_workers, ended
 
-    with Client(scheduler) as client:
-        futures = {client.submit(run_trial, task, pure=False, retries=1): task for task in tasks}
-        for ended, future in enumerate(as_completed(list(futures)), start=1):
+    with connected_workers(cluster) as client:
+        futures = {client.submit(run_trial, _absolute(task), pure=False, retries=1): task for task in tasks}
+        for done, future in enumerate(ended(client, list(futures), cluster.wait_seconds), start=1):
             task = futures[future]
             if future.status == "error":
                 record_failure(task, f"its Dask worker died: {future.exception()}")
             if told:
-                told(ended, len(tasks), task.trial.name)
+                told(done, len(tasks), task.trial.name)
 
 
 def rows_of(tasks: Sequence[TrialTask]) -> list[TrialRow]:
@@ -148,6 +150,11 @@ def save_table(sweep: Path, rows: Sequence[TrialRow]) -> Path:
     tables = {"groups": groups_of(rows), "trials": rows}
     write_json(path, {name: [asdict(row) for row in table] for name, table in tables.items()})
     return path
+
+
+def _absolute(task: TrialTask) -> TrialTask:
+    """With paths that hold wherever a worker was started."""
+    return replace(task, store=task.store.absolute(), folder=task.folder.absolute())
 
 
 def _started(task: TrialTask) -> tuple[TrialTask, BaseProcess]:

@@ -90,6 +90,11 @@ class Encoder(Protocol):
         """What these features are, for the store's record."""
         ...
 
+    @property
+    def frames_per_batch(self) -> int:
+        """What suits its device best."""
+        ...
+
     def encode_frames(
         self, frames: UInt8[np.ndarray, "frame height width 3"]
     ) -> Float32[np.ndarray, "frame dim"]:

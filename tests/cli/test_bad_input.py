@@ -88,7 +88,7 @@ def test_weights_that_cannot_be_had_offline(archive: Path) -> None:
 def test_bad_videos_become_rows_with_reasons(archive: Path) -> None:
     (archive / "empty.mp4").touch()
     (archive / "letter.mp4").write_text("Dear reader, this is not a video.")
-    arguments = (*EXTRACT, "archive", "--store", "store", "--num-frames", "2", "--workers", "1")
+    arguments = (*EXTRACT, "archive", "--store", "store", "--num-frames", "2", "--decoding-processes", "1")
     answer = tvr(*arguments, cwd=archive.parent)
     assert answer.code == 0, answer.err
     assert "2 failed, 2 ok" in answer.out
@@ -100,7 +100,7 @@ def test_bad_videos_become_rows_with_reasons(archive: Path) -> None:
 
 
 def test_a_store_made_with_other_weights_is_not_extended(archive: Path) -> None:
-    arguments = (*EXTRACT, "archive", "--store", "store", "--num-frames", "2", "--workers", "1")
+    arguments = (*EXTRACT, "archive", "--store", "store", "--num-frames", "2", "--decoding-processes", "1")
     assert tvr(*arguments, cwd=archive.parent).code == 0
     before = tree(archive.parent / "store")
     answer = tvr(*arguments, "--pretrained", "random", cwd=archive.parent)

@@ -26,7 +26,7 @@ def command(archive: Path, *more: str) -> list[str]:
     return [
         "extract",
         *("--dataset", "folder", "--root", str(archive)),
-        *("--model", "tvr-storyboard", "--workers", "1", "--store", "store", *more),
+        *("--model", "tvr-storyboard", "--decoding-processes", "1", "--store", "store", *more),
     ]
 
 

@@ -11,7 +11,7 @@ from tvr.pipeline.doctor import write_sample
 
 from .shell import tree, tvr
 
-SMALL = ("--model", "tvr-storyboard", "--precision", "fp32", "--num-frames", "2", "--workers", "1")
+SMALL = ("--model", "tvr-storyboard", "--precision", "fp32", "--num-frames", "2", "--decoding-processes", "1")
 
 
 def clips(shared: Path) -> Sequence[str | Path]:

@@ -23,8 +23,12 @@ def test_nothing_done_is_no_share() -> None:
     ("seconds", "stage", "advice"),
     [
         ({"encode": 90.0, "wait": 5.0}, "encoding", "--precision bf16"),
-        ({"encode": 5.0, "wait": 90.0, "decode": 190.0}, "decoding", "more --workers: 2 of 8 cores"),
-        ({"encode": 5.0, "wait": 90.0, "decode": 60.0, "resize": 130.0}, "resizing", "--workers"),
+        (
+            {"encode": 5.0, "wait": 90.0, "decode": 190.0},
+            "decoding",
+            "more --decoding-processes: 2 of 8 cores",
+        ),
+        ({"encode": 5.0, "wait": 90.0, "decode": 60.0, "resize": 130.0}, "resizing", "--decoding-processes"),
         ({"encode": 5.0, "wait": 90.0, "decode": 20.0}, "reading", "faster disk"),
         ({"encode": 30.0, "wait": 30.0, "write": 95.0}, "writing", "--store"),
     ],
@@ -37,6 +41,9 @@ def test_the_bottleneck_is_named(seconds: dict[str, float], stage: str, advice: 
 
 def test_the_advice_is_not_what_is_done_already() -> None:
     waiting = IDLE | {"encode": 5.0, "wait": 90.0, "decode": 750.0}
-    assert "--workers" not in bottleneck(waiting, num_children=8, num_cores=8, precision="bf16").advice
+    assert (
+        "--decoding-processes"
+        not in bottleneck(waiting, num_children=8, num_cores=8, precision="bf16").advice
+    )
     encoding = IDLE | {"encode": 90.0}
     assert "bf16" not in bottleneck(encoding, num_children=8, num_cores=8, precision="bf16").advice

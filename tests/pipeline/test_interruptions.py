@@ -15,7 +15,7 @@ from tvr.pipeline.verification import verify
 from .archive import bytes_of
 from .warm_shell import WarmShell
 
-LINE = "extract --dataset folder --model tvr-storyboard --num-frames 4 --workers 1 --videos-per-shard 3"
+LINE = "extract --dataset folder --model tvr-storyboard --num-frames 4 --decoding-processes 1 --videos-per-shard 3"
 EXTRACT = [*LINE.split(), "--device", "cpu", "--precision", "fp32"]
 CLIPS = 12
 """Four shards of videos and one of captions."""

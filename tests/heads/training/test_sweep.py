@@ -22,6 +22,7 @@ from tvr.heads.training.sweep import (
 )
 from tvr.heads.training.trial_process import TrialTask, run_trial
 from tvr.heads.training.trials import parse_grid, plan_trials
+from tvr.pipeline.cluster_choice import ClusterChoice
 
 from ...pipeline.stores import write_store
 from ..generated import generated_store
@@ -100,7 +101,7 @@ def test_a_sweep_on_dask(tmp_path: Path) -> None:
 
     tasks = planned(tmp_path, "seed=0") + planned(tmp_path, "heads=5")
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="") as cluster:
-        run_on_dask(tasks, str(cluster.scheduler_address))
+        run_on_dask(tasks, ClusterChoice(str(cluster.scheduler_address)))
     rows = rows_of(tasks)
     assert rows[0].score is not None
     assert "heads must divide" in str(rows[1].failure)
