@@ -169,6 +169,7 @@ def extract(
         options = replace(options, frames_per_batch=batch_size or runner.frames_per_batch)
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         summary = _extracted(runner, described, options, folder, share)
+    _print_retried(summary, retry)
     _print_summary(summary, share, runner, as_json=as_json)
     if budget and not budget.admits(summary.status["failed"], summary.videos):
         _end_over_budget(summary, max_failed)
@@ -192,6 +193,11 @@ def _runner(
 
         with cluster_runner(cluster, choice, dataset, options) as runner:
             yield runner
+
+
+def _print_retried(summary: "Summary", retry: str | None) -> None:
+    if retry is not None:
+        err.print(f"--retry {retry}: {summary.retried:,} videos of the store were to be retried")
 
 
 def _end_over_budget(summary: "Summary", max_failed: str | None) -> NoReturn:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..pipeline.store import FeatureStore, VideoStatus
 
 _LINES = 20
+_WORST = 5
 
 
 def inspect(
@@ -20,7 +21,8 @@ def inspect(
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     failed: Annotated[
-        bool, typer.Option("--failed", help="List every video that is not ok, with its reason.")
+        bool,
+        typer.Option("--failed", help="List every video that is not ok, the worst first, with its reason."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,12 +41,15 @@ def inspect(
 
 
 def _as_json(store: "FeatureStore", statuses: list["VideoStatus"], *, failed: bool) -> dict[str, object]:
-    listed = [asdict(row) for row in statuses if not failed or row.status != "ok"]
+    from ..pipeline.store import worst_first
+
+    listed = [asdict(row) for row in (worst_first(statuses) if failed else statuses)]
     return {
         "folder": str(store.folder),
         "manifest": asdict(store.manifest),
         "absent_shards": store.absent_shards(),
         "status": dict(Counter(row.status for row in statuses)),
+        "reasons": dict(Counter(row.reason for row in statuses if row.reason).most_common()),
         "videos": listed,
     }
 
@@ -58,7 +63,10 @@ def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
     out.print(f"data set   {m.dataset} ({m.protocol}): {m.num_videos:,} videos, {m.num_texts:,} captions")
     for name, split in m.splits.items():
         out.print(f"  {name}: {split.found:,} of {split.expected:,} videos, {split.source}", soft_wrap=True)
-    out.print(f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}")
+    out.print(
+        f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}",
+        soft_wrap=True,
+    )
     out.print(f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames", soft_wrap=True)
     out.print(
         f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
@@ -75,14 +83,17 @@ def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
 
 def _print_failures(statuses: list["VideoStatus"], *, every: bool) -> None:
     from ..pipeline.shards import MISSING
+    from ..pipeline.store import worst_first
     from .terminal import out
 
     named = ("missing" if row.reason == MISSING else row.status for row in statuses)
     out.print(f"status     {_counted(named)}")
-    bad = [row for row in statuses if row.status != "ok"]
+    bad = worst_first(statuses)
     for reason, count in Counter(f"{row.status}: {row.reason}" for row in bad).most_common(_LINES):
         out.print(f"  {count:>7,} x {reason}", soft_wrap=True)
-    for row in bad if every else []:
+    if bad:
+        out.print("every video that is not ok:" if every else "worst (--failed lists all):")
+    for row in bad if every else bad[:_WORST]:
         typer.echo(f"{row.id}\t{row.status}\t{row.reason}")  # rich would turn the tabs into spaces
 
 

@@ -6,7 +6,7 @@ the same command again does whatever is left. So a run that was killed anywhere 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -80,6 +80,8 @@ class Summary:
     shards_done: int = 0
     shards_skipped: int = 0
     """Shards of this run's share that were there already."""
+    retried: int = 0
+    """Videos of the store that were to be retried."""
     shards_left: list[str] = field(default_factory=list[str])
     """Shards that are not there yet: other jobs' shares."""
     status: Counter[str] = field(default_factory=Counter[str])
@@ -195,9 +197,10 @@ def extract_with(
     prepare_store(folder, manifest, plan, alone=share.count == 1)
     save_request(folder, options)
     shards = share.of(plan.shards)
-    to_do = _wanted(shards, folder, options)
+    again = _ids_to_retry(folder, options.retry)
+    to_do = _wanted(shards, folder, options.only, again)
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
-    summary.shards_skipped = len(shards) - len(to_do)
+    summary.shards_skipped, summary.retried = len(shards) - len(to_do), len(again)
 
     recipe = Recipe(folder, options, manifest.dim, dataset.protocol == "paragraph", layout)
     started = time.perf_counter()
@@ -397,11 +400,12 @@ def texts_in(shards: Sequence[ShardPlan]) -> int:
     return sum(len(shard.captions) for shard in shards if isinstance(shard, TextShardPlan))
 
 
-def _wanted(shards: Sequence[ShardPlan], folder: Path, options: ExtractionOptions) -> list[ShardPlan]:
+def _wanted(
+    shards: Sequence[ShardPlan], folder: Path, only: Collection[str] | None, again: set[str]
+) -> list[ShardPlan]:
     """The shards to extract: the named ones, or whatever is not there or has to be done again."""
-    if options.only is not None:
-        return [shard for shard in shards if shard.name in options.only]
-    again = _ids_to_retry(folder, options.retry)
+    if only is not None:
+        return [shard for shard in shards if shard.name in only]
     return [shard for shard in shards if _is_wanted(folder, shard, again)]
 
 

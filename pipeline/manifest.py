@@ -11,6 +11,7 @@ from typing import Any
 
 from ..data.contracts.errors import StoreError
 from .durable import read_sealed, write_json, write_sealed, write_sealed_once
+from .json_kinds import fits, misfit
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "store.json"
@@ -119,14 +120,33 @@ def load_manifest(folder: Path) -> Manifest:
 _MOST_SHARDS = 1_000_000
 """More than any store has; a manifest that claims more would make its reader list names for hours."""
 _COUNTS = ("num_videos", "num_texts", "videos_per_shard", "texts_per_shard", "frames_per_batch")
+_OF_ENCODER = {
+    "model": str,
+    "pretrained": str,
+    "weights_digest": str,
+    "precision": str,
+    "random_weights": bool,
+    "dim": int,
+    "logit_scale": float,
+}
 
 
 def _checked(manifest: Manifest) -> Manifest:
-    """The manifest, if its numbers can be those of a store; ValueError otherwise."""
-    counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.encoder["dim"]}
+    """The manifest, if its values can be those of a store; ValueError otherwise."""
+    values = vars(manifest)
+    wrong = misfit(values | {"splits": {}}, Manifest)
+    wrong = wrong or next(
+        (misfit(dataclasses.asdict(split), SplitRecord) for split in manifest.splits.values()), ""
+    )
+    wrong = wrong or next(
+        (name for name, kind in _OF_ENCODER.items() if not fits(manifest.encoder.get(name), kind)), ""
+    )
+    if wrong:
+        raise ValueError(f"{wrong} is {values.get(wrong, manifest.encoder.get(wrong))!r}"[:200])
+    counts = {name: values[name] for name in _COUNTS} | {"dim": manifest.dim}
     for name, count in counts.items():
-        if type(count) is not int or count < (0 if name.startswith("num_") else 1):
-            raise ValueError(f"{name} is {count!r}")
+        if count < (0 if name.startswith("num_") else 1):
+            raise ValueError(f"{name} is {count}")
     shards = manifest.num_videos / manifest.videos_per_shard + manifest.num_texts / manifest.texts_per_shard
     if shards > _MOST_SHARDS:
         raise ValueError(f"it names {shards:,.0f} shards")

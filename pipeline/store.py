@@ -10,15 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ..data.contracts.errors import StoreError
+from .columns import boundaries_of, check_boundaries, check_length, numbers, strings
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import restored
-from .shards import Receipt, open_shard, read_receipt, shard_name
+from .shards import MISSING, Receipt, open_shard, read_receipt, shard_name
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class VideoStatus:
     frames: int
 
 
+def worst_first(statuses: Sequence[VideoStatus]) -> list[VideoStatus]:
+    """Videos that are not ok: those that failed, then those with the fewest frames."""
+    bad = [row for row in statuses if row.status != "ok"]
+    return sorted(bad, key=lambda row: (row.status != "failed", row.reason == MISSING, row.frames, row.id))
+
+
 class Shard:
     """One shard file, its large arrays mapped into memory and its small ones read on first use."""
 
@@ -72,24 +78,29 @@ class Shard:
         """A column of numbers as a read-only memory map: no HDF5 lock, pages shared between processes.
 
         Raises:
-            StoreError: the shard has no such column.
+            StoreError: the shard has no such column, or one that cannot be.
         """
         if name not in self._columns:
             with open_shard(self.path) as file:
-                self._columns[name] = _mapped(self.path, _column(file, name))
+                values = numbers(self.path, file, name)
+            boundaries = boundaries_of(name)
+            if boundaries is None:
+                check_boundaries(self.path, name, values)
+            else:
+                check_length(self.path, name, len(values), self.array(boundaries), of_items=False)
+            self._columns[name] = values
         return self._columns[name]
 
     def strings(self, name: str) -> list[str]:
-        """A column of strings.
+        """A column of strings, one for each item.
 
         Raises:
             StoreError: the shard has no such column, or it does not hold UTF-8.
         """
         with open_shard(self.path) as file:
-            try:
-                return [str(value) for value in _column(file, name).asstr()[:]]
-            except (UnicodeDecodeError, TypeError, OSError) as error:
-                raise StoreError(f"{self.path}: column {name!r} is not text ({error})") from error
+            values = strings(self.path, file, name)
+        check_length(self.path, name, len(values), self.array("offsets"), of_items=True)
+        return values
 
     @cached_property
     def ids(self) -> list[str]:
@@ -299,21 +310,6 @@ class FeatureStore:
             parts=None if parts is None else np.concatenate([empty, *parts]),
             part_offsets=None if parts is None else _offsets(parts),
         )
-
-
-def _column(file: h5py.File, name: str) -> h5py.Dataset:
-    column = file.get(name)
-    if not isinstance(column, h5py.Dataset):
-        raise StoreError(f"{file.filename} has no column {name!r}: not a shard of a tvr store, or damaged")
-    return column
-
-
-def _mapped(path: Path, column: h5py.Dataset) -> NDArray[Any]:
-    place = column.id.get_offset()
-    if place is None:  # an empty column has no place in the file; a chunked one has several
-        return column[...]
-    # As a plain array: slicing numpy's memmap class costs several times more than slicing what it maps.
-    return np.asarray(np.memmap(path, dtype=column.dtype, mode="r", offset=place, shape=column.shape))
 
 
 def _item(shard: Shard, row: int, column: str, boundaries: str) -> NDArray[Any]:

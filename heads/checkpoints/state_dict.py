@@ -1,12 +1,10 @@
 """A checkpoint file's tensors by name, read without running anything that the file says."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -43,9 +41,10 @@ def _loaded(file: Path) -> Any:
         if file.suffix == ".safetensors":
             return load_file(file)
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:
+        reason = " ".join(str(error).split()[:40]) or type(error).__name__
         raise WeightsError(
             f"{file} is neither a .safetensors file nor a plain state dict that torch.save wrote "
-            f"({str(error).splitlines()[0]}). A TorchScript archive or a pickled model must be opened by the code that "
+            f"({reason}). A TorchScript archive or a pickled model must be opened by the code that "
             "made it: save its state_dict() from there."
         ) from error

@@ -1,11 +1,15 @@
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline.manifest import differences, load_manifest
+from tvr.pipeline.durable import read_sealed, write_sealed
+from tvr.pipeline.extract import refuse_another_store
+from tvr.pipeline.manifest import SplitRecord, differences, load_manifest
 from tvr.pipeline.shards import MISSING
 from tvr.pipeline.store import FeatureStore
 
@@ -111,6 +115,74 @@ def test_large_columns_are_mapped_not_read(folder: Path) -> None:
     with h5py.File(folder / "video-00001-of-00003.h5") as file:
         assert file["frames"].chunks is None
         assert np.array_equal(file["frames"][file["offsets"][1] : file["offsets"][2]], frames)
+
+
+ENCODER = dict(manifest().encoder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"encoder": ENCODER | {"weights_digest": "11" * 32}}, "encoder.weights_digest"),
+        ({"encoder": ENCODER | {"precision": "bf16"}}, "encoder.precision"),
+        (
+            {"encoder": ENCODER | {"preprocessing": {**ENCODER["preprocessing"], "width": 9}}},
+            "encoder.preprocessing.width",
+        ),
+        ({"sampling": {"policy": "uniform", "num_frames": 5}}, "sampling.num_frames"),
+        ({"sampling": {"policy": "fps", "num_frames": 4}}, "sampling.policy"),
+        ({"max_seconds": 30.0}, "max_seconds"),
+        ({"decoder": "decord"}, "decoder"),
+        ({"text_policy": "other"}, "text_policy"),
+        ({"patches_dtype": "int8"}, "patches_dtype"),
+        ({"dataset": "other"}, "dataset"),
+        ({"protocol": "paragraph"}, "protocol"),
+        ({"annotation_digests": {"captions.csv": "cd"}}, "annotation_digests.captions.csv"),
+        ({"annotation_digests": {"captions.csv": "ab", "more.csv": "ef"}}, "annotation_digests.more.csv"),
+        ({"normalisation": ["trimmed"]}, "normalisation"),
+        ({"splits": {"train": SplitRecord(3, 3, "made up", "0" * 64)}}, "splits.train"),
+        ({"num_videos": 6}, "num_videos"),
+        ({"num_texts": 7}, "num_texts"),
+        ({"videos_per_shard": 3}, "videos_per_shard"),
+        ({"texts_per_shard": 3}, "texts_per_shard"),
+        ({"frames_per_batch": 9}, "frames_per_batch"),
+        ({"limit": 5}, "limit"),
+    ],
+)
+def test_each_difference_refuses_and_is_named(folder: Path, changes: dict[str, object], named: str) -> None:
+    wanted = manifest(**changes)
+    lines = differences(load_manifest(folder), wanted)
+    assert any(line.startswith(f"{named}: the store has ") for line in lines), lines
+    with pytest.raises(
+        StoreError, match=rf"made in another way and will not be extended:\n(.*\n)*  {re.escape(named)}: "
+    ):
+        refuse_another_store(folder, load_manifest(folder), wanted)
+
+
+def test_what_may_differ_does_not_refuse(folder: Path) -> None:
+    fewer = {name: replace(record, found=0) for name, record in manifest().splits.items()}
+    newer = ENCODER | {"open_clip_version": "9", "torch_version": "9"}
+    wanted = manifest(versions={"tvr": "9"}, notes=["a note"], splits=fewer, encoder=newer)
+    refuse_another_store(folder, load_manifest(folder), wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_videos": 10**15}, "shards"),
+        ({"num_videos": -1}, "num_videos is -1"),
+        ({"num_texts": True}, "num_texts is True"),
+        ({"texts_per_shard": 0}, "texts_per_shard is 0"),
+        ({"videos_per_shard": 1.5}, "videos_per_shard"),
+        ({"encoder": ENCODER | {"dim": "6"}}, "dim is '6'"),
+        ({"encoder": {}}, "model is None"),
+        ({"splits": {"train": 1}}, "mapping"),
+    ],
+)
+def test_open_fails_on_numbers_that_no_store_has(folder: Path, changes: dict[str, object], said: str) -> None:
+    write_sealed(folder / "store.json", read_sealed(folder / "store.json") | changes)
+    with pytest.raises(StoreError, match=said):
+        FeatureStore.open(folder, complete=False)
 
 
 def test_manifest_round_trip_and_differences(folder: Path) -> None:

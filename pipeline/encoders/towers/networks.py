@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Generator, Iterable, Mapping
@@ -22,8 +23,10 @@ from .sources import STORYBOARD_MODEL, STORYBOARD_TAG, Source, model_config
 _UNREADABLE = (
     RuntimeError,
     ValueError,
-    KeyError,
+    LookupError,
     TypeError,
+    AssertionError,
+    struct.error,
     AttributeError,
     EOFError,
     OSError,
