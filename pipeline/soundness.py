@@ -25,6 +25,11 @@ from .video_file import is_encrypted, opened
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
+_PACKETS_OF_A_JUMP = 4
+"""To go on to a key frame that is so many packets away costs less than to jump there: the decoder has read a few
+packets beyond the last frame it gave, and reads them again after a jump. Measured with a key frame in 12: every frame
+takes 0.67 s instead of 1.02 s; with 16 here, every 12th frame takes 0.27 s instead of 0.19 s."""
+
 _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
 
@@ -72,14 +77,31 @@ def sound_frames(
     Raises:
         DecodeError: the file cannot be opened.
     """
+    last = -1
+    for position, picture in _frames_of(path, index, _runs(index, indices), log):
+        if log.first and index.trustworthy:
+            break
+        last = position
+        yield position, picture
+    if log.first and index.trustworthy:
+        # Behind damage every key frame is jumped to: HEVC recovers at some of them only if decoding starts there.
+        left = [position for position in indices if position > last]
+        log.restart()
+        yield from _frames_of(path, index, _runs(index, left, every_key=True), log)
+
+
+def _frames_of(
+    path: Path, index: PacketIndex, runs: Sequence[tuple[int, list[int]]], log: DamageLog
+) -> Iterator[tuple[int, Picture]]:
     with opened(path) as (container, stream):
         _make_strict(stream)
-        for key, run in _runs(index, indices):
+        for key, positions in runs:
+            wanted = set(positions)
             shown = _shown(_packets_from(container, stream, index, key), index, log)
             for position, frame, is_sound in _located(shown, index):
-                if is_sound and position in run:
+                if is_sound and position in wanted:
                     yield position, upright(frame.to_ndarray(format="rgb24"), orientation_of(frame))
-                if position >= run[-1]:
+                if position >= positions[-1]:
                     break
             log.restart()
 
@@ -115,19 +137,35 @@ def _make_strict(stream: VideoStream) -> None:
     stream.codec_context.options = _STRICT
 
 
-def _runs(index: PacketIndex, indices: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """The wanted frames by the key frame from which decoding starts: its packet number, their indices."""
+def _runs(
+    index: PacketIndex, indices: Sequence[int], *, every_key: bool = False
+) -> list[tuple[int, list[int]]]:
+    """The wanted frames by the key frame from which decoding starts: its packet number, their indices.
+
+    Unless ``every_key`` is asked for, a key frame starts a run of its own only where jumping to it saves more packets
+    than a jump costs: what is sampled densely is decoded in one go.
+    """
     if not index.trustworthy:
         return [(0, list(indices))] if indices else []
+    runs: list[tuple[int, list[int]]] = []
+    key_before, passed = -1, 0  # the packets of the last key frame and of the last wanted frame
+    for position, key in zip(indices, _keys_before(index, indices), strict=True):
+        if key != key_before and (every_key or not runs or key - passed > _PACKETS_OF_A_JUMP):
+            runs.append((key, []))
+        runs[-1][1].append(position)
+        key_before = key
+        passed = max(passed, index.number_of_pts.get(int(index.shown_pts[position]), key))
+    return runs
+
+
+def _keys_before(index: PacketIndex, indices: Sequence[int]) -> list[int]:
+    """For each wanted frame the packet number of the key frame that it needs."""
     keys = sorted(
         (packet.pts or 0, number) for number, packet in enumerate(index.packets) if packet.starts_run
     )
     key_pts = np.array([pts for pts, _ in keys], np.int64)
-    runs: dict[int, list[int]] = {}
-    for position in indices:
-        before = int(np.searchsorted(key_pts, index.shown_pts[position], side="right")) - 1
-        runs.setdefault(keys[before][1] if before >= 0 else 0, []).append(position)
-    return sorted(runs.items())
+    before = np.searchsorted(key_pts, index.shown_pts[list(indices)], side="right") - 1
+    return [keys[place][1] if place >= 0 else 0 for place in before.tolist()]
 
 
 def _packets_from(

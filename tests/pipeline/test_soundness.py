@@ -6,10 +6,11 @@ import av
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import DecodeError
+from tvr.pipeline import soundness
 from tvr.pipeline.packets import index_packets, is_hidden
 from tvr.pipeline.soundness import DamageLog, shown_pts, sound_frames
 
-from .mp4 import Movie, number_of, write_movie
+from .mp4 import Movie, damage, number_of, write_movie
 
 
 def overwritten(path: Path, packet_number: int) -> Path:
@@ -107,3 +108,29 @@ def test_a_file_without_any_sound_frame_fails(tmp_path: Path, shared: Path) -> N
 )
 def test_hidden_frames_of_vp8_and_vp9_are_known(codec: str, data: bytes, hidden: bool) -> None:
     assert is_hidden(data, codec) == hidden
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("group_size", [6, 12, 50])
+@pytest.mark.parametrize("step", [1, 3, 7, 12, 25])
+def test_jumping_and_going_on_give_the_same_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_size: int, step: int, damaged: bool
+) -> None:
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=group_size))
+    if damaged:
+        damage(path, position=0.5, length=100)
+    index = index_packets(path)
+    wanted = list(range(2, 100, step))
+    given: list[list[tuple[int, int]]] = []
+    for packets in (-1000, soundness._PACKETS_OF_A_JUMP, 1000):
+        monkeypatch.setattr(soundness, "_PACKETS_OF_A_JUMP", packets)
+        frames = soundness.sound_frames(path, index, wanted, soundness.DamageLog())
+        given.append([(position, number_of(frame)) for position, frame in frames])
+    assert given[0] == given[1] == given[2]
+    assert all(position == number for position, number in given[0])
+    assert damaged or [position for position, _ in given[0]] == wanted
+
+
+def test_dense_frames_are_decoded_in_one_go_and_sparse_ones_by_jumps(tmp_path: Path) -> None:
+    index = index_packets(write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=10)))
+    assert [len(soundness._runs(index, range(0, 100, step))) for step in (1, 10, 50)] == [1, 10, 2]
