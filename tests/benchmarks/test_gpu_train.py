@@ -8,22 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = [
-    "--videos",
-    "40",
-    "--captions",
-    "2",
-    "--words",
-    "6",
-    "--val-videos",
-    "8",
-    "--epochs",
-    "1",
-    "--batch-size",
-    "8",
-    "--heads",
-    "xpool",
-]
+SMALL = {
+    "videos": 40,
+    "captions": 2,
+    "words": 6,
+    "val-videos": 8,
+    "epochs": 1,
+    "batch-size": 8,
+    "heads": "xpool",
+}
 
 
 def gpu_train(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +32,9 @@ def gpu_train(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_whole_path_on_a_cpu() -> None:
-    done = gpu_train("--device", "cpu", "--ways", "eager", "graphs", *SMALL)
+    done = gpu_train(
+        "--device", "cpu", "--ways", "eager", "graphs", *(f"--{k}={v}" for k, v in SMALL.items())
+    )
     assert done.returncode == 0, done.stderr
     name, parameters, way, *_ = done.stdout.splitlines()[-1].split()
     assert (name, parameters, way) == ("xpool", "1,315,840", "eager"), "graphs are refused on a CPU"
