@@ -235,7 +235,8 @@ for compiled in (False, True):
 @pytest.mark.slow
 def test_a_compiled_training_learns_the_same(tmp_path: Path) -> None:
     """In a process of its own: compiled code cannot run through the tests' checks of every call."""
-    subprocess.run([sys.executable, "-c", COMPILED, str(tmp_path)], check=True, timeout=300)
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", COMPILED, str(tmp_path)], cwd=root, check=True, timeout=300)
     losses = [read_metrics(tmp_path / str(compiled))[0]["loss"]["total"] for compiled in (False, True)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
