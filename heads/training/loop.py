@@ -1,8 +1,7 @@
 """THE main path of stage two: stored features in, a trained head in a run folder out."""
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from .batches import batches_per_epoch, pairs_per_epoch
 from .config import TrainingConfig
 from .feature_set import FeatureSet
 from .journal import Journal
-from .loading import epoch_of_batches
+from .loading import Batch, epoch_of_batches
 from .losses import Losses
 from .processes import Processes
 from .run_folder import RunFolder, load_run, read_metrics, record_of
 from .seeding import seed_dropout, seeded_everything
 from .state import TrainingState
+from .together import Batches, Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,29 @@ def train(
         UsageError: a setting that cannot work with this head or these features.
         TrainingError: the loss left the finite numbers; the best finished epoch is kept in the folder.
     """
+    steps = training(head_name, head_config, features, config, run_folder)
+    while True:
+        try:
+            report = next(steps)
+        except StopIteration as finished:
+            return finished.value
+        if report is not None and progress is not None:
+            progress(report)
+
+
+def training(
+    head_name: str,
+    head_config: Any,
+    features: Mapping[str, FeatureSet],
+    config: TrainingConfig,
+    run_folder: Path,
+    batches: Batches = epoch_of_batches,
+) -> Generator[EpochReport | None, None, TrainingResult]:
+    """What ``train`` does, pausing after every step, so that several can go through the data together.
+
+    Yields:
+        None after a step, a report after an epoch.
+    """
     if "train" not in features:
         raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
     processes = Processes()
@@ -121,9 +144,11 @@ def train(
         state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
         state.restore(folder)
         with Journal(run_folder, asdict(folder.record), config.wandb) as journal:
-            listeners = [journal.add, *([progress] if progress else [])]
             while not state.is_finished:
-                _one_epoch(state, sets, processes, folder, listeners)
+                report = yield from _one_epoch(state, sets, processes, folder, batches)
+                if processes.is_first:
+                    journal.add(report)
+                    yield report
     return _finished(state, folder, processes)
 
 
@@ -139,12 +164,14 @@ def _one_epoch(
     sets: Mapping[str, FeatureSet],
     processes: Processes,
     folder: RunFolder,
-    listeners: Sequence[Progress],
-) -> None:
-    """Train, validate, keep, tell."""
-    started = time.perf_counter()
-    loss = _train_epoch(state, sets["train"], processes)
-    training_seconds = time.perf_counter() - started
+    batches: Batches,
+) -> Generator[None, None, EpochReport]:
+    """Train, validate, keep."""
+    watch = Stopwatch()
+    loss = yield from _train_epoch(
+        state, batches(sets["train"], state.head, state.config, state.epoch, processes), processes, watch
+    )
+    training_seconds = watch.seconds
     validation = _validate(state, sets.get("val")) if processes.is_first else None
     score = processes.agreed(None if validation is None else validation.score(state.config.select_by))
     is_best = state.close_epoch(score)
@@ -155,23 +182,26 @@ def _one_epoch(
         validation=validation,
         is_best=is_best,
         training_seconds=training_seconds,
-        seconds=time.perf_counter() - started,
+        seconds=watch.seconds,
     )
     if processes.is_first:
         _keep(state, folder, report)
-        for listener in listeners:
-            listener(report)
+    return report
 
 
-def _train_epoch(state: TrainingState, features: FeatureSet, processes: Processes) -> dict[str, float]:
+def _train_epoch(
+    state: TrainingState, batches: Iterator[Batch], processes: Processes, watch: Stopwatch
+) -> Generator[None, None, dict[str, float]]:
     """One pass over the training pairs; the mean of each loss term."""
     losses = Losses(state.epoch)
     state.head.train()
     seed_dropout(state.config.seed, state.epoch)
-    for batch in epoch_of_batches(features, state.head, state.config, state.epoch, processes):
+    for batch in batches:
         terms = state.loss(batch, processes)
         state.update(terms["total"], processes)
         losses.add(terms)
+        with watch.stopped():
+            yield
     return losses.means()
 
 

@@ -11,15 +11,20 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...data.contracts.errors import UsageError
 from ...pipeline.cluster_choice import ClusterChoice
 from ...pipeline.durable import write_json
 from ...pipeline.store import FeatureStore
+from ..base import FeatureShape, build_head
 from .run_folder import RESULT, read_metrics
-from .trial_process import FAILED, TrialTask, on_device, record_failure, run_trial
+from .trial_process import FAILED, TrialTask, on_device, record_failure, run_trial, run_trials
 from .trials import Trial
 
 SECONDS_BETWEEN_LOOKS = 0.05
+MOST_NUMBERS = 1 << 26
+"""Parameters that are trained in one process; with what AdamW keeps of them, a gigabyte."""
 
 Told = Callable[[int, int, str], None]
 """Told of every trial that ends: how many are done, of how many, and its name."""
@@ -87,25 +92,62 @@ def to_do(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[TrialTask]:
     return [task for task in tasks if not task.is_done and (retry_failed or not task.has_failed)]
 
 
+def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]]:
+    """Which trials are trained together in one process: small ones of one head, as many as keep no worker idle.
+
+    Starting a process and gathering batches take longer than a step of a small head does; together they are
+    paid for once. Trials that draw the same batches lie side by side.
+    """
+    each = max(1, len(tasks) // workers)
+    bundles: list[list[TrialTask]] = []
+    room = 0
+    for task in sorted(tasks, key=lambda task: (task.trial.head, task.trial.training.seed)):
+        size = _numbers_trained(task)
+        last = bundles[-1] if bundles else []
+        if last and len(last) < each and last[0].trial.head == task.trial.head and size <= room:
+            last.append(task)
+        else:
+            bundles.append([task])
+            room = MOST_NUMBERS
+        room -= size
+    return bundles
+
+
+def _numbers_trained(task: TrialTask) -> int:
+    """Parameters of the trial's head; of one that cannot be built, so many that it is tried alone."""
+    manifest, training = FeatureStore.open(task.store).manifest, task.trial.training
+    frames = training.num_frames or manifest.preset["num_frames"] or 1
+    words = training.num_words or manifest.preset["max_words"] or 1
+    try:
+        with torch.device("meta"):
+            head = build_head(
+                task.trial.head, task.trial.head_config, FeatureShape(manifest.dim, frames, words)
+            )
+    except UsageError:
+        return MOST_NUMBERS
+    return sum(parameter.numel() for parameter in head.parameters())
+
+
 def run_in_processes(tasks: Sequence[TrialTask], workers: int, told: Told | None = None) -> None:
     """Run tasks in fresh processes, ``workers`` at a time. A process that dies is a failed trial, no more.
 
-    An interrupt ends the children; running the sweep again goes on with their last finished epochs.
+    If it trained several, each of them goes on alone. An interrupt ends the children; running the sweep again goes
+    on with their last finished epochs.
     """
-    waiting = list(tasks)
-    running: dict[int, tuple[TrialTask, BaseProcess]] = {}
-    ended = 0
+    for task in tasks:
+        (task.folder / FAILED).unlink(missing_ok=True)
+    waiting = bundles_of(tasks, workers)
+    running: dict[int, tuple[list[TrialTask], BaseProcess]] = {}
+    look = _Ended(tasks, told)
     try:
         while waiting or running:
             for worker in [w for w in range(workers) if w not in running][: len(waiting)]:
-                running[worker] = _started(on_device(waiting.pop(0), worker))
+                running[worker] = _started([on_device(task, worker) for task in waiting.pop(0)])
             time.sleep(SECONDS_BETWEEN_LOOKS)
             for worker in [w for w, (_, process) in running.items() if not process.is_alive()]:
-                task, process = running.pop(worker)
-                _close(task, process)
-                ended += 1
-                if told:
-                    told(ended, len(tasks), task.trial.name)
+                bundle, process = running.pop(worker)
+                waiting[:0] = _close(bundle, process)
+            look()
     finally:
         for _, process in running.values():
             process.terminate()
@@ -157,22 +199,40 @@ def _absolute(task: TrialTask) -> TrialTask:
     return replace(task, store=task.store.absolute(), folder=task.folder.absolute())
 
 
-def _started(task: TrialTask) -> tuple[TrialTask, BaseProcess]:
+class _Ended:
+    """Tells of each task that has ended, once."""
+
+    def __init__(self, tasks: Sequence[TrialTask], told: Told | None) -> None:
+        self.open, self.count, self.told = list(tasks), len(tasks), told
+
+    def __call__(self) -> None:
+        for task in [task for task in self.open if task.is_done or task.has_failed]:
+            self.open.remove(task)
+            if self.told:
+                self.told(self.count - len(self.open), self.count, task.trial.name)
+
+
+def _started(bundle: list[TrialTask]) -> tuple[list[TrialTask], BaseProcess]:
     # Spawned, because a forked child of a process that has used CUDA or threads may hang.
-    process = multiprocessing.get_context("spawn").Process(target=run_trial, args=(task,), daemon=False)
+    process = multiprocessing.get_context("spawn").Process(target=run_trials, args=(bundle,), daemon=False)
     process.start()
-    return task, process
+    return bundle, process
 
 
-def _close(task: TrialTask, process: BaseProcess) -> None:
-    """Record what a dead child could not record itself."""
+def _close(bundle: list[TrialTask], process: BaseProcess) -> list[list[TrialTask]]:
+    """Record what a dead child could not record itself; the trials to be tried again alone."""
     process.join()
     code = process.exitcode or 0
-    if code < 0:
-        hint = " (the system kills processes that use too much memory)" if -code == signal.SIGKILL else ""
-        record_failure(task, f"killed by signal {signal.Signals(-code).name}{hint}")
-    elif not task.is_done and not task.has_failed:
-        record_failure(task, f"its process ended with exit code {code} and no result")
+    left = [task for task in bundle if not task.is_done and not task.has_failed]
+    if len(bundle) > 1:
+        return [[task] for task in left]
+    for task in left:
+        if code < 0:
+            hint = " (the system kills processes that use too much memory)" if -code == signal.SIGKILL else ""
+            record_failure(task, f"killed by signal {signal.Signals(-code).name}{hint}")
+        else:
+            record_failure(task, f"its process ended with exit code {code} and no result")
+    return []
 
 
 def _row(task: TrialTask) -> TrialRow:

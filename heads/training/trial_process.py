@@ -1,7 +1,8 @@
-"""One trial of a sweep: trained in a process of its own, so that whatever it does ends with it."""
+"""Trials of a sweep, trained in a process of their own, so that whatever they do ends with it."""
 
 import os
 import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import torch
 from ...data.contracts.errors import TvrError
 from ...pipeline.durable import write_json
 from ...pipeline.store import FeatureStore
-from .feature_set import features_of
-from .loop import train
+from .feature_set import FeatureSet, features_of
+from .loop import EpochReport, training
+from .processes import Processes
 from .run_folder import RESULT
+from .together import SharedBatches, take_turns
 from .trials import Trial
 
 FAILED = "failed.json"
@@ -43,21 +46,51 @@ class TrialTask:
 
 def run_trial(task: TrialTask) -> bool:
     """Train one trial, or go on with it; whether it succeeded. A failure becomes a file with the reason."""
-    task.folder.mkdir(parents=True, exist_ok=True)
-    (task.folder / FAILED).unlink(missing_ok=True)
-    if task.threads:
-        torch.set_num_threads(task.threads)
-    try:
-        store = FeatureStore.open(task.store)
-        # Mapped, so that trials on one machine share the features in memory instead of copying them.
-        names = [name for name in ("train", "val") if name in store.splits]
-        features = {name: features_of(store, name, mapped=True) for name in names}
-        train(task.trial.head, task.trial.head_config, features, task.trial.training, task.folder)
-    except TvrError as error:
-        record_failure(task, str(error))
-    except Exception as error:  # noqa: BLE001  # one broken head must not take the other trials with it
-        record_failure(task, f"{type(error).__name__}: {error}", traceback.format_exc())
+    run_trials([task])
     return task.is_done
+
+
+def run_trials(tasks: Sequence[TrialTask]) -> None:
+    """Train trials on one store together. Each comes out as it would alone, and fails alone."""
+    for task in tasks:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        (task.folder / FAILED).unlink(missing_ok=True)
+    if tasks[0].threads:
+        torch.set_num_threads(tasks[0].threads)
+    try:
+        device = Processes().device(tasks[0].trial.training.device)
+        features = _features(tasks[0].store, device)
+        batches = SharedBatches()
+        trainings = {place: _training(task, features, batches) for place, task in enumerate(tasks)}
+    except Exception as error:  # noqa: BLE001  # no trial is left without a result or a reason
+        for task in tasks:
+            _record_error(task, error)
+        return
+    for place, error in take_turns(trainings, device):
+        if error is not None:
+            _record_error(tasks[place], error)
+
+
+def _features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
+    store = FeatureStore.open(folder)
+    names = [name for name in ("train", "val") if name in store.splits]
+    # Mapped, so that processes on one machine share the features in memory instead of copying them.
+    return {name: features_of(store, name, mapped=True).placed_on(device) for name in names}
+
+
+def _training(
+    task: TrialTask, features: dict[str, FeatureSet], batches: SharedBatches
+) -> Iterator[EpochReport | None]:
+    trial = task.trial
+    return training(trial.head, trial.head_config, features, trial.training, task.folder, batches)
+
+
+def _record_error(task: TrialTask, error: Exception) -> None:
+    if isinstance(error, TvrError):
+        record_failure(task, str(error))
+    else:
+        details = "".join(traceback.format_exception(error))
+        record_failure(task, f"{type(error).__name__}: {error}", details)
 
 
 def record_failure(task: TrialTask, reason: str, details: str = "") -> None:

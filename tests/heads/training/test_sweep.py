@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from tvr.data.contracts.errors import UsageError
+from tvr.heads.training import sweep
 from tvr.heads.training.run_folder import load_run
 from tvr.heads.training.sweep import (
+    bundles_of,
     groups_of,
     open_for_sweep,
     rows_of,
@@ -20,7 +22,7 @@ from tvr.heads.training.sweep import (
     tasks_of,
     to_do,
 )
-from tvr.heads.training.trial_process import TrialTask, run_trial
+from tvr.heads.training.trial_process import TrialTask, run_trial, run_trials
 from tvr.heads.training.trials import parse_grid, plan_trials
 from tvr.pipeline.cluster_choice import ClusterChoice
 
@@ -34,7 +36,8 @@ def planned(tmp_path: Path, *words: str, **fixed: str) -> list[TrialTask]:
     store = tmp_path / "store"
     if not store.exists():
         generated_store(store)
-    return tasks_of(plan_trials(parse_grid(words), FIXED | fixed), store, tmp_path / "sweep", threads=1)
+    settings = {name: value for name, value in (FIXED | fixed).items() if value}
+    return tasks_of(plan_trials(parse_grid(words), settings), store, tmp_path / "sweep", threads=1)
 
 
 @pytest.mark.slow
@@ -68,20 +71,68 @@ def test_a_sweep_ends_in_a_table_over_seeds(tmp_path: Path) -> None:
     assert [task.trial.name for task in to_do(tasks, retry_failed=True)] == ["seq_transformer,heads=5"]
 
 
-@pytest.mark.slow
-def test_a_killed_trial_is_a_row_and_resumes(tmp_path: Path) -> None:
-    tasks = planned(tmp_path, "epochs=100000", "seed=0") + planned(tmp_path, "seed=1")
-    sweeping = threading.Thread(target=run_in_processes, args=(tasks, 1))
+def kill_after_an_epoch(task: TrialTask, sweeping: threading.Thread) -> None:
+    """Start the sweep, and end the process that trains this task in the midst of it."""
     sweeping.start()
     deadline = time.monotonic() + 120
-    while not (tasks[0].folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not (task.folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
     multiprocessing.active_children()[0].kill()
+
+
+@pytest.mark.slow
+def test_a_killed_trial_is_a_row(tmp_path: Path) -> None:
+    tasks = planned(tmp_path, "epochs=100000", "seed=0") + planned(tmp_path, "head=xpool", layers="")
+    sweeping = threading.Thread(target=run_in_processes, args=(tasks, 1))
+    kill_after_an_epoch(tasks[0], sweeping)
     sweeping.join()
     rows = rows_of(tasks)
     assert [row.failure is None for row in rows] == [True, False]
     assert "killed by signal SIGKILL (the system kills" in str(rows[1].failure)
     assert to_do(tasks, retry_failed=False) == []
+
+
+@pytest.mark.slow
+def test_trials_of_a_killed_process_go_on_alone(tmp_path: Path) -> None:
+    tasks = planned(tmp_path, "lr=1e-3,2e-3", epochs="60")
+    assert bundles_of(tasks, 1) == [tasks]
+    sweeping = threading.Thread(target=run_in_processes, args=(tasks, 1))
+    kill_after_an_epoch(tasks[1], sweeping)
+    sweeping.join()
+    assert [row.failure for row in rows_of(tasks)] == [None, None]
+    assert all(task.is_done for task in tasks)
+
+
+def test_small_trials_of_a_head_share_a_process(tmp_path: Path) -> None:
+    tasks = planned(tmp_path, "head=seq_transformer,xpool", "lr=1e-3,1e-2", "seed=0,1")
+    names = [[task.trial.name for task in bundle] for bundle in bundles_of(tasks, 2)]
+    assert [[name.split(",")[0] for name in bundle] for bundle in names] == [
+        ["seq_transformer"] * 4,
+        ["xpool"] * 4,
+    ]
+    assert [name[-6:] for name in names[0]] == ["seed=0", "seed=0", "seed=1", "seed=1"]
+    assert [len(bundle) for bundle in bundles_of(tasks, 4)] == [2, 2, 2, 2]
+    assert [len(bundle) for bundle in bundles_of(tasks, 8)] == [1] * 8
+
+
+def test_large_trials_have_a_process_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "MOST_NUMBERS", 3000)
+    tasks = planned(tmp_path, "lr=1e-3,1e-2,1e-1")
+    assert [len(bundle) for bundle in bundles_of(tasks, 1)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("head", ["seq_transformer", "xpool", "hcmi"])
+def test_trials_trained_together_equal_those_trained_alone(tmp_path: Path, head: str) -> None:
+    """To the bit, dropout and all, whether they draw the same batches or not, and though one of them fails."""
+    tasks = planned(
+        tmp_path, f"head={head}", "lr=1e-3,1e-2", "seed=0,1", layers="" if head == "xpool" else "1"
+    )
+    run_trials([*planned(tmp_path, "heads=5"), *tasks])
+    for task in tasks:
+        alone = TrialTask(task.trial, task.store, tmp_path / "alone" / task.trial.name, threads=1)
+        assert run_trial(alone)
+        found, wanted = (folder / "head.safetensors" for folder in (task.folder, alone.folder))
+        assert found.read_bytes() == wanted.read_bytes(), task.trial.name
 
 
 def test_a_trial_in_a_process_equals_one_here(tmp_path: Path) -> None:
