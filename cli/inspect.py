@@ -72,6 +72,10 @@ def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
         f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
         soft_wrap=True,
     )
+    if m.patches_dtype:
+        out.print(f"patches    {m.encoder['num_patches']} of each frame, {m.patches_dtype}")
+    if m.num_texts:
+        out.print(f"captions   longer than {m.encoder['context_length']} tokens: {m.text_policy}")
     absent = store.absent_shards()
     if absent:
         out.print(

@@ -70,6 +70,9 @@ def test_patches_are_announced(archive: Path, tmp_path: Path) -> None:
     said = tvr(*command(archive, "--patches", "--patches-dtype", "int8"), cwd=tmp_path)
     assert said.code == 0
     assert "patches take about" in said.err
+    shown = tvr("inspect", "--store", "store", cwd=tmp_path).out
+    assert "patches    16 of each frame, int8" in shown
+    assert "tokens: truncate" in shown
     refused = tvr(*command(archive), cwd=tmp_path)
     assert refused.code == 4
     assert "patches_dtype: the store has 'int8', this run would use None" in refused.err

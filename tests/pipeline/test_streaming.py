@@ -80,19 +80,23 @@ def test_a_long_video_delays_no_other(tmp_path: Path) -> None:
         write_movie(tmp_path / f"{name}.mp4", Movie(num_frames=count))
         for name, count in (("long", 400), ("other", 40))
     )
+    given: list[tuple[str, int | str]] = []
     with DecoderPool(2) as pool:
-        given = [(name, what) for name, what, _ in numbers(pool.stream([task(long, 16), task(other, 16)]))]
+        list(pool.decode([task(other, 16)] * 2))  # both children have started
+        for one in pool.stream([task(long, 16), task(other, 16)]):
+            given += [(name, what) for name, what, _ in numbers([one])]
+            time.sleep(0.05)
     assert given.index(("other.mp4", 0)) < given.index(("long.mp4", 24))
     assert [one for one in given if isinstance(one[1], str)] == [("long.mp4", "ok"), ("other.mp4", "ok")]
 
 
 def test_waiting_takes_nothing_of_the_time_limit(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "a.mp4", Movie(num_frames=60))
-    with DecoderPool(1, time_limit_seconds=1.5) as pool:
+    with DecoderPool(1, time_limit_seconds=3.0) as pool:
         given = []
         for one in pool.stream([task(path, 10)]):
             given.append(one)
-            time.sleep(0.5)
+            time.sleep(0.8)
     assert [status for _, status, _ in numbers(given)] == [0, 1, 2, 3, 4, 5, "ok"]
 
 
