@@ -14,7 +14,7 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
-from .terminal import err, out, print_json
+from .terminal import err, out, print_json, print_table_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..data.base import Video
     from ..heads.evaluation.comparison import EvaluationOptions, Scored
     from ..heads.evaluation.table import TableRow
+
+
+NAME_WIDTH = 12
+"""Of a column of names on a narrow terminal, where they are folded but never left out."""
 
 
 def eval_(
@@ -93,17 +97,17 @@ def print_table(rows: "Sequence[TableRow]", scored: "Sequence[Scored]") -> None:
     with_sources = not all(row.is_own for row in rows)
     for section in dict.fromkeys(row.section for row in rows):
         table = Table(title=section, title_justify="left")
-        table.add_column("head")
-        table.add_column("way")
+        table.add_column("head", min_width=NAME_WIDTH, overflow="fold")
+        table.add_column("way", no_wrap=True)
         for name in (*METRICS, "queries", "tied"):
             table.add_column(name, justify="right", no_wrap=True)
         if with_sources:
-            table.add_column("features, source")
+            table.add_column("features, source", min_width=NAME_WIDTH, overflow="fold")
         for row in (row for row in rows if row.section == section):
             counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
             cells = [cell(row, metric, between="\n") for metric in METRICS]
             table.add_row(row.name, row.direction, *cells, *counts, *([row.remark] if with_sources else []))
-        out.print(table)
+        print_table_whole(table)
     if any(row.direction == "v2t any" for row in rows):
         out.print("v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)")
     for line in dict.fromkeys(f"{some.evaluation.coverage}; {_features(some)}" for some in scored):

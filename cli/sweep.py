@@ -20,7 +20,7 @@ from .options import (
     cluster_choice,
     key_values,
 )
-from .terminal import Meter, out, print_json
+from .terminal import Meter, out, print_json, print_table_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,10 +134,10 @@ def _print_groups(rows: "Sequence[TrialRow]", *, random_weights: bool) -> None:
     groups = groups_of(rows)
     title = "validation split, mean ± deviation over seeds" + (" (random weights)" if random_weights else "")
     table = Table(title=title, title_justify="left")
-    table.add_column("trial")
+    table.add_column("trial", min_width=16, overflow="fold")
     figures = list(groups[0].figures)
     for name in ("score", *figures, "seeds", "seconds"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
         cells = [_spread(group.mean, group.deviation)]
         cells += [_spread(*group.figures.get(name, (None, None))) for name in figures]
@@ -145,7 +145,7 @@ def _print_groups(rows: "Sequence[TrialRow]", *, random_weights: bool) -> None:
         seeds += f" ({group.pending} to come)" if group.pending else ""
         seconds = "" if group.seconds is None else f"{group.seconds:,.1f}"
         table.add_row(group.group, *cells, seeds, seconds)
-    out.print(table)
+    print_table_whole(table)
 
 
 def _spread(mean: float | None, deviation: float | None) -> str:

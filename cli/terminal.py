@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
+from rich.table import Table
 
 if TYPE_CHECKING:
     from ..pipeline.extract import OnProgress, Progress
@@ -20,6 +22,8 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 """Progress and remarks: standard error."""
 
+WIDEST = 400
+"""Characters of the widest table."""
 LOG_SECONDS = 30
 """Without a terminal, one line in so many seconds."""
 
@@ -28,6 +32,21 @@ def print_json(value: Any) -> None:
     """Machine-readable output: nothing else goes to standard output."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def print_table_whole(table: Table) -> None:
+    """A table with every figure, beyond the right edge where there is no room for them.
+
+    Into a file or a pipe it goes as wide as it is; on a terminal, columns that may fold do so first.
+    """
+    shown = out.width
+    out.width = WIDEST
+    size = Measurement.get(out, out.options, table)
+    out.width = min(size.maximum, max(size.minimum, shown)) if out.is_terminal else size.maximum
+    try:
+        out.print(table, crop=False)
+    finally:
+        out.width = shown
 
 
 class Meter:
