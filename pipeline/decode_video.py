@@ -46,7 +46,7 @@ def decode_video(
 
     Args:
         task: what to decode.
-        decoders: names and plug-ins in the order of their turns; the last is PyAV.
+        decoders: names and plug-ins in the order of their turns. Where all fail, PyAV's reason is the one given.
         watch: where duration and errors go.
         writer: where frames go.
 
@@ -54,7 +54,7 @@ def decode_video(
         MemoryError: the process may not have as much memory as the video takes.
     """
     started = time.perf_counter()
-    reason = ""
+    reasons: dict[str, str] = {}
     for name, decoder in decoders:
         writer.restart()
         try:
@@ -64,10 +64,12 @@ def decode_video(
                 else _plainly(task, decoder, watch, writer)
             )
         except DecodeError as error:
-            reason = str(error)
+            reasons[name] = str(error)
         else:
             if found.status != "suspect":
                 return _video(task, found, name, writer, time.perf_counter() - started)
+            reasons[name] = found.reason
+    reason = reasons.get("pyav") or next(reversed(reasons.values()), "")
     return failed(task, reason, time.perf_counter() - started - writer.waiting_seconds)
 
 

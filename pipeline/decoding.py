@@ -17,12 +17,14 @@ from types import TracebackType
 import numpy as np
 
 from ..data.contracts.errors import DecodeError, UsageError, unknown_name
-from ..data.contracts.plug_ins import plug_in_names
+from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .child_process import ChildGoneError, ChildProcess
 from .decoded import Chunk as Chunk
 from .decoded import DecodedVideo as DecodedVideo
 from .decoded import DecodeTask as DecodeTask
 
+_USUAL = "decord"
+"""Where it is not installed, PyAV takes its place without a word; of another one that was asked for, a user is told."""
 _GIBIBYTE = 1 << 30
 _WATCH_SECONDS = 0.1
 _STARTS = 3
@@ -58,6 +60,8 @@ class DecoderPool:
         known = plug_in_names("tvr.pipeline.decoders")
         if decoder not in known:
             raise UsageError(unknown_name("decoder", decoder, known))
+        if decoder != _USUAL and (why := load_plug_in("tvr.pipeline.decoders", decoder).available()):
+            raise UsageError(f"decoder {decoder}: {why}. Leave the option out, and others take its place")
         if min(num_children, memory_limit_bytes, recycle_after, time_limit_seconds or 1) <= 0:
             raise UsageError(
                 "num_children, time_limit_seconds, memory_limit_bytes and recycle_after must be positive, got "

@@ -17,6 +17,8 @@ from ..data.contracts.plug_ins import load_plug_in
 from .decode_video import Watch, decode_video
 from .decoded import failed, send_line, send_video, task_of, time_limit
 from .decoders.base import Decoder
+from .decoders.torchcodec import Decoder as TorchCodec
+from .decoders.torchcodec import installed
 from .shared_frames import FrameWriter
 
 _ORPHAN_SECONDS = 30.0
@@ -43,10 +45,14 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
 
 
 def _decoders(name: str) -> Sequence[tuple[str, Decoder]]:
-    """The chosen plug-in, then PyAV; PyAV alone where the chosen one is not available."""
+    """The chosen plug-in where it is available, then PyAV, then torchcodec if it is installed.
+
+    Whether the last one works is found out when a video needs it: importing it takes seconds and half a gigabyte.
+    """
     names = [name, "pyav"] if name != "pyav" else [name]
     plug_ins = [(each, load_plug_in("tvr.pipeline.decoders", each)) for each in names]
-    return [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
+    decoders = [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
+    return [*decoders, ("torchcodec", TorchCodec())] if installed() and name != "torchcodec" else decoders
 
 
 def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], answers: BinaryIO) -> None:

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .decoding import DecoderPool, DecodeTask
 from .preprocessing import Preprocessing
+from .sample_clip import write_sample as write_sample
 from .sampling import Sampling
 
 _FREE_GIGABYTES = 5
@@ -42,19 +42,6 @@ def examine(workspace: Path) -> Iterator[Finding]:
     yield _checked("weights", _weights)
     yield _checked("disk", lambda: _disk(workspace))
     yield _checked("HDF5 locking", lambda: _locking(workspace))
-
-
-def write_sample(path: Path) -> None:
-    """Eight frames of 64x64 pixels, H.264, each of one brightness: 20, 40, ... 160."""
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(8), options={"crf": "0"})
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        for brightness in range(20, 161, 20):
-            picture = np.full((64, 64, 3), brightness, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def _checked(check: str, examination: Callable[[], Finding]) -> Finding:

@@ -69,7 +69,7 @@ class Decoder:
     def _open(self, path: Path) -> None:
         self._reader = self._times = None
         index = index_packets(path)
-        if why := _declined(index):
+        if why := declined(index):
             raise DecodeError(f"decord: {why}")
         try:
             self._reader = self._decord.VideoReader(str(path.absolute()), num_threads=1)
@@ -90,8 +90,8 @@ def _imported() -> Any:
     return decord
 
 
-def _declined(index: PacketIndex) -> str:
-    """Why decord would get this file wrong, or empty."""
+def declined(index: PacketIndex) -> str:
+    """Why a decoder that seeks, as decord does, would get this file wrong, or empty."""
     reasons = (
         (not index.trustworthy, f"does not seek to the right frames of this {index.container} file"),
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
