@@ -1,13 +1,23 @@
 """Pickles of plain data, read without letting them run code."""
 
 import pickle
+import pickletools
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..contracts.errors import DataError
 
-_BROKEN = (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_BROKEN = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
 """What the unpickler raises on bytes that are cut off or are no pickle."""
 
 
@@ -32,8 +42,18 @@ def plain_pickle(data: bytes, path: Path) -> Any:
         DataError: the pickle would import something, or is broken.
     """
     try:
+        _check_sizes(data)
         return _PlainUnpickler(BytesIO(data), encoding="utf-8").load()
     except _BROKEN as error:
         raise DataError(
             f"{path}: refused: {error}. Fetch the file again from where its authors publish it."
         ) from None
+
+
+def _check_sizes(data: bytes) -> None:
+    """Refuse what announces more than the file holds: of a memo's largest number, pickle allocates 16 bytes each."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(data):
+            raise pickle.UnpicklingError(
+                f"it numbers an object {argument:,}, and is {len(data):,} bytes long"
+            )

@@ -18,6 +18,9 @@ CODECS_BY_MARK = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gz
 """First bytes of what is mistaken for UTF-8 text."""
 
 
+_EXHAUSTING = "lists within thousands of lists, or numbers of thousands of digits, are no annotations"
+
+
 @dataclass(frozen=True, slots=True)
 class AnnotationFile:
     """One annotation file that was read."""
@@ -99,6 +102,8 @@ def json_value(file: AnnotationFile, pairs_hook: Callable[[list[tuple[str, Any]]
             f"{file.path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}. "
             "The file may be cut off; fetch it again."
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file.path}: {_EXHAUSTING} ({error}). Is it the right file?") from None
 
 
 def json_object(file: AnnotationFile) -> Mapping[str, Any]:
@@ -129,6 +134,8 @@ def json_lines(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise DataError(
                     f"{place}: not JSON: {error.msg}. Each line must be one JSON object."
                 ) from None
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{place}: {_EXHAUSTING} ({error}). Is it the right file?") from None
             yield place, mapping_at(record, place)
 
 

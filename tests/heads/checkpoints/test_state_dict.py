@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -54,3 +55,24 @@ def test_a_text_file_fails(tmp_path: Path) -> None:
     (tmp_path / "notes.safetensors").write_text("not weights")
     with pytest.raises(WeightsError, match="neither"):
         read_state_dict(tmp_path / "notes.safetensors")
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pt", "old.pth"])
+def test_mutated_files(tmp_path: Path, name: str) -> None:
+    """Torch answers with a dozen kinds of exception; whoever reads a checkpoint meets one."""
+    if name == "x.safetensors":
+        save_file(WEIGHTS, tmp_path / name)
+    else:
+        torch.save(WEIGHTS, tmp_path / name, _use_new_zipfile_serialization=name == "x.pt")
+    data, refused = (tmp_path / name).read_bytes(), 0
+    for seed in range(150):
+        rng = np.random.default_rng([8, seed])
+        changed = bytearray(data)
+        for _ in range(rng.integers(1, 8)):
+            changed[int(rng.integers(len(changed)))] = int(rng.choice([0, 127, 128, 255, rng.integers(256)]))
+        (tmp_path / name).write_bytes(changed[: int(rng.integers(len(data)))] if seed % 10 == 0 else changed)
+        try:
+            read_state_dict(tmp_path / name)
+        except WeightsError:
+            refused += 1
+    assert refused > 50
