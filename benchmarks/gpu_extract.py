@@ -116,9 +116,9 @@ def main() -> None:
         help="to decode and resize one frame; default: what benchmarks.extract measured",
     )
     chosen = parser.parse_args()
-    core_seconds = chosen.core_seconds_per_frame or _core_seconds_per_frame()
     if not torch.cuda.is_available():
         sys.exit("benchmarks.gpu_extract needs an NVIDIA GPU, and torch sees none: nothing was measured")
+    core_seconds = chosen.core_seconds_per_frame or _core_seconds_per_frame()
     peak = _peak_operations_per_second()
     models = {name: _measured(name, chosen, peak) for name in chosen.models}
     for figures in models.values():
@@ -196,9 +196,11 @@ def _core_seconds_per_frame() -> float:
 
 
 def _keep(figures: dict[str, Any]) -> None:
-    """As every benchmark does; as a file by itself, without the versions of packages that are not there."""
+    """As every benchmark does; where packages are missing, without their versions."""
     try:
         from .record import keep
+
+        keep("gpu_extract", figures)
     except ImportError:
         record = {
             "command": f"python {' '.join(sys.argv)}",
@@ -210,8 +212,6 @@ def _keep(figures: dict[str, Any]) -> None:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "gpu_extract.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         print(json.dumps(figures, indent=2))
-    else:
-        keep("gpu_extract", figures)
 
 
 if __name__ == "__main__":

@@ -83,3 +83,21 @@ def test_a_gpu_gives_the_same_directions(family: str, precision: str) -> None:
         cosine = torch.cosine_similarity(torch.from_numpy(found), torch.from_numpy(expected))
         assert cosine.min() >= 0.999
     assert np.array_equal(fast.encode_frames(frames[:1]), fast.encode_frames(frames)[:1])
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")),
+    ],
+)
+def test_batches_under_way_at_the_same_time_do_not_mix(device: str) -> None:
+    encoder = clip.load("small-ViT-B-32", "random", device=device, precision="fp32")
+    encoder.frames.frames_per_pass = 2
+    batches = [np.full((3, 224, 224, 3), shade, np.uint8) for shade in range(0, 250, 50)]
+    begun = [encoder.begin_frames(batch, batch_size=2) for batch in batches]
+    found = [finish().frames for finish in begun]
+    for batch, features in zip(batches, found, strict=True):
+        assert np.array_equal(features, encoder.encode_frames(batch))
+    assert len({features.tobytes() for features in found}) == len(batches)
