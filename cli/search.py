@@ -12,6 +12,9 @@ from .terminal import out, print_json
 if TYPE_CHECKING:
     from ..heads.evaluation.archive import Archive
 
+RUN_RECORD = "config.json"
+"""What a folder holds that is a run; the text may be left out beside it, if there is a video."""
+
 
 def search(
     words: Annotated[
@@ -69,6 +72,8 @@ def search(
 
 def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tuple[str | None, Path | None]:
     """What ``[RUN] TEXT`` says; without TEXT there must be a video."""
+    if len(words) == 1 and run is None and (Path(words[0]) / RUN_RECORD).is_file():
+        words, run = [], Path(words[0])
     if len(words) > 2 or (len(words) == 2 and run is not None):
         raise UsageError(
             f"give one TEXT, in quotes, and at most one run folder before it; got {len(words)} words"

@@ -123,11 +123,30 @@ class Head(Contract):
             init=config.init,
             levels=frozenset(LEVELS[level] for level in self.levels),
             clustering=None if given else config.clustering,
-            clusters=(config.phrases if of_text else config.clips) or -(-positions // 4),
+            clusters=self._clusters(of_text=of_text),
             neighbours=config.neighbours,
             residual=config.residual,
             favour_last=of_text and config.from_sentence,
         )
+
+    def _clusters(self, *, of_text: bool) -> int:
+        """How many phrases or clips there are.
+
+        Raises:
+            UsageError: more than parts to make them of, or none.
+        """
+        name, parts, setting = (
+            ("phrases", "words", "num_words") if of_text else ("clips", "frames", "num_frames")
+        )
+        wanted, most = getattr(self.config, name), getattr(self.shape, setting)
+        if wanted is None:
+            return -(-most // 4)
+        if not 1 <= wanted <= most:
+            raise UsageError(
+                f"{name} must be between 1 and {most}, the {parts} that the head sees, got {name}={wanted}. "
+                f"Choose fewer {name}, or let it see more {parts} (--train {setting}=N)."
+            )
+        return wanted
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
         return _encoded(self.video(video.frames, video.mask, counted=video.mask))

@@ -43,7 +43,7 @@ def test_an_index_with_all_candidates_is_exact(made: Path) -> None:
 @pytest.mark.slow
 def test_a_video_file_finds_captions(made: Path) -> None:
     file = next((made / "tvr-workspace" / "datasets").rglob("test-00003.mp4"))
-    answer = tvr("search", "--video", file, "--split", "test", "--top-k", "8", "--json", cwd=made)
+    answer = tvr("search", RUN, "--video", file, "--split", "test", "--top-k", "8", "--json", cwd=made)
     hits = json.loads(answer.out)["hits"]
     assert len(hits) == 8
     assert all(hit["text"] and hit["video"].startswith("test-") for hit in hits)
