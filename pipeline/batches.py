@@ -111,7 +111,8 @@ class _Sequence:
 
     @property
     def features(self) -> Float32[np.ndarray, "frame dim"]:
-        self._features = [np.concatenate(self._features)]
+        if len(self._features) > 1:
+            self._features = [np.concatenate(self._features)]
         return self._features[0]
 
 
