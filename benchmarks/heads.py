@@ -92,7 +92,7 @@ def _line(name: str, parameters: int, row: dict[str, Any]) -> str:
     return f"{name:18}{parameters:>12,}{items:>7}{times}{row.get('ratio', float('nan')):>7.2f}{memory}"
 
 
-def _features(shape: FeatureShape, items: int) -> tuple[TextFeatures, VideoFeatures]:
+def random_features(shape: FeatureShape, items: int) -> tuple[TextFeatures, VideoFeatures]:
     """Texts and videos of every length, at CLIP's usual norm."""
     generator = torch.Generator().manual_seed(0)
 
@@ -111,7 +111,7 @@ def _similarities(name: str, module: ModuleType, head: Head, items: int) -> dict
     """All pairs of N texts and N videos; None where it would take too long."""
     if _expected_seconds(head, items) > MOST_SECONDS:
         return None
-    features = _features(head.shape, items)
+    features = random_features(head.shape, items)
     encoded = _encoded(head, features)
 
     def ours() -> Tensor:
@@ -134,7 +134,7 @@ def _encoded(head: Head, features: tuple[TextFeatures, VideoFeatures]) -> tuple[
 
 
 def _expected_seconds(head: Head, items: int) -> float:
-    encoded = _encoded(head, _features(head.shape, 8))
+    encoded = _encoded(head, random_features(head.shape, 8))
     with torch.no_grad():
         return min(_seconds(lambda: head.similarity(*encoded)) for _ in range(2)) * (items / 8) ** 2
 
@@ -146,7 +146,7 @@ def _pair_megabytes(head: Head, items: int) -> float:
 
 def _training_step(name: str, module: ModuleType, head: Head, batch: int) -> dict[str, Any]:
     """Encode, compare, loss, gradient, step."""
-    features = _features(head.shape, batch)
+    features = random_features(head.shape, batch)
     optimiser = torch.optim.AdamW(head.parameters(), lr=1e-6)
     same = torch.eye(batch, dtype=torch.bool)
     own = head.similarity
