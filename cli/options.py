@@ -75,7 +75,7 @@ def cluster_choice(
     Raises:
         UsageError: options that exclude each other.
     """
-    if not any(queue) and not job and scheduler in (None, "local") and (workers or 1) == 1:
+    if not any(queue) and not job and scheduler in (None, "local") and workers in (None, 1):
         return None
     from ..pipeline.cluster_choice import ClusterChoice
 

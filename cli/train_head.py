@@ -46,6 +46,7 @@ def train_head(
     from ..heads.training.config import TrainingConfig
     from ..heads.training.feature_set import features_of
     from ..heads.training.loop import train
+    from ..heads.training.processes import Processes
     from ..pipeline.store import FeatureStore
     from ..pipeline.workspace import Workspace
 
@@ -74,7 +75,8 @@ def train_head(
                 report.epoch, report.epochs, " ".join(f"{k} {v:.3f}" for k, v in report.loss.items())
             ),
         )
-    _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
+    if Processes().is_first:
+        _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
 
 
 def _print_result(result: "TrainingResult", *, as_json: bool, random_weights: bool) -> None:

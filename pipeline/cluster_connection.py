@@ -3,6 +3,7 @@
 import inspect
 import logging
 import shutil
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,14 @@ def connected(choice: ClusterChoice) -> Generator[Client, None, None]:
         if choice.queue:
             _submit(cluster, choice)
         with Client(cluster) as client:
+            if not choice.queue:
+                client.run(_ignore_interrupts)
             yield client
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that owns the cluster decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def job_script(choice: ClusterChoice) -> str:

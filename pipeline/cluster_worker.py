@@ -1,8 +1,10 @@
 """What runs on a Dask worker: one shard at a time, with an encoder and decoding children that stay."""
 
 import asyncio
+import ctypes
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -147,6 +149,9 @@ def _decoding_problem(identity: EncoderIdentity, decoder: str) -> str:
     return "" if video.status == "ok" else f"cannot decode: {video.reason}"
 
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of glibc's mallopt."""
+
 _LOCK = threading.Lock()
 _KEPT: dict[tuple[str, EncoderChoice], ShardWorker] = {}
 """At most one: what is slow to start, the encoder and the decoding children, is started once, not once a shard."""
@@ -166,9 +171,23 @@ def _shard_worker(assignment: Assignment, recipe: Recipe, worker: str) -> ShardW
         cores = cores_each(_place(), assignment.sharing)
         # Dask starts its workers with OMP_NUM_THREADS=1, whatever the machine has.
         torch.set_num_threads(cores)
+        _keep_freed_memory()
         options = replace(recipe.options, num_children=recipe.options.num_children or cores)
         _KEPT[key] = ShardWorker(encoder, options)
     return _KEPT[key]
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep blocks of up to 32 MB for the next batch, as it does on its own in the end.
+
+    Dask starts workers with MALLOC_TRIM_THRESHOLD_=65536, which makes it return each of them to the system: the page
+    faults of getting them back took a third more CPU time than encoding ViT-B-32 in bf16 does.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):  # glibc
+            library.mallopt(_MMAP_THRESHOLD, 1 << 25)
+            library.mallopt(_TRIM_THRESHOLD, 1 << 26)
 
 
 def _place() -> Place:

@@ -244,6 +244,7 @@ def _check(
 
 def _finished(state: TrainingState, folder: RunFolder, processes: Processes) -> TrainingResult:
     """The run's best head, read back from the folder so that what is returned is what was kept."""
+    processes.agreed(None)  # the first process may still be writing what all of them read here
     seconds = sum(line["seconds"] for line in read_metrics(folder.path))
     head, _ = load_run(folder.path, str(state.head.device))
     result = TrainingResult(head, folder.path, state.best_epoch, state.epoch, state.best_score, seconds)

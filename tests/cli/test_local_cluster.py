@@ -1,0 +1,65 @@
+"""``tvr extract --workers 2`` as typed: a Dask cluster of this machine that comes and goes with the command."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.shards import read_receipt
+
+from .shell import tree, tvr
+
+CLIPS = 60
+
+
+@pytest.mark.slow
+def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    for index in range(CLIPS):
+        write_sample(tmp_path / "archive" / f"{index:02d}.mp4")
+    line = ["extract", "--dataset", "folder", "--root", "archive", "--model", "tvr-storyboard"]
+    line += ["--device", "cpu", "--num-frames", "2", "--videos-per-shard", "1"]
+    on_dask = [*line, "--workers", "2", "--store", "dask"]
+    command = [sys.executable, "-c", "from tvr.cli.main import run; run()", *on_dask]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while (
+        len(list(tmp_path.glob("dask/*.h5"))) < 3 and process.poll() is None and time.monotonic() < deadline
+    ):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal, which reaches the workers too
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    done = {path.name for path in tmp_path.glob("dask/*.h5") if read_receipt(path)}
+    assert 3 <= len(done) < CLIPS
+    again = tvr(*on_dask, cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert f"{len(done)} were already there" in again.out
+    assert tvr(*line, "--store", "alone", cwd=tmp_path).code == 0
+    shards = {name: content for name, content in tree(tmp_path / "dask").items() if name.endswith(".h5")}
+    assert len(shards) == CLIPS
+    assert shards == {
+        name: content for name, content in tree(tmp_path / "alone").items() if name.endswith(".h5")
+    }
+
+
+def test_options_of_a_cluster_fail(tmp_path: Path) -> None:
+    line = ("extract", "--dataset", "folder", "--root", ".", "--model", "tvr-storyboard")
+    for options, message in (
+        (("--slurm", "--pbs"), "to --slurm or to --pbs, not to both"),
+        (("--scheduler", "node7"), "'node7' is none of these"),
+        (("--workers", "0"), "workers must be at least 1, got 0"),
+        (("--job", "queue=gpu"), "need a job queue to submit to: --slurm or --pbs"),
+    ):
+        write_sample(tmp_path / "a.mp4")
+        answer = tvr(*line, *options, cwd=tmp_path)
+        assert answer.code == 2, answer.err
+        assert message in answer.err
+    assert not (tmp_path / "tvr-workspace").exists()
