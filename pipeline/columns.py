@@ -27,6 +27,9 @@ _REFUSALS = (
 """What h5py and numpy raise on a file whose bytes make no sense."""
 _BOUNDARIES = {"sentences": "sentence_offsets"}
 """By which column the rows of another are cut; by ``offsets`` unless another is named here."""
+FEATURES = ("frames", "words", "sentences")
+_AXES = {"frames": 2, "words": 2, "sentences": 2, "patches": 3, "patch_scales": 2}
+"""Axes of the columns that have more than one."""
 _OF_ITEMS = ("sentence_row", "truncated")
 """Columns of numbers that have one for each item, not for each row."""
 
@@ -87,6 +90,12 @@ def check_length(path: Path, name: str, length: int, boundaries: NDArray[Any], *
         raise _damaged(path, name, f"it has {length:,} entries, not {wanted:,}")
 
 
+def check_width(path: Path, name: str, features: NDArray[Any], dim: int) -> None:
+    """Refuse features of another width than the encoder's, or of another kind than numbers with a point."""
+    if features.dtype.kind != "f" or features.shape[1] != dim:
+        raise _damaged(path, name, f"it holds {features.dtype} {features.shape[1]} wide, not {dim}")
+
+
 def _column(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     try:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
@@ -96,6 +105,8 @@ def _column(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
             raise ValueError("it is a group")
         if column.external or column.is_virtual or column.chunks is not None:
             raise ValueError("its bytes are not in one piece in this file")
+        if column.ndim != _AXES.get(name, 1):
+            raise ValueError(f"its shape is {column.shape}")
         if column.size is None or column.size * column.dtype.itemsize > path.stat().st_size:
             raise ValueError(f"its shape {column.shape} is larger than the file")
     except _REFUSALS as error:

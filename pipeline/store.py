@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ..data.contracts.errors import StoreError
-from .columns import boundaries_of, check_boundaries, check_length, numbers, strings
+from .columns import FEATURES, boundaries_of, check_boundaries, check_length, check_width, numbers, strings
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import restored
 from .shards import MISSING, Receipt, open_shard, read_receipt, shard_name
@@ -70,8 +70,9 @@ def worst_first(statuses: Sequence[VideoStatus]) -> list[VideoStatus]:
 class Shard:
     """One shard file, its large arrays mapped into memory and its small ones read on first use."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dim: int | None = None) -> None:
         self.path = path
+        self._dim = dim  # the width of a feature, where it is known
         self._columns: dict[str, NDArray[Any]] = {}
 
     def array(self, name: str) -> NDArray[Any]:
@@ -88,6 +89,8 @@ class Shard:
                 check_boundaries(self.path, name, values)
             else:
                 check_length(self.path, name, len(values), self.array(boundaries), of_items=False)
+            if self._dim is not None and name in FEATURES:
+                check_width(self.path, name, values, self._dim)
             self._columns[name] = values
         return self._columns[name]
 
@@ -171,7 +174,9 @@ class FeatureStore:
 
     def _present(self, kind: str) -> list[Shard]:
         return [
-            Shard(self.folder / name) for name in self.shard_names(kind) if self.receipt(name) is not None
+            Shard(self.folder / name, self.manifest.dim)
+            for name in self.shard_names(kind)
+            if self.receipt(name) is not None
         ]
 
     @cached_property
