@@ -76,8 +76,9 @@ def test_killed_at_twenty_random_moments(shell: WarmShell, undisturbed: Path, tm
             run = shell.start(*command(undisturbed / "archive", store))
             if run.wait(rng.uniform(0.1, 1.0) * seconds) is None:
                 run.kill()
-                assert run.wait() == -9
-                kills += 1
+                code = run.wait()
+                assert code in (-9, 0), run.said  # 0: it ended in the moment between
+                kills += code == -9
             finished.append(keeps_what_was_finished(store, undisturbed))
         code, said = shell.run(*command(undisturbed / "archive", store))
         assert code == 0, said
