@@ -123,7 +123,7 @@ class DecoderPool:
             tasks: with different ids.
 
         Raises:
-            DecodeError: a child cannot start at all; the message holds what it wrote.
+            DecodeError: a child cannot start at all (the message holds what it wrote), or the pool was closed.
         """
         turns: deque[_Turn] = deque()
         coming, inbox = iter(tasks), _Inbox()
@@ -161,7 +161,10 @@ class DecoderPool:
         for _ in range(_STARTS):
             child = self._taken()
             try:
-                return child.decode(task, self._time_limit_seconds, inbox)
+                video = child.decode(task, self._time_limit_seconds, inbox)
+                # A child that was killed because nobody wants its video any more says nothing about the video.
+                self._refuse_when_closed()
+                return video
             except ChildGoneError:
                 continue  # It died while it was idle, which is not this video's fault.
             finally:
@@ -170,13 +173,16 @@ class DecoderPool:
 
     def _taken(self) -> ChildProcess:
         with self._lock:
-            if self._closed.is_set():
-                raise DecodeError("the decoder pool was closed")
+            self._refuse_when_closed()
             if self._idle:
                 return self._idle.pop()
             child = ChildProcess(self._decoder, self._memory_limit_bytes)
             self._children.add(child)
         return child
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed.is_set():
+            raise DecodeError("the decoder pool was closed")
 
     def _put_back(self, child: ChildProcess) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import get_context
@@ -276,6 +277,35 @@ def test_a_child_killed_from_outside_costs_one_video(tmp_path: Path) -> None:
                 time.sleep(0.1)
                 os.kill(child, signal.SIGKILL)
     assert [video.reason for video in videos] == ["", "decoder died (signal 9)", ""]
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_pool_that_is_closed_says_nothing_of_the_video(tmp_path: Path) -> None:
+    write_movie(tmp_path / "slow.mp4", Movie(num_frames=8))
+    before = children()
+    pool = DecoderPool(1)
+    closing = threading.Thread(
+        target=lambda: (wait_for(lambda: bool(children() - before)), time.sleep(0.5), pool.close())
+    )
+    closing.start()
+    with pytest.raises(DecodeError, match="the decoder pool was closed"):
+        list(pool.decode([task(tmp_path / "slow.mp4")]))
+    closing.join()
+
+
+@pytest.mark.usefixtures("faulty")
+def test_what_ends_a_whole_job_leaves_the_children_to_their_parent(tmp_path: Path) -> None:
+    write_movie(tmp_path / "slow.mp4", Movie(num_frames=8))
+    write_movie(tmp_path / "a.mp4", Movie(num_frames=8))
+    before = children()
+    with DecoderPool(1) as pool:
+        videos: list[DecodedVideo] = []
+        for video in pool.decode([task(tmp_path / "a.mp4"), task(tmp_path / "slow.mp4")]):
+            videos.append(video)
+            for child in children() - before:
+                os.kill(child, signal.SIGTERM)
+                os.kill(child, signal.SIGINT)
+    assert [video.status for video in videos] == ["ok", "ok"]
 
 
 def test_a_child_that_died_while_idle_costs_nothing(tmp_path: Path) -> None:
