@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,18 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
         assert removed[0].startswith("a.h5.")
         assert mine.exists()
     assert os.listdir(tmp_path) == ["b.h5"]  # noqa: PTH208
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells the dead from the living without asking"
+)
+def test_leftovers_of_a_killed_process_that_nobody_buries_are_removed(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _DIES_HALF_WAY, str(tmp_path / "a.h5")])
+    deadline = time.monotonic() + 60
+    while not remove_leftovers(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not list(tmp_path.iterdir())
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_sha256_of(tmp_path: Path) -> None:
