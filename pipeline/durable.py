@@ -148,7 +148,7 @@ def _is_alive(process: int) -> bool:
 
 
 def _is_zombie(process: int) -> bool:
-    """Whether Linux keeps of a process only that it has died, as long as nobody asks, which in containers is for ever."""
+    """Whether all that is left of a process is the news of its death, which in a container may wait for ever."""
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return False
