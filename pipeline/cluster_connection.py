@@ -140,6 +140,8 @@ def _local_cluster(choice: ClusterChoice) -> LocalCluster:
     if choice.wants_gpu and choice.workers > gpus:
         raise UsageError(f"{choice.workers} workers want a GPU each, but this machine has {gpus}")
     offers = {GPU: 1} if gpus and choice.wants_gpu is not False else {}
+    # What fails comes back with its task and is told then; what these would say besides, Ctrl-C has caused.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     return LocalCluster(
         n_workers=choice.workers,
         threads_per_worker=1,
@@ -147,5 +149,5 @@ def _local_cluster(choice: ClusterChoice) -> LocalCluster:
         dashboard_address=":0",
         # A worker that pauses because the machine's memory is filling up would never say so.
         memory_limit=0,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
     )
