@@ -1,8 +1,9 @@
 """What a head sees in one video for one text: which words meet which frames, and which frames make a clip."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -35,6 +36,8 @@ class Alignment:
     """Whether the cosines are the head's own."""
     clips: Float[Tensor, "clip frame"] | None
     """How much each frame counts in each clip, for heads that gather frames into clips."""
+    clip_scores: Float[Tensor, "word frame"] | None = None
+    """Cosines of phrases and clips, spread over their words and frames; for heads that compare these."""
 
     @property
     def spans(self) -> list[tuple[float, float]]:
@@ -51,8 +54,9 @@ def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> 
     head.eval()
     text = features.text_batch(torch.tensor([text_item]), head.shape.num_words)
     video = features.video_batch(torch.tensor([video_item]), head.shape.num_frames)
-    encoded_text = head.encode_text(text)
-    with _captured_clips(head) as captured:
+    with _captured_clusters(head) as phrases:
+        encoded_text = head.encode_text(text)
+    with _captured_clusters(head) as clips:
         encoded_video = head.encode_video(video)
     words, frames, is_of_head = _compared(encoded_text, encoded_video, text, video)
     return Alignment(
@@ -61,7 +65,8 @@ def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> 
         frame_seconds=features.frame_seconds(video_item, head.shape.num_frames).tolist(),
         scores=(unit(words) @ unit(frames).T).float().cpu(),
         is_of_head=is_of_head,
-        clips=captured[0][0].float().cpu() if captured else None,
+        clips=clips[0][0].float().cpu() if clips else None,
+        clip_scores=_clip_scores(encoded_text, encoded_video, phrases, clips),
     )
 
 
@@ -69,12 +74,17 @@ def word_labels(token_ids: Sequence[int]) -> list[str]:
     """The written form of CLIP's tokens; places where the tokens are of another vocabulary."""
     if not token_ids or token_ids[0] != START_TOKEN:
         return [str(place) for place in range(len(token_ids))]
+    decoder = _clip_vocabulary()
+    names = [decoder.get(token, "?").removesuffix(WORD_END) for token in token_ids]
+    return ["[start]", *names[1:-1], "[end]"]
+
+
+@cache
+def _clip_vocabulary() -> Mapping[int, str]:
     # Imported here because it takes a second, and only pictures need it.
     from open_clip.tokenizer import SimpleTokenizer
 
-    decoder: dict[int, str] = SimpleTokenizer().decoder
-    names = [decoder.get(token, "?").removesuffix(WORD_END) for token in token_ids]
-    return ["[start]", *names[1:-1], "[end]"]
+    return SimpleTokenizer().decoder
 
 
 def _compared(
@@ -96,8 +106,27 @@ def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part
     return None
 
 
+def _clip_scores(
+    encoded_text: Encoded,
+    encoded_video: Encoded,
+    phrases: Sequence[Float[Tensor, "text phrase word"]],
+    clips: Sequence[Float[Tensor, "video clip frame"]],
+) -> Float[Tensor, "word frame"] | None:
+    """Each word and frame meet as their phrases and clips do, in the shares in which they belong to these."""
+    if not (phrases and clips and "clusters" in encoded_text and "clusters" in encoded_video):
+        return None
+    cosines = unit(encoded_text["clusters"][0]) @ unit(encoded_video["clusters"][0]).T
+    of_word, of_frame = (_shares(weights[0].T) for weights in (phrases[0], clips[0]))
+    return (of_word @ cosines @ of_frame.T).float().cpu()
+
+
+def _shares(weights: Float[Tensor, "part cluster"]) -> Float[Tensor, "part cluster"]:
+    """Each part's shares of the clusters; all 0 where it belongs to none."""
+    return weights / weights.sum(dim=1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
+
 @contextmanager
-def _captured_clips(head: Head) -> Generator[list[Float[Tensor, "video clip frame"]]]:
+def _captured_clusters(head: Head) -> Generator[list[Float[Tensor, "item cluster part"]]]:
     """The weights of every aggregation that runs in the context, in order."""
     captured: list[Tensor] = []
 

@@ -46,6 +46,20 @@ def test_clips_share_the_frames(clustering: str) -> None:
     assert not any(module._forward_hooks for module in head.modules())
 
 
+@torch.no_grad()
+def test_phrases_and_clips_meet_in_their_words_and_frames() -> None:
+    head = head_of("hcmi", clips=1, phrases=1)
+    found = align(head, FEATURES, 0, 0)
+    assert found.clip_scores is not None
+    text, video = FEATURES.text_batch(torch.tensor([0]), 5), FEATURES.video_batch(torch.tensor([0]), 8)
+    phrase, clip = head.encode_text(text)["clusters"], head.encode_video(video)["clusters"]
+    # With one phrase and one clip every word meets every frame as these two meet; the start token is in no phrase.
+    expected = torch.full((4, 8), float((unit(phrase[0]) @ unit(clip[0]).T).squeeze()))
+    torch.testing.assert_close(found.clip_scores[1:], expected)
+    assert not found.clip_scores[0].any()
+    assert align(head_of("wti"), FEATURES, 0, 0).clip_scores is None
+
+
 def test_spans_are_the_heavy_frames() -> None:
     clips = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.0, 0.1, 0.45, 0.45], [0.0, 0.0, 0.0, 0.0]])
     alignment = Alignment("", [], [0.0, 1.0, 2.0, 3.0], torch.zeros(0, 4), is_of_head=True, clips=clips)

@@ -1,0 +1,1 @@
+"""What each head is worth on Storyboard: ``python -m benchmarks.storyboard``."""

@@ -1,0 +1,153 @@
+"""``python -m benchmarks.storyboard``: what each head is worth on Storyboard.
+
+Generates the set, extracts it once with the embedded backbone, chooses every head's learning rate on the
+validation split, runs its seeds, and then hcmi with one mechanism changed at a time. Writes
+``benchmarks/results/storyboard.json``, the tables of ``docs/storyboard.md`` and its pictures. Running it again goes on
+where it was stopped; every figure comes from the run folders in the workspace.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from numpy import linspace
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from tvr.data.base import load_dataset
+from tvr.data.storyboard import phrase_spans
+from tvr.heads.training.feature_set import features_of
+from tvr.heads.training.run_folder import load_run
+from tvr.pipeline.encoders import clip
+from tvr.pipeline.extract import extract
+from tvr.pipeline.plan import ExtractionOptions, sampling_of
+from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.workspace import Workspace
+
+from benchmarks.record import keep
+
+from . import page, pictures
+from .measuring import Task, run_task
+from .study import (
+    ABLATION_SEEDS,
+    NO_PARAMETERS,
+    Contender,
+    best_lr,
+    changes,
+    contenders,
+    repeats,
+    row_of,
+    task_of,
+    tuning,
+)
+from .trials import Trial
+
+VIDEOS = {"train_videos": "10000", "val_videos": "1000", "test_videos": "1000"}
+NUM_FRAMES = 16
+SHOWN_QUERIES = 4
+"""Captions of the gallery, evenly spread over the test split, not chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the study reads and writes, and how much at once."""
+
+    workspace: Path
+    store: Path
+    videos: Path
+    processes: int
+
+    def tasks(self, trials: Iterable[Trial], *, tested: bool) -> list[Task]:
+        """The trials with their folders."""
+        return [task_of(trial, self.workspace, self.store, self.videos, tested=tested) for trial in trials]
+
+    def run(self, title: str, tasks: Sequence[Task]) -> None:
+        """Do what is not done, each task in a process with one thread of its own."""
+        waiting = [task for task in tasks if not task.figures.exists()]
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        spawn = multiprocessing.get_context("spawn")
+        with Progress(*columns) as progress, ProcessPoolExecutor(self.processes, spawn) as pool:
+            bar = progress.add_task(title, total=len(waiting))
+            for done in as_completed([pool.submit(run_task, task) for task in waiting]):
+                done.result()
+                progress.advance(bar)
+
+
+def main(
+    workspace: Annotated[Path, typer.Option(help="Videos, features and runs.")] = Path("tvr-storyboard"),
+    processes: Annotated[int, typer.Option(help="Trials at once, one thread each.")] = os.cpu_count() or 1,
+    ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
+) -> None:
+    """Measure every head on Storyboard."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
+    place = _prepared(workspace, processes)
+    rates = _learning_rates(place)
+    figures: dict[str, Any] = {"videos": VIDEOS, "num_frames": NUM_FRAMES, "heads": _heads(place, rates)}
+    if ablation:
+        figures["ablation"] = _ablation(place, rates[Contender("hcmi").label])
+    keep("storyboard", figures)
+    page.fill(figures)
+    _draw(figures, rates, place)
+
+
+def _prepared(workspace: Path, processes: int) -> Place:
+    """The set and its features; made where they are not there yet."""
+    named = Workspace(workspace)
+    root = named.dataset_root("storyboard")
+    dataset = load_dataset("storyboard", root, VIDEOS)
+    encoder = clip.load("tvr-storyboard")
+    identity = encoder.identity
+    store = named.store_folder("storyboard", identity.model, identity.pretrained, None)
+    sampling = sampling_of(dataset.preset, "uniform", NUM_FRAMES, None)
+    extract(dataset, encoder, ExtractionOptions(sampling, max_seconds=dataset.preset.max_seconds), store)
+    return Place(workspace, store, root, processes)
+
+
+def _learning_rates(place: Place) -> dict[str, float]:
+    """The best learning rate of every contender, by its label; the same three are tried for each."""
+    rivals = [rival for rival in contenders() if rival.head not in NO_PARAMETERS]
+    tasks = {rival.label: place.tasks(tuning(rival), tested=False) for rival in rivals}
+    place.run("learning rates", [task for some in tasks.values() for task in some])
+    return {label: best_lr(some) for label, some in tasks.items()}
+
+
+def _heads(place: Place, rates: dict[str, float]) -> list[dict[str, Any]]:
+    """The table of all heads, the best first."""
+    tasks = {
+        rival.label: place.tasks(repeats(rival, rates.get(rival.label, 1e-3)), tested=True)
+        for rival in contenders()
+    }
+    place.run("heads", [task for some in tasks.values() for task in some])
+    rows = [row_of(label, some) for label, some in tasks.items()]
+    return sorted(rows, key=lambda row: -row["mean"]["test/t2v/R@1"])
+
+
+def _ablation(place: Place, lr: float) -> list[dict[str, Any]]:
+    """hcmi with one mechanism changed at a time, at the learning rate of its defaults."""
+    chosen = [
+        (change, place.tasks([change.of(Trial("hcmi", lr, seed)) for seed in ABLATION_SEEDS], tested=True))
+        for change in changes()
+    ]
+    place.run("ablation", [task for _, some in chosen for task in some])
+    return [{"group": change.group} | row_of(change.label, some) for change, some in chosen]
+
+
+def _draw(figures: dict[str, Any], rates: dict[str, float], place: Place) -> None:
+    """The pictures of the page: bars of all heads, and what the first seed of hcmi finds for a few captions."""
+    dataset = load_dataset("storyboard", place.videos, VIDEOS)
+    test = features_of(FeatureStore.open(place.store), "test")
+    shown = Contender("hcmi")
+    (best,) = place.tasks(repeats(shown, rates[shown.label])[:1], tested=True)
+    head, _ = load_run(best.folder)
+    queries = [int(row) for row in linspace(0, test.num_texts - 1, SHOWN_QUERIES)]
+    pictures.bars(figures["heads"], page.DOCS / "storyboard-heads.png")
+    pictures.gallery(head, test, dataset, queries, page.DOCS / "storyboard-gallery.png")
+    spans = phrase_spans(place.videos)
+    pictures.alignment(head, test, spans, queries[0], page.DOCS / "storyboard-alignment.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,120 @@
+"""The tables of ``docs/storyboard.md``, put between its marks; the words around them are written by hand."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "storyboard.md"
+
+Row = Mapping[str, Any]
+
+HEAD_COLUMNS = {
+    "t2v R@1": "test/t2v/R@1",
+    "R@5": "test/t2v/R@5",
+    "R@10": "test/t2v/R@10",
+    "MdR": "test/t2v/MdR",
+    "MnR": "test/t2v/MnR",
+    "v2t R@1": "test/v2t/R@1",
+    "v2t R@5": "test/v2t/R@5",
+    "v2t R@10": "test/v2t/R@10",
+    "v2t MdR": "test/v2t/MdR",
+    "v2t MnR": "test/v2t/MnR",
+}
+NORMALISED_COLUMNS = {
+    f"{way} {title}": f"{'test' if not name else f'test/normalised/{name}'}/{way}/R@1"
+    for way in ("t2v", "v2t")
+    for title, name in (
+        ("plain", ""),
+        ("QB-Norm", "qb_norm"),
+        ("Sinkhorn, bank", "sinkhorn_bank"),
+        ("DSL*", "dsl"),
+        ("Sinkhorn*", "sinkhorn"),
+    )
+}
+GROUND_TRUTH_COLUMNS = {
+    "order twins": "twins/order",
+    "colour twins": "twins/colour",
+    "frame-word IoU": "spans/frame_word/iou",
+    "pointing": "spans/frame_word/pointing",
+    "clip-phrase IoU": "spans/clip_phrase/iou",
+    "clip-phrase pointing": "spans/clip_phrase/pointing",
+}
+ABLATION_COLUMNS = {
+    "t2v R@1": "test/t2v/R@1",
+    "v2t R@1": "test/v2t/R@1",
+    "order twins": "twins/order",
+    "colour twins": "twins/colour",
+    "frame-word IoU": "spans/frame_word/iou",
+    "clip-phrase IoU": "spans/clip_phrase/iou",
+    "seconds": "seconds",
+}
+
+
+def fill(figures: Mapping[str, Any], page: Path = PAGE) -> None:
+    """Put every table into the page, or into a new one that holds nothing else.
+
+    Raises:
+        ValueError: the page has no mark for a table.
+    """
+    if not page.exists():
+        page.write_text(
+            "# Storyboard\n" + "".join(_marked(name, "") for name in tables(figures)), encoding="utf-8"
+        )
+    text = page.read_text(encoding="utf-8")
+    for name, table in tables(figures).items():
+        text = _between_marks(text, name, table)
+    page.write_text(text, encoding="utf-8")
+
+
+def tables(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Every table as Markdown, by the name of its mark."""
+    heads = figures["heads"]
+    found = {
+        "heads": markdown(heads, HEAD_COLUMNS),
+        "cost": markdown(heads, {"parameters": "parameters", "training seconds": "seconds", "lr": "lr"}),
+        "normalised": markdown(heads, NORMALISED_COLUMNS),
+        "ground-truth": markdown(heads, GROUND_TRUTH_COLUMNS),
+    }
+    if "ablation" in figures:
+        labelled = [row | {"label": f"{row['group']}: {row['label']}"} for row in figures["ablation"]]
+        found["ablation"] = markdown(labelled, ABLATION_COLUMNS)
+    return found
+
+
+def markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """A table with a row for each label; mean ± deviation where there are several seeds."""
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    lines += [
+        f"| {row['label']} | {' | '.join(_cell(row, name) for name in columns.values())} |" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _cell(row: Row, name: str) -> str:
+    if name == "lr":
+        return f"{row['lr']:g}" if row["mean"]["parameters"] else ""
+    if name not in row["mean"]:
+        return ""
+    digits = 2 if name.endswith("iou") else 0 if name in ("parameters", "seconds") else 1
+    mean = f"{row['mean'][name]:,.{digits}f}"
+    deviation = row["deviation"].get(name)
+    return mean if deviation is None or name == "parameters" else f"{mean} ± {deviation:.{digits}f}"
+
+
+def _between_marks(text: str, name: str, table: str) -> str:
+    begin, end = _marks(name)
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"the page has no mark {begin} ... {end}")
+    return pattern.sub(lambda _: _marked(name, table).strip(), text)
+
+
+def _marked(name: str, table: str) -> str:
+    begin, end = _marks(name)
+    return f"\n{begin}\n{table}\n{end}\n"
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- table: {name} -->", f"<!-- end of table: {name} -->"

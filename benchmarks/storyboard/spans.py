@@ -1,0 +1,112 @@
+"""Do the similarities inside a head find when each phrase happens? Storyboard knows the exact seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+from tvr.data.storyboard import PhraseSpan
+from tvr.heads.base import Head
+from tvr.heads.evaluation.alignment import Alignment, align
+from tvr.heads.training.feature_set import FeatureSet
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How well the spans of all phrases of a split were found."""
+
+    iou: float
+    """Mean temporal intersection over union of found and true span."""
+    pointing: float
+    """Share of phrases whose best frame lies in the true span, in per cent."""
+    phrases: int
+
+
+def span_figures(
+    head: Head, features: FeatureSet, spans: Mapping[str, Sequence[PhraseSpan]]
+) -> dict[str, Found]:
+    """Mean over the phrases of every caption with its own video, by level: ``frame_word``, ``clip_phrase``."""
+    ious: dict[str, list[float]] = {}
+    hits: dict[str, list[float]] = {}
+    for text, video in enumerate(features.text_video.tolist()):
+        phrases = spans[features.text_ids[text]]
+        alignment = align(head, features, text, video)
+        edges = frame_edges(alignment.frame_seconds, phrases[-1].end_seconds)
+        for level, scores in phrase_scores(alignment, phrases).items():
+            for phrase, row, best in zip(phrases, scores, scores.argmax(dim=1).tolist(), strict=True):
+                truth = (phrase.start_seconds, phrase.end_seconds)
+                first, last = best_run(row.numpy())
+                ious.setdefault(level, []).append(overlap(truth, (edges[first], edges[last + 1])))
+                inside = truth[0] <= alignment.frame_seconds[best] < truth[1]
+                hits.setdefault(level, []).append(float(inside))
+    return {
+        level: Found(float(np.mean(ious[level])), 100 * float(np.mean(hits[level])), len(ious[level]))
+        for level in ious
+    }
+
+
+def phrase_scores(
+    alignment: Alignment, phrases: Sequence[PhraseSpan]
+) -> dict[str, Float[Tensor, "phrase frame"]]:
+    """How much better each phrase suits each frame than the caption's other phrases do, by level.
+
+    Centred over phrases, since what a frame shares with all of them tells them not apart; and over frames,
+    since each of them is said to happen somewhere.
+    """
+    levels = {"frame_word": alignment.scores, "clip_phrase": alignment.clip_scores}
+    found: dict[str, Tensor] = {}
+    for level, scores in levels.items():
+        if scores is not None:
+            means = torch.stack([scores[rows_of(phrase, alignment)].mean(dim=0) for phrase in phrases])
+            means = means - means.mean(dim=0, keepdim=True)
+            found[level] = means - means.mean(dim=1, keepdim=True)
+    return found
+
+
+def rows_of(phrase: PhraseSpan, alignment: Alignment) -> slice:
+    """The rows of a phrase's words, which come after the start token; a word may have several tokens.
+
+    Raises:
+        ValueError: the caption was cut, so that rows are missing.
+    """
+    ends = np.cumsum([1, *(_tokens(word) for word in alignment.text.split())])
+    if ends[-1] != len(alignment.words) - 1:
+        raise ValueError(f"{alignment.text!r} was cut: only {len(alignment.words)} of its tokens are there")
+    return slice(int(ends[phrase.first_word]), int(ends[phrase.end_word]))
+
+
+@cache
+def _tokens(word: str) -> int:
+    """How many tokens CLIP makes of a word."""
+    return len(_tokenizer().encode(word))
+
+
+@cache
+def _tokenizer() -> SimpleTokenizer:
+    return SimpleTokenizer()
+
+
+def best_run(scores: Float[np.ndarray, " frame"]) -> tuple[int, int]:
+    """First and last frame of the run whose scores have the greatest sum."""
+    sums = np.concatenate([[0.0], np.cumsum(scores)])
+    gains = sums[None, 1:] - sums[:-1, None]
+    gains[np.tril_indices(len(scores), -1)] = -np.inf
+    first, last = np.unravel_index(int(gains.argmax()), gains.shape)
+    return int(first), int(last)
+
+
+def frame_edges(frame_seconds: Sequence[float], end_seconds: float) -> list[float]:
+    """Where the stretch that each frame stands for begins, and the end: half-way to its neighbours."""
+    times = np.asarray(frame_seconds)
+    return [0.0, *((times[1:] + times[:-1]) / 2).tolist(), end_seconds]
+
+
+def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Intersection over union of two spans of seconds."""
+    shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
+    together = (one[1] - one[0]) + (other[1] - other[0]) - shared
+    return shared / together if together > 0 else 0.0

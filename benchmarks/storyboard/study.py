@@ -1,0 +1,164 @@
+"""What is compared: every head with equal tuning effort, then hcmi with one mechanism changed at a time."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from tvr.data.contracts.plug_ins import plug_in_names
+
+from .measuring import Task
+from .trials import EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
+
+LEARNING_RATES = (1e-3, 2e-3, 4e-3)
+"""What every head is tried with on the validation split, seed 0, before its other seeds are run."""
+SEEDS = (0, 1, 2)
+ABLATION_SEEDS = (0,)
+
+TEXT_SIDE = {"word_layers": "2"}
+"""Two transformer layers over the words, which hcmi has by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A head as it competes: with its own defaults, or with a change that makes the comparison fairer."""
+
+    head: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def label(self) -> str:
+        """What a table calls it."""
+        changes = ", ".join(f"{key}={value}" for key, value in self.settings.items())
+        return f"{self.head} ({changes})" if changes else self.head
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the ablation: what differs from hcmi's defaults."""
+
+    group: str
+    label: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    train_videos: int = TRAIN_VIDEOS
+    epochs: int = EPOCHS
+    num_frames: int | None = None
+    noise: Noise = "none"
+    noise_share: float = 0.0
+
+    def of(self, trial: Trial) -> Trial:
+        """The trial with this change."""
+        return replace(
+            trial,
+            settings=self.settings,
+            train_videos=self.train_videos,
+            epochs=self.epochs,
+            num_frames=self.num_frames or trial.num_frames,
+            noise=self.noise,
+            noise_share=self.noise_share,
+        )
+
+
+def contenders() -> list[Contender]:
+    """Every head of the package with its defaults, and wti with the text side that hcmi has."""
+    return [*map(Contender, plug_in_names("tvr.heads")), Contender("wti", TEXT_SIDE)]
+
+
+def tuning(contender: Contender) -> list[Trial]:
+    """The trials among which validation chooses the learning rate."""
+    if contender.head in NO_PARAMETERS:
+        return []
+    return [Trial(contender.head, lr, settings=contender.settings) for lr in LEARNING_RATES]
+
+
+def repeats(contender: Contender, lr: float) -> list[Trial]:
+    """The trials that are reported: one for each seed, or one where nothing is trained."""
+    seeds = SEEDS[:1] if contender.head in NO_PARAMETERS else SEEDS
+    return [Trial(contender.head, lr, seed, contender.settings) for seed in seeds]
+
+
+def changes() -> Iterator[Change]:
+    """Every row of the ablation of hcmi."""
+    yield Change("defaults", "all of it")
+    yield from _levels()
+    for kind in ("slots", "dpc_knn", "uniform"):
+        yield Change("clustering", kind, {"clustering": kind})
+    for clips, phrases in ((2, 16), (8, 16), (4, 4), (4, 8)):
+        settings = {"clips": str(clips), "phrases": str(phrases)}
+        yield Change("clusters", f"{clips} clips, {phrases} phrases", settings)
+    yield from _denoising()
+    yield Change("hard negatives", "no hinge", {"hinge_loss": "0"})
+    yield Change("text side", "no transformer over the words", {"word_layers": "0"})
+    for frames in (4, 8):
+        yield Change("frames", f"{frames} frames", num_frames=frames)
+    # As many steps as with 3,000 videos, so that what helps is the videos and not longer training.
+    for videos, epochs in ((1000, 40), (10_000, 4)):
+        yield Change("training videos", f"{videos:,} videos", train_videos=videos, epochs=epochs)
+
+
+def _levels() -> Iterator[Change]:
+    names = ("frame_word", "clip_phrase", "video_sentence")
+    for name in names:
+        yield Change("levels", f"{name} alone", {"levels": name})
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        chosen = (names[one], names[other])
+        yield Change("levels", " + ".join(chosen), {"levels": ",".join(chosen)})
+
+
+def _denoising() -> Iterator[Change]:
+    kinds = ("off", "conservative", "multi_positive")
+    noises: list[tuple[Noise, float]] = [("none", 0.0)]
+    noises += [(noise, share) for noise in ("wrong", "duplicate") for share in (0.1, 0.3)]
+    for noise, share in noises:
+        for kind in kinds:
+            if (noise, kind) != ("none", "conservative"):  # the defaults
+                what = "clean captions" if noise == "none" else f"{share:.0%} {noise}"
+                yield Change(
+                    "label denoising", f"{what}, {kind}", {"denoising": kind}, noise=noise, noise_share=share
+                )
+
+
+def best_lr(tasks: Sequence[Task]) -> float:
+    """The learning rate with the best sum of recalls on the validation split."""
+    return max(tasks, key=lambda task: validation_score(figures_of(task))).trial.lr
+
+
+def validation_score(figures: Mapping[str, Any]) -> float:
+    """R@1 + R@5 + R@10 of both directions."""
+    validation = figures["validation"]
+    return sum(validation[way][f"R@{k}"] for way in ("t2v", "v2t") for k in (1, 5, 10))
+
+
+def figures_of(task: Task) -> dict[str, Any]:
+    """What was measured of a finished task."""
+    return json.loads(task.figures.read_text(encoding="utf-8"))
+
+
+def row_of(label: str, tasks: Iterable[Task]) -> dict[str, Any]:
+    """One row of a table: mean and sample deviation over the seeds of everything that is a number."""
+    runs = [figures_of(task) for task in tasks]
+    flat = [dict(_flat({key: run[key] for key in run if key not in ("trial", "validation")})) for run in runs]
+    names = [name for name in flat[0] if all(name in one for one in flat)]
+    return {
+        "label": label,
+        "seeds": len(runs),
+        "lr": runs[0]["trial"]["lr"],
+        "validation_score": fmean(validation_score(run) for run in runs),
+        "mean": {name: fmean(one[name] for one in flat) for name in names},
+        "deviation": {name: stdev(one[name] for one in flat) for name in names} if len(flat) > 1 else {},
+    }
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{key}", float(value)
+
+
+def task_of(trial: Trial, workspace: Path, store: Path, videos: Path, *, tested: bool) -> Task:
+    """The trial with its folder; the same trial is trained once, whatever tables it appears in."""
+    return Task(trial, store, videos, workspace / "study" / trial.name, tested)

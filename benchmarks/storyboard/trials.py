@@ -1,0 +1,62 @@
+"""The trials of the study: which head, with which settings, trained on what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tvr.data.contracts.plug_ins import configured, load_plug_in
+from tvr.heads.training.config import TrainingConfig
+
+Noise = Literal["none", "wrong", "duplicate"]
+"""wrong: captions exchanged among videos. duplicate: a video and its caption replaced by copies of others'."""
+
+TRAIN_VIDEOS = 3000
+EPOCHS = 12
+
+NO_PARAMETERS = ("mean_pool", "query_scoring", "mug")
+"""Heads that are scored as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One head, trained once."""
+
+    head: str
+    lr: float = 1e-3
+    seed: int = 0
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the head's Config, as a user would write them after ``--set``."""
+    train_videos: int = TRAIN_VIDEOS
+    epochs: int = EPOCHS
+    num_frames: int = 16
+    noise: Noise = "none"
+    noise_share: float = 0.0
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is anything to train."""
+        return self.head not in NO_PARAMETERS
+
+    @property
+    def name(self) -> str:
+        """A folder name that says everything that was chosen."""
+        words = [self.head, f"lr={self.lr:g}", f"seed={self.seed}"]
+        words += [f"{key}={value}" for key, value in sorted(self.settings.items())]
+        words += [f"videos={self.train_videos}", f"frames={self.num_frames}"]
+        if self.epochs != EPOCHS:
+            words.append(f"epochs={self.epochs}")
+        if self.noise != "none":
+            words.append(f"{self.noise}={self.noise_share:g}")
+        return ",".join(words).replace("/", "-")
+
+    @property
+    def head_config(self) -> Any:
+        """The head's own settings."""
+        return configured(load_plug_in("tvr.heads", self.head).Config, dict(self.settings), self.head)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The settings of the training loop: the same for every head but for the learning rate."""
+        return TrainingConfig(
+            epochs=self.epochs, lr=self.lr, seed=self.seed, num_frames=self.num_frames, device="cpu"
+        )

@@ -1,0 +1,37 @@
+"""The tables of the page come from the figures that are kept."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.storyboard.page import fill, tables
+
+ROW = {
+    "label": "hcmi",
+    "lr": 0.001,
+    "mean": {"test/t2v/R@1": 81.26, "parameters": 12345.0, "seconds": 60.4, "spans/frame_word/iou": 0.6123},
+    "deviation": {"test/t2v/R@1": 0.44, "parameters": 0.0, "seconds": 1.6},
+}
+
+
+def test_cells_say_how_far_seeds_differ() -> None:
+    found = tables({"heads": [ROW]})
+    assert "| hcmi | 81.3 ± 0.4 |" in found["heads"]
+    assert "| 12,345 | 60 ± 2 | 0.001 |" in found["cost"]
+    assert "| 0.61 |" in found["ground-truth"]
+
+
+def test_a_page_keeps_its_words(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    fill({"heads": [ROW]}, page)
+    page.write_text(page.read_text().replace("# Storyboard", "# Ours\n\nWhat we found."))
+    fill({"heads": [ROW | {"label": "wti"}]}, page)
+    assert "# Ours\n\nWhat we found.\n\n<!-- table: heads -->\n| | t2v R@1 |" in page.read_text()
+    assert "| hcmi |" not in page.read_text()
+
+
+def test_fill_fails_without_a_mark(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table: heads -->\n<!-- end of table: heads -->\n")
+    with pytest.raises(ValueError, match="no mark <!-- table: cost -->"):
+        fill({"heads": [ROW]}, page)

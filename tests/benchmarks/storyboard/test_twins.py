@@ -1,0 +1,28 @@
+"""Twin accuracy, on scores whose answer is known."""
+
+import numpy as np
+import torch
+from tvr.data.storyboard import Twin
+from tvr.heads.training.feature_set import FeatureSet
+
+from benchmarks.storyboard.twins import twin_accuracy
+
+from ...heads.generated import generated_features
+
+
+def features() -> FeatureSet:
+    return generated_features(videos=4, captions=1)
+
+
+def test_a_tie_counts_half() -> None:
+    some = features()
+    a, b, c, d = some.video_ids
+    twins = (Twin("order", a, b), Twin("order", b, a), Twin("colour", c, d), Twin("colour", d, c))
+    scores = torch.zeros(4, 4)
+    of = {int(video): text for text, video in enumerate(some.text_video)}
+    scores[of[0], 0] = 1.0  # a's caption finds a
+    scores[of[1], 0] = 1.0  # b's caption finds a too
+    assert twin_accuracy(scores, some, twins) == {"order": 50.0, "colour": 50.0}
+    scores[of[1], 1] = 2.0
+    assert twin_accuracy(scores, some, twins)["order"] == 100.0
+    assert np.isclose(twin_accuracy(-scores, some, twins)["order"], 0.0)
