@@ -70,8 +70,7 @@ def _against_published(rounds: int) -> dict[str, float]:
 def _matrix(head: Head, some: FeatureSet) -> np.ndarray:
     scores = HeadScores(head, EncodedTexts(head, some), EncodedVideos(head, some))
     matrix = np.empty((scores.num_texts, scores.num_videos), np.float32)
-    for strip in scores.strips():
-        matrix[:, strip.videos.cpu().numpy()] = strip.scores.cpu().numpy()
+    scores.write_to(matrix)
     return matrix
 
 

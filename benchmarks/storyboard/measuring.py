@@ -90,6 +90,5 @@ def similarity_matrix(head: Head, features: FeatureSet) -> Float[Tensor, "text v
     """Every text with every video, in the order of the feature set."""
     scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
     matrix = torch.empty(features.num_texts, features.num_videos)
-    for strip in scores.strips():
-        matrix[:, strip.videos] = strip.scores.float()
+    scores.write_to(matrix.numpy())
     return matrix

@@ -116,8 +116,7 @@ def save_similarity(subject: Subject, file: Path) -> None:
     with written_whole(file) as beside:
         shape = (features.num_texts, features.num_videos)
         matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
-        for strip in scores.strips():
-            matrix[:, strip.videos.cpu().numpy()] = strip.scores.float().cpu().numpy()
+        scores.write_to(matrix)
         matrix.flush()
     write_json(file.with_suffix(".json"), {"texts": features.text_ids, "videos": features.video_ids})
 

@@ -46,6 +46,11 @@ class Scores(ABC):
     def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """Scores no further than this from the true match's count as equal to it."""
 
+    def write_to(self, matrix: Float[np.ndarray, "text video"]) -> None:
+        """Put every score in its place, strip by strip; the matrix may be a mapped file."""
+        for strip in self.strips():
+            matrix[:, strip.videos.cpu().numpy()] = strip.scores.float().cpu().numpy()
+
 
 class MatrixScores(Scores):
     """Scores that are there as a matrix, such as one of another program."""

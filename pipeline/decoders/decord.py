@@ -2,12 +2,11 @@
 
 Measured on 170 real files: its pixels equal PyAV's exactly on 8-bit MP4 and Matroska. Elsewhere it gives
 wrong frames without an error: after a seek in MPEG-TS and in AVI with B-frames, behind an edit list, with
-VP9's hidden frames; and it does not mirror. Those files are declined here, and PyAV serves them.
+VP9's hidden frames; and it does not mirror. Those files are declined (see ``SeekingDecoder``), and PyAV serves them.
 """
 
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..packets import PacketIndex, index_packets
-from .base import VideoTimes
-from .pyav import video_times
+from ..seeking_decoder import SeekingDecoder
 
-_FRAMES_PER_BATCH = 4
-_EIGHT_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 _ENVIRONMENT = {
     # decord reads it when it is imported. It says on stderr when it gave a frame twice for one it could not decode;
     # with 0 it says so from the first such frame on.
@@ -38,46 +33,28 @@ def available() -> str:
     return ""
 
 
-class Decoder:
-    """Frames by decord on one thread; keeps the file it looked at last open."""
+class Decoder(SeekingDecoder):
+    """Frames by decord on one thread."""
+
+    name = "decord"
 
     def __init__(self) -> None:
+        super().__init__()
         self._decord = _imported()
         # Of its own and of its Python layer, which asserts and converts what a damaged file says.
         self._errors = (self._decord.DECORDError, RuntimeError, AssertionError, ValueError, IndexError)
-        self._path: Path | None = None
-        self._reader: Any = None
-        self._times: VideoTimes | None = None
 
-    def probe(self, path: Path) -> VideoTimes:
-        """The times of the file's frames, by its packets."""
-        if self._times is None or self._path != path:
-            self._open(path)
-        assert self._times is not None
-        return self._times
-
-    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-        """The frames at increasing indices, a few at a time."""
-        self.probe(path)
-        for start in range(0, len(indices), _FRAMES_PER_BATCH):
-            try:
-                batch = self._reader.get_batch(list(indices[start : start + _FRAMES_PER_BATCH])).asnumpy()
-            except self._errors as error:
-                raise DecodeError(f"decord: {_first_line(error)}") from None
-            yield from batch
-
-    def _open(self, path: Path) -> None:
-        self._reader = self._times = None
-        index = index_packets(path)
-        if why := declined(index):
-            raise DecodeError(f"decord: {why}")
+    def _reader_of(self, path: Path) -> Any:
         try:
-            self._reader = self._decord.VideoReader(str(path.absolute()), num_threads=1)
+            return self._decord.VideoReader(str(path.absolute()), num_threads=1)
         except self._errors as error:
             raise DecodeError(f"decord: {_first_line(error)}") from None
-        if len(self._reader) != len(index.shown_pts):
-            raise DecodeError(f"decord: counts {len(self._reader)} frames of {len(index.shown_pts)}")
-        self._path, self._times = path, video_times(index, index.frame_seconds)
+
+    def _batch(self, reader: Any, indices: list[int]) -> UInt8[np.ndarray, "frame height width 3"]:
+        try:
+            return reader.get_batch(indices).asnumpy()
+        except self._errors as error:
+            raise DecodeError(f"decord: {_first_line(error)}") from None
 
 
 def _imported() -> Any:
@@ -88,22 +65,6 @@ def _imported() -> Any:
     # FFmpeg tells as mere information that it painted over what it could not read.
     decord.logging.set_level(decord.logging.INFO)
     return decord
-
-
-def declined(index: PacketIndex) -> str:
-    """Why a decoder that seeks, as decord does, would get this file wrong, or empty."""
-    reasons = (
-        (not index.trustworthy, f"does not seek to the right frames of this {index.container} file"),
-        (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
-        (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
-        (
-            index.pixel_format not in _EIGHT_BIT,
-            f"does not convert {index.pixel_format or 'this'} as others do",
-        ),
-        (bool(index.damage), index.damage),
-        (any(packet.damage for packet in index.packets), "does not say which frames are sound"),
-    )
-    return next((why for applies, why in reasons if applies), "")
 
 
 def _first_line(error: Exception) -> str:

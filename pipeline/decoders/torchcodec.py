@@ -5,7 +5,6 @@ It is silent about damaged frames unless told otherwise; then, as of decord, wha
 
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,13 +13,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..packets import index_packets
 from ..sample_clip import write_sample
-from .base import VideoTimes
-from .decord import declined
-from .pyav import video_times
+from ..seeking_decoder import SeekingDecoder
 
-_FRAMES_PER_BATCH = 4
 _MOST_CHARACTERS = 200
 # Read when it is imported. That it paints over a damaged picture, FFmpeg logs as information.
 _ENVIRONMENT = {"TORCHCODEC_FFMPEG_LOG_LEVEL": "INFO"}
@@ -47,49 +42,29 @@ def installed() -> bool:
     return importlib.util.find_spec("torchcodec") is not None
 
 
-class Decoder:
-    """Frames by torchcodec on one thread; keeps the file it looked at last open."""
+class Decoder(SeekingDecoder):
+    """Frames by torchcodec on one thread."""
 
-    def __init__(self) -> None:
-        self._path: Path | None = None
-        self._reader: Any = None
-        self._times: VideoTimes | None = None
+    name = "torchcodec"
 
-    def probe(self, path: Path) -> VideoTimes:
-        """The times of the file's frames, by its packets."""
-        if self._times is None or self._path != path:
-            self._open(path)
-        assert self._times is not None
-        return self._times
-
-    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-        """The frames at increasing indices, a few at a time."""
-        self.probe(path)
-        for start in range(0, len(indices), _FRAMES_PER_BATCH):
-            try:
-                batch = self._reader.get_frames_at(list(indices[start : start + _FRAMES_PER_BATCH]))
-            except Exception as error:  # noqa: BLE001 - whatever torch's native code raises
-                raise DecodeError(f"torchcodec: {_short(error)}") from None
-            yield from batch.data.numpy()
-
-    def _open(self, path: Path) -> None:
-        self._reader = self._times = None
-        index = index_packets(path)
-        if why := declined(index):
-            raise DecodeError(f"torchcodec: {why}")
+    def _reader_of(self, path: Path) -> Any:
         try:
             for name, value in _ENVIRONMENT.items():
                 os.environ.setdefault(name, value)
             from torchcodec.decoders import VideoDecoder  # pyright: ignore[reportMissingImports]
 
-            self._reader = VideoDecoder(str(path.absolute()), dimension_order="NHWC", num_ffmpeg_threads=1)
+            return VideoDecoder(str(path.absolute()), dimension_order="NHWC", num_ffmpeg_threads=1)
         except Exception as error:  # noqa: BLE001 - of a library that is missing, or whatever torch raises
             raise DecodeError(
                 f"torchcodec: cannot be used here or not for this file: {_short(error)}"
             ) from None
-        if len(self._reader) != len(index.shown_pts):
-            raise DecodeError(f"torchcodec: counts {len(self._reader)} frames of {len(index.shown_pts)}")
-        self._path, self._times = path, video_times(index, index.frame_seconds)
+
+    def _batch(self, reader: Any, indices: list[int]) -> UInt8[np.ndarray, "frame height width 3"]:
+        try:
+            batch = reader.get_frames_at(indices)
+        except Exception as error:  # noqa: BLE001 - whatever torch's native code raises
+            raise DecodeError(f"torchcodec: {_short(error)}") from None
+        return batch.data.numpy()
 
 
 def _short(error: Exception) -> str:
