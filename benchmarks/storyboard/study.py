@@ -12,7 +12,7 @@ from tvr.data.contracts.plug_ins import plug_in_names
 from .measuring import Task
 from .trials import EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
 
-LEARNING_RATES = (1e-3, 2e-3, 4e-3)
+LEARNING_RATES = (2e-3, 4e-3, 8e-3)
 """What every head is tried with on the validation split, seed 0, before its other seeds are run."""
 SEEDS = (0, 1, 2)
 ABLATION_SEEDS = (0,)

@@ -58,5 +58,10 @@ class Trial:
     def training(self) -> TrainingConfig:
         """The settings of the training loop: the same for every head but for the learning rate."""
         return TrainingConfig(
-            epochs=self.epochs, lr=self.lr, seed=self.seed, num_frames=self.num_frames, device="cpu"
+            epochs=self.epochs,
+            lr=self.lr,
+            seed=self.seed,
+            num_frames=self.num_frames,
+            device="cpu",
+            precision="bf16",
         )
