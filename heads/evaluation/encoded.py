@@ -14,7 +14,11 @@ from ..training.feature_set import FeatureSet
 from .ranks import Scores, Strip
 
 ITEMS_PER_BATCH = 512
-"""Items that are encoded at once."""
+"""The most items that are encoded at once."""
+LENGTHS_TOLD_APART = 16
+"""A small set is encoded in about this many batches, from the shortest items to the longest: each padding is
+computed for every pair with it, so that batches of like length save far more than few batches would."""
+FEWEST_PER_BATCH = 64
 NUMBERS_PER_STRIP = 1 << 25
 """The most similarities of a strip: 128 MB in float32."""
 TIE_TOLERANCE = 1e-6
@@ -161,7 +165,8 @@ def _encoded_groups(
 ) -> list[Group]:
     """The chosen items encoded in order of their length, so that short ones are not padded to the longest."""
     chosen = torch.arange(len(lengths)) if chosen is None else chosen
-    batches = lengths[chosen].argsort(stable=True).split(ITEMS_PER_BATCH)
+    at_once = min(ITEMS_PER_BATCH, max(FEWEST_PER_BATCH, len(chosen) // LENGTHS_TOLD_APART))
+    batches = lengths[chosen].argsort(stable=True).split(at_once)
     groups: list[list[Group]] = []
     for items in batches:
         group = Group(items.to(device), encode(chosen[items]))
