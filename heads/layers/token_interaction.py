@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .padding import last_real, masked_softmax, zero_padding
+from .best_matches import best_matches
+from .padding import last_real, masked_softmax, repeat_first, zero_padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +59,14 @@ def uniform_weights(mask: Bool[Tensor, "item part"], like: Tensor) -> Float[Tens
 def token_interaction(words: Tokens, frames: Tokens, *, masked: bool = True) -> Float[Tensor, "text video"]:
     """Half the weighted mean over words of their best frame, plus half the same over frames.
 
-    Holds one video x frame x text x word block and its two maxima. Padding costs no masked copy of it: padded
-    words enter the matrix product at minus infinity, padded frames are set to it in place.
-
     Args:
         masked: padding takes no part. False: it takes part with a similarity of 0, which beats every negative
             one, as in the released code.
 
     Source: DRL (arXiv 2203.07111) equations 5 and 6.
     """
-    (texts, word_count), (videos, frame_count) = words.mask.shape, frames.mask.shape
-    if masked:
-        left, right = frames.vectors.flatten(0, 1), words.vectors.flatten(0, 1)
-        barred = right.new_zeros(len(right)).masked_fill_(~words.mask.flatten(), float("-inf"))
-        scores = torch.addmm(barred, left, right.T)
-        scores.view(videos, frame_count, -1).masked_fill_(~frames.mask[..., None], float("-inf"))
-    else:
-        left, right = (zero_padding(tokens.vectors, tokens.mask) for tokens in (frames, words))
-        scores = left.flatten(0, 1) @ right.flatten(0, 1).T
-    scores = scores.view(videos, frame_count, texts, word_count)
-    best_word = scores.amax(dim=3).masked_fill(~frames.mask[..., None], 0.0)
-    best_frame = scores.amax(dim=1).masked_fill(~words.mask, 0.0)
-    by_frame = torch.einsum("bv,bva->ab", frames.weights, best_word)
-    return (by_frame + torch.einsum("at,bat->ab", words.weights, best_frame)) / 2
+    # A repeated candidate never changes a maximum, which spares a masked copy of the largest block.
+    overwrite = repeat_first if masked else zero_padding
+    best = best_matches(overwrite(words.vectors, words.mask), overwrite(frames.vectors, frames.mask))
+    by_frame = torch.einsum("bv,bva->ab", frames.weights, best.of_frames)
+    return (by_frame + torch.einsum("at,bat->ab", words.weights, best.of_words)) / 2

@@ -2,12 +2,11 @@
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from .aggregation import Clusters
 from .clustering import density_peaks, weights_within
 from .padding import zero_padding
-from .transformer import attention_heads
+from .transformer import attention, attention_heads
 
 
 class TokenMerge(nn.Module):
@@ -70,5 +69,5 @@ class TokenMerge(nn.Module):
         both = self.key_value(self.attention_norm(tokens)).view(items, tokens.shape[1], 2, self.heads, -1)
         key, value = both.permute(2, 0, 3, 1, 4)
         bias = scores[:, None, None].expand(-1, -1, count, -1)
-        mixed = scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        mixed = attention(query, key, value, bias)
         return self.out(mixed.transpose(1, 2).reshape(items, count, dim))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from ...data.contracts.errors import UsageError
-from .padding import zero_padding
+from .padding import masked_softmax, zero_padding
 
 LAYER_NORM_EPS = 1e-12
 """CLIP4Clip and its descendants; CLIP itself has 1e-5."""
@@ -32,6 +32,25 @@ def attention_heads(dim: int, heads: int | None) -> int:
     return heads
 
 
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor
+) -> Float[Tensor, "item head query dim"]:
+    """What each query finds among the keys.
+
+    On a CPU in three steps: PyTorch's fused kernel is made for long sequences, and for some tens of frames or
+    words its backward pass is several times slower there.
+
+    Args:
+        mask: bool, True where a query may look; or float, added to the logits. Expandable to item x head x
+            query x key.
+    """
+    if query.device.type != "cpu":
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    logits = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)
+    logits = masked_softmax(logits, mask) if mask.dtype == torch.bool else (logits + mask).softmax(dim=-1)
+    return logits @ value
+
+
 class SelfAttention(nn.Module):
     """Every part adds what it finds in the real parts of its item; at a zero start, nothing.
 
@@ -52,7 +71,7 @@ class SelfAttention(nn.Module):
         items, count, dim = parts.shape
         split = self.qkv(self.norm(parts)).view(items, count, 3, self.heads, dim // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        mixed = attention(query, key, value, mask[:, None, None, :])
         return parts + self.out(mixed.transpose(1, 2).reshape(items, count, dim))
 
 
