@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from tvr.data.storyboard import phrase_spans, twins
 from tvr.heads.base import Head, build_head
 from tvr.heads.evaluation.columns import COLUMNS
-from tvr.heads.evaluation.encoded import EncodedTexts, EncodedVideos, HeadScores
+from tvr.heads.evaluation.encoded import similarity_matrix
 from tvr.heads.evaluation.evaluate import evaluate
-from tvr.heads.training.feature_set import FeatureSet, features_of
+from tvr.heads.evaluation.twins import twin_accuracy
+from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.loop import train
 from tvr.heads.training.run_folder import read_metrics
 from tvr.pipeline.durable import write_json
@@ -21,7 +20,6 @@ from tvr.pipeline.store import FeatureStore
 from .spans import span_figures
 from .training_sets import first_videos, training_sets
 from .trials import Trial
-from .twins import twin_accuracy
 
 FIGURES = "figures.json"
 BANK_VIDEOS = 1000
@@ -84,11 +82,3 @@ def _test_figures(task: Task, store: FeatureStore, head: Head) -> dict[str, Any]
         "twins": twin_accuracy(similarity, test, twins(task.videos, "test")),
         "spans": {level: dataclasses.asdict(found) for level, found in spans.items()},
     }
-
-
-def similarity_matrix(head: Head, features: FeatureSet) -> Float[Tensor, "text video"]:
-    """Every text with every video, in the order of the feature set."""
-    scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
-    matrix = torch.empty(features.num_texts, features.num_videos)
-    scores.write_to(matrix.numpy())
-    return matrix

@@ -13,10 +13,10 @@ from tvr.data.base import Dataset
 from tvr.data.storyboard import PhraseSpan
 from tvr.heads.base import Head
 from tvr.heads.evaluation.alignment import align
+from tvr.heads.evaluation.encoded import similarity_matrix
 from tvr.heads.evaluation.thumbnails import thumbnails
 from tvr.heads.training.feature_set import FeatureSet
 
-from .measuring import similarity_matrix
 from .spans import frame_edges
 
 DOTS_PER_INCH = 110

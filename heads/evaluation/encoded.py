@@ -156,6 +156,14 @@ class HeadScores(Scores):
         return Strip(videos.items, scores)
 
 
+def similarity_matrix(head: Head, features: FeatureSet) -> Float[Tensor, "text video"]:
+    """Every text with every video, in the order of the feature set."""
+    scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
+    matrix = torch.empty(features.num_texts, features.num_videos)
+    scores.write_to(matrix.numpy())
+    return matrix
+
+
 @torch.no_grad()
 def _encoded_groups(
     encode: Callable[[Int[Tensor, " item"]], Encoded],

@@ -54,7 +54,8 @@ class _BestMatches(Function):
         ctx.save_for_backward(*inputs, *winners)
 
     @staticmethod
-    def backward(ctx: Any, of_frames: Tensor, of_words: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        of_frames, of_words = gradients[:2]
         words, frames, best_word, best_frame = ctx.saved_tensors
         cosines = of_frames.new_zeros(*frames.shape[:2], *words.shape[:2])
         cosines.scatter_(3, best_word[..., None], of_frames[..., None])

@@ -1,6 +1,7 @@
 """The whole path, typed as README says."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ def test_demo(tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     assert "1,000 videos (1,000 ok) and 1,000 captions" in answer.out
     assert "the top hit is right" in answer.out
-    run = tmp_path / "tvr-demo" / "runs" / "storyboard" / "demo-400"
+    on_twins = re.search(r"hcmi +│ +(\d+\.\d) │ +(\d+\.\d) │", answer.out)
+    assert on_twins is not None
+    assert min(map(float, on_twins.groups())) > 55
+    run = tmp_path / "tvr-demo" / "runs" / "storyboard" / "demo-hcmi-400"
     for name in ("config.json", "head.safetensors", "metrics.jsonl"):
         assert (run / name).is_file()
 

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 from tvr.data.storyboard import Twin
+from tvr.heads.evaluation.twins import twin_accuracy
 from tvr.heads.training.feature_set import FeatureSet
-
-from benchmarks.storyboard.twins import twin_accuracy
 
 from ...heads.generated import generated_features
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor
-from tvr.data.storyboard import Twin
-from tvr.heads.training.feature_set import FeatureSet
+
+from ...data.storyboard import Twin
+from ..training.feature_set import FeatureSet
 
 
 def twin_accuracy(
