@@ -41,7 +41,7 @@ class Config:
     word_layers: int = 2
     """Transformer layers over the words, which a frozen text tower cannot adapt; 0: none."""
     heads: int | None = None
-    """Attention heads; none: one per 64 dims of the features."""
+    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
     levels: tuple[Level, ...] = ("frame_word", "clip_phrase", "video_sentence")

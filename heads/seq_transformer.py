@@ -27,7 +27,7 @@ class Config:
     layers: int = 4
     """Transformer layers over the frames."""
     heads: int | None = None
-    """Attention heads; none: one per 64 dims of the features."""
+    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: step 0 is exactly mean_pool. random: CLIP's own initial distribution."""
 

@@ -32,7 +32,7 @@ class Config:
     layers: int = 4
     """Transformer layers over the sentence and the frames."""
     heads: int | None = None
-    """Attention heads; none: one per 64 dims of the features."""
+    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the score is added to mean_pool's cosine and starts at 0. random: the score alone, as published."""
     dropout: float = 0.1

@@ -22,7 +22,7 @@ class Config:
     layers: int = 4
     """Transformer layers, shared by frames and words."""
     heads: int | None = None
-    """Attention heads; none: one per 64 dims of the features."""
+    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
     extra_frames: int = 2

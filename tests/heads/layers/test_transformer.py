@@ -33,7 +33,8 @@ def test_random_start_moves_the_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dim", "heads"), [(512, 8), (768, 12), (1024, 16), (64, 1), (6, 1), (100, 1), (1000, 10), (1152, 18)]
+    ("dim", "heads"),
+    [(512, 8), (768, 12), (1024, 16), (128, 8), (64, 4), (6, 1), (100, 5), (1000, 10), (1152, 18)],
 )
 def test_heads_follow_the_width(dim: int, heads: int) -> None:
     assert attention_heads(dim, None) == heads
