@@ -31,16 +31,18 @@ from benchmarks.record import keep
 
 from . import page, pictures
 from .measuring import Task, run_task
+from .spans import equal_parts_iou
 from .study import (
     ABLATION_SEEDS,
     NO_PARAMETERS,
+    Change,
     Contender,
     best_lr,
     changes,
     contenders,
+    folder_of,
     repeats,
     row_of,
-    task_of,
     tuning,
 )
 from .trials import Trial
@@ -60,9 +62,10 @@ class Place:
     videos: Path
     processes: int
 
-    def tasks(self, trials: Iterable[Trial], *, tested: bool) -> list[Task]:
+    def tasks(self, trials: Iterable[Trial], *, tested: bool, normalised: bool = True) -> list[Task]:
         """The trials with their folders."""
-        return [task_of(trial, self.workspace, self.store, self.videos, tested=tested) for trial in trials]
+        folders = [(trial, folder_of(trial, self.workspace)) for trial in trials]
+        return [Task(trial, self.store, self.videos, at, tested, normalised) for trial, at in folders]
 
     def run(self, title: str, tasks: Sequence[Task]) -> None:
         """Do what is not done, each task in a process with one thread of its own."""
@@ -85,7 +88,13 @@ def main(
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
     rates = _learning_rates(place)
-    figures: dict[str, Any] = {"videos": VIDEOS, "num_frames": NUM_FRAMES, "heads": _heads(place, rates)}
+    test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
+    figures: dict[str, Any] = {
+        "videos": VIDEOS,
+        "num_frames": NUM_FRAMES,
+        "equal_parts_iou": equal_parts_iou(test, spans),
+        "heads": _heads(place, rates),
+    }
     if ablation:
         figures["ablation"] = _ablation(place, rates[Contender("hcmi").label])
     keep("storyboard", figures)
@@ -128,11 +137,14 @@ def _heads(place: Place, rates: dict[str, float]) -> list[dict[str, Any]]:
 def _ablation(place: Place, lr: float) -> list[dict[str, Any]]:
     """hcmi with one mechanism changed at a time, at the learning rate of its defaults."""
     chosen = [
-        (change, place.tasks([change.of(Trial("hcmi", lr, seed)) for seed in ABLATION_SEEDS], tested=True))
-        for change in changes()
+        (change, place.tasks(_with_change(change, lr), tested=True, normalised=False)) for change in changes()
     ]
     place.run("ablation", [task for _, some in chosen for task in some])
     return [{"group": change.group} | row_of(change.label, some) for change, some in chosen]
+
+
+def _with_change(change: Change, lr: float) -> list[Trial]:
+    return [change.of(Trial("hcmi", lr, seed)) for seed in ABLATION_SEEDS]
 
 
 def _draw(figures: dict[str, Any], rates: dict[str, float], place: Place) -> None:

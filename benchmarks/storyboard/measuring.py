@@ -37,6 +37,8 @@ class Task:
     folder: Path
     tested: bool
     """Whether to look at the test split: not while a learning rate is chosen."""
+    normalised: bool = True
+    """Whether to score normalised too, which takes three times as long."""
 
     @property
     def figures(self) -> Path:
@@ -74,11 +76,14 @@ def _trained(task: Task, store: FeatureStore) -> tuple[Head, dict[str, Any]]:
 
 
 def _test_figures(task: Task, store: FeatureStore, head: Head) -> dict[str, Any]:
-    test, bank = features_of(store, "test"), first_videos(store, "train", BANK_VIDEOS)
+    test = features_of(store, "test")
+    columns, bank = (
+        (list(COLUMNS), first_videos(store, "train", BANK_VIDEOS)) if task.normalised else ([], None)
+    )
     similarity = similarity_matrix(head, test)
     spans = span_figures(head, test, phrase_spans(task.videos))
     return {
-        "test": evaluate(head, test, list(COLUMNS), bank).record(),
+        "test": evaluate(head, test, columns, bank).record(),
         "twins": twin_accuracy(similarity, test, twins(task.videos, "test")),
         "spans": {level: dataclasses.asdict(found) for level, found in spans.items()},
     }

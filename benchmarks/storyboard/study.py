@@ -159,6 +159,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, floa
             yield f"{prefix}{key}", float(value)
 
 
-def task_of(trial: Trial, workspace: Path, store: Path, videos: Path, *, tested: bool) -> Task:
-    """The trial with its folder; the same trial is trained once, whatever tables it appears in."""
-    return Task(trial, store, videos, workspace / "study" / trial.name, tested)
+def folder_of(trial: Trial, workspace: Path) -> Path:
+    """The trial's own folder, so that it is trained once, whatever tables it appears in."""
+    return workspace / "study" / trial.name

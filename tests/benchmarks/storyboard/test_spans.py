@@ -1,12 +1,23 @@
 """What the study says about spans, on alignments whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tvr.data.storyboard import PhraseSpan
 from tvr.heads.evaluation.alignment import Alignment
 
-from benchmarks.storyboard.spans import best_run, frame_edges, overlap, phrase_scores, rows_of
+from benchmarks.storyboard.spans import (
+    best_run,
+    equal_parts_iou,
+    frame_edges,
+    last_row,
+    overlap,
+    phrase_scores,
+)
+
+from ...heads.generated import generated_features
 
 TEXT = "a big star shrinks then a small ring rises"
 WORDS = ["[start]", "a", "big", "star", "shrin", "ks", "then", "a", "small", "ring", "rises", "[end]"]
@@ -20,26 +31,34 @@ def alignment(scores: torch.Tensor) -> Alignment:
     return Alignment(TEXT, WORDS, [0.5, 1.5, 2.5, 3.5], scores, is_of_head=True, clips=None)
 
 
-def test_a_word_of_several_tokens_owns_all_their_rows() -> None:
-    rows = [WORDS[rows_of(phrase, alignment(torch.zeros(12, 4)))] for phrase in PHRASES]
-    assert rows == [["a", "big", "star", "shrin", "ks"], ["a", "small", "ring", "rises"]]
+def test_last_row_counts_every_token_of_a_word() -> None:
+    rows = [WORDS[last_row(phrase, alignment(torch.zeros(12, 4)))] for phrase in PHRASES]
+    assert rows == ["ks", "rises"]
 
 
-def test_rows_fail_for_a_caption_that_was_cut() -> None:
+def test_last_row_fails_for_a_caption_that_was_cut() -> None:
     cut = Alignment(TEXT, WORDS[:-3], [0.5], torch.zeros(9, 1), is_of_head=True, clips=None)
     with pytest.raises(ValueError, match="was cut"):
-        rows_of(PHRASES[0], cut)
+        last_row(PHRASES[0], cut)
 
 
 def test_phrases_are_found_whatever_they_share_with_every_frame() -> None:
     scores = torch.zeros(12, 4)
-    scores[1:6, :2] = 0.3
-    scores[7:11, 2:] = 0.1
+    scores[5, :2] = 0.3
+    scores[10, 2:] = 0.1
     scores += torch.tensor([0.0, 5.0, 0.0, 1.0])
     found = phrase_scores(alignment(scores), PHRASES)
     assert list(found) == ["frame_word"]
     runs = [best_run(row.numpy()) for row in found["frame_word"]]
     assert runs == [(0, 1), (2, 3)]
+
+
+def test_equal_parts_are_right_where_the_parts_are_equal() -> None:
+    features = generated_features(videos=1, captions=1)
+    (text,) = features.text_ids
+    assert equal_parts_iou(features, {text: PHRASES}) == 1.0
+    late = (replace(PHRASES[0], end_seconds=3.0), replace(PHRASES[1], start_seconds=3.0))
+    assert equal_parts_iou(features, {text: late}) == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
 def test_best_run_bridges_a_small_dip() -> None:

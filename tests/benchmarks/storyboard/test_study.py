@@ -13,7 +13,7 @@ from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store import FeatureStore
 
 from benchmarks.storyboard.measuring import Task, run_task
-from benchmarks.storyboard.study import changes, contenders, repeats, row_of, task_of, tuning
+from benchmarks.storyboard.study import changes, contenders, folder_of, repeats, row_of, tuning
 from benchmarks.storyboard.training_sets import first_videos
 from benchmarks.storyboard.trials import Trial
 
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def task(trial: Trial, place: tuple[Path, Path], workspace: Path) -> Task:
-    return task_of(trial, workspace, *place, tested=True)
+    return Task(trial, *place, folder_of(trial, workspace), tested=True)
 
 
 @pytest.mark.parametrize("head", ["mean_pool", "hcmi"])
