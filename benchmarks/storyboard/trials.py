@@ -12,6 +12,7 @@ Noise = Literal["none", "wrong", "duplicate"]
 
 TRAIN_VIDEOS = 3000
 EPOCHS = 12
+BATCH_SIZE = 128
 
 NO_PARAMETERS = ("mean_pool", "query_scoring", "mug")
 """Heads that are scored as they are."""
@@ -28,6 +29,7 @@ class Trial:
     """Of the head's Config, as a user would write them after ``--set``."""
     train_videos: int = TRAIN_VIDEOS
     epochs: int = EPOCHS
+    batch_size: int = BATCH_SIZE
     num_frames: int = 16
     noise: Noise = "none"
     noise_share: float = 0.0
@@ -45,6 +47,8 @@ class Trial:
         words += [f"videos={self.train_videos}", f"frames={self.num_frames}"]
         if self.epochs != EPOCHS:
             words.append(f"epochs={self.epochs}")
+        if self.batch_size != BATCH_SIZE:
+            words.append(f"batch={self.batch_size}")
         if self.noise != "none":
             words.append(f"{self.noise}={self.noise_share:g}")
         return ",".join(words).replace("/", "-")
@@ -59,6 +63,7 @@ class Trial:
         """The settings of the training loop: the same for every head but for the learning rate."""
         return TrainingConfig(
             epochs=self.epochs,
+            batch_size=self.batch_size,
             lr=self.lr,
             seed=self.seed,
             num_frames=self.num_frames,

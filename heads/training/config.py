@@ -26,6 +26,9 @@ class TrainingConfig:
     """Fraction of all steps over which the learning rate rises linearly; then a cosine takes it to 0."""
     clip_norm: float = 1.0
     """The gradient is scaled down to this norm where it is longer; 0 leaves it alone."""
+    logit_scale: float | None = None
+    """What the losses multiply cosines by, never trained. none: what the encoder was trained with; a small
+    encoder's may be small, and then hard negatives count little."""
     captions: Captions = "sample"
     """sample: one random caption of each video an epoch. all: every caption once an epoch."""
     num_frames: int | None = None
@@ -64,6 +67,8 @@ class TrainingConfig:
             _require(getattr(self, name) > 0, name, "greater than 0", getattr(self, name))
         for name in ("weight_decay", "clip_norm", "seed"):
             _require(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        scale = self.logit_scale
+        _require(scale is None or scale > 0, "logit_scale", "greater than 0 (100 is CLIP's), or none", scale)
         for name in ("num_frames", "num_words", "patience"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, "1 or more, or none", value)

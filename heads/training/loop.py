@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import DataError, UsageError
-from ..base import Head
+from ..base import FeatureShape, Head
 from ..evaluation.encoded import check_fit
 from ..evaluation.evaluate import Evaluation, evaluate
 from .batches import batches_per_epoch, pairs_per_epoch
@@ -131,7 +131,7 @@ def training(
     device = processes.device(config.device)
     processes.connect(device)
     sets = {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
-    shape = sets["train"].shape(config.num_frames, config.num_words)
+    shape = _shape(sets["train"], config)
     origin = {
         "store": _placed(sets["train"].origin.store, run_folder),
         "splits": {name: str(some) for name, some in sets.items()},
@@ -150,6 +150,11 @@ def training(
                     journal.add(report)
                     yield report
     return _finished(state, folder, processes)
+
+
+def _shape(features: FeatureSet, config: TrainingConfig) -> FeatureShape:
+    shape = features.shape(config.num_frames, config.num_words)
+    return shape if config.logit_scale is None else replace(shape, logit_scale=config.logit_scale)
 
 
 def _placed(store: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:

@@ -150,6 +150,17 @@ def test_lower_precision_trains(tmp_path: Path, precision: str) -> None:
     assert losses[0] != losses[1]
 
 
+def test_logit_scale_is_the_encoders_or_what_was_asked_for(tmp_path: Path) -> None:
+    usual, sharp = (
+        run(tmp_path / "usual"),
+        run(tmp_path / "sharp", dataclasses.replace(QUICK, logit_scale=7.0)),
+    )
+    assert usual.head.logit_scale == FEATURES["train"].origin.logit_scale
+    assert sharp.head.logit_scale == 7
+    assert load_run(tmp_path / "sharp")[0].logit_scale == 7
+    assert weights(tmp_path / "usual") != weights(tmp_path / "sharp")
+
+
 def test_train_fails_in_a_folder_of_another_run(tmp_path: Path) -> None:
     run(tmp_path / "run")
     before = weights(tmp_path / "run")
