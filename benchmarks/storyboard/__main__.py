@@ -1,7 +1,7 @@
 """``python -m benchmarks.storyboard``: what each head is worth on Storyboard.
 
-Generates the set, extracts it once with the embedded backbone, chooses every head's learning rate on the
-validation split, runs its seeds, and then hcmi with one mechanism changed at a time. Writes
+Generates the set, extracts it once with the embedded backbone, chooses every head's learning rate and logit
+scale on the validation split, runs its seeds, and then hcmi with one mechanism changed at a time. Writes
 ``benchmarks/results/storyboard.json``, the tables of ``docs/storyboard.md`` and its pictures. Running it again goes on
 where it was stopped; every figure comes from the run folders in the workspace.
 """
@@ -10,7 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,10 +34,8 @@ from .measuring import Task, run_task
 from .spans import equal_parts_iou
 from .study import (
     ABLATION_SEEDS,
-    NO_PARAMETERS,
     Change,
-    Contender,
-    best_lr,
+    best_trial,
     changes,
     contenders,
     folder_of,
@@ -87,19 +85,19 @@ def main(
     """Measure every head on Storyboard."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
-    rates = _learning_rates(place)
+    tuned = _tuned(place)
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "num_frames": NUM_FRAMES,
         "equal_parts_iou": equal_parts_iou(test, spans),
-        "heads": _heads(place, rates),
+        "heads": _heads(place, tuned),
     }
     if ablation:
-        figures["ablation"] = _ablation(place, rates[Contender("hcmi").label])
+        figures["ablation"] = _ablation(place, tuned["hcmi"])
     keep("storyboard", figures)
     page.fill(figures)
-    _draw(figures, rates, place)
+    _draw(figures, tuned["hcmi"], place)
 
 
 def _prepared(workspace: Path, processes: int) -> Place:
@@ -115,45 +113,40 @@ def _prepared(workspace: Path, processes: int) -> Place:
     return Place(workspace, store, root, processes)
 
 
-def _learning_rates(place: Place) -> dict[str, float]:
-    """The best learning rate of every contender, by its label; the same three are tried for each."""
-    rivals = [rival for rival in contenders() if rival.head not in NO_PARAMETERS]
-    tasks = {rival.label: place.tasks(tuning(rival), tested=False) for rival in rivals}
-    place.run("learning rates", [task for some in tasks.values() for task in some])
-    return {label: best_lr(some) for label, some in tasks.items()}
+def _tuned(place: Place) -> dict[str, Trial]:
+    """Every contender as validation would have it, by its label; each tries the same."""
+    tasks = {rival.label: place.tasks(tuning(rival), tested=False) for rival in contenders()}
+    place.run("tuning", [task for some in tasks.values() for task in some])
+    return {label: best_trial(some) for label, some in tasks.items()}
 
 
-def _heads(place: Place, rates: dict[str, float]) -> list[dict[str, Any]]:
+def _heads(place: Place, tuned: dict[str, Trial]) -> list[dict[str, Any]]:
     """The table of all heads, the best first."""
-    tasks = {
-        rival.label: place.tasks(repeats(rival, rates.get(rival.label, 1e-3)), tested=True)
-        for rival in contenders()
-    }
+    tasks = {label: place.tasks(repeats(trial), tested=True) for label, trial in tuned.items()}
     place.run("heads", [task for some in tasks.values() for task in some])
     rows = [row_of(label, some) for label, some in tasks.items()]
     return sorted(rows, key=lambda row: -row["mean"]["test/t2v/R@1"])
 
 
-def _ablation(place: Place, lr: float) -> list[dict[str, Any]]:
-    """hcmi with one mechanism changed at a time, at the learning rate of its defaults."""
+def _ablation(place: Place, tuned: Trial) -> list[dict[str, Any]]:
+    """hcmi with one mechanism changed at a time, and with the learning rate and logit scale of its defaults."""
     chosen = [
-        (change, place.tasks(_with_change(change, lr), tested=True, normalised=False)) for change in changes()
+        (change, place.tasks(_with_change(change, tuned), tested=True, normalised=False))
+        for change in changes()
     ]
     place.run("ablation", [task for _, some in chosen for task in some])
     return [{"group": change.group} | row_of(change.label, some) for change, some in chosen]
 
 
-def _with_change(change: Change, lr: float) -> list[Trial]:
-    return [change.of(Trial("hcmi", lr, seed)) for seed in ABLATION_SEEDS]
+def _with_change(change: Change, tuned: Trial) -> list[Trial]:
+    return [change.of(replace(tuned, seed=seed)) for seed in ABLATION_SEEDS]
 
 
-def _draw(figures: dict[str, Any], rates: dict[str, float], place: Place) -> None:
+def _draw(figures: dict[str, Any], shown: Trial, place: Place) -> None:
     """The pictures of the page: bars of all heads, and what the first seed of hcmi finds for a few captions."""
     dataset = load_dataset("storyboard", place.videos, VIDEOS)
     test = features_of(FeatureStore.open(place.store), "test")
-    shown = Contender("hcmi")
-    (best,) = place.tasks(repeats(shown, rates[shown.label])[:1], tested=True)
-    head, _ = load_run(best.folder)
+    head, _ = load_run(folder_of(shown, place.workspace))
     queries = [int(row) for row in linspace(0, test.num_texts - 1, SHOWN_QUERIES)]
     pictures.bars(figures["heads"], page.DOCS / "storyboard-heads.png")
     pictures.gallery(head, test, dataset, queries, page.DOCS / "storyboard-gallery.png")

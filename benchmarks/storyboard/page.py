@@ -22,6 +22,12 @@ HEAD_COLUMNS = {
     "v2t MdR": "test/v2t/MdR",
     "v2t MnR": "test/v2t/MnR",
 }
+COST_COLUMNS = {
+    "parameters": "parameters",
+    "training seconds": "seconds",
+    "learning rate": "lr",
+    "logit scale": "logit_scale",
+}
 NORMALISED_COLUMNS = {
     f"{way} {title}": f"{'test' if not name else f'test/normalised/{name}'}/{way}/R@1"
     for way in ("t2v", "v2t")
@@ -73,7 +79,15 @@ def tables(figures: Mapping[str, Any]) -> dict[str, str]:
     heads = figures["heads"]
     found = {
         "heads": markdown(heads, HEAD_COLUMNS),
-        "cost": markdown(heads, {"parameters": "parameters", "training seconds": "seconds", "lr": "lr"}),
+        "cost": markdown(
+            heads,
+            {
+                "parameters": "parameters",
+                "training seconds": "seconds",
+                "learning rate": "lr",
+                "logit scale": "logit_scale",
+            },
+        ),
         "normalised": markdown(heads, NORMALISED_COLUMNS),
         "ground-truth": markdown(heads, GROUND_TRUTH_COLUMNS),
     }
@@ -93,8 +107,9 @@ def markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
 
 
 def _cell(row: Row, name: str) -> str:
-    if name == "lr":
-        return f"{row['lr']:g}" if row["mean"]["parameters"] else ""
+    if name in ("lr", "logit_scale"):
+        value = row[name] or "encoder's"
+        return (value if isinstance(value, str) else f"{value:g}") if row["mean"]["parameters"] else ""
     if name not in row["mean"]:
         return ""
     digits = 2 if name.endswith("iou") else 0 if name in ("parameters", "seconds") else 1

@@ -13,8 +13,8 @@ from tvr.data.contracts.plug_ins import plug_in_names
 from .measuring import Task
 from .trials import BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
 
-LEARNING_RATES = (2e-3, 4e-3, 8e-3)
-"""What every head is tried with on the validation split, seed 0, before its other seeds are run."""
+LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, 50.0)
+"""What every head is tried with on the validation split, each with each, seed 0, before its other seeds are run."""
 SEEDS = (0, 1, 2)
 ABLATION_SEEDS = (0,)
 
@@ -38,9 +38,9 @@ class Contender:
             changes.append(f"batches of {self.batch_size}")
         return f"{self.head} ({', '.join(changes)})" if changes else self.head
 
-    def trial(self, lr: float, seed: int = 0) -> Trial:
+    def trial(self, **tuned: Any) -> Trial:
         """It, trained once."""
-        return Trial(self.head, lr, seed, self.settings, batch_size=self.batch_size)
+        return Trial(self.head, settings=self.settings, batch_size=self.batch_size, **tuned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +84,16 @@ def contenders() -> list[Contender]:
 
 
 def tuning(contender: Contender) -> list[Trial]:
-    """The trials among which validation chooses the learning rate."""
+    """The trials among which validation chooses; one where nothing is trained."""
     if contender.head in NO_PARAMETERS:
-        return []
-    return [contender.trial(lr) for lr in LEARNING_RATES]
+        return [contender.trial()]
+    grid = itertools.product(LEARNING_RATES, LOGIT_SCALES)
+    return [contender.trial(lr=lr, logit_scale=scale) for lr, scale in grid]
 
 
-def repeats(contender: Contender, lr: float) -> list[Trial]:
+def repeats(tuned: Trial) -> list[Trial]:
     """The trials that are reported: one for each seed, or one where nothing is trained."""
-    seeds = SEEDS[:1] if contender.head in NO_PARAMETERS else SEEDS
-    return [contender.trial(lr, seed) for seed in seeds]
+    return [replace(tuned, seed=seed) for seed in (SEEDS if tuned.is_trained else SEEDS[:1])]
 
 
 def changes() -> Iterator[Change]:
@@ -134,9 +134,9 @@ def _denoising() -> Iterator[Change]:
             yield Change("label denoising", label, {"denoising": kind}, noise=noise, noise_share=share)
 
 
-def best_lr(tasks: Sequence[Task]) -> float:
-    """The learning rate with the best sum of recalls on the validation split."""
-    return max(tasks, key=lambda task: validation_score(figures_of(task))).trial.lr
+def best_trial(tasks: Sequence[Task]) -> Trial:
+    """The one with the best sum of recalls on the validation split."""
+    return max(tasks, key=lambda task: validation_score(figures_of(task))).trial
 
 
 def validation_score(figures: Mapping[str, Any]) -> float:
@@ -159,6 +159,7 @@ def row_of(label: str, tasks: Iterable[Task]) -> dict[str, Any]:
         "label": label,
         "seeds": len(runs),
         "lr": runs[0]["trial"]["lr"],
+        "logit_scale": runs[0]["trial"]["logit_scale"],
         "validation_score": fmean(validation_score(run) for run in runs),
         "mean": {name: fmean(one[name] for one in flat) for name in names},
         "deviation": {name: stdev(one[name] for one in flat) for name in names} if len(flat) > 1 else {},

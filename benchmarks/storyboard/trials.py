@@ -23,13 +23,15 @@ class Trial:
     """One head, trained once."""
 
     head: str
-    lr: float = 1e-3
+    lr: float = 4e-3
     seed: int = 0
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of the head's Config, as a user would write them after ``--set``."""
     train_videos: int = TRAIN_VIDEOS
     epochs: int = EPOCHS
     batch_size: int = BATCH_SIZE
+    logit_scale: float | None = None
+    """None: the backbone's own, 23.6."""
     num_frames: int = 16
     noise: Noise = "none"
     noise_share: float = 0.0
@@ -49,6 +51,8 @@ class Trial:
             words.append(f"epochs={self.epochs}")
         if self.batch_size != BATCH_SIZE:
             words.append(f"batch={self.batch_size}")
+        if self.logit_scale is not None:
+            words.append(f"scale={self.logit_scale:g}")
         if self.noise != "none":
             words.append(f"{self.noise}={self.noise_share:g}")
         return ",".join(words).replace("/", "-")
@@ -60,10 +64,11 @@ class Trial:
 
     @property
     def training(self) -> TrainingConfig:
-        """The settings of the training loop: the same for every head but for the learning rate."""
+        """The settings of the training loop: the same for every head but for what is tuned."""
         return TrainingConfig(
             epochs=self.epochs,
             batch_size=self.batch_size,
+            logit_scale=self.logit_scale,
             lr=self.lr,
             seed=self.seed,
             num_frames=self.num_frames,

@@ -9,6 +9,7 @@ from benchmarks.storyboard.page import fill, tables
 ROW = {
     "label": "hcmi",
     "lr": 0.001,
+    "logit_scale": None,
     "mean": {"test/t2v/R@1": 81.26, "parameters": 12345.0, "seconds": 60.4, "spans/frame_word/iou": 0.6123},
     "deviation": {"test/t2v/R@1": 0.44, "parameters": 0.0, "seconds": 1.6},
 }
