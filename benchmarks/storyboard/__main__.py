@@ -35,6 +35,7 @@ from .spans import equal_parts_iou
 from .study import (
     ABLATION_SEEDS,
     Change,
+    Contender,
     best_trial,
     changes,
     contenders,
@@ -80,24 +81,27 @@ class Place:
 def main(
     workspace: Annotated[Path, typer.Option(help="Videos, features and runs.")] = Path("tvr-storyboard"),
     processes: Annotated[int, typer.Option(help="Trials at once, one thread each.")] = os.cpu_count() or 1,
+    without: Annotated[list[str] | None, typer.Option(help="A head to leave out; repeatable.")] = None,
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
 ) -> None:
     """Measure every head on Storyboard."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
-    tuned = _tuned(place)
+    rivals = [rival for rival in contenders() if rival.head not in (without or [])]
+    tuned = _tuned(place, rivals)
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
+    hcmi = tuned["hcmi"]
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "num_frames": NUM_FRAMES,
         "equal_parts_iou": equal_parts_iou(test, spans),
-        "heads": _heads(place, tuned),
+        "heads": _heads(place, rivals, tuned),
     }
     if ablation:
-        figures["ablation"] = _ablation(place, tuned["hcmi"])
+        figures["ablation"] = _ablation(place, hcmi)
     keep("storyboard", figures)
     page.fill(figures)
-    _draw(figures, tuned["hcmi"], place)
+    _draw(figures, hcmi, place)
 
 
 def _prepared(workspace: Path, processes: int) -> Place:
@@ -113,16 +117,19 @@ def _prepared(workspace: Path, processes: int) -> Place:
     return Place(workspace, store, root, processes)
 
 
-def _tuned(place: Place) -> dict[str, Trial]:
+def _tuned(place: Place, rivals: Sequence[Contender]) -> dict[str, Trial]:
     """Every contender as validation would have it, by its label; each tries the same."""
-    tasks = {rival.label: place.tasks(tuning(rival), tested=False) for rival in contenders()}
+    tasks = {rival.label: place.tasks(tuning(rival), tested=False) for rival in rivals}
     place.run("tuning", [task for some in tasks.values() for task in some])
     return {label: best_trial(some) for label, some in tasks.items()}
 
 
-def _heads(place: Place, tuned: dict[str, Trial]) -> list[dict[str, Any]]:
+def _heads(place: Place, rivals: Sequence[Contender], tuned: dict[str, Trial]) -> list[dict[str, Any]]:
     """The table of all heads, the best first."""
-    tasks = {label: place.tasks(repeats(trial), tested=True) for label, trial in tuned.items()}
+    tasks = {
+        rival.label: place.tasks(repeats(tuned[rival.label]), tested=True, normalised=not rival.is_costly)
+        for rival in rivals
+    }
     place.run("heads", [task for some in tasks.values() for task in some])
     rows = [row_of(label, some) for label, some in tasks.items()]
     return sorted(rows, key=lambda row: -row["mean"]["test/t2v/R@1"])

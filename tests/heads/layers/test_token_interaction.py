@@ -1,5 +1,7 @@
 """Token interaction against plain loops."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tvr.heads.layers.padding import unit
@@ -57,3 +59,21 @@ def test_weights_start_uniform_or_at_the_last() -> None:
     torch.testing.assert_close(TokenWeights(6, 6)(parts, mask), uniform, atol=1e-2, rtol=0)
     last = TokenWeights(6, 6, favour_last=True)(parts, mask)
     assert last[0, 2] > 0.9 and last[1, 0] == 1 and last[0, 3] == 0
+
+
+def test_gradients_go_to_the_winners() -> None:
+    words, frames = tokens(4, 6, 0), tokens(5, 3, 1)
+    words, frames = (replace(some, vectors=some.vectors.requires_grad_()) for some in (words, frames))
+    assert torch.autograd.gradcheck(
+        lambda one, other: token_interaction(replace(words, vectors=one), replace(frames, vectors=other)),
+        (words.vectors, frames.vectors),
+    )
+
+
+def test_padding_gets_no_gradient() -> None:
+    words, frames = tokens(4, 6, 0), tokens(5, 3, 1)
+    words = replace(words, vectors=words.vectors.requires_grad_())
+    token_interaction(words, frames).sum().backward()
+    assert words.vectors.grad is not None
+    assert (words.vectors.grad[~words.mask] == 0).all()
+    assert (words.vectors.grad[words.mask] != 0).any()
