@@ -85,6 +85,9 @@ def main(
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
 ) -> None:
     """Measure every head on Storyboard."""
+    unknown = sorted(set(without or []) - {rival.head for rival in contenders()})
+    if unknown or "hcmi" in (without or []):
+        raise typer.BadParameter(f"cannot leave out {', '.join(unknown) or 'hcmi, which the pictures show'}")
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
     rivals = [rival for rival in contenders() if rival.head not in (without or [])]

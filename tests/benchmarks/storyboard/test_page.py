@@ -1,10 +1,12 @@
 """The tables of the page come from the figures that are kept."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.storyboard.page import fill, tables
+from benchmarks.record import RESULTS
+from benchmarks.storyboard.page import PAGE, fill, tables
 
 ROW = {
     "label": "hcmi",
@@ -36,3 +38,10 @@ def test_fill_fails_without_a_mark(tmp_path: Path) -> None:
     page.write_text("<!-- table: heads -->\n<!-- end of table: heads -->\n")
     with pytest.raises(ValueError, match="no mark <!-- table: cost -->"):
         fill({"heads": [ROW]}, page)
+
+
+def test_the_page_holds_the_kept_figures() -> None:
+    figures = json.loads((RESULTS / "storyboard.json").read_text())["figures"]
+    page = PAGE.read_text()
+    for name, table in tables(figures).items():
+        assert table in page, f"docs/storyboard.md shows other {name} than benchmarks/results/storyboard.json"
