@@ -97,7 +97,9 @@ class Head(Contract):
         words, mask = text.words, text.mask
         mask = mask if self.config.start_token else without_start(mask)
         words = zero_padding(words, mask) if self.config.masked else words
-        return {"sentence": unit(text.sentence), "words": unit(words), "mask": mask}
+        words = unit(words)
+        mixed = words @ self.local_mix
+        return {"sentence": unit(text.sentence), "words": words, "mixed_words": mixed, "mask": mask}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         sentence, words = text["sentence"], text["words"]
@@ -113,8 +115,9 @@ class Head(Contract):
     def _frame_word(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         """Attention over the word x frame similarities, words first and frames first, averaged."""
         (texts, words), (videos, frames) = text["mask"].shape, video["mask"].shape
-        moved = (text["words"] @ self.local_mix).flatten(0, 1)
-        scores = (moved @ video["frames"].flatten(0, 1).T).view(texts, words, videos, frames)
+        scores = (text["mixed_words"].flatten(0, 1) @ video["frames"].flatten(0, 1).T).view(
+            texts, words, videos, frames
+        )
         by_frame = self._pooled_words(scores, text["mask"], self.word_first_mix)
         by_word = self._pooled_frames(scores, video["mask"], self.frame_first_mix)
         del scores

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 from tvr.data.storyboard import PhraseSpan
+from tvr.heads import mean_pool
 from tvr.heads.base import Head
 from tvr.heads.evaluation.alignment import Alignment, align
 from tvr.heads.training.feature_set import FeatureSet
@@ -28,13 +29,18 @@ class Found:
 def span_figures(
     head: Head, features: FeatureSet, spans: Mapping[str, Sequence[PhraseSpan]]
 ) -> dict[str, Found]:
-    """Mean over the phrases of every caption with its own video, by level: ``frame_word``, ``clip_phrase``."""
+    """Mean over the phrases of every caption with its own video, by level: ``frame_word``, ``clip_phrase``.
+
+    Without the levels at which the head compares nothing; for mean_pool, those of the backbone itself.
+    """
     ious: dict[str, list[float]] = {}
     hits: dict[str, list[float]] = {}
     for text, video in enumerate(features.text_video.tolist()):
         phrases = spans[features.text_ids[text]]
         alignment = align(head, features, text, video)
         edges = frame_edges(alignment.frame_seconds, phrases[-1].end_seconds)
+        if not (alignment.is_of_head or isinstance(head, mean_pool.Head)):
+            return {}
         for level, scores in phrase_scores(alignment, phrases).items():
             for phrase, row, best in zip(phrases, scores, scores.argmax(dim=1).tolist(), strict=True):
                 truth = (phrase.start_seconds, phrase.end_seconds)

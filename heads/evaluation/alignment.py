@@ -18,8 +18,9 @@ from ..training.feature_set import FeatureSet
 START_TOKEN, WORD_END = 49406, "</w>"
 """CLIP's own vocabulary: its first token of every text, and what ends a word."""
 
-_WORD_NAMES, _FRAME_NAMES = ("words", "parts"), ("frames", "parts")
-"""What heads that compare words with frames call them among what they encode."""
+_WORD_NAMES = ("mixed_words", "words", "parts", "entity")
+_FRAME_NAMES = ("frames", "parts", "entity")
+"""What heads that compare words with frames call them among what they encode, first what is compared in the end."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,11 @@ def _compared(
 
 
 def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part"]) -> Tensor | None:
-    """The first of the named encodings that has a row for each part."""
+    """The first of the named encodings that has a row for each part; learned tokens may stand before them."""
+    count = mask.shape[1]
     for name in names:
-        if name in encoded and encoded[name].shape[:2] == mask.shape:
-            return encoded[name][0]
+        if name in encoded and encoded[name].ndim == 3 and encoded[name].shape[1] >= count:
+            return encoded[name][0, -count:]
     return None
 
 

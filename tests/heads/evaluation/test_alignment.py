@@ -15,7 +15,7 @@ def head_of(name: str, **settings: object) -> Head:
     return build_head(name, load_plug_in("tvr.heads", name).Config(**settings), FEATURES.shape())
 
 
-@pytest.mark.parametrize("name", ["wti", "xclip", "hcmi"])
+@pytest.mark.parametrize("name", ["wti", "xclip", "hbi", "uatvr", "hcmi"])
 def test_a_head_that_compares_words_with_frames_is_asked(name: str) -> None:
     head = head_of(name)
     found = align(head, FEATURES, 2, 4)
@@ -24,6 +24,15 @@ def test_a_head_that_compares_words_with_frames_is_asked(name: str) -> None:
     assert float(found.scores.abs().max()) <= 1 + 1e-5
     assert len(found.words) == 5
     assert len(found.frame_seconds) == 8
+
+
+@torch.no_grad()
+def test_learned_tokens_are_no_words() -> None:
+    head = head_of("uatvr", extra_words=2, extra_frames=3)
+    found = align(head, FEATURES, 2, 4)
+    text, video = FEATURES.text_batch(torch.tensor([2]), 5), FEATURES.video_batch(torch.tensor([4]), 8)
+    words, frames = head.encode_text(text)["words"][0, 2:], head.encode_video(video)["frames"][0, 3:]
+    torch.testing.assert_close(found.scores, unit(words) @ unit(frames).T)
 
 
 def test_a_head_that_does_not_shows_the_stored_features() -> None:
