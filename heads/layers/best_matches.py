@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
 
@@ -17,44 +17,73 @@ class BestMatches(NamedTuple):
     """Of each word with its best frame."""
 
 
+class Padding(NamedTuple):
+    """The real parts of texts and videos."""
+
+    words: Bool[Tensor, "text word"]
+    frames: Bool[Tensor, "video frame"]
+
+
 def best_matches(
-    words: Float[Tensor, "text word dim"], frames: Float[Tensor, "video frame dim"]
+    words: Float[Tensor, "text word dim"],
+    frames: Float[Tensor, "video frame dim"],
+    padding: Padding | None = None,
 ) -> BestMatches:
-    """Every part takes part: what must not win a maximum has to be overwritten before.
+    """The best cosines; 0 for padding.
 
     Holds the video x frame x text x word block of cosines once; with gradients once more in the backward pass,
     but not between the two. There every maximum has one winner, so that the block's gradient is two scatters
     into zeros. PyTorch's own, which shares ties, compares the whole block with each maximum.
+
+    Args:
+        padding: what takes no part. None: every part takes part.
     """
     if torch.is_grad_enabled() and (words.requires_grad or frames.requires_grad):
-        of_frames, of_words, *_ = _BestMatches.apply(words, frames)
+        of_frames, of_words, *_ = _BestMatches.apply(words, frames, padding)
+    else:
+        cosines = _cosines(words, frames, padding)
+        of_frames, of_words = cosines.amax(dim=3), cosines.amax(dim=1)
+    if padding is None:
         return BestMatches(of_frames, of_words)
-    scores = _cosines(words, frames)
-    return BestMatches(scores.amax(dim=3), scores.amax(dim=1))
+    return BestMatches(
+        of_frames.masked_fill(~padding.frames[..., None], 0.0), of_words.masked_fill(~padding.words, 0.0)
+    )
 
 
-def _cosines(words: Tensor, frames: Tensor) -> Float[Tensor, "video frame text word"]:
-    flat = frames.flatten(0, 1) @ words.flatten(0, 1).T
-    return flat.view(*frames.shape[:2], *words.shape[:2])
+def _cosines(
+    words: Tensor, frames: Tensor, padding: Padding | None
+) -> Float[Tensor, "video frame text word"]:
+    """Minus infinity where there is padding, without a masked copy: padded words enter the matrix product at it,
+    padded frames are set to it in place."""
+    left, right = frames.flatten(0, 1), words.flatten(0, 1)
+    shape = (*frames.shape[:2], *words.shape[:2])
+    if padding is None:
+        return (left @ right.T).view(shape)
+    barred = right.new_zeros(len(right)).masked_fill_(~padding.words.flatten(), float("-inf"))
+    return (
+        torch.addmm(barred, left, right.T)
+        .view(shape)
+        .masked_fill_(~padding.frames[..., None, None], float("-inf"))
+    )
 
 
 class _BestMatches(Function):
     generate_vmap_rule = True  # so that torch.func can take gradients of many heads at once
 
     @staticmethod
-    def forward(words: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
-        scores = _cosines(words, frames)
-        (of_frames, best_word), (of_words, best_frame) = scores.max(dim=3), scores.max(dim=1)
+    def forward(words: Tensor, frames: Tensor, padding: Padding | None) -> tuple[Tensor, ...]:
+        cosines = _cosines(words, frames, padding)
+        (of_frames, best_word), (of_words, best_frame) = cosines.max(dim=3), cosines.max(dim=1)
         return of_frames, of_words, best_word, best_frame
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         winners = output[2:]
         ctx.mark_non_differentiable(*winners)
-        ctx.save_for_backward(*inputs, *winners)
+        ctx.save_for_backward(*inputs[:2], *winners)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         of_frames, of_words = gradients[:2]
         words, frames, best_word, best_frame = ctx.saved_tensors
         cosines = of_frames.new_zeros(*frames.shape[:2], *words.shape[:2])
@@ -64,4 +93,4 @@ class _BestMatches(Function):
         flat = cosines.flatten(2).flatten(0, 1)
         to_words = flat.T @ frames.flatten(0, 1).to(flat.dtype)
         to_frames = flat @ words.flatten(0, 1).to(flat.dtype)
-        return to_words.view(words.shape).to(words.dtype), to_frames.view(frames.shape).to(frames.dtype)
+        return to_words.view(words.shape).to(words.dtype), to_frames.view(frames.shape).to(frames.dtype), None

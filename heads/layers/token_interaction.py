@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .best_matches import best_matches
-from .padding import last_real, masked_softmax, repeat_first, zero_padding
+from .best_matches import Padding, best_matches
+from .padding import last_real, masked_softmax, zero_padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,11 @@ def token_interaction(words: Tokens, frames: Tokens, *, masked: bool = True) -> 
 
     Source: DRL (arXiv 2203.07111) equations 5 and 6.
     """
-    # A repeated candidate never changes a maximum, which spares a masked copy of the largest block.
-    overwrite = repeat_first if masked else zero_padding
-    best = best_matches(overwrite(words.vectors, words.mask), overwrite(frames.vectors, frames.mask))
+    if masked:
+        best = best_matches(words.vectors, frames.vectors, Padding(words.mask, frames.mask))
+    else:
+        best = best_matches(
+            zero_padding(words.vectors, words.mask), zero_padding(frames.vectors, frames.mask)
+        )
     by_frame = torch.einsum("bv,bva->ab", frames.weights, best.of_frames)
     return (by_frame + torch.einsum("at,bat->ab", words.weights, best.of_words)) / 2
