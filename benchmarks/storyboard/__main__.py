@@ -104,6 +104,7 @@ def main(
         figures["ablation"] = _ablation(place, hcmi)
     keep("storyboard", figures)
     page.fill(figures)
+    page.fill_readme(figures)
     _draw(figures, hcmi, place)
 
 
@@ -128,14 +129,15 @@ def _tuned(place: Place, rivals: Sequence[Contender]) -> dict[str, Trial]:
 
 
 def _heads(place: Place, rivals: Sequence[Contender], tuned: dict[str, Trial]) -> list[dict[str, Any]]:
-    """The table of all heads, the best first."""
+    """The table of all heads: zero-shot, then the best first."""
     tasks = {
         rival.label: place.tasks(repeats(tuned[rival.label]), tested=True, normalised=not rival.is_costly)
         for rival in rivals
     }
     place.run("heads", [task for some in tasks.values() for task in some])
     rows = [row_of(label, some) for label, some in tasks.items()]
-    return sorted(rows, key=lambda row: -row["mean"]["test/t2v/R@1"])
+    baselines = {rival.label for rival in rivals if rival.is_zero_shot}
+    return sorted(rows, key=lambda row: (row["label"] not in baselines, -row["mean"]["test/t2v/R@1"]))
 
 
 def _ablation(place: Place, tuned: Trial) -> list[dict[str, Any]]:

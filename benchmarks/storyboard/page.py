@@ -7,6 +7,7 @@ from typing import Any
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "storyboard.md"
+README = DOCS.parent / "README.md"
 
 Row = Mapping[str, Any]
 
@@ -21,6 +22,13 @@ HEAD_COLUMNS = {
     "v2t R@10": "test/v2t/R@10",
     "v2t MdR": "test/v2t/MdR",
     "v2t MnR": "test/v2t/MnR",
+}
+README_COLUMNS = {
+    "t2v R@1": "test/t2v/R@1",
+    "v2t R@1": "test/v2t/R@1",
+    "order twins": "twins/order",
+    "colour twins": "twins/colour",
+    "frame-word IoU": "spans/frame_word/iou",
 }
 COST_COLUMNS = {
     "parameters": "parameters",
@@ -64,14 +72,31 @@ def fill(figures: Mapping[str, Any], page: Path = PAGE) -> None:
     Raises:
         ValueError: the page has no mark for a table.
     """
+    found = tables(figures)
     if not page.exists():
-        page.write_text(
-            "# Storyboard\n" + "".join(_marked(name, "") for name in tables(figures)), encoding="utf-8"
-        )
+        page.write_text("# Storyboard\n" + "".join(_marked(name, "") for name in found), encoding="utf-8")
+    _put(found, page)
+
+
+def fill_readme(figures: Mapping[str, Any], readme: Path = README) -> None:
+    """Put the short table of all heads into README.
+
+    Raises:
+        ValueError: it has no mark for it.
+    """
+    _put({"readme": short_table(figures)}, readme)
+
+
+def _put(found: Mapping[str, str], page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for name, table in tables(figures).items():
+    for name, table in found.items():
         text = _between_marks(text, name, table)
     page.write_text(text, encoding="utf-8")
+
+
+def short_table(figures: Mapping[str, Any]) -> str:
+    """What README shows of every head."""
+    return markdown(figures["heads"], README_COLUMNS)
 
 
 def tables(figures: Mapping[str, Any]) -> dict[str, str]:

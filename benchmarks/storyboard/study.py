@@ -36,10 +36,16 @@ class Contender:
     @property
     def label(self) -> str:
         """What a table calls it."""
-        changes = [f"{key}={value}" for key, value in self.settings.items()]
+        changes = ["zero-shot"] if self.is_zero_shot else []
+        changes += [f"{key}={value}" for key, value in self.settings.items()]
         if self.batch_size != BATCH_SIZE:
             changes.append(f"batches of {self.batch_size}")
         return f"{self.head} ({', '.join(changes)})" if changes else self.head
+
+    @property
+    def is_zero_shot(self) -> bool:
+        """Whether it is what the backbone does by itself."""
+        return self.head == "mean_pool"
 
     def trial(self, **tuned: Any) -> Trial:
         """It, trained once."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.record import RESULTS
-from benchmarks.storyboard.page import PAGE, fill, tables
+from benchmarks.storyboard.page import PAGE, README, fill, short_table, tables
 
 ROW = {
     "label": "hcmi",
@@ -45,3 +45,4 @@ def test_the_page_holds_the_kept_figures() -> None:
     page = PAGE.read_text()
     for name, table in tables(figures).items():
         assert table in page, f"docs/storyboard.md shows other {name} than benchmarks/results/storyboard.json"
+    assert short_table(figures) in README.read_text()
