@@ -39,9 +39,10 @@ def span_figures(
         phrases = spans[features.text_ids[text]]
         alignment = align(head, features, text, video)
         edges = frame_edges(alignment.frame_seconds, phrases[-1].end_seconds)
+        levels = phrase_scores(alignment, phrases)
         if not (alignment.is_of_head or isinstance(head, mean_pool.Head)):
-            return {}
-        for level, scores in phrase_scores(alignment, phrases).items():
+            del levels["frame_word"]
+        for level, scores in levels.items():
             for phrase, row, best in zip(phrases, scores, scores.argmax(dim=1).tolist(), strict=True):
                 truth = (phrase.start_seconds, phrase.end_seconds)
                 first, last = best_run(row.numpy())
