@@ -17,7 +17,9 @@ def keep(name: str, figures: dict[str, Any]) -> Path:
     """Print the figures and write them to ``results/<name>.json`` with what they were measured on."""
     module = sys.modules["__main__"].__spec__
     record = {
-        "command": " ".join(["python", "-m", module.name if module else name, *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", "-m", (module.name if module else name).removesuffix(".__main__"), *sys.argv[1:]]
+        ),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": {"python": platform.python_version()} | versions(),
