@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
+from .layers.like_lengths import Share, in_order, shares_of_like_length, texts_per_block
 from .layers.padding import masked_mean, unit, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 from .layers.term_weights import TermWeights
@@ -102,6 +103,13 @@ class Head(Contract):
         return {"sentence": unit(text.sentence), "words": words, "mixed_words": mixed, "mask": mask}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
+        if not self.config.masked:
+            return self._block(text, video)
+        mask = text["mask"]
+        shares = shares_of_like_length(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
+        return in_order([self._block(_cut(text, share), video) for share in shares], shares)
+
+    def _block(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         sentence, words = text["sentence"], text["words"]
         clip, frames = video["video"], video["frames"]
         terms = [
@@ -150,3 +158,9 @@ class Head(Contract):
     def numbers_per_pair(self) -> int:
         words, frames = self.shape.num_words, self.shape.num_frames
         return 3 * words * frames + 4 * (words + frames)
+
+
+def _cut(text: Encoded, share: Share) -> Encoded:
+    """Some of the texts, padded to the longest of them."""
+    words = {name: text[name][share.texts, : share.words] for name in ("words", "mixed_words", "mask")}
+    return {"sentence": text["sentence"][share.texts], **words}

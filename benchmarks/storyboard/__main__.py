@@ -93,7 +93,7 @@ def main(
     rivals = [rival for rival in contenders() if rival.head not in (without or [])]
     tuned = _tuned(place, rivals)
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
-    hcmi = tuned["hcmi"]
+    hcmi = repeats(tuned["hcmi"])[0]
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "num_frames": NUM_FRAMES,

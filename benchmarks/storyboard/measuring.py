@@ -9,7 +9,7 @@ from tvr.data.storyboard import phrase_spans, twins
 from tvr.heads.base import Head, build_head
 from tvr.heads.evaluation.columns import COLUMNS
 from tvr.heads.evaluation.encoded import similarity_matrix
-from tvr.heads.evaluation.evaluate import evaluate
+from tvr.heads.evaluation.evaluate import evaluate, evaluate_matrix
 from tvr.heads.evaluation.twins import twin_accuracy
 from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.loop import train
@@ -77,13 +77,14 @@ def _trained(task: Task, store: FeatureStore) -> tuple[Head, dict[str, Any]]:
 
 def _test_figures(task: Task, store: FeatureStore, head: Head) -> dict[str, Any]:
     test = features_of(store, "test")
-    columns, bank = (
-        (list(COLUMNS), first_videos(store, "train", BANK_VIDEOS)) if task.normalised else ([], None)
-    )
     similarity = similarity_matrix(head, test)
+    if task.normalised:
+        scored = evaluate(head, test, list(COLUMNS), first_videos(store, "train", BANK_VIDEOS))
+    else:
+        scored = evaluate_matrix(similarity, test)
     spans = span_figures(head, test, phrase_spans(task.videos))
     return {
-        "test": evaluate(head, test, columns, bank).record(),
+        "test": scored.record(),
         "twins": twin_accuracy(similarity, test, twins(task.videos, "test")),
         "spans": {level: dataclasses.asdict(found) for level, found in spans.items()},
     }

@@ -11,12 +11,16 @@ from typing import Any
 from tvr.data.contracts.plug_ins import plug_in_names
 
 from .measuring import Task
-from .trials import BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
+from .trials import ALIKE, BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
 
 LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, 50.0)
 """What every head is tried with on the validation split, each with each, seed 0, before its other seeds are run."""
+TUNING_EPOCHS = 3
+"""Of each of these tries. What they choose is then trained for all epochs, seed 0 too."""
 SEEDS = (0, 1, 2)
 ABLATION_SEEDS = (0,)
+FRAMES_OF_A_VIEW = 8
+"""Of the 16 that are stored, where label denoising compares two views of a video."""
 
 TIGHT = "tight_transformer"
 TEXT_SIDE = {"word_layers": "2"}
@@ -61,6 +65,7 @@ class Change:
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     train_videos: int = TRAIN_VIDEOS
     epochs: int = EPOCHS
+    alike: int = ALIKE
     num_frames: int | None = None
     noise: Noise = "none"
     noise_share: float = 0.0
@@ -72,6 +77,7 @@ class Change:
             settings=self.settings,
             train_videos=self.train_videos,
             epochs=self.epochs,
+            alike=self.alike,
             num_frames=self.num_frames or trial.num_frames,
             noise=self.noise,
             noise_share=self.noise_share,
@@ -84,11 +90,11 @@ def contenders() -> list[Contender]:
     tight_transformer passes every pair of a batch through its transformer. With its defaults the study would take a
     day, so it competes with a quarter of its layers and of the batch.
     """
-    usual = [Contender(name) for name in plug_in_names("tvr.heads") if name != "tight_transformer"]
+    usual = [Contender(name) for name in plug_in_names("tvr.heads") if name != TIGHT]
     return [
         *usual,
         Contender("wti", TEXT_SIDE),
-        Contender("tight_transformer", {"layers": "1"}, BATCH_SIZE // 4),
+        Contender(TIGHT, {"layers": "1"}, BATCH_SIZE // 4, is_costly=True),
     ]
 
 
@@ -98,12 +104,14 @@ def tuning(contender: Contender) -> list[Trial]:
         return [contender.trial()]
     grid = list(itertools.product(LEARNING_RATES, LOGIT_SCALES))
     tried = grid[:1] if contender.is_costly else grid
-    return [contender.trial(lr=lr, logit_scale=scale) for lr, scale in tried]
+    epochs = EPOCHS if contender.is_costly else TUNING_EPOCHS
+    return [contender.trial(lr=lr, logit_scale=scale, epochs=epochs) for lr, scale in tried]
 
 
 def repeats(tuned: Trial) -> list[Trial]:
     """The trials that are reported: one for each seed, or one where nothing is trained."""
-    return [replace(tuned, seed=seed) for seed in (SEEDS if tuned.is_trained else SEEDS[:1])]
+    seeds = SEEDS if tuned.is_trained else SEEDS[:1]
+    return [replace(tuned, seed=seed, epochs=EPOCHS) for seed in seeds]
 
 
 def changes() -> Iterator[Change]:
@@ -117,11 +125,13 @@ def changes() -> Iterator[Change]:
         yield Change("clusters", f"{clips} clips, {phrases} phrases", settings)
     yield from _denoising()
     yield Change("hard negatives", "no hinge", {"hinge_loss": "0"})
+    for alike, label in ((1, "batches drawn at random"), (2, "batches of pairs that are alike")):
+        yield Change("hard negatives", label, alike=alike)
     yield Change("text side", "no transformer over the words", {"word_layers": "0"})
     for frames in (4, 8):
         yield Change("frames", f"{frames} frames", num_frames=frames)
-    # As many steps as with 3,000 videos, so that what helps is the videos and not longer training.
-    for videos, epochs in ((1000, 40), (10_000, 4)):
+    # About as many steps as with 3,000 videos, so that what helps is the videos and not longer training.
+    for videos, epochs in ((1000, 24), (10_000, 3)):
         yield Change("training videos", f"{videos:,} videos", train_videos=videos, epochs=epochs)
 
 
@@ -135,13 +145,22 @@ def _levels() -> Iterator[Change]:
 
 
 def _denoising() -> Iterator[Change]:
+    """With half of the stored frames, so that a video's two views differ: with all of them only copies are alike."""
     for kind in ("off", "multi_positive"):
-        yield Change("label denoising", f"clean captions, {kind}", {"denoising": kind})
+        label = f"clean captions, {kind}"
+        yield Change("label denoising", label, {"denoising": kind}, num_frames=FRAMES_OF_A_VIEW)
     noises: tuple[Noise, ...] = ("wrong", "duplicate")
     for noise, share in itertools.product(noises, (0.1, 0.3)):
         for kind in ("off", "conservative"):
             label = f"{share:.0%} {noise}, {kind}"
-            yield Change("label denoising", label, {"denoising": kind}, noise=noise, noise_share=share)
+            yield Change(
+                "label denoising",
+                label,
+                {"denoising": kind},
+                num_frames=FRAMES_OF_A_VIEW,
+                noise=noise,
+                noise_share=share,
+            )
 
 
 def best_trial(tasks: Sequence[Task]) -> Trial:

@@ -11,8 +11,10 @@ Noise = Literal["none", "wrong", "duplicate"]
 """wrong: captions exchanged among videos. duplicate: a video and its caption replaced by copies of others'."""
 
 TRAIN_VIDEOS = 3000
-EPOCHS = 12
+EPOCHS = 8
 BATCH_SIZE = 128
+ALIKE = 4
+"""Videos that come into a batch together because the frozen backbone finds them alike."""
 
 NO_PARAMETERS = ("mean_pool", "query_scoring", "mug")
 """Heads that are scored as they are."""
@@ -32,6 +34,8 @@ class Trial:
     batch_size: int = BATCH_SIZE
     logit_scale: float | None = None
     """None: the backbone's own, 23.6."""
+    alike: int = ALIKE
+    """1: batches are drawn at random."""
     num_frames: int = 16
     noise: Noise = "none"
     noise_share: float = 0.0
@@ -51,6 +55,8 @@ class Trial:
             words.append(f"epochs={self.epochs}")
         if self.batch_size != BATCH_SIZE:
             words.append(f"batch={self.batch_size}")
+        if self.alike != ALIKE:
+            words.append(f"alike={self.alike}")
         if self.logit_scale is not None:
             words.append(f"scale={self.logit_scale:g}")
         if self.noise != "none":
@@ -69,9 +75,10 @@ class Trial:
             epochs=self.epochs,
             batch_size=self.batch_size,
             logit_scale=self.logit_scale,
+            alike=self.alike,
             lr=self.lr,
             seed=self.seed,
             num_frames=self.num_frames,
             device="cpu",
-            precision="bf16",
+            precision="fp32",
         )

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn.functional import pad
+
+from .like_lengths import Share, in_order, shares_of_like_length, texts_per_block
 
 
 class BestMatches(NamedTuple):
@@ -23,6 +26,10 @@ class Padding(NamedTuple):
     words: Bool[Tensor, "text word"]
     frames: Bool[Tensor, "video frame"]
 
+    def cut(self, share: Share) -> "Padding":
+        """For some of the texts."""
+        return Padding(self.words[share.texts, : share.words], self.frames)
+
 
 def best_matches(
     words: Float[Tensor, "text word dim"],
@@ -32,7 +39,8 @@ def best_matches(
     """The best cosines; 0 for padding.
 
     Holds the video x frame x text x word block of cosines once; with gradients once more in the backward pass,
-    but not between the two. There every maximum has one winner, so that the block's gradient is two scatters
+    but not between the two; on a CPU, with gradients, only that of a few texts of like length at a time. In the
+    backward pass every maximum has one winner, so that the block's gradient is two scatters
     into zeros. PyTorch's own, which shares ties, compares the whole block with each maximum.
 
     Args:
@@ -72,25 +80,46 @@ class _BestMatches(Function):
 
     @staticmethod
     def forward(words: Tensor, frames: Tensor, padding: Padding | None) -> tuple[Tensor, ...]:
-        cosines = _cosines(words, frames, padding)
-        (of_frames, best_word), (of_words, best_frame) = cosines.max(dim=3), cosines.max(dim=1)
-        return of_frames, of_words, best_word, best_frame
+        found: list[tuple[Tensor, ...]] = []
+        shares = _shares(words, frames, padding)
+        for share in shares:
+            cosines = _cosines(words[share.texts, : share.words], frames, padding and padding.cut(share))
+            (of_frames, best_word), (of_words, best_frame) = cosines.max(dim=3), cosines.max(dim=1)
+            missing = (0, words.shape[1] - share.words)
+            found.append((of_frames, pad(of_words, missing), best_word, pad(best_frame, missing)))
+        text_axes = (2, 1, 2, 1)
+        columns = zip(text_axes, zip(*found, strict=True), strict=True)
+        return tuple(in_order(parts, shares, axis) for axis, parts in columns)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         winners = output[2:]
         ctx.mark_non_differentiable(*winners)
+        ctx.padding = inputs[2]
         ctx.save_for_backward(*inputs[:2], *winners)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         of_frames, of_words = gradients[:2]
         words, frames, best_word, best_frame = ctx.saved_tensors
-        cosines = of_frames.new_zeros(*frames.shape[:2], *words.shape[:2])
-        cosines.scatter_(3, best_word[..., None], of_frames[..., None])
-        cosines.scatter_add_(1, best_frame[:, None], of_words[:, None])
-        # Under autocast the cosines had fewer bits than the words and frames.
-        flat = cosines.flatten(2).flatten(0, 1)
-        to_words = flat.T @ frames.flatten(0, 1).to(flat.dtype)
-        to_frames = flat @ words.flatten(0, 1).to(flat.dtype)
-        return to_words.view(words.shape).to(words.dtype), to_frames.view(frames.shape).to(frames.dtype), None
+        to_words, to_frames = torch.zeros_like(words), torch.zeros_like(frames)
+        for share in _shares(words, frames, ctx.padding):
+            texts, count = share.texts, share.words
+            some = words[texts, :count]
+            cosines = of_frames.new_zeros(*frames.shape[:2], *some.shape[:2])
+            cosines.scatter_(3, best_word[:, :, texts, None], of_frames[:, :, texts, None])
+            cosines.scatter_add_(1, best_frame[:, None, texts, :count], of_words[:, None, texts, :count])
+            # Under autocast the cosines had fewer bits than the words and frames.
+            flat = cosines.flatten(2).flatten(0, 1)
+            of_some = flat.T @ frames.flatten(0, 1).to(flat.dtype)
+            to_words[texts, :count] = of_some.view(some.shape).to(words.dtype)
+            of_all = flat @ some.flatten(0, 1).to(flat.dtype)
+            to_frames += of_all.view(frames.shape).to(frames.dtype)
+        return to_words, to_frames, None
+
+
+def _shares(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Share]:
+    if padding is None:
+        return [Share(slice(None), words.shape[1])]
+    at_a_time = texts_per_block(words.shape[1], frames.shape[0] * frames.shape[1])
+    return shares_of_like_length(padding.words, at_a_time)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .config import TrainingConfig
 from .feature_set import FeatureSet
+from .neighbours import alike_groups
 from .seeding import seeded
 
 
@@ -34,6 +35,10 @@ def epoch_batches(features: FeatureSet, config: TrainingConfig, epoch: int) -> I
         else torch.arange(features.num_texts)
     )
     texts = texts[torch.randperm(len(texts), generator=generator)]
+    if config.alike > 1:
+        groups = list(alike_groups(features, texts, config.alike))
+        # The groups that were made last had little choice left: mixed, every batch has some of them.
+        texts = torch.cat([groups[i] for i in torch.randperm(len(groups), generator=generator).tolist()])
     for step in range(batches_per_epoch(features, config)):
         chosen = texts[step * config.batch_size : (step + 1) * config.batch_size]
         yield Pairs(chosen, features.text_video[chosen])

@@ -9,6 +9,9 @@ Captions = Literal["sample", "all"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Selection = Literal["recall_sum", "t2v_r1", "v2t_r1"]
 
+MOST_ALIKE = 17
+"""A video and the neighbours that are known of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
@@ -31,6 +34,9 @@ class TrainingConfig:
     encoder's may be small, and then hard negatives count little."""
     captions: Captions = "sample"
     """sample: one random caption of each video an epoch. all: every caption once an epoch."""
+    alike: int = 1
+    """Videos that come into a batch together because the frozen encoder finds them alike, so that every batch has
+    hard negatives. 1: batches are drawn at random."""
     num_frames: int | None = None
     """Frames of a video a head sees: segment-random in training, uniform in evaluation. none: usual
     number."""
@@ -78,6 +84,8 @@ class TrainingConfig:
             "2 or more: a contrastive loss needs a negative",
             self.batch_size,
         )
+        most = MOST_ALIKE
+        _require(1 <= self.alike <= most, "alike", f"from 1 (random batches) to {most}", self.alike)
         _require(0 <= self.warmup <= 1, "warmup", "between 0 and 1 (a fraction of all steps)", self.warmup)
         _require(0 <= self.ema < 1, "ema", "at least 0 and less than 1", self.ema)
         _require(self.lr < 1, "lr", "less than 1 (1e-4 to 1e-3 is usual)", self.lr)

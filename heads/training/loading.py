@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from ..base import Head, TextFeatures, VideoFeatures
@@ -51,12 +52,19 @@ def _batches(
         same_video = videos[:, None] == videos
         yield Batch(
             text=features.text_batch(texts, head.shape.num_words, share),
-            views=[
-                features.video_batch(videos, head.shape.num_frames, generator, share)
-                for _ in range(head.num_views)
-            ],
+            views=_views(features, videos, share, head, generator),
             same_video=same_video.to(features.device, non_blocking=True),
         )
+
+
+def _views(
+    features: FeatureSet, videos: Int[Tensor, " video"], share: slice, head: Head, generator: torch.Generator
+) -> list[VideoFeatures]:
+    """As many as the head asks for: one and the same where every video is shown whole."""
+    frames, count = head.shape.num_frames, head.num_views
+    draws = 1 if features.frames.longest <= frames else count
+    drawn = [features.video_batch(videos, frames, generator, share) for _ in range(draws)]
+    return drawn * (count // draws)
 
 
 def gathered_ahead(items: Iterator[_Item]) -> Iterator[_Item]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...data.contracts.errors import TrainingError, UsageError
 from ..base import Head
 from .config import Precision, TrainingConfig
+from .encoding import encoded_texts, encoded_views
 from .loading import Batch
 from .optimiser import adamw, learning_rate
 from .processes import Processes
@@ -165,9 +166,10 @@ def _loss_function(config: TrainingConfig, device: torch.device) -> LossFunction
 
 
 def _loss_of(head: Head, batch: Batch, processes: Processes) -> dict[str, Tensor]:
-    text = processes.gathered(head.encode_text(batch.text))
-    views = [processes.gathered(head.encode_video(view)) for view in batch.views]
-    return head.loss(text, views, batch.same_video)
+    # Processes that share a batch must pad it alike.
+    text = encoded_texts(head, batch.text) if processes.count == 1 else head.encode_text(batch.text)
+    views = [processes.gathered(view) for view in encoded_views(head, batch.views)]
+    return head.loss(processes.gathered(text), views, batch.same_video)
 
 
 def _autocast_type(precision: Precision, device: str) -> torch.dtype | None:

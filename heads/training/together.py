@@ -34,7 +34,8 @@ class SharedBatches:
     ) -> Iterator[Batch]:
         """As ``epoch_of_batches``."""
         shape = head.shape
-        drawn = (config.seed, config.batch_size, config.captions, shape.num_frames, shape.num_words)
+        order = (config.seed, config.batch_size, config.captions, config.alike)
+        drawn = (*order, shape.num_frames, shape.num_words)
         key = (*drawn, head.num_views)
         shared = self._epochs.get(key)
         if shared is None or shared.number != epoch or shared.step > 0:

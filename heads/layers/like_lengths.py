@@ -1,0 +1,53 @@
+"""Texts of like length together: on a CPU, less padding is computed with, and blocks stay in the cache."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+NUMBERS_AT_A_TIME = 2**20
+"""Of a block of word-frame similarities: 4 MB in single precision."""
+FEWEST_TEXTS = 8
+"""Of a share: below that, calls cost more than padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Some texts of a batch."""
+
+    texts: Int[Tensor, " text"] | slice
+    words: int
+    """How many words the longest of them has."""
+
+
+def shares_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Share]:
+    """The texts in shares, from the shortest to the longest; one share where there is nothing to gain.
+
+    A GPU would have to wait to be told the lengths, and a compiler cannot know them.
+
+    Args:
+        mask: True where a word is real; some before the last one may not be.
+    """
+    texts, words = mask.shape
+    if mask.device.type != "cpu" or torch.compiler.is_compiling():
+        return [Share(slice(None), words)]
+    lengths = torch.where(mask, torch.arange(1, words + 1), 0).amax(dim=1)
+    if texts_at_a_time >= texts:
+        return [Share(slice(None), int(lengths.max()))]
+    parts = lengths.argsort(stable=True).split(texts_at_a_time)
+    return [Share(part, int(lengths[part[-1]])) for part in parts]
+
+
+def texts_per_block(words: int, frames: int) -> int:
+    """How many texts' similarities to that many frames, of all videos together, make a block."""
+    return max(FEWEST_TEXTS, NUMBERS_AT_A_TIME // max(1, words * frames))
+
+
+def in_order(parts: Sequence[Tensor], shares: Sequence[Share], axis: int = 0) -> Tensor:
+    """What was found of each share as one tensor, its texts along ``axis`` in the order of the batch."""
+    if len(parts) == 1:
+        return parts[0]
+    chosen = [share.texts for share in shares if isinstance(share.texts, Tensor)]
+    return torch.cat(list(parts), dim=axis).index_select(axis, torch.cat(chosen).argsort())

@@ -1,0 +1,39 @@
+import pytest
+import torch
+from tvr.heads.layers.like_lengths import Share, in_order, shares_of_like_length, texts_per_block
+
+LENGTHS = torch.tensor([5, 2, 6, 1, 3, 2, 4])
+MASK = torch.arange(8) < LENGTHS[:, None]
+
+
+def test_shares_go_from_short_to_long() -> None:
+    shares = shares_of_like_length(MASK, 3)
+    assert [share.words for share in shares] == [2, 5, 6]
+    lengths = torch.cat([LENGTHS[share.texts] for share in shares])
+    assert lengths.tolist() == [1, 2, 2, 3, 4, 5, 6]
+
+
+def test_a_left_out_start_token_does_not_shorten_a_text() -> None:
+    mask = MASK.clone()
+    mask[:, 0] = False
+    mask[3, 1] = True  # the only text of one word, now of two
+    assert [share.words for share in shares_of_like_length(mask, 3)] == [2, 5, 6]
+
+
+def test_few_texts_are_one_share() -> None:
+    assert shares_of_like_length(MASK, 7) == [Share(slice(None), 6)]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_in_order_undoes_the_shares(axis: int) -> None:
+    values = torch.randn(7, 7)
+    shares = shares_of_like_length(MASK, 2)
+    parts = [values.index_select(axis, share.texts) for share in shares if not isinstance(share.texts, slice)]
+    assert len(parts) == len(shares) == 4
+    assert torch.equal(in_order(parts, shares, axis), values)
+    assert not torch.equal(torch.cat(parts, dim=axis), values)
+
+
+def test_a_block_never_shrinks_to_nothing() -> None:
+    assert texts_per_block(words=64, frames=10**9) == 8
+    assert texts_per_block(words=32, frames=1024) == 32
