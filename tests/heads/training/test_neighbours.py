@@ -1,0 +1,85 @@
+import pytest
+import torch
+from tvr.data.contracts.errors import UsageError
+from tvr.heads.layers.padding import unit
+from tvr.heads.training import neighbours
+from tvr.heads.training.batches import batches_per_epoch, epoch_batches
+from tvr.heads.training.config import TrainingConfig
+from tvr.heads.training.feature_set import FeatureSet
+from tvr.heads.training.neighbours import alike_groups, nearest_videos
+
+from ..generated import generated_features
+
+FEATURES = generated_features(videos=40, captions=2)
+
+
+def cosine(features: FeatureSet, i: int, j: int) -> float:
+    """Of the mean frames, plus that of the mean captions."""
+
+    def frames(item: int) -> torch.Tensor:
+        return unit(unit(features.video_batch(torch.tensor([item]), 9).frames[0]).sum(0)[None])[0]
+
+    def captions(item: int) -> torch.Tensor:
+        texts = (features.text_video == item).nonzero().flatten()
+        return unit(unit(features.text_batch(texts, 8).sentence).sum(0)[None])[0]
+
+    return float(frames(i) @ frames(j) + captions(i) @ captions(j))
+
+
+@pytest.mark.parametrize("at_a_time", [1024, 7])
+def test_nearest_videos_by_loops(at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "ITEMS_AT_A_TIME", at_a_time)
+    found = nearest_videos(FEATURES)
+    assert found.shape == (40, 16)
+    for i in range(40):
+        wanted = sorted((j for j in range(40) if j != i), key=lambda j: -cosine(FEATURES, i, j))
+        assert found[i].tolist() == wanted[:16]
+
+
+def test_groups_hold_every_text_once_and_neighbours_together() -> None:
+    order = torch.randperm(80, generator=torch.Generator().manual_seed(0))
+    groups = [group.tolist() for group in alike_groups(FEATURES, order, 4)]
+    assert sorted(text for group in groups for text in group) == list(range(80))
+    assert max(len(group) for group in groups) == 4
+    near = nearest_videos(FEATURES).tolist()
+    for group in groups:
+        first, *others = FEATURES.text_video[group].tolist()
+        assert len({first, *others}) == len(group)
+        assert all(other in near[first] for other in others)
+    assert groups[0][1:] and FEATURES.text_video[groups[0][1]] == near[FEATURES.text_video[groups[0][0]]][0]
+
+
+@pytest.mark.parametrize("captions", ["sample", "all"])
+def test_batches_of_the_alike_are_alike(captions: str) -> None:
+    near = nearest_videos(FEATURES)
+
+    def pairs_of_neighbours(alike: int) -> float:
+        config = TrainingConfig(batch_size=8, captions=captions, alike=alike)  # type: ignore[arg-type]
+        batches = list(epoch_batches(FEATURES, config, 0))
+        assert len(batches) == batches_per_epoch(FEATURES, config)
+        texts = torch.cat([batch.texts for batch in batches]).tolist()
+        assert len(set(texts)) == len(texts)
+        in_batch = [torch.isin(near[batch.videos, :3], batch.videos).float().mean() for batch in batches]
+        return float(torch.stack(in_batch).mean())
+
+    assert pairs_of_neighbours(4) > 1.5 * pairs_of_neighbours(1)
+
+
+def test_the_same_seed_gives_the_same_groups() -> None:
+    def texts(seed: int) -> list[int]:
+        config = TrainingConfig(batch_size=8, alike=4, seed=seed)
+        return torch.cat([batch.texts for batch in epoch_batches(FEATURES, config, 1)]).tolist()
+
+    assert texts(0) == texts(0) != texts(1)
+
+
+def test_a_set_smaller_than_its_neighbourhood() -> None:
+    few = generated_features(videos=3)
+    assert nearest_videos(few).shape == (3, 2)
+    assert sorted(torch.cat(list(alike_groups(few, torch.arange(3), 4))).tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("alike", [0, 18])
+def test_alike_fails_outside_what_is_known(alike: int) -> None:
+    with pytest.raises(UsageError, match=r"alike must be from 1 \(random batches\) to 17"):
+        TrainingConfig(alike=alike)
