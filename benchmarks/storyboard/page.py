@@ -104,15 +104,7 @@ def tables(figures: Mapping[str, Any]) -> dict[str, str]:
     heads = figures["heads"]
     found = {
         "heads": markdown(heads, HEAD_COLUMNS),
-        "cost": markdown(
-            heads,
-            {
-                "parameters": "parameters",
-                "training seconds": "seconds",
-                "learning rate": "lr",
-                "logit scale": "logit_scale",
-            },
-        ),
+        "cost": markdown(heads, COST_COLUMNS),
         "normalised": markdown(heads, NORMALISED_COLUMNS),
         "ground-truth": markdown(heads, GROUND_TRUTH_COLUMNS),
     }
