@@ -68,7 +68,8 @@ class Head(nn.Module):
     """
 
     num_views = 1
-    """How many segment-random views of each video ``loss`` asks for."""
+    """How many segment-random views of each video ``loss`` asks for; they are one and the same where the head sees
+    all stored frames."""
     needs_words = True
     """Whether word features are read; a head that only reads ``sentence`` works on a store without words."""
 

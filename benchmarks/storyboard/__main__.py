@@ -8,7 +8,7 @@ where it was stopped; every figure comes from the run folders in the workspace.
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,8 @@ from . import page, pictures
 from .measuring import Task, run_task
 from .spans import equal_parts_iou
 from .study import (
-    ABLATION_SEEDS,
+    DEFAULTS,
+    SEEDS,
     Change,
     Contender,
     best_trial,
@@ -42,6 +43,7 @@ from .study import (
     folder_of,
     repeats,
     row_of,
+    tuned_before,
     tuning,
 )
 from .trials import Trial
@@ -68,7 +70,7 @@ class Place:
 
     def run(self, title: str, tasks: Sequence[Task]) -> None:
         """Do what is not done, each task in a process with one thread of its own."""
-        waiting = [task for task in tasks if not task.figures.exists()]
+        waiting = [task for task in tasks if not task.is_done]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         spawn = multiprocessing.get_context("spawn")
         with Progress(*columns) as progress, ProcessPoolExecutor(self.processes, spawn) as pool:
@@ -82,18 +84,27 @@ def main(
     workspace: Annotated[Path, typer.Option(help="Videos, features and runs.")] = Path("tvr-storyboard"),
     processes: Annotated[int, typer.Option(help="Trials at once, one thread each.")] = os.cpu_count() or 1,
     without: Annotated[list[str] | None, typer.Option(help="A head to leave out; repeatable.")] = None,
+    tuned_by: Annotated[
+        Path | None,
+        typer.Option(help="Record of a study whose learning rates and logit scales to use again."),
+    ] = None,
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(help="A group of the ablation of hcmi; repeatable. Default: all of them."),
+    ] = None,
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
 ) -> None:
     """Measure every head on Storyboard."""
     unknown = sorted(set(without or []) - {rival.head for rival in contenders()})
+    unknown += sorted(set(ablate or []) - {change.group for change in changes()})
     if unknown or "hcmi" in (without or []):
-        raise typer.BadParameter(f"cannot leave out {', '.join(unknown) or 'hcmi, which the pictures show'}")
+        raise typer.BadParameter(f"there is no {', '.join(unknown)}" if unknown else "the pictures show hcmi")
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
     rivals = [rival for rival in contenders() if rival.head not in (without or [])]
-    tuned = _tuned(place, rivals)
+    tuned = _tuned(place, rivals, {} if tuned_by is None else tuned_before(tuned_by))
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
-    hcmi = repeats(tuned["hcmi"])[0]
+    hcmi = tuned["hcmi"]
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "num_frames": NUM_FRAMES,
@@ -101,7 +112,8 @@ def main(
         "heads": _heads(place, rivals, tuned),
     }
     if ablation:
-        figures["ablation"] = _ablation(place, hcmi)
+        groups = {DEFAULTS, *(ablate or (change.group for change in changes()))}
+        figures["ablation"] = _ablation(place, hcmi, groups)
     keep("storyboard", figures)
     page.fill(figures)
     page.fill_readme(figures)
@@ -121,11 +133,22 @@ def _prepared(workspace: Path, processes: int) -> Place:
     return Place(workspace, store, root, processes)
 
 
-def _tuned(place: Place, rivals: Sequence[Contender]) -> dict[str, Trial]:
-    """Every contender as validation would have it, by its label; each tries the same."""
-    tasks = {rival.label: place.tasks(tuning(rival), tested=False) for rival in rivals}
+def _tuned(
+    place: Place, rivals: Sequence[Contender], before: Mapping[str, tuple[float, float | None]]
+) -> dict[str, Trial]:
+    """Every contender as validation would have it, by its label; each tries the same, here or ``before``."""
+    tuned = {rival.tuned_as.label: rival.tuned_as for rival in rivals}
+    tasks = {
+        label: place.tasks(tuning(one), tested=False) for label, one in tuned.items() if label not in before
+    }
     place.run("tuning", [task for some in tasks.values() for task in some])
-    return {label: best_trial(some) for label, some in tasks.items()}
+    best = {label: best_trial(some) for label, some in tasks.items()}
+    chosen = before | {label: (trial.lr, trial.logit_scale) for label, trial in best.items()}
+    return {
+        rival.label: rival.trial(lr=lr, logit_scale=scale)
+        for rival in rivals
+        for lr, scale in (chosen[rival.tuned_as.label],)
+    }
 
 
 def _heads(place: Place, rivals: Sequence[Contender], tuned: dict[str, Trial]) -> list[dict[str, Any]]:
@@ -140,18 +163,20 @@ def _heads(place: Place, rivals: Sequence[Contender], tuned: dict[str, Trial]) -
     return sorted(rows, key=lambda row: (row["label"] not in baselines, -row["mean"]["test/t2v/R@1"]))
 
 
-def _ablation(place: Place, tuned: Trial) -> list[dict[str, Any]]:
+def _ablation(place: Place, tuned: Trial, groups: set[str]) -> list[dict[str, Any]]:
     """hcmi with one mechanism changed at a time, and with the learning rate and logit scale of its defaults."""
     chosen = [
         (change, place.tasks(_with_change(change, tuned), tested=True, normalised=False))
         for change in changes()
+        if change.group in groups
     ]
     place.run("ablation", [task for _, some in chosen for task in some])
     return [{"group": change.group} | row_of(change.label, some) for change, some in chosen]
 
 
 def _with_change(change: Change, tuned: Trial) -> list[Trial]:
-    return [change.of(replace(tuned, seed=seed)) for seed in ABLATION_SEEDS]
+    seeds = SEEDS if change.group == DEFAULTS else SEEDS[:1]
+    return [change.of(replace(tuned, seed=seed)) for seed in seeds]
 
 
 def _draw(figures: dict[str, Any], shown: Trial, place: Place) -> None:

@@ -1,6 +1,7 @@
 """Everything that is measured on the test split about one head."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import torch
 from tvr.data.storyboard import phrase_spans, twins
 from tvr.heads.base import Head, build_head
 from tvr.heads.evaluation.columns import COLUMNS
-from tvr.heads.evaluation.encoded import similarity_matrix
-from tvr.heads.evaluation.evaluate import evaluate, evaluate_matrix
+from tvr.heads.evaluation.encoded import EncodedTexts, EncodedVideos, HeadScores
+from tvr.heads.evaluation.evaluate import evaluate, evaluate_scores
 from tvr.heads.evaluation.twins import twin_accuracy
 from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.loop import train
@@ -41,6 +42,14 @@ class Task:
     """Whether to score normalised too, which takes three times as long."""
 
     @property
+    def is_done(self) -> bool:
+        """Whether this very trial has been measured: its folder's name leaves out what is usual."""
+        if not self.figures.exists():
+            return False
+        kept = json.loads(self.figures.read_text(encoding="utf-8"))["trial"]
+        return kept == json.loads(json.dumps(dataclasses.asdict(self.trial)))
+
+    @property
     def figures(self) -> Path:
         """Where this task's figures are kept."""
         return self.folder / (FIGURES if self.tested else "validation.json")
@@ -48,7 +57,7 @@ class Task:
 
 def run_task(task: Task) -> Path:
     """Train and measure one trial on one thread; what was measured before is left alone."""
-    if task.figures.exists():
+    if task.is_done:
         return task.figures
     torch.set_num_threads(1)
     store = FeatureStore.open(task.store)
@@ -77,11 +86,13 @@ def _trained(task: Task, store: FeatureStore) -> tuple[Head, dict[str, Any]]:
 
 def _test_figures(task: Task, store: FeatureStore, head: Head) -> dict[str, Any]:
     test = features_of(store, "test")
-    similarity = similarity_matrix(head, test)
+    scores = HeadScores(head, EncodedTexts(head, test), EncodedVideos(head, test))
     if task.normalised:
         scored = evaluate(head, test, list(COLUMNS), first_videos(store, "train", BANK_VIDEOS))
     else:
-        scored = evaluate_matrix(similarity, test)
+        scored = evaluate_scores(scores, test)
+    similarity = torch.empty(test.num_texts, test.num_videos)
+    scores.write_to(similarity.numpy())
     spans = span_figures(head, test, phrase_spans(task.videos))
     return {
         "test": scored.record(),

@@ -15,13 +15,11 @@ from .trials import ALIKE, BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Nois
 
 LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, 50.0)
 """What every head is tried with on the validation split, each with each, seed 0, before its other seeds are run."""
-TUNING_EPOCHS = 3
-"""Of each of these tries. What they choose is then trained for all epochs, seed 0 too."""
 SEEDS = (0, 1, 2)
-ABLATION_SEEDS = (0,)
 FRAMES_OF_A_VIEW = 8
 """Of the 16 that are stored, where label denoising compares two views of a video."""
 
+DEFAULTS = "defaults"
 TIGHT = "tight_transformer"
 TEXT_SIDE = {"word_layers": "2"}
 """Two transformer layers over the words, which hcmi has by default."""
@@ -34,6 +32,7 @@ class Contender:
     head: str
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     batch_size: int = BATCH_SIZE
+    epochs: int = EPOCHS
     is_costly: bool = False
     """Then only the first setting is tried, and no score is normalised."""
 
@@ -44,7 +43,14 @@ class Contender:
         changes += [f"{key}={value}" for key, value in self.settings.items()]
         if self.batch_size != BATCH_SIZE:
             changes.append(f"batches of {self.batch_size}")
+        if self.epochs != EPOCHS:
+            changes.append(f"{self.epochs} epochs")
         return f"{self.head} ({', '.join(changes)})" if changes else self.head
+
+    @property
+    def tuned_as(self) -> "Contender":
+        """Whose learning rate and logit scale it has: one that trains for longer is not tuned again."""
+        return replace(self, epochs=min(self.epochs, EPOCHS))
 
     @property
     def is_zero_shot(self) -> bool:
@@ -53,7 +59,9 @@ class Contender:
 
     def trial(self, **tuned: Any) -> Trial:
         """It, trained once."""
-        return Trial(self.head, settings=self.settings, batch_size=self.batch_size, **tuned)
+        return Trial(
+            self.head, settings=self.settings, batch_size=self.batch_size, epochs=self.epochs, **tuned
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +93,18 @@ class Change:
 
 
 def contenders() -> list[Contender]:
-    """Every head of the package with its defaults, and wti with the text side that hcmi has.
+    """Every head of the package with its defaults, and wti with the text side that hcmi has; these two also for longer.
 
     tight_transformer passes every pair of a batch through its transformer. With its defaults the study would take a
-    day, so it competes with a quarter of its layers and of the batch.
+    day, so it competes with a quarter of its layers and of the batch, and for as many steps as the others.
     """
     usual = [Contender(name) for name in plug_in_names("tvr.heads") if name != TIGHT]
     return [
         *usual,
         Contender("wti", TEXT_SIDE),
-        Contender(TIGHT, {"layers": "1"}, BATCH_SIZE // 4, is_costly=True),
+        Contender("hcmi", epochs=2 * EPOCHS),
+        Contender("wti", TEXT_SIDE, epochs=2 * EPOCHS),
+        Contender(TIGHT, {"layers": "1"}, BATCH_SIZE // 4, EPOCHS // 4, is_costly=True),
     ]
 
 
@@ -104,34 +114,32 @@ def tuning(contender: Contender) -> list[Trial]:
         return [contender.trial()]
     grid = list(itertools.product(LEARNING_RATES, LOGIT_SCALES))
     tried = grid[:1] if contender.is_costly else grid
-    epochs = EPOCHS if contender.is_costly else TUNING_EPOCHS
-    return [contender.trial(lr=lr, logit_scale=scale, epochs=epochs) for lr, scale in tried]
+    return [contender.trial(lr=lr, logit_scale=scale) for lr, scale in tried]
 
 
 def repeats(tuned: Trial) -> list[Trial]:
     """The trials that are reported: one for each seed, or one where nothing is trained."""
     seeds = SEEDS if tuned.is_trained else SEEDS[:1]
-    return [replace(tuned, seed=seed, epochs=EPOCHS) for seed in seeds]
+    return [replace(tuned, seed=seed) for seed in seeds]
 
 
 def changes() -> Iterator[Change]:
     """Every row of the ablation of hcmi."""
-    yield Change("defaults", "all of it")
+    yield Change(DEFAULTS, "all of it")
+    yield Change("hard negatives", "no hinge", {"hinge_loss": "0"})
+    for alike, label in ((1, "batches drawn at random"), (2, "batches of pairs that are alike")):
+        yield Change("hard negatives", label, alike=alike)
+    yield from _denoising()
     yield from _levels()
+    yield Change("text side", "no transformer over the words", {"word_layers": "0"})
     for kind in ("slots", "dpc_knn", "uniform"):
         yield Change("clustering", kind, {"clustering": kind})
     for clips, phrases in ((2, 16), (8, 16), (4, 4), (4, 8)):
         settings = {"clips": str(clips), "phrases": str(phrases)}
         yield Change("clusters", f"{clips} clips, {phrases} phrases", settings)
-    yield from _denoising()
-    yield Change("hard negatives", "no hinge", {"hinge_loss": "0"})
-    for alike, label in ((1, "batches drawn at random"), (2, "batches of pairs that are alike")):
-        yield Change("hard negatives", label, alike=alike)
-    yield Change("text side", "no transformer over the words", {"word_layers": "0"})
-    for frames in (4, 8):
-        yield Change("frames", f"{frames} frames", num_frames=frames)
-    # About as many steps as with 3,000 videos, so that what helps is the videos and not longer training.
-    for videos, epochs in ((1000, 24), (10_000, 3)):
+    yield Change("frames", "4 frames", num_frames=4)
+    # As many steps as with 3,000 videos, or a quarter more, so that what helps is the videos and not longer training.
+    for videos, epochs in ((1000, 26), (10_000, 3)):
         yield Change("training videos", f"{videos:,} videos", train_videos=videos, epochs=epochs)
 
 
@@ -146,13 +154,14 @@ def _levels() -> Iterator[Change]:
 
 def _denoising() -> Iterator[Change]:
     """With half of the stored frames, so that a video's two views differ: with all of them only copies are alike."""
+    yield Change("frames", f"{FRAMES_OF_A_VIEW} frames", num_frames=FRAMES_OF_A_VIEW)
     for kind in ("off", "multi_positive"):
-        label = f"clean captions, {kind}"
+        label = f"{FRAMES_OF_A_VIEW} frames, clean captions, {kind}"
         yield Change("label denoising", label, {"denoising": kind}, num_frames=FRAMES_OF_A_VIEW)
     noises: tuple[Noise, ...] = ("wrong", "duplicate")
     for noise, share in itertools.product(noises, (0.1, 0.3)):
         for kind in ("off", "conservative"):
-            label = f"{share:.0%} {noise}, {kind}"
+            label = f"{FRAMES_OF_A_VIEW} frames, {share:.0%} {noise}, {kind}"
             yield Change(
                 "label denoising",
                 label,
@@ -161,6 +170,12 @@ def _denoising() -> Iterator[Change]:
                 noise=noise,
                 noise_share=share,
             )
+
+
+def tuned_before(record: Path) -> dict[str, tuple[float, float | None]]:
+    """Learning rate and logit scale of every contender of an earlier study, by label."""
+    rows = json.loads(record.read_text(encoding="utf-8"))["figures"]["heads"]
+    return {row["label"]: (row["lr"], row["logit_scale"]) for row in rows}
 
 
 def best_trial(tasks: Sequence[Task]) -> Trial:

@@ -15,7 +15,7 @@ from ..training.feature_set import FeatureSet
 from .columns import COLUMNS, PUBLISHED, NormalisationConfig, banks_of, column, normalised_ranks
 from .encoded import EncodedTexts, EncodedVideos, HeadScores
 from .intervals import bootstrap_intervals
-from .ranks import BothRanks, MatrixScores, rank_both
+from .ranks import BothRanks, MatrixScores, Scores, rank_both
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,12 @@ def evaluate_matrix(matrix: Float[Tensor, "text video"], features: FeatureSet) -
             f"the similarity matrix must be {features.num_texts} texts x {features.num_videos} videos, "
             f"got {tuple(matrix.shape)}"
         )
-    return _evaluation(features, rank_both(MatrixScores(matrix), features.text_video), {})
+    return evaluate_scores(MatrixScores(matrix), features)
+
+
+def evaluate_scores(scores: Scores, features: FeatureSet) -> Evaluation:
+    """Rank by scores, such as those of ``HeadScores`` that are wanted for something else too."""
+    return _evaluation(features, rank_both(scores, features.text_video), {})
 
 
 def _evaluation(features: FeatureSet, ranks: BothRanks, normalised: dict[str, BothRanks]) -> Evaluation:

@@ -83,27 +83,34 @@ class _BestMatches(Function):
         found: list[tuple[Tensor, ...]] = []
         shares = _shares(words, frames, padding)
         for share in shares:
-            cosines = _cosines(words[share.texts, : share.words], frames, padding and padding.cut(share))
+            some = None if padding is None else padding.cut(share)
+            cosines = _cosines(words[share.texts, : share.words], frames, some)
             (of_frames, best_word), (of_words, best_frame) = cosines.max(dim=3), cosines.max(dim=1)
             missing = (0, words.shape[1] - share.words)
             found.append((of_frames, pad(of_words, missing), best_word, pad(best_frame, missing)))
-        text_axes = (2, 1, 2, 1)
-        columns = zip(text_axes, zip(*found, strict=True), strict=True)
-        return tuple(in_order(parts, shares, axis) for axis, parts in columns)
+        of_frames, of_words, best_word, best_frame = zip(*found, strict=True)
+        return (
+            in_order(of_frames, shares, axis=2),
+            in_order(of_words, shares, axis=1),
+            in_order(best_word, shares, axis=2),
+            in_order(best_frame, shares, axis=1),
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        words, frames, padding = inputs
         winners = output[2:]
         ctx.mark_non_differentiable(*winners)
-        ctx.padding = inputs[2]
-        ctx.save_for_backward(*inputs[:2], *winners)
+        ctx.save_for_backward(words, frames, *winners, *(padding or ()))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         of_frames, of_words = gradients[:2]
-        words, frames, best_word, best_frame = ctx.saved_tensors
-        to_words, to_frames = torch.zeros_like(words), torch.zeros_like(frames)
-        for share in _shares(words, frames, ctx.padding):
+        words, frames, best_word, best_frame, *masks = ctx.saved_tensors
+        to_words: list[Tensor] = []
+        to_frames: list[Tensor] = []
+        shares = _shares(words, frames, Padding(*masks) if masks else None)
+        for share in shares:
             texts, count = share.texts, share.words
             some = words[texts, :count]
             cosines = of_frames.new_zeros(*frames.shape[:2], *some.shape[:2])
@@ -111,11 +118,11 @@ class _BestMatches(Function):
             cosines.scatter_add_(1, best_frame[:, None, texts, :count], of_words[:, None, texts, :count])
             # Under autocast the cosines had fewer bits than the words and frames.
             flat = cosines.flatten(2).flatten(0, 1)
-            of_some = flat.T @ frames.flatten(0, 1).to(flat.dtype)
-            to_words[texts, :count] = of_some.view(some.shape).to(words.dtype)
-            of_all = flat @ some.flatten(0, 1).to(flat.dtype)
-            to_frames += of_all.view(frames.shape).to(frames.dtype)
-        return to_words, to_frames, None
+            of_some = (flat.T @ frames.flatten(0, 1).to(flat.dtype)).view(some.shape).to(words.dtype)
+            to_words.append(pad(of_some, (0, 0, 0, words.shape[1] - count)))
+            to_frames.append((flat @ some.flatten(0, 1).to(flat.dtype)).view(frames.shape).to(frames.dtype))
+        # Not added in place: under vmap, frames that do not depend on the weights have gradients that do.
+        return in_order(to_words, shares), torch.stack(to_frames).sum(dim=0), None
 
 
 def _shares(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Share]:

@@ -31,13 +31,11 @@ def shares_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int)
         mask: True where a word is real; some before the last one may not be.
     """
     texts, words = mask.shape
-    if mask.device.type != "cpu" or torch.compiler.is_compiling():
+    if texts_at_a_time >= texts or mask.device.type != "cpu" or torch.compiler.is_compiling():
         return [Share(slice(None), words)]
     lengths = torch.where(mask, torch.arange(1, words + 1), 0).amax(dim=1)
-    if texts_at_a_time >= texts:
-        return [Share(slice(None), int(lengths.max()))]
     parts = lengths.argsort(stable=True).split(texts_at_a_time)
-    return [Share(part, int(lengths[part[-1]])) for part in parts]
+    return [Share(part, max(1, int(lengths[part[-1]]))) for part in parts]
 
 
 def texts_per_block(words: int, frames: int) -> int:

@@ -1,19 +1,13 @@
-"""A batch as its head encodes it, without work that has been done or that only padding asks for."""
+"""The texts of a batch as a head encodes them, without the work that only padding asks for."""
 
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..base import Encoded, Head, TextFeatures, VideoFeatures
+from ..base import Encoded, Head, TextFeatures
 from ..layers.like_lengths import Share, in_order, shares_of_like_length
 
 TEXTS_AT_A_TIME = 32
 """On a CPU. A batch of 128 captions of 27 tokens on average, but up to 48, loses two fifths of its padding."""
-
-
-def encoded_views(head: Head, views: list[VideoFeatures]) -> list[Encoded]:
-    """Every view of the videos; one that was drawn once is encoded once."""
-    known = {id(view): head.encode_video(view) for view in {id(view): view for view in views}.values()}
-    return [known[id(view)] for view in views]
 
 
 def encoded_texts(head: Head, text: TextFeatures) -> Encoded:

@@ -57,6 +57,8 @@ class FeatureSet:
     ) -> None:
         self.origin = origin
         self.device = torch.device("cpu")
+        self.neighbours: Int[Tensor, "video neighbour"] | None = None
+        """The videos most alike to each, once somebody has looked for them."""
         videos = videos_of(videos) if isinstance(videos, VideoRows) else videos
         kept = videos.frames.lengths.nonzero().flatten()
         self.frames = videos.frames.chosen(kept)

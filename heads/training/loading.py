@@ -29,7 +29,7 @@ class Batch:
 
     text: TextFeatures
     views: list[VideoFeatures]
-    """The same videos, each time with other frames."""
+    """The same videos, each time with other frames; one view where every video is shown whole."""
     same_video: Bool[Tensor, "text video"]
     """Of the whole batch: the diagonal, and further captions of a video in it."""
 
@@ -60,11 +60,10 @@ def _batches(
 def _views(
     features: FeatureSet, videos: Int[Tensor, " video"], share: slice, head: Head, generator: torch.Generator
 ) -> list[VideoFeatures]:
-    """As many as the head asks for: one and the same where every video is shown whole."""
-    frames, count = head.shape.num_frames, head.num_views
-    draws = 1 if features.frames.longest <= frames else count
-    drawn = [features.video_batch(videos, frames, generator, share) for _ in range(draws)]
-    return drawn * (count // draws)
+    """As many as the head asks for, but one where another draw would bring the same frames."""
+    frames = head.shape.num_frames
+    draws = 1 if features.frames.longest <= frames else head.num_views
+    return [features.video_batch(videos, frames, generator, share) for _ in range(draws)]
 
 
 def gathered_ahead(items: Iterator[_Item]) -> Iterator[_Item]:

@@ -16,6 +16,7 @@ from .feature_set import FeatureSet
 from .journal import Journal
 from .loading import Batch, epoch_of_batches
 from .losses import Losses
+from .neighbours import nearest_videos
 from .processes import Processes
 from .run_folder import RunFolder, load_run, read_metrics, record_of
 from .seeding import seed_dropout, seeded_everything
@@ -130,6 +131,12 @@ def training(
     processes = Processes()
     device = processes.device(config.device)
     processes.connect(device)
+    if config.alike > 1:
+        found = features["train"].neighbours
+        # Of one process: should another round otherwise, their batches would differ.
+        features["train"].neighbours = processes.agreed(
+            nearest_videos(features["train"]) if found is None else found
+        )
     sets = {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
     shape = _shape(sets["train"], config)
     origin = {

@@ -59,6 +59,16 @@ class RunRecord:
         """The training settings."""
         return restored(TrainingConfig, self.training)
 
+    @property
+    def completed(self) -> "RunRecord":
+        """With the defaults of settings that were not there yet when it was written."""
+        kind = load_plug_in("tvr.heads", self.head).Config
+        return dataclasses.replace(
+            self,
+            head_config=dataclasses.asdict(restored(kind, self.head_config)),
+            training=dataclasses.asdict(self.config),
+        )
+
 
 def record_of(
     head_name: str, head_config: Any, config: TrainingConfig, shape: FeatureShape, origin: Mapping[str, Any]
@@ -94,7 +104,8 @@ class RunFolder:
         file = self.path / CONFIG
         if file.exists():
             differing = _differences(
-                _plain(dataclasses.asdict(load_record(self.path))), _plain(dataclasses.asdict(self.record))
+                _plain(dataclasses.asdict(load_record(self.path).completed)),
+                _plain(dataclasses.asdict(self.record)),
             )
             if differing:
                 raise TrainingError(

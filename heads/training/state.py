@@ -9,7 +9,7 @@ from torch import Tensor
 from ...data.contracts.errors import TrainingError, UsageError
 from ..base import Head
 from .config import Precision, TrainingConfig
-from .encoding import encoded_texts, encoded_views
+from .encoding import encoded_texts
 from .loading import Batch
 from .optimiser import adamw, learning_rate
 from .processes import Processes
@@ -168,7 +168,9 @@ def _loss_function(config: TrainingConfig, device: torch.device) -> LossFunction
 def _loss_of(head: Head, batch: Batch, processes: Processes) -> dict[str, Tensor]:
     # Processes that share a batch must pad it alike.
     text = encoded_texts(head, batch.text) if processes.count == 1 else head.encode_text(batch.text)
-    views = [processes.gathered(view) for view in encoded_views(head, batch.views)]
+    views = [processes.gathered(head.encode_video(view)) for view in batch.views]
+    if len(views) == 1:  # drawn once, whatever the head asks for
+        views *= head.num_views
     return head.loss(processes.gathered(text), views, batch.same_video)
 
 

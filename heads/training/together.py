@@ -22,8 +22,8 @@ Batches = Callable[[FeatureSet, Head, TrainingConfig, int, Processes], Iterator[
 class SharedBatches:
     """Batches of one training split for trainings that take a step each in turn.
 
-    Trainings that draw the same batches (same seed, batch size and numbers of frames and words) are given the
-    same tensors; the others draw their own. Only the batch of the current turn is held.
+    Trainings that draw the same batches (same seed, batch size, captions, neighbours and numbers of frames and words)
+    are given the same tensors; the others draw their own. Only the batch of the current turn is held.
     """
 
     def __init__(self) -> None:
@@ -34,8 +34,14 @@ class SharedBatches:
     ) -> Iterator[Batch]:
         """As ``epoch_of_batches``."""
         shape = head.shape
-        order = (config.seed, config.batch_size, config.captions, config.alike)
-        drawn = (*order, shape.num_frames, shape.num_words)
+        drawn = (
+            config.seed,
+            config.batch_size,
+            config.captions,
+            config.alike,
+            shape.num_frames,
+            shape.num_words,
+        )
         key = (*drawn, head.num_views)
         shared = self._epochs.get(key)
         if shared is None or shared.number != epoch or shared.step > 0:

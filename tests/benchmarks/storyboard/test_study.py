@@ -1,5 +1,6 @@
 """The study trains each trial once, and spoils captions as it says."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from tvr.pipeline.plan import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store import FeatureStore
 
+from benchmarks.record import RESULTS
 from benchmarks.storyboard.measuring import Task, run_task
-from benchmarks.storyboard.study import changes, contenders, folder_of, repeats, row_of, tuning
+from benchmarks.storyboard.study import changes, contenders, folder_of, repeats, row_of, tuned_before, tuning
 from benchmarks.storyboard.training_sets import first_videos
-from benchmarks.storyboard.trials import Trial
+from benchmarks.storyboard.trials import NO_PARAMETERS, Trial
 
 VIDEOS = {"train_videos": "48", "val_videos": "16", "test_videos": "16"}
 
@@ -74,12 +76,43 @@ def test_noise_touches_the_share_it_names(noise: str, place: tuple[Path, Path]) 
 def test_every_head_gets_the_same_effort() -> None:
     assert {rival.head for rival in contenders()} == set(plug_in_names("tvr.heads"))
     assert len({rival.label for rival in contenders()}) == len(contenders())
+    grids: set[frozenset[tuple[float, float | None]]] = set()
     for rival in contenders():
-        tries = tuning(rival)
-        assert len({trial.name for trial in tries}) == (
-            4 if tries[0].is_trained and not rival.is_costly else 1
-        )
+        tries = tuning(rival.tuned_as)
+        trained = tries[0].is_trained and not rival.is_costly
+        assert len({trial.name for trial in tries}) == (4 if trained else 1)
+        assert {trial.seed for trial in tries} == {0}
+        if trained:
+            assert {(trial.epochs, trial.train_videos, trial.alike) for trial in tries} == {(8, 3000, 4)}
+            grids.add(frozenset((trial.lr, trial.logit_scale) for trial in tries))
         assert len({trial.name for trial in repeats(tries[-1])}) == (3 if tries[0].is_trained else 1)
+    assert len(grids) == 1
+
+
+def test_an_earlier_study_says_how_every_head_was_tuned() -> None:
+    chosen = tuned_before(RESULTS / "storyboard_random_batches.json")
+    grid = {(trial.lr, trial.logit_scale) for trial in tuning(contenders()[0])}
+    for rival in contenders():
+        if rival.head in ("tight_transformer", *NO_PARAMETERS):
+            continue
+        assert chosen[rival.tuned_as.label] in grid
+
+
+def test_tuning_never_sees_the_test_split(place: tuple[Path, Path], tmp_path: Path) -> None:
+    some = task(Trial("xpool", train_videos=48, epochs=1, num_frames=8), place, tmp_path)
+    some = dataclasses.replace(some, tested=False)
+    figures = json.loads(run_task(some).read_text())
+    assert "validation" in figures
+    assert not {"test", "twins", "spans"} & set(figures)
+    assert not dataclasses.replace(some, tested=True).is_done
+
+
+def test_figures_of_another_trial_are_not_taken(place: tuple[Path, Path], tmp_path: Path) -> None:
+    some = task(Trial("mean_pool", train_videos=48, num_frames=8), place, tmp_path)
+    some = dataclasses.replace(some, normalised=False)
+    run_task(some)
+    assert some.is_done
+    assert not dataclasses.replace(some, trial=dataclasses.replace(some.trial, epochs=3)).is_done
 
 
 def test_every_change_is_another_trial() -> None:
@@ -88,3 +121,11 @@ def test_every_change_is_another_trial() -> None:
     assert len(set(names)) == len(names)
     for change in changes():
         assert change.of(base).head_config is not None
+
+
+def test_other_numbers_of_videos_train_for_about_as_many_steps() -> None:
+    usual = Trial("hcmi")
+    for change in changes():
+        if change.group == "training videos":
+            steps = change.epochs * (change.train_videos // usual.batch_size)
+            assert 0.95 < steps / (usual.epochs * (usual.train_videos // usual.batch_size)) < 1.3

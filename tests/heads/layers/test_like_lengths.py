@@ -21,7 +21,7 @@ def test_a_left_out_start_token_does_not_shorten_a_text() -> None:
 
 
 def test_few_texts_are_one_share() -> None:
-    assert shares_of_like_length(MASK, 7) == [Share(slice(None), 6)]
+    assert shares_of_like_length(MASK, 7) == [Share(slice(None), 8)]
 
 
 @pytest.mark.parametrize("axis", [0, 1])

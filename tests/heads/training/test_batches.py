@@ -1,6 +1,12 @@
+import pytest
 import torch
+from tvr.heads import hcmi
+from tvr.heads.base import build_head
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches
 from tvr.heads.training.config import TrainingConfig
+from tvr.heads.training.loading import epoch_of_batches
+from tvr.heads.training.processes import Processes
+from tvr.heads.training.state import TrainingState
 
 from ..generated import generated_features
 
@@ -39,3 +45,15 @@ def test_incomplete_batches_are_left_out_unless_there_is_no_other() -> None:
     assert batches_per_epoch(FEATURES, TrainingConfig(batch_size=10)) == 2
     small = list(epoch_batches(FEATURES, TrainingConfig(batch_size=64), 0))
     assert [len(pairs.texts) for pairs in small] == [21]
+
+
+@pytest.mark.parametrize(("num_frames", "draws"), [(9, 1), (4, 2)])
+def test_a_view_is_drawn_once_where_videos_are_shown_whole(num_frames: int, draws: int) -> None:
+    assert FEATURES.frames.longest == 9
+    head = build_head("hcmi", hcmi.Config(), FEATURES.shape(num_frames=num_frames))
+    config = TrainingConfig(batch_size=7, num_frames=num_frames)
+    for batch in epoch_of_batches(FEATURES, head, config, 0, Processes()):
+        assert len(batch.views) == draws
+        if draws == 2:
+            assert not torch.equal(batch.views[0].frames, batch.views[1].frames)
+        assert TrainingState(head, config, 3).loss(batch, Processes())["total"].isfinite()

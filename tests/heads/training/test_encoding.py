@@ -1,4 +1,4 @@
-"""Encoding by length, and a view only once, changes no loss and no gradient of any head."""
+"""Encoding by length changes no loss and no gradient of any head."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import FeatureShape, Head, TextFeatures, VideoFeatures
 from tvr.heads.layers import like_lengths
 from tvr.heads.training import encoding
-from tvr.heads.training.encoding import encoded_texts, encoded_views
+from tvr.heads.training.encoding import encoded_texts
 
 SHAPE = FeatureShape(dim=16, num_frames=4, num_words=9)
 
@@ -30,8 +30,8 @@ def texts() -> TextFeatures:
     return TextFeatures(words, mask, sentence, parts, torch.ones(11, 3, dtype=torch.bool))
 
 
-def videos(seed: int = 2) -> VideoFeatures:
-    generator = torch.Generator().manual_seed(seed)
+def videos() -> VideoFeatures:
+    generator = torch.Generator().manual_seed(2)
     frames = torch.randn(11, 4, 16, generator=generator, dtype=torch.float64)
     return VideoFeatures(frames, torch.arange(4) < torch.randint(1, 5, (11, 1), generator=generator))
 
@@ -50,22 +50,10 @@ def test_texts_by_length_change_nothing(name: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(like_lengths, "FEWEST_TEXTS", 2)
     monkeypatch.setattr(like_lengths, "NUMBERS_AT_A_TIME", 1)
     head, same = built(name), torch.eye(11, dtype=torch.bool)
-    views = encoded_views(head, [videos()] * head.num_views)
+    views = [head.encode_video(videos())] * head.num_views
     by_length = head.loss(encoded_texts(head, texts()), views, same)["total"]
     monkeypatch.setattr(like_lengths, "FEWEST_TEXTS", 11)
     whole = head.loss(head.encode_text(texts()), views, same)["total"]
     torch.testing.assert_close(by_length, whole, atol=1e-10, rtol=1e-10)
     for one, other in zip(gradients(head, by_length), gradients(head, whole), strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-7)
-
-
-def test_a_view_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    head, seen = built("hcmi"), list[VideoFeatures]()
-    encode = head.encode_video
-    monkeypatch.setattr(head, "encode_video", lambda view: (seen.append(view), encode(view))[1])
-    whole, other = videos(), videos(3)
-    views = encoded_views(head, [whole, whole])
-    assert len(seen) == 1 and views[0] is views[1]
-    views = encoded_views(head, [whole, other])
-    assert len(seen) == 3
-    assert torch.equal(views[1]["parts"], encode(other)["parts"])

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -114,6 +115,17 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     for name in ("head.safetensors", "resume.safetensors"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert without_seconds(tmp_path / "killed") == without_seconds(tmp_path / "whole")
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
+    first = run(tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    record = json.loads(file.read_text())
+    assert record["training"].pop("alike") == 1
+    file.write_text(json.dumps(record))
+    assert run(tmp_path / "run").record() == first.record()
+    with pytest.raises(TrainingError, match=r"training\.alike is 1 there and 4 here"):
+        run(tmp_path / "run", dataclasses.replace(QUICK, alike=4))
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

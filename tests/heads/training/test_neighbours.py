@@ -1,6 +1,7 @@
+import dataclasses
+
 import pytest
 import torch
-from tvr.data.contracts.errors import UsageError
 from tvr.heads.layers.padding import unit
 from tvr.heads.training import neighbours
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches
@@ -8,7 +9,7 @@ from tvr.heads.training.config import TrainingConfig
 from tvr.heads.training.feature_set import FeatureSet
 from tvr.heads.training.neighbours import alike_groups, nearest_videos
 
-from ..generated import generated_features
+from ..generated import generated_features, generated_rows
 
 FEATURES = generated_features(videos=40, captions=2)
 
@@ -28,7 +29,8 @@ def cosine(features: FeatureSet, i: int, j: int) -> float:
 
 @pytest.mark.parametrize("at_a_time", [1024, 7])
 def test_nearest_videos_by_loops(at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "ITEMS_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(neighbours, "VIDEOS_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(neighbours, "ROWS_AT_A_TIME", at_a_time)
     found = nearest_videos(FEATURES)
     assert found.shape == (40, 16)
     for i in range(40):
@@ -79,7 +81,16 @@ def test_a_set_smaller_than_its_neighbourhood() -> None:
     assert sorted(torch.cat(list(alike_groups(few, torch.arange(3), 4))).tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("alike", [0, 18])
-def test_alike_fails_outside_what_is_known(alike: int) -> None:
-    with pytest.raises(UsageError, match=r"alike must be from 1 \(random batches\) to 17"):
-        TrainingConfig(alike=alike)
+def test_videos_without_a_caption_are_nobodys_neighbours() -> None:
+    videos, texts = generated_rows(videos=20)
+    some = FeatureSet(videos, dataclasses.replace(texts, video_ids=texts.video_ids[:10] * 2))
+    assert (some.captions_per_video == 0).sum() == 10
+    assert set(nearest_videos(some)[:, :9].flatten().tolist()) == set(range(10))
+
+
+def test_a_search_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = generated_features(videos=12)
+    first = list(alike_groups(some, torch.arange(12), 3))
+    monkeypatch.setattr(neighbours, "nearest_videos", None)
+    again = list(alike_groups(some.placed_on("cpu"), torch.arange(12), 3))
+    assert [group.tolist() for group in first] == [group.tolist() for group in again]
