@@ -70,7 +70,8 @@ class Place:
 
     def run(self, title: str, tasks: Sequence[Task]) -> None:
         """Do what is not done, each task in a process with one thread of its own."""
-        waiting = [task for task in tasks if not task.is_done]
+        # Two rows of a table may be the same trial, and share its folder.
+        waiting = list({task.figures: task for task in tasks if not task.is_done}.values())
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         spawn = multiprocessing.get_context("spawn")
         with Progress(*columns) as progress, ProcessPoolExecutor(self.processes, spawn) as pool:

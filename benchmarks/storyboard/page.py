@@ -1,13 +1,19 @@
 """The tables of ``docs/storyboard.md``, put between its marks; the words around them are written by hand."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import RESULTS
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "storyboard.md"
 README = DOCS.parent / "README.md"
+
+RANDOM_BATCHES = RESULTS / "storyboard_random_batches.json"
+"""The study as it was with batches drawn at random, twelve epochs and bf16: what tuned the heads of the present one."""
 
 Row = Mapping[str, Any]
 
@@ -72,7 +78,7 @@ def fill(figures: Mapping[str, Any], page: Path = PAGE) -> None:
     Raises:
         ValueError: the page has no mark for a table.
     """
-    found = tables(figures)
+    found = tables(figures) | earlier_tables()
     if not page.exists():
         page.write_text("# Storyboard\n" + "".join(_marked(name, "") for name in found), encoding="utf-8")
     _put(found, page)
@@ -109,9 +115,19 @@ def tables(figures: Mapping[str, Any]) -> dict[str, str]:
         "ground-truth": markdown(heads, GROUND_TRUTH_COLUMNS),
     }
     if "ablation" in figures:
-        labelled = [row | {"label": f"{row['group']}: {row['label']}"} for row in figures["ablation"]]
-        found["ablation"] = markdown(labelled, ABLATION_COLUMNS)
+        found["ablation"] = _ablation(figures)
     return found
+
+
+def earlier_tables() -> dict[str, str]:
+    """What the study with batches drawn at random had found."""
+    figures = json.loads(RANDOM_BATCHES.read_text(encoding="utf-8"))["figures"]
+    return {"random-heads": short_table(figures), "random-ablation": _ablation(figures)}
+
+
+def _ablation(figures: Mapping[str, Any]) -> str:
+    labelled = [row | {"label": f"{row['group']}: {row['label']}"} for row in figures["ablation"]]
+    return markdown(labelled, ABLATION_COLUMNS)
 
 
 def markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:

@@ -137,7 +137,8 @@ def changes() -> Iterator[Change]:
     for clips, phrases in ((2, 16), (8, 16), (4, 4), (4, 8)):
         settings = {"clips": str(clips), "phrases": str(phrases)}
         yield Change("clusters", f"{clips} clips, {phrases} phrases", settings)
-    yield Change("frames", "4 frames", num_frames=4)
+    for frames in (4, 8):
+        yield Change("frames", f"{frames} frames", num_frames=frames)
     # As many steps as with 3,000 videos, or a quarter more, so that what helps is the videos and not longer training.
     for videos, epochs in ((1000, 26), (10_000, 3)):
         yield Change("training videos", f"{videos:,} videos", train_videos=videos, epochs=epochs)
@@ -154,10 +155,13 @@ def _levels() -> Iterator[Change]:
 
 def _denoising() -> Iterator[Change]:
     """With half of the stored frames, so that a video's two views differ: with all of them only copies are alike."""
-    yield Change("frames", f"{FRAMES_OF_A_VIEW} frames", num_frames=FRAMES_OF_A_VIEW)
-    for kind in ("off", "multi_positive"):
+    for kind, settings in (
+        ("conservative", {}),
+        ("off", {"denoising": "off"}),
+        ("multi_positive", {"denoising": "multi_positive"}),
+    ):
         label = f"{FRAMES_OF_A_VIEW} frames, clean captions, {kind}"
-        yield Change("label denoising", label, {"denoising": kind}, num_frames=FRAMES_OF_A_VIEW)
+        yield Change("label denoising", label, settings, num_frames=FRAMES_OF_A_VIEW)
     noises: tuple[Noise, ...] = ("wrong", "duplicate")
     for noise, share in itertools.product(noises, (0.1, 0.3)):
         for kind in ("off", "conservative"):
