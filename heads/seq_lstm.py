@@ -44,7 +44,9 @@ class Head(Contract):
         order = (~video.mask).sort(dim=1, stable=True).indices
         mask = video.mask.gather(1, order)
         frames = zero_padding(video.frames, video.mask).gather(1, order[..., None].expand(video.frames.shape))
-        added, _ = self.lstm(frames)
+        # Not in bf16 on a CPU: PyTorch's LSTM fails there on processors that cannot multiply it.
+        with torch.autocast("cpu", enabled=False):
+            added, _ = self.lstm(frames)
         frames = frames + (added if self.gate is None else self.gate * added)
         return {"video": unit(masked_mean(unit(frames), mask))}
 
