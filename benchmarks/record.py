@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +18,7 @@ def keep(name: str, figures: dict[str, Any]) -> Path:
     """Print the figures and write them to ``results/<name>.json`` with what they were measured on."""
     module = sys.modules["__main__"].__spec__
     record = {
-        "command": " ".join(
+        "command": shlex.join(
             ["python", "-m", (module.name if module else name).removesuffix(".__main__"), *sys.argv[1:]]
         ),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
