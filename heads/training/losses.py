@@ -41,6 +41,8 @@ class Losses:
         }
 
     def _check(self) -> None:
+        if self._checked == len(self._terms):
+            return
         finite = torch.stack([terms["total"] for terms in self._terms[self._checked :]]).isfinite()
         if not bool(finite.all()):
             step = self._checked + int((~finite).nonzero()[0]) + 1
