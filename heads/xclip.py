@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.like_lengths import Share, in_order, shares_of_like_length, texts_per_block
+from .layers.like_lengths import Group, groups_of_like_length, in_order, texts_per_block
 from .layers.padding import masked_mean, unit, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 from .layers.term_weights import TermWeights
@@ -106,8 +106,8 @@ class Head(Contract):
         if not self.config.masked:
             return self._block(text, video)
         mask = text["mask"]
-        shares = shares_of_like_length(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
-        return in_order([self._block(_cut(text, share), video) for share in shares], shares)
+        groups = groups_of_like_length(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
+        return in_order([self._block(_cut(text, group), video) for group in groups], groups)
 
     def _block(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         sentence, words = text["sentence"], text["words"]
@@ -160,7 +160,7 @@ class Head(Contract):
         return 3 * words * frames + 4 * (words + frames)
 
 
-def _cut(text: Encoded, share: Share) -> Encoded:
+def _cut(text: Encoded, group: Group) -> Encoded:
     """Some of the texts, padded to the longest of them."""
-    words = {name: text[name][share.texts, : share.words] for name in ("words", "mixed_words", "mask")}
-    return {"sentence": text["sentence"][share.texts], **words}
+    words = {name: text[name][group.texts, : group.words] for name in ("words", "mixed_words", "mask")}
+    return {"sentence": text["sentence"][group.texts], **words}

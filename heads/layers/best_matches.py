@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-from .like_lengths import Share, in_order, shares_of_like_length, texts_per_block
+from .like_lengths import Group, groups_of_like_length, in_order, texts_per_block
 
 
 class BestMatches(NamedTuple):
@@ -26,9 +26,9 @@ class Padding(NamedTuple):
     words: Bool[Tensor, "text word"]
     frames: Bool[Tensor, "video frame"]
 
-    def cut(self, share: Share) -> "Padding":
+    def cut(self, group: Group) -> "Padding":
         """For some of the texts."""
-        return Padding(self.words[share.texts, : share.words], self.frames)
+        return Padding(self.words[group.texts, : group.words], self.frames)
 
 
 def best_matches(
@@ -81,19 +81,19 @@ class _BestMatches(Function):
     @staticmethod
     def forward(words: Tensor, frames: Tensor, padding: Padding | None) -> tuple[Tensor, ...]:
         found: list[tuple[Tensor, ...]] = []
-        shares = _shares(words, frames, padding)
-        for share in shares:
-            some = None if padding is None else padding.cut(share)
-            cosines = _cosines(words[share.texts, : share.words], frames, some)
+        groups = _groups(words, frames, padding)
+        for group in groups:
+            some = None if padding is None else padding.cut(group)
+            cosines = _cosines(words[group.texts, : group.words], frames, some)
             (of_frames, best_word), (of_words, best_frame) = cosines.max(dim=3), cosines.max(dim=1)
-            missing = (0, words.shape[1] - share.words)
+            missing = (0, words.shape[1] - group.words)
             found.append((of_frames, pad(of_words, missing), best_word, pad(best_frame, missing)))
         of_frames, of_words, best_word, best_frame = zip(*found, strict=True)
         return (
-            in_order(of_frames, shares, axis=2),
-            in_order(of_words, shares, axis=1),
-            in_order(best_word, shares, axis=2),
-            in_order(best_frame, shares, axis=1),
+            in_order(of_frames, groups, axis=2),
+            in_order(of_words, groups, axis=1),
+            in_order(best_word, groups, axis=2),
+            in_order(best_frame, groups, axis=1),
         )
 
     @staticmethod
@@ -109,9 +109,9 @@ class _BestMatches(Function):
         words, frames, best_word, best_frame, *masks = ctx.saved_tensors
         to_words: list[Tensor] = []
         to_frames: list[Tensor] = []
-        shares = _shares(words, frames, Padding(*masks) if masks else None)
-        for share in shares:
-            texts, count = share.texts, share.words
+        groups = _groups(words, frames, Padding(*masks) if masks else None)
+        for group in groups:
+            texts, count = group.texts, group.words
             some = words[texts, :count]
             cosines = of_frames.new_zeros(*frames.shape[:2], *some.shape[:2])
             cosines.scatter_(3, best_word[:, :, texts, None], of_frames[:, :, texts, None])
@@ -122,11 +122,11 @@ class _BestMatches(Function):
             to_words.append(pad(of_some, (0, 0, 0, words.shape[1] - count)))
             to_frames.append((flat @ some.flatten(0, 1).to(flat.dtype)).view(frames.shape).to(frames.dtype))
         # Not added in place: under vmap, frames that do not depend on the weights have gradients that do.
-        return in_order(to_words, shares), torch.stack(to_frames).sum(dim=0), None
+        return in_order(to_words, groups), torch.stack(to_frames).sum(dim=0), None
 
 
-def _shares(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Share]:
+def _groups(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Group]:
     if padding is None:
-        return [Share(slice(None), words.shape[1])]
+        return [Group(slice(None), words.shape[1])]
     at_a_time = texts_per_block(words.shape[1], frames.shape[0] * frames.shape[1])
-    return shares_of_like_length(padding.words, at_a_time)
+    return groups_of_like_length(padding.words, at_a_time)

@@ -10,11 +10,11 @@ from torch import Tensor
 NUMBERS_AT_A_TIME = 2**20
 """Of a block of word-frame similarities: 4 MB in single precision."""
 FEWEST_TEXTS = 8
-"""Of a share: below that, calls cost more than padding."""
+"""Of a group: below that, calls cost more than padding."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Group:
     """Some texts of a batch."""
 
     texts: Int[Tensor, " text"] | slice
@@ -22,8 +22,8 @@ class Share:
     """How many words the longest of them has."""
 
 
-def shares_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Share]:
-    """The texts in shares, from the shortest to the longest; one share where there is nothing to gain.
+def groups_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Group]:
+    """The texts in groups, from the shortest to the longest; one group where there is nothing to gain.
 
     A GPU would have to wait to be told the lengths, and a compiler cannot know them.
 
@@ -32,10 +32,10 @@ def shares_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int)
     """
     texts, words = mask.shape
     if texts_at_a_time >= texts or mask.device.type != "cpu" or torch.compiler.is_compiling():
-        return [Share(slice(None), words)]
+        return [Group(slice(None), words)]
     lengths = torch.where(mask, torch.arange(1, words + 1), 0).amax(dim=1)
     parts = lengths.argsort(stable=True).split(texts_at_a_time)
-    return [Share(part, max(1, int(lengths[part[-1]]))) for part in parts]
+    return [Group(part, max(1, int(lengths[part[-1]]))) for part in parts]
 
 
 def texts_per_block(words: int, frames: int) -> int:
@@ -43,9 +43,9 @@ def texts_per_block(words: int, frames: int) -> int:
     return max(FEWEST_TEXTS, NUMBERS_AT_A_TIME // max(1, words * frames))
 
 
-def in_order(parts: Sequence[Tensor], shares: Sequence[Share], axis: int = 0) -> Tensor:
-    """What was found of each share as one tensor, its texts along ``axis`` in the order of the batch."""
+def in_order(parts: Sequence[Tensor], groups: Sequence[Group], axis: int = 0) -> Tensor:
+    """What was found of each group as one tensor, its texts along ``axis`` in the order of the batch."""
     if len(parts) == 1:
         return parts[0]
-    chosen = [share.texts for share in shares if isinstance(share.texts, Tensor)]
+    chosen = [group.texts for group in groups if isinstance(group.texts, Tensor)]
     return torch.cat(list(parts), dim=axis).index_select(axis, torch.cat(chosen).argsort())

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..base import Encoded, Head, TextFeatures
-from ..layers.like_lengths import Share, in_order, shares_of_like_length
+from ..layers.like_lengths import Group, groups_of_like_length, in_order
 
 TEXTS_AT_A_TIME = 32
 """On a CPU. A batch of 128 captions of 27 tokens on average, but up to 48, loses two fifths of its padding."""
@@ -12,19 +12,19 @@ TEXTS_AT_A_TIME = 32
 
 def encoded_texts(head: Head, text: TextFeatures) -> Encoded:
     """The texts; on a CPU some at a time, those of like length together."""
-    shares = shares_of_like_length(text.mask, TEXTS_AT_A_TIME)
-    if len(shares) == 1:
+    groups = groups_of_like_length(text.mask, TEXTS_AT_A_TIME)
+    if len(groups) == 1:
         return head.encode_text(text)
-    encoded = [head.encode_text(_cut(text, share)) for share in shares]
-    return {name: in_order(_equally_long([some[name] for some in encoded]), shares) for name in encoded[0]}
+    encoded = [head.encode_text(_cut(text, group)) for group in groups]
+    return {name: in_order(_equally_long([some[name] for some in encoded]), groups) for name in encoded[0]}
 
 
-def _cut(text: TextFeatures, share: Share) -> TextFeatures:
+def _cut(text: TextFeatures, group: Group) -> TextFeatures:
     """Some of the texts, padded to the longest of them."""
-    texts, parts, parts_mask = share.texts, text.parts, text.parts_mask
+    texts, parts, parts_mask = group.texts, text.parts, text.parts_mask
     return TextFeatures(
-        text.words[texts, : share.words],
-        text.mask[texts, : share.words],
+        text.words[texts, : group.words],
+        text.mask[texts, : group.words],
         text.sentence[texts],
         None if parts is None else parts[texts],
         None if parts_mask is None else parts_mask[texts],

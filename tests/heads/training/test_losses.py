@@ -13,7 +13,9 @@ def _after(totals: list[float]) -> Losses:
     return losses
 
 
-@pytest.mark.parametrize("steps", [1, STEPS_BETWEEN_CHECKS, STEPS_BETWEEN_CHECKS + 1, 3 * STEPS_BETWEEN_CHECKS])
+@pytest.mark.parametrize(
+    "steps", [1, STEPS_BETWEEN_CHECKS, STEPS_BETWEEN_CHECKS + 1, 3 * STEPS_BETWEEN_CHECKS]
+)
 def test_means_over_an_epoch_of_any_length(steps: int) -> None:
     """Also where the last step has just been checked."""
     means = _after([float(step) for step in range(steps)]).means()
