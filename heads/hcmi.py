@@ -46,7 +46,7 @@ class Config:
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
     levels: tuple[Level, ...] = ("frame_word", "clip_phrase", "video_sentence")
     """The levels that are compared, summed and trained."""
-    clustering: Clustering = "attention"
+    clustering: Clustering = "dpc_knn"
     """How frames are gathered into clips and words into phrases."""
     clips: int | None = None
     """Clips of a video; none: one per four frames."""
@@ -67,7 +67,10 @@ class Config:
     learned_shares: bool = True
     """Whether these shares are learned, by the loss of the summed similarity."""
     level_loss: float = 1.0
-    """Weight of the contrastive loss of each level; 0: off."""
+    """Weight of the contrastive losses of the levels; 0: off."""
+    level_weights: tuple[float, ...] = (1.0, 1.0, 0.2)
+    """What the losses of frame_word, clip_phrase and video_sentence count among each other; the hinge counts with the
+    last. That level tells hard negatives apart least, and at full weight its loss would outweigh the others'."""
     fused_loss: float = 1.0
     """Weight of the contrastive loss of the summed similarity; 0: off."""
     denoising: Literal["off", "conservative", "multi_positive"] = "conservative"
@@ -81,12 +84,17 @@ class Config:
         """Refuse what cannot work.
 
         Raises:
-            UsageError: no level, not one positive share per level of the paper, or nothing to train.
+            UsageError: no level, not one positive share and weight per level of the paper, no neighbours, or
+                nothing to train.
         """
         if not self.levels:
             raise UsageError(f"levels must name at least one of {', '.join(LEVELS)}.")
-        if len(self.shares) != len(LEVELS) or min(self.shares) <= 0:
-            raise UsageError(f"shares must be {len(LEVELS)} numbers above 0, got {self.shares}.")
+        for name in ("shares", "level_weights"):
+            numbers = getattr(self, name)
+            if len(numbers) != len(LEVELS) or min(numbers) <= 0:
+                raise UsageError(f"{name} must be {len(LEVELS)} numbers above 0, got {numbers}.")
+        if self.neighbours < 1:
+            raise UsageError(f"neighbours must be at least 1, got {self.neighbours}.")
         if self.level_loss == self.fused_loss == 0:
             raise UsageError("level_loss or fused_loss must be above 0, or nothing is trained.")
 
@@ -108,6 +116,7 @@ class Head(Contract):
         shares = dict(zip(LEVELS, config.shares, strict=True))
         learned = config.learned_shares and config.fused_loss > 0 and len(self.levels) > 1
         self.shares = TermWeights([shares[level] for level in self.levels], learned=learned)
+        self.weights = dict(zip(LEVELS, config.level_weights, strict=True))
         self.denoises = config.denoising != "off" and "video_sentence" in self.levels
         self.num_views = 2 if self.denoises else 1
 
@@ -193,16 +202,18 @@ class Head(Contract):
         alike = same_video
         if self.denoises:
             alike = same_video | potential_positives(views[0]["whole"], views[1]["whole"])
-        terms = {
-            f"contrastive_{level}": self._contrastive(scores, alike) for level, scores in by_level.items()
-        }
-        total = self.config.level_loss * torch.stack(list(terms.values())).sum()
+        terms: dict[str, Tensor] = {}
+        weighted: list[Tensor] = []
+        for level, scores in by_level.items():
+            terms[f"contrastive_{level}"] = self._contrastive(scores, alike)
+            weighted.append(self.weights[level] * terms[f"contrastive_{level}"])
+        total = self.config.level_loss * torch.stack(weighted).sum()
         if self.config.fused_loss:
             terms["contrastive"] = self._contrastive(self._fused(by_level), alike)
             total = total + self.config.fused_loss * terms["contrastive"]
         if self.config.hinge_loss and "video_sentence" in by_level:
             terms["hinge"] = hardest_negative_hinge(by_level["video_sentence"], alike, self.config.margin)
-            total = total + self.config.hinge_loss * terms["hinge"]
+            total = total + self.weights["video_sentence"] * self.config.hinge_loss * terms["hinge"]
         return {"total": total, **terms}
 
     def _contrastive(self, scores: Tensor, alike: Bool[Tensor, "text video"]) -> Float[Tensor, ""]:

@@ -84,7 +84,9 @@ class Place:
 def main(
     workspace: Annotated[Path, typer.Option(help="Videos, features and runs.")] = Path("tvr-storyboard"),
     processes: Annotated[int, typer.Option(help="Trials at once, one thread each.")] = os.cpu_count() or 1,
-    without: Annotated[list[str] | None, typer.Option(help="A head to leave out; repeatable.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A head, or a row of it, to leave out; repeatable.")
+    ] = None,
     tuned_by: Annotated[
         Path | None,
         typer.Option(help="Record of a study whose learning rates and logit scales to use again."),
@@ -96,13 +98,14 @@ def main(
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
 ) -> None:
     """Measure every head on Storyboard."""
-    unknown = sorted(set(without or []) - {rival.head for rival in contenders()})
+    known = {name for rival in contenders() for name in (rival.head, rival.label)}
+    unknown = sorted(set(without or []) - known)
     unknown += sorted(set(ablate or []) - {change.group for change in changes()})
     if unknown or "hcmi" in (without or []):
         raise typer.BadParameter(f"there is no {', '.join(unknown)}" if unknown else "the pictures show hcmi")
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
-    rivals = [rival for rival in contenders() if rival.head not in (without or [])]
+    rivals = [rival for rival in contenders() if not {rival.head, rival.label} & set(without or [])]
     tuned = _tuned(place, rivals, {} if tuned_by is None else tuned_before(tuned_by))
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
     hcmi = tuned["hcmi"]

@@ -10,8 +10,8 @@ from tvr.heads.training.config import TrainingConfig
 Noise = Literal["none", "wrong", "duplicate"]
 """wrong: captions exchanged among videos. duplicate: a video and its caption replaced by copies of others'."""
 
-TRAIN_VIDEOS = 3000
-EPOCHS = 8
+TRAIN_VIDEOS = 10_000
+EPOCHS = 3
 BATCH_SIZE = 128
 ALIKE = 4
 """Videos that come into a batch together because the frozen backbone finds them alike."""

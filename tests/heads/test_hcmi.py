@@ -98,6 +98,7 @@ def contrastive(scores: list[list[float]], alike: Tensor, *, positives: bool) ->
 @torch.no_grad()
 def test_loss_by_loops(denoising: str) -> None:
     weights: dict[str, Any] = {"level_loss": 0.5, "fused_loss": 2.0, "hinge_loss": 3.0, "margin": 0.4}
+    weights["level_weights"] = (1.0, 0.7, 0.2)
     head = built(denoising=denoising, learned_shares=False, shares=(0.2, 0.3, 0.5), **weights)
     views = [head.encode_video(videos(seed)) for seed in (3, 4)][: head.num_views]
     assert len(views) == (1 if denoising == "off" else 2)
@@ -114,8 +115,9 @@ def test_loss_by_loops(denoising: str) -> None:
         assert found[f"contrastive_{name}"].item() == pytest.approx(wanted)
     assert found["contrastive"].item() == pytest.approx(contrastive(fused, alike, positives=positives))
     assert found["hinge"].item() == pytest.approx(hinge(levels["video_sentence"], alike, 0.4))
-    total = 0.5 * sum(found[f"contrastive_{name}"] for name in levels) + 2 * found["contrastive"]
-    assert found["total"].item() == pytest.approx(float(total + 3 * found["hinge"]))
+    of_levels = [found[f"contrastive_{level}"] for level in ("frame_word", "clip_phrase", "video_sentence")]
+    total = 0.5 * (of_levels[0] + 0.7 * of_levels[1] + 0.2 * of_levels[2]) + 2 * found["contrastive"]
+    assert found["total"].item() == pytest.approx(float(total + 0.2 * 3 * found["hinge"]))
 
 
 def hinge(scores: list[list[float]], alike: Tensor, margin: float) -> float:
@@ -166,6 +168,9 @@ def test_each_level_alone(level: str) -> None:
         {"levels": ()},
         {"shares": (0.5, 0.5)},
         {"shares": (1.0, 0.0, 0.0)},
+        {"neighbours": 0},
+        {"level_weights": (1.0, 1.0)},
+        {"level_weights": (1.0, 1.0, -0.1)},
         {"level_loss": 0.0, "fused_loss": 0.0},
     ],
 )

@@ -83,7 +83,7 @@ def test_every_head_gets_the_same_effort() -> None:
         assert len({trial.name for trial in tries}) == (4 if trained else 1)
         assert {trial.seed for trial in tries} == {0}
         if trained:
-            assert {(trial.epochs, trial.train_videos, trial.alike) for trial in tries} == {(8, 3000, 4)}
+            assert {(trial.epochs, trial.train_videos, trial.alike) for trial in tries} == {(3, 10_000, 4)}
             grids.add(frozenset((trial.lr, trial.logit_scale) for trial in tries))
         assert len({trial.name for trial in repeats(tries[-1])}) == (3 if tries[0].is_trained else 1)
     assert len(grids) == 1
@@ -112,7 +112,7 @@ def test_figures_of_another_trial_are_not_taken(place: tuple[Path, Path], tmp_pa
     some = dataclasses.replace(some, normalised=False)
     run_task(some)
     assert some.is_done
-    assert not dataclasses.replace(some, trial=dataclasses.replace(some.trial, epochs=3)).is_done
+    assert not dataclasses.replace(some, trial=dataclasses.replace(some.trial, epochs=5)).is_done
 
 
 def test_every_change_is_another_trial() -> None:
