@@ -131,6 +131,7 @@ def changes() -> Iterator[Change]:
         yield Change("hard negatives", label, alike=alike)
     yield from _denoising()
     yield from _levels()
+    yield Change("level weights", "losses of equal weight", {"level_weights": "1,1,1"})
     yield Change("text side", "no transformer over the words", {"word_layers": "0"})
     for kind in ("attention", "slots", "uniform"):
         yield Change("clustering", kind, {"clustering": kind})
@@ -151,7 +152,6 @@ def _levels() -> Iterator[Change]:
     for one, other in ((0, 1), (0, 2), (1, 2)):
         chosen = (names[one], names[other])
         yield Change("levels", " + ".join(chosen), {"levels": ",".join(chosen)})
-    yield Change("levels", "all, their losses of equal weight", {"level_weights": "1,1,1"})
 
 
 def _denoising() -> Iterator[Change]:
