@@ -116,7 +116,7 @@ class Head(Contract):
         shares = dict(zip(LEVELS, config.shares, strict=True))
         learned = config.learned_shares and config.fused_loss > 0 and len(self.levels) > 1
         self.shares = TermWeights([shares[level] for level in self.levels], learned=learned)
-        self.weights = dict(zip(LEVELS, config.level_weights, strict=True))
+        self.level_weights = dict(zip(LEVELS, config.level_weights, strict=True))
         self.denoises = config.denoising != "off" and "video_sentence" in self.levels
         self.num_views = 2 if self.denoises else 1
 
@@ -202,18 +202,17 @@ class Head(Contract):
         alike = same_video
         if self.denoises:
             alike = same_video | potential_positives(views[0]["whole"], views[1]["whole"])
-        terms: dict[str, Tensor] = {}
-        weighted: list[Tensor] = []
-        for level, scores in by_level.items():
-            terms[f"contrastive_{level}"] = self._contrastive(scores, alike)
-            weighted.append(self.weights[level] * terms[f"contrastive_{level}"])
+        terms = {
+            f"contrastive_{level}": self._contrastive(scores, alike) for level, scores in by_level.items()
+        }
+        weighted = [self.level_weights[level] * terms[f"contrastive_{level}"] for level in by_level]
         total = self.config.level_loss * torch.stack(weighted).sum()
         if self.config.fused_loss:
             terms["contrastive"] = self._contrastive(self._fused(by_level), alike)
             total = total + self.config.fused_loss * terms["contrastive"]
         if self.config.hinge_loss and "video_sentence" in by_level:
             terms["hinge"] = hardest_negative_hinge(by_level["video_sentence"], alike, self.config.margin)
-            total = total + self.weights["video_sentence"] * self.config.hinge_loss * terms["hinge"]
+            total = total + self.level_weights["video_sentence"] * self.config.hinge_loss * terms["hinge"]
         return {"total": total, **terms}
 
     def _contrastive(self, scores: Tensor, alike: Bool[Tensor, "text video"]) -> Float[Tensor, ""]:

@@ -98,14 +98,14 @@ def main(
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
 ) -> None:
     """Measure every head on Storyboard."""
-    known = {name for rival in contenders() for name in (rival.head, rival.label)}
-    unknown = sorted(set(without or []) - known)
+    rivals, left_out = contenders(), set(without or [])
+    unknown = sorted(left_out.difference(*(rival.names for rival in rivals)))
     unknown += sorted(set(ablate or []) - {change.group for change in changes()})
-    if unknown or "hcmi" in (without or []):
+    if unknown or "hcmi" in left_out:
         raise typer.BadParameter(f"there is no {', '.join(unknown)}" if unknown else "the pictures show hcmi")
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
-    rivals = [rival for rival in contenders() if not {rival.head, rival.label} & set(without or [])]
+    rivals = [rival for rival in rivals if not rival.names & left_out]
     tuned = _tuned(place, rivals, {} if tuned_by is None else tuned_before(tuned_by))
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
     hcmi = tuned["hcmi"]

@@ -48,6 +48,11 @@ class Contender:
         return f"{self.head} ({', '.join(changes)})" if changes else self.head
 
     @property
+    def names(self) -> set[str]:
+        """What leaves it out: its head, with every other row of it, or its own row."""
+        return {self.head, self.label}
+
+    @property
     def tuned_as(self) -> "Contender":
         """Whose learning rate and logit scale it has: one that trains for longer is not tuned again."""
         return replace(self, epochs=min(self.epochs, EPOCHS))
