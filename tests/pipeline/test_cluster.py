@@ -134,13 +134,14 @@ def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
     many = replace(OPTIONS, videos_per_shard=1)
     with dask_processes(tmp_path / "dask") as processes:
         only = processes.worker()
-
-        def kill(progress: Progress) -> None:
-            if only.poll() is None:
-                processes.kill(only)
-
         with cluster_runner(cluster(processes), CHOICE, clips, many) as runner:
-            runner.wait_seconds = SHORT
+
+            def kill(progress: Progress) -> None:
+                if only.poll() is None:
+                    processes.kill(only)
+                    # Not before: a busy machine may lose sight of a living worker for so long.
+                    runner.wait_seconds = SHORT
+
             with pytest.raises(ClusterError, match=r"all workers are gone. What is done is kept"):
                 extract_with(runner, clips, many, tmp_path / "store", on_progress=kill)
     assert len(FeatureStore.open(tmp_path / "store", complete=False).absent_shards()) in (1, 2)

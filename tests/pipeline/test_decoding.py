@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -45,8 +46,11 @@ def faulty_program(orphan_seconds: float) -> str:
 
 
 def children_of(pid: int) -> set[int]:
-    tasks = Path(f"/proc/{pid}/task")
-    return {int(child) for each in tasks.iterdir() for child in (each / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread ended since it was listed
+            found.update(map(int, (thread / "children").read_text().split()))
+    return found
 
 
 def children() -> set[int]:

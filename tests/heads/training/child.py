@@ -5,6 +5,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -76,5 +77,8 @@ if __name__ == "__main__":
         run(Path(target), head_name)
     if "part" in task:
         part()
-        left = [name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")]
+        left: list[str] = []
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # the thread ended since it was listed
+                left.append((thread / "comm").read_text().strip())
         assert not any("gloo" in name for name in left), left
