@@ -37,14 +37,17 @@ from .study import (
     SEEDS,
     Change,
     Contender,
+    Settings,
     best_trial,
     changes,
     contenders,
     folder_of,
     repeats,
     row_of,
+    settings_of,
     tuned_before,
     tuning,
+    tuning_row,
 )
 from .trials import Trial
 
@@ -106,13 +109,16 @@ def main(
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
     rivals = [rival for rival in rivals if not rival.names & left_out]
-    tuned = _tuned(place, rivals, {} if tuned_by is None else tuned_before(tuned_by))
+    before = {} if tuned_by is None else tuned_before(tuned_by)
+    tried = _tried(place, rivals, before)
+    tuned = _tuned(rivals, before | {label: settings_of(best_trial(some)) for label, some in tried.items()})
     test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
     hcmi = tuned["hcmi"]
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "num_frames": NUM_FRAMES,
         "equal_parts_iou": equal_parts_iou(test, spans),
+        "tuning": [tuning_row(label, some) for label, some in tried.items() if len(some) > 1],
         "heads": _heads(place, rivals, tuned),
     }
     if ablation:
@@ -137,17 +143,20 @@ def _prepared(workspace: Path, processes: int) -> Place:
     return Place(workspace, store, root, processes)
 
 
-def _tuned(
-    place: Place, rivals: Sequence[Contender], before: Mapping[str, tuple[float, float | None]]
-) -> dict[str, Trial]:
-    """Every contender as validation would have it, by its label; each tries the same, here or ``before``."""
+def _tried(
+    place: Place, rivals: Sequence[Contender], before: Mapping[str, Settings]
+) -> dict[str, list[Task]]:
+    """What validation chooses from, by contender: the same for each that was not tuned ``before``."""
     tuned = {rival.tuned_as.label: rival.tuned_as for rival in rivals}
     tasks = {
         label: place.tasks(tuning(one), tested=False) for label, one in tuned.items() if label not in before
     }
     place.run("tuning", [task for some in tasks.values() for task in some])
-    best = {label: best_trial(some) for label, some in tasks.items()}
-    chosen = before | {label: (trial.lr, trial.logit_scale) for label, trial in best.items()}
+    return tasks
+
+
+def _tuned(rivals: Sequence[Contender], chosen: Mapping[str, Settings]) -> dict[str, Trial]:
+    """Every contender as validation would have it, by its label."""
     return {
         rival.label: rival.trial(lr=lr, logit_scale=scale)
         for rival in rivals

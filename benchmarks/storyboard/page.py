@@ -118,9 +118,26 @@ def tables(figures: Mapping[str, Any]) -> dict[str, str]:
         "normalised": markdown(heads, NORMALISED_COLUMNS),
         "ground-truth": markdown(heads, GROUND_TRUTH_COLUMNS),
     }
+    if figures.get("tuning"):
+        found["tuning"] = tuning_table(figures["tuning"])
     if "ablation" in figures:
         found["ablation"] = _ablation(figures)
     return found
+
+
+def tuning_table(rows: Sequence[Row]) -> str:
+    """Mean of the six recalls that choose, in per cent, with each setting; the best of a head in bold."""
+    titles = [f"{tried['lr']:g}, {_scale(tried['logit_scale'])}" for tried in rows[0]["tried"]]
+    lines = [f"| | {' | '.join(titles)} |", f"|---|{'---:|' * len(titles)}"]
+    for row in rows:
+        means = [tried["validation_score"] / 6 for tried in row["tried"]]
+        cells = [f"**{mean:.1f}**" if mean == max(means) else f"{mean:.1f}" for mean in means]
+        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _scale(logit_scale: float | None) -> str:
+    return "encoder's" if logit_scale is None else f"{logit_scale:g}"
 
 
 def earlier_tables() -> dict[str, str]:
@@ -148,8 +165,7 @@ def markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
 
 def _cell(row: Row, name: str) -> str:
     if name in ("lr", "logit_scale"):
-        value = row[name] or "encoder's"
-        return (value if isinstance(value, str) else f"{value:g}") if row["mean"]["parameters"] else ""
+        return (f"{row[name]:g}" if name == "lr" else _scale(row[name])) if row["mean"]["parameters"] else ""
     if name not in row["mean"]:
         return ""
     digits = 2 if name.endswith("iou") else 0 if name in ("parameters", "seconds") else 1

@@ -15,6 +15,8 @@ from .trials import ALIKE, BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Nois
 
 LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, 50.0)
 """What every head is tried with on the validation split, each with each, seed 0, before its other seeds are run."""
+Settings = tuple[float, float | None]
+"""A learning rate and a logit scale; None: the backbone's."""
 SEEDS = (0, 1, 2)
 FRAMES_OF_A_VIEW = 8
 """Of the 16 that are stored, where label denoising compares two views of a video."""
@@ -182,7 +184,7 @@ def _denoising() -> Iterator[Change]:
             )
 
 
-def tuned_before(record: Path) -> dict[str, tuple[float, float | None]]:
+def tuned_before(record: Path) -> dict[str, Settings]:
     """Learning rate and logit scale of every contender of an earlier study, by label."""
     rows = json.loads(record.read_text(encoding="utf-8"))["figures"]["heads"]
     return {row["label"]: (row["lr"], row["logit_scale"]) for row in rows}
@@ -191,6 +193,24 @@ def tuned_before(record: Path) -> dict[str, tuple[float, float | None]]:
 def best_trial(tasks: Sequence[Task]) -> Trial:
     """The one with the best sum of recalls on the validation split."""
     return max(tasks, key=lambda task: validation_score(figures_of(task))).trial
+
+
+def settings_of(trial: Trial) -> Settings:
+    """What was tuned of it."""
+    return trial.lr, trial.logit_scale
+
+
+def tuning_row(label: str, tasks: Sequence[Task]) -> dict[str, Any]:
+    """What a contender was tried with, and how that did on the validation split."""
+    tried = [
+        {
+            "lr": task.trial.lr,
+            "logit_scale": task.trial.logit_scale,
+            "validation_score": validation_score(figures_of(task)),
+        }
+        for task in tasks
+    ]
+    return {"label": label, "tried": tried}
 
 
 def validation_score(figures: Mapping[str, Any]) -> float:

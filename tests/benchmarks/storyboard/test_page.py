@@ -24,6 +24,16 @@ def test_cells_say_how_far_seeds_differ() -> None:
     assert "| 0.61 |" in found["ground-truth"]
 
 
+def test_the_best_setting_of_a_head_is_bold() -> None:
+    tried = [
+        {"lr": 0.004, "logit_scale": None, "validation_score": 540.0},
+        {"lr": 0.008, "logit_scale": 50.0, "validation_score": 556.2},
+    ]
+    lines = tables({"heads": [ROW], "tuning": [{"label": "hcmi", "tried": tried}]})["tuning"].splitlines()
+    assert lines[0] == "| | 0.004, encoder's | 0.008, 50 |"
+    assert lines[2] == "| hcmi | 90.0 | **92.7** |"
+
+
 def test_a_page_keeps_its_words(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     fill({"heads": [ROW | {"label": "before"}]}, page)

@@ -15,7 +15,18 @@ from tvr.pipeline.store import FeatureStore
 
 from benchmarks.record import RESULTS
 from benchmarks.storyboard.measuring import Task, run_task
-from benchmarks.storyboard.study import changes, contenders, folder_of, repeats, row_of, tuned_before, tuning
+from benchmarks.storyboard.study import (
+    best_trial,
+    changes,
+    contenders,
+    folder_of,
+    repeats,
+    row_of,
+    settings_of,
+    tuned_before,
+    tuning,
+    tuning_row,
+)
 from benchmarks.storyboard.training_sets import first_videos
 from benchmarks.storyboard.trials import NO_PARAMETERS, Trial
 
@@ -96,6 +107,18 @@ def test_an_earlier_study_says_how_every_head_was_tuned() -> None:
         if rival.head in ("tight_transformer", *NO_PARAMETERS):
             continue
         assert chosen[rival.tuned_as.label] in grid
+
+
+def test_validation_chooses(place: tuple[Path, Path], tmp_path: Path) -> None:
+    trials = [Trial("xpool", lr=lr, train_videos=48, epochs=2, num_frames=8) for lr in (1e-9, 8e-3)]
+    tasks = [dataclasses.replace(task(trial, place, tmp_path), tested=False) for trial in trials]
+    for one in tasks:
+        run_task(one)
+    row = tuning_row("xpool", tasks)
+    scores = [tried["validation_score"] for tried in row["tried"]]
+    assert [tried["lr"] for tried in row["tried"]] == [1e-9, 8e-3]
+    assert len(set(scores)) == 2
+    assert settings_of(best_trial(tasks)) == ([1e-9, 8e-3][scores.index(max(scores))], None)
 
 
 def test_tuning_never_sees_the_test_split(place: tuple[Path, Path], tmp_path: Path) -> None:
