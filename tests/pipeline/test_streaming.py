@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shared_frames import SharedFrames
 
 from .mp4 import Movie, damage, number_of, write_movie
-from .test_decoding import PREPROCESSING, children, faulty_program, is_gone, wait_for
+from .test_decoding import PREPROCESSING, children, children_of, faulty_program, is_gone, wait_for
 
 
 def task(path: Path, frames_per_chunk: int) -> DecodeTask:
@@ -33,14 +34,17 @@ def numbers(given: Iterable[Chunk | DecodedVideo]) -> list[tuple[str, int | str,
     ]
 
 
-def frames_in_memory() -> int:
-    """How many memories for frames any living process of this user holds open."""
+def family(pid: int) -> set[int]:
+    """A process and its children."""
+    return {pid} | children_of(pid)
+
+
+def frames_in_memory(processes: Iterable[int]) -> int:
+    """How many memories for frames these processes hold open; those of others, such as an extraction, do not count."""
     count = 0
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
+    for link in (link for pid in processes for link in Path(f"/proc/{pid}/fd").glob("*")):
+        with suppress(OSError):
             count += "memfd:tvr-frames" in str(link.readlink())
-        except OSError:
-            continue
     return count
 
 
@@ -134,7 +138,8 @@ def test_a_child_killed_between_chunks_fails(tmp_path: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("looks at /proc")
     path = write_movie(tmp_path / "a.mp4", Movie(num_frames=80))
-    before, memories = children(), frames_in_memory()
+    me = os.getpid()
+    before, memories = children(), frames_in_memory(family(me))
     with DecoderPool(1) as pool:
         given = []
         for one in pool.stream([task(path, 4)]):
@@ -147,8 +152,8 @@ def test_a_child_killed_between_chunks_fails(tmp_path: Path) -> None:
         assert (len(given[-1].frames), given[-1].num_chunks) == (0, 0)
         (whole,) = pool.decode([task(path, 4)])
         assert whole.status == "ok"
-        assert frames_in_memory() > memories
-    assert frames_in_memory() == memories
+        assert frames_in_memory(family(me)) > memories
+    assert frames_in_memory(family(me)) == memories
 
 
 PARENT = """
@@ -170,15 +175,16 @@ def test_no_memory_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("looks at /proc")
     path = write_movie(tmp_path / "a.mp4", Movie(num_frames=80))
-    memories, files = frames_in_memory(), set(Path("/dev/shm").iterdir())
+    files = set(Path("/dev/shm").iterdir())
     with subprocess.Popen(
         [sys.executable, "-c", PARENT.format(path=str(path))], stdout=subprocess.PIPE
     ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"0\n"
-        assert frames_in_memory() > memories
+        holders = family(parent.pid)
+        assert frames_in_memory(holders) > 0
         parent.kill()
-    assert wait_for(lambda: is_gone(parent.pid) and frames_in_memory() == memories)
+    assert wait_for(lambda: is_gone(parent.pid) and frames_in_memory(holders) == 0)
     assert set(Path("/dev/shm").iterdir()) <= files
 
 
