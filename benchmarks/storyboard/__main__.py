@@ -30,7 +30,7 @@ from tvr.pipeline.workspace import Workspace
 from benchmarks.record import keep
 
 from . import page, pictures
-from .measuring import Task, run_task
+from .measuring import GeneratedSet, Task, run_task
 from .spans import equal_parts_iou
 from .study import (
     DEFAULTS,
@@ -42,16 +42,19 @@ from .study import (
     changes,
     contenders,
     folder_of,
+    further_trials,
     repeats,
     row_of,
     settings_of,
     tuned_before,
-    tuning,
     tuning_row,
 )
 from .trials import Trial
 
 VIDEOS = {"train_videos": "10000", "val_videos": "1000", "test_videos": "1000"}
+UNSEEN_VIDEOS = {"seed": "1", "train_videos": "100", "val_videos": "100", "test_videos": "1000"}
+"""Other videos of the same world, whose test split alone is scored: while heads and study took their form, nobody
+looked at it."""
 NUM_FRAMES = 16
 SHOWN_QUERIES = 4
 """Captions of the gallery, evenly spread over the test split, not chosen."""
@@ -62,14 +65,14 @@ class Place:
     """Where the study reads and writes, and how much at once."""
 
     workspace: Path
-    store: Path
-    videos: Path
+    videos: GeneratedSet
+    unseen: GeneratedSet
     processes: int
 
     def tasks(self, trials: Iterable[Trial], *, tested: bool, normalised: bool = True) -> list[Task]:
         """The trials with their folders."""
         folders = [(trial, folder_of(trial, self.workspace)) for trial in trials]
-        return [Task(trial, self.store, self.videos, at, tested, normalised) for trial, at in folders]
+        return [Task(trial, self.videos, at, tested, normalised, self.unseen) for trial, at in folders]
 
     def run(self, title: str, tasks: Sequence[Task]) -> None:
         """Do what is not done, each task in a process with one thread of its own."""
@@ -106,62 +109,74 @@ def main(
     unknown += sorted(set(ablate or []) - {change.group for change in changes()})
     if unknown or "hcmi" in left_out:
         raise typer.BadParameter(f"there is no {', '.join(unknown)}" if unknown else "the pictures show hcmi")
+    try:
+        before = {} if tuned_by is None else tuned_before(tuned_by)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
     rivals = [rival for rival in rivals if not rival.names & left_out]
-    before = {} if tuned_by is None else tuned_before(tuned_by)
     tried = _tried(place, rivals, before)
     tuned = _tuned(rivals, before | {label: settings_of(best_trial(some)) for label, some in tried.items()})
-    test, spans = features_of(FeatureStore.open(place.store), "test"), phrase_spans(place.videos)
-    hcmi = tuned["hcmi"]
+    groups = {DEFAULTS, *(ablate or (change.group for change in changes()))} if ablation else set[str]()
     figures: dict[str, Any] = {
         "videos": VIDEOS,
+        "unseen_videos": UNSEEN_VIDEOS,
         "num_frames": NUM_FRAMES,
-        "equal_parts_iou": equal_parts_iou(test, spans),
+        "equal_parts_iou": _equal_parts_iou(place),
         "tuning": [tuning_row(label, some) for label, some in tried.items() if len(some) > 1],
         "heads": _heads(place, rivals, tuned),
+        "ablation": _ablation(place, tuned["hcmi"], groups),
     }
-    if ablation:
-        groups = {DEFAULTS, *(ablate or (change.group for change in changes()))}
-        figures["ablation"] = _ablation(place, hcmi, groups)
     keep("storyboard", figures)
     page.fill(figures)
     page.fill_readme(figures)
-    _draw(figures, hcmi, place)
+    _draw(figures, tuned["hcmi"], place)
 
 
 def _prepared(workspace: Path, processes: int) -> Place:
-    """The set and its features; made where they are not there yet."""
+    """Both sets and their features; made where they are not there yet."""
+    videos = _extracted(workspace, VIDEOS)
+    return Place(workspace, videos, _extracted(workspace / "unseen", UNSEEN_VIDEOS), processes)
+
+
+def _extracted(workspace: Path, videos: Mapping[str, str]) -> GeneratedSet:
     named = Workspace(workspace)
     root = named.dataset_root("storyboard")
-    dataset = load_dataset("storyboard", root, VIDEOS)
+    dataset = load_dataset("storyboard", root, videos)
     encoder = clip.load("tvr-storyboard")
     identity = encoder.identity
     store = named.store_folder("storyboard", identity.model, identity.pretrained, None)
     sampling = sampling_of(dataset.preset, "uniform", NUM_FRAMES, None)
     extract(dataset, encoder, ExtractionOptions(sampling, max_seconds=dataset.preset.max_seconds), store)
-    return Place(workspace, store, root, processes)
+    return GeneratedSet(store, root)
+
+
+def _equal_parts_iou(place: Place) -> float:
+    test = features_of(FeatureStore.open(place.videos.store), "test")
+    return equal_parts_iou(test, phrase_spans(place.videos.root))
 
 
 def _tried(
     place: Place, rivals: Sequence[Contender], before: Mapping[str, Settings]
 ) -> dict[str, list[Task]]:
-    """What validation chooses from, by contender: the same for each that was not tuned ``before``."""
-    tuned = {rival.tuned_as.label: rival.tuned_as for rival in rivals}
-    tasks = {
-        label: place.tasks(tuning(one), tested=False) for label, one in tuned.items() if label not in before
-    }
-    place.run("tuning", [task for some in tasks.values() for task in some])
-    return tasks
+    """What validation chooses from, by contender: by the same rule for each that was not tuned ``before``."""
+    open_ones = {rival.tuned_as.label: rival.tuned_as for rival in rivals}
+    tried: dict[str, list[Task]] = {label: [] for label in open_ones if label not in before}
+    while True:
+        further = {
+            label: place.tasks(further_trials(open_ones[label], some), tested=False)
+            for label, some in tried.items()
+        }
+        if not any(further.values()):
+            return tried
+        place.run("tuning", [task for some in further.values() for task in some])
+        tried = {label: some + further[label] for label, some in tried.items()}
 
 
 def _tuned(rivals: Sequence[Contender], chosen: Mapping[str, Settings]) -> dict[str, Trial]:
     """Every contender as validation would have it, by its label."""
-    return {
-        rival.label: rival.trial(lr=lr, logit_scale=scale)
-        for rival in rivals
-        for lr, scale in (chosen[rival.tuned_as.label],)
-    }
+    return {rival.label: rival.trial(chosen[rival.tuned_as.label]) for rival in rivals}
 
 
 def _heads(place: Place, rivals: Sequence[Contender], tuned: dict[str, Trial]) -> list[dict[str, Any]]:
@@ -194,13 +209,13 @@ def _with_change(change: Change, tuned: Trial) -> list[Trial]:
 
 def _draw(figures: dict[str, Any], shown: Trial, place: Place) -> None:
     """The pictures of the page: bars of all heads, and what the first seed of hcmi finds for a few captions."""
-    dataset = load_dataset("storyboard", place.videos, VIDEOS)
-    test = features_of(FeatureStore.open(place.store), "test")
+    dataset = load_dataset("storyboard", place.videos.root, VIDEOS)
+    test = features_of(FeatureStore.open(place.videos.store), "test")
     head, _ = load_run(folder_of(shown, place.workspace))
     queries = [int(row) for row in linspace(0, test.num_texts - 1, SHOWN_QUERIES)]
     pictures.bars(figures["heads"], page.DOCS / "storyboard-heads.png")
     pictures.gallery(head, test, dataset, queries, page.DOCS / "storyboard-gallery.png")
-    spans = phrase_spans(place.videos)
+    spans = phrase_spans(place.videos.root)
     pictures.alignment(head, test, spans, queries[0], page.DOCS / "storyboard-alignment.png")
 
 

@@ -12,7 +12,7 @@ from tvr.heads.evaluation.columns import COLUMNS
 from tvr.heads.evaluation.encoded import EncodedTexts, EncodedVideos, HeadScores
 from tvr.heads.evaluation.evaluate import evaluate, evaluate_scores
 from tvr.heads.evaluation.twins import twin_accuracy
-from tvr.heads.training.feature_set import features_of
+from tvr.heads.training.feature_set import FeatureSet, features_of
 from tvr.heads.training.loop import train
 from tvr.heads.training.run_folder import read_metrics
 from tvr.pipeline.durable import write_json
@@ -28,26 +28,45 @@ BANK_VIDEOS = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GeneratedSet:
+    """Storyboard videos and their features."""
+
+    store: Path
+    root: Path
+    """Of the videos, which holds the spans and the twins."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Task:
     """A trial, what it reads and where its figures go. Travels to a child process."""
 
     trial: Trial
-    store: Path
-    videos: Path
-    """Root of the generated set, which holds the spans and the twins."""
+    videos: GeneratedSet
     folder: Path
     tested: bool
     """Whether to look at the test split: not while a learning rate is chosen."""
     normalised: bool = True
     """Whether to score normalised too, which takes three times as long."""
+    unseen: GeneratedSet | None = None
+    """Another set whose test split is scored as well, one that led to no decision."""
 
     @property
     def is_done(self) -> bool:
-        """Whether this very trial has been measured: its folder's name leaves out what is usual."""
+        """Whether all of it has been measured, with these very settings: a default may have changed since."""
         if not self.figures.exists():
             return False
-        kept = json.loads(self.figures.read_text(encoding="utf-8"))["trial"]
-        return kept == json.loads(json.dumps(dataclasses.asdict(self.trial)))
+        kept = json.loads(self.figures.read_text(encoding="utf-8"))
+        is_whole = not self.tested or (
+            (not self.normalised or kept["test"].get("normalised"))
+            and (self.unseen is None or "unseen" in kept)
+        )
+        return is_whole and {key: kept.get(key) for key in self.made_by} == self.made_by
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """Everything that was set, as JSON gives it back."""
+        parts = {"trial": self.trial, "head_config": self.trial.head_config, "training": self.trial.training}
+        return json.loads(json.dumps({name: dataclasses.asdict(part) for name, part in parts.items()}))
 
     @property
     def figures(self) -> Path:
@@ -60,11 +79,11 @@ def run_task(task: Task) -> Path:
     if task.is_done:
         return task.figures
     torch.set_num_threads(1)
-    store = FeatureStore.open(task.store)
+    store = FeatureStore.open(task.videos.store)
     head, validation = _trained(task, store)
     task.folder.mkdir(parents=True, exist_ok=True)  # heads without parameters have trained nothing into it
     figures = validation | (_test_figures(task, store, head) if task.tested else {})
-    write_json(task.figures, {"trial": dataclasses.asdict(task.trial)} | figures)
+    write_json(task.figures, task.made_by | figures)
     return task.figures
 
 
@@ -86,16 +105,25 @@ def _trained(task: Task, store: FeatureStore) -> tuple[Head, dict[str, Any]]:
 
 def _test_figures(task: Task, store: FeatureStore, head: Head) -> dict[str, Any]:
     test = features_of(store, "test")
+    bank = first_videos(store, "train", BANK_VIDEOS) if task.normalised else None
+    spans = span_figures(head, test, phrase_spans(task.videos.root))
+    figures = _recalls_and_twins(head, test, task.videos, bank)
+    figures["spans"] = {level: dataclasses.asdict(found) for level, found in spans.items()}
+    if task.unseen is not None:
+        unseen = features_of(FeatureStore.open(task.unseen.store), "test")
+        figures["unseen"] = _recalls_and_twins(head, unseen, task.unseen, bank=None)
+    return figures
+
+
+def _recalls_and_twins(
+    head: Head, test: FeatureSet, videos: GeneratedSet, bank: FeatureSet | None
+) -> dict[str, Any]:
+    """Of a test split; with a bank of training queries, normalised scores are ranked too."""
     scores = HeadScores(head, EncodedTexts(head, test), EncodedVideos(head, test))
-    if task.normalised:
-        scored = evaluate(head, test, list(COLUMNS), first_videos(store, "train", BANK_VIDEOS))
-    else:
-        scored = evaluate_scores(scores, test)
     similarity = torch.empty(test.num_texts, test.num_videos)
     scores.write_to(similarity.numpy())
-    spans = span_figures(head, test, phrase_spans(task.videos))
+    scored = evaluate(head, test, list(COLUMNS), bank) if bank else evaluate_scores(scores, test)
     return {
         "test": scored.record(),
-        "twins": twin_accuracy(similarity, test, twins(task.videos, "test")),
-        "spans": {level: dataclasses.asdict(found) for level, found in spans.items()},
+        "twins": twin_accuracy(similarity, test, twins(videos.root, "test")),
     }

@@ -16,8 +16,10 @@ EARLIER = {
     "random": RESULTS / "storyboard_random_batches.json",
     "fewer": RESULTS / "storyboard_3000_videos.json",
 }
-"""The study as it was: with 3,000 videos in batches drawn at random for twelve epochs in bf16, which tuned the heads of
-the present one, and with 3,000 videos in batches of the alike for eight epochs."""
+"""The study as it was: with 3,000 videos in batches drawn at random for twelve epochs in bf16, and with 3,000 videos in
+batches of the alike for eight epochs."""
+
+NOT_MEASURED = "(not measured in this run)"
 
 Row = Mapping[str, Any]
 
@@ -65,6 +67,12 @@ GROUND_TRUTH_COLUMNS = {
     "clip-phrase IoU": "spans/clip_phrase/iou",
     "clip-phrase pointing": "spans/clip_phrase/pointing",
 }
+UNSEEN_COLUMNS = {
+    "t2v R@1": "unseen/test/t2v/R@1",
+    "v2t R@1": "unseen/test/v2t/R@1",
+    "order twins": "unseen/twins/order",
+    "colour twins": "unseen/twins/colour",
+}
 ABLATION_COLUMNS = {
     "t2v R@1": "test/t2v/R@1",
     "v2t R@1": "test/v2t/R@1",
@@ -72,20 +80,16 @@ ABLATION_COLUMNS = {
     "colour twins": "twins/colour",
     "frame-word IoU": "spans/frame_word/iou",
     "clip-phrase IoU": "spans/clip_phrase/iou",
-    "seconds": "seconds",
 }
 
 
 def fill(figures: Mapping[str, Any], page: Path = PAGE) -> None:
-    """Put every table into the page, or into a new one that holds nothing else.
+    """Put every table into the page.
 
     Raises:
         ValueError: the page has no mark for a table.
     """
-    found = tables(figures) | earlier_tables()
-    if not page.exists():
-        page.write_text("# Storyboard\n" + "".join(_marked(name, "") for name in found), encoding="utf-8")
-    _put(found, page)
+    _put(tables(figures) | earlier_tables(), page)
 
 
 def fill_readme(figures: Mapping[str, Any], readme: Path = README) -> None:
@@ -112,28 +116,39 @@ def short_table(figures: Mapping[str, Any]) -> str:
 def tables(figures: Mapping[str, Any]) -> dict[str, str]:
     """Every table as Markdown, by the name of its mark."""
     heads = figures["heads"]
-    found = {
+    return {
         "heads": markdown(heads, HEAD_COLUMNS),
         "cost": markdown(heads, COST_COLUMNS),
+        "tuning": tuning_table(figures["tuning"]),
+        "unseen": markdown(heads, UNSEEN_COLUMNS),
         "normalised": markdown(heads, NORMALISED_COLUMNS),
         "ground-truth": markdown(heads, GROUND_TRUTH_COLUMNS),
+        "ablation": _ablation(figures),
     }
-    if figures.get("tuning"):
-        found["tuning"] = tuning_table(figures["tuning"])
-    if "ablation" in figures:
-        found["ablation"] = _ablation(figures)
-    return found
 
 
 def tuning_table(rows: Sequence[Row]) -> str:
     """Mean of the six recalls that choose, in per cent, with each setting; the best of a head in bold."""
-    titles = [f"{tried['lr']:g}, {_scale(tried['logit_scale'])}" for tried in rows[0]["tried"]]
+    if not rows:
+        return NOT_MEASURED
+    scores = {
+        row["label"]: {_setting(tried): tried["validation_score"] / 6 for tried in row["tried"]}
+        for row in rows
+    }
+    settings = sorted({setting for row in scores.values() for setting in row})
+    titles = [f"{lr:g}, {_scale(scale or None)}" for lr, scale in settings]
     lines = [f"| | {' | '.join(titles)} |", f"|---|{'---:|' * len(titles)}"]
-    for row in rows:
-        means = [tried["validation_score"] / 6 for tried in row["tried"]]
-        cells = [f"**{mean:.1f}**" if mean == max(means) else f"{mean:.1f}" for mean in means]
-        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
+    for label, row in scores.items():
+        best = max(row, key=row.__getitem__)
+        cells = [f"{row[setting]:.1f}" if setting in row else "" for setting in settings]
+        cells[settings.index(best)] = f"**{row[best]:.1f}**"
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _setting(tried: Mapping[str, Any]) -> tuple[float, float]:
+    """Learning rate and logit scale, in an order that can be sorted: the encoder's own scale is the least."""
+    return tried["lr"], tried["logit_scale"] or 0.0
 
 
 def _scale(logit_scale: float | None) -> str:
@@ -150,6 +165,8 @@ def earlier_tables() -> dict[str, str]:
 
 
 def _ablation(figures: Mapping[str, Any]) -> str:
+    if not figures["ablation"]:
+        return NOT_MEASURED
     labelled = [row | {"label": f"{row['group']}: {row['label']}"} for row in figures["ablation"]]
     return markdown(labelled, ABLATION_COLUMNS)
 
@@ -165,13 +182,19 @@ def markdown(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
 
 def _cell(row: Row, name: str) -> str:
     if name in ("lr", "logit_scale"):
-        return (f"{row[name]:g}" if name == "lr" else _scale(row[name])) if row["mean"]["parameters"] else ""
+        return _setting_cell(row, name)
     if name not in row["mean"]:
         return ""
     digits = 2 if name.endswith("iou") else 0 if name in ("parameters", "seconds") else 1
     mean = f"{row['mean'][name]:,.{digits}f}"
     deviation = row["deviation"].get(name)
     return mean if deviation is None or name == "parameters" else f"{mean} ± {deviation:.{digits}f}"
+
+
+def _setting_cell(row: Row, name: str) -> str:
+    if not row["mean"]["parameters"]:
+        return ""
+    return f"{row[name]:g}" if name == "lr" else _scale(row[name])
 
 
 def _between_marks(text: str, name: str, table: str) -> str:

@@ -13,18 +13,38 @@ from tvr.data.contracts.plug_ins import plug_in_names
 from .measuring import Task
 from .trials import ALIKE, BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
 
-LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, 50.0)
-"""What every head is tried with on the validation split, each with each, seed 0, before its other seeds are run."""
-Settings = tuple[float, float | None]
-"""A learning rate and a logit scale; None: the backbone's."""
+HIGHER_SCALE = 50.0
+LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, HIGHER_SCALE)
+"""What every head is tried with first, each with each."""
 SEEDS = (0, 1, 2)
 FRAMES_OF_A_VIEW = 8
 """Of the 16 that are stored, where label denoising compares two views of a video."""
+
+NO_FIGURES = ("trial", "head_config", "training", "validation")
+"""What is kept of a run beside what a table shows."""
 
 DEFAULTS = "defaults"
 TIGHT = "tight_transformer"
 TEXT_SIDE = {"word_layers": "2"}
 """Two transformer layers over the words, which hcmi has by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is tuned of every head."""
+
+    lr: float
+    logit_scale: float | None
+    """None: the backbone's own, 23.6."""
+
+    @property
+    def neighbours(self) -> "list[Settings]":
+        """One step away: twice or half the learning rate or the logit scale, of which the backbone's is the least."""
+        higher = HIGHER_SCALE if self.logit_scale is None else 2 * self.logit_scale
+        lower = self.logit_scale / 2 if self.logit_scale and self.logit_scale > HIGHER_SCALE else None
+        rates = [Settings(lr, self.logit_scale) for lr in (self.lr * 2, self.lr / 2)]
+        scales = [Settings(self.lr, scale) for scale in (higher, lower)]
+        return [one for one in (*rates, *scales) if one != self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +56,7 @@ class Contender:
     batch_size: int = BATCH_SIZE
     epochs: int = EPOCHS
     is_costly: bool = False
-    """Then only the first setting is tried, and no score is normalised."""
+    """Then only the first settings are tried, and no score is normalised."""
 
     @property
     def label(self) -> str:
@@ -64,10 +84,15 @@ class Contender:
         """Whether it is what the backbone does by itself."""
         return self.head == "mean_pool"
 
-    def trial(self, **tuned: Any) -> Trial:
+    def trial(self, tuned: Settings) -> Trial:
         """It, trained once."""
         return Trial(
-            self.head, settings=self.settings, batch_size=self.batch_size, epochs=self.epochs, **tuned
+            self.head,
+            lr=tuned.lr,
+            logit_scale=tuned.logit_scale,
+            settings=self.settings,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
         )
 
 
@@ -89,7 +114,7 @@ class Change:
         """The trial with this change."""
         return replace(
             trial,
-            settings=self.settings,
+            settings={**trial.settings, **self.settings},
             train_videos=self.train_videos,
             epochs=self.epochs,
             alike=self.alike,
@@ -115,13 +140,19 @@ def contenders() -> list[Contender]:
     ]
 
 
-def tuning(contender: Contender) -> list[Trial]:
-    """The trials among which validation chooses; one where nothing is trained."""
-    if contender.head in NO_PARAMETERS:
-        return [contender.trial()]
-    grid = list(itertools.product(LEARNING_RATES, LOGIT_SCALES))
-    tried = grid[:1] if contender.is_costly else grid
-    return [contender.trial(lr=lr, logit_scale=scale) for lr, scale in tried]
+def further_trials(contender: Contender, tried: Sequence[Task]) -> list[Trial]:
+    """What validation has to see next of a contender: a grid, then what is left of the neighbours of the best.
+
+    None are left where the best of all that was tried has been compared with every neighbour. Where nothing is
+    trained one trial is enough, and where it is costly one is all there is.
+    """
+    grid = [Settings(*both) for both in itertools.product(LEARNING_RATES, LOGIT_SCALES)]
+    if contender.head in NO_PARAMETERS or contender.is_costly:
+        grid = grid[:1]
+        return [] if tried else [contender.trial(grid[0])]
+    wanted = settings_of(best_trial(tried)).neighbours if tried else grid
+    known = {settings_of(task.trial) for task in tried}
+    return [contender.trial(settings) for settings in wanted if settings not in known]
 
 
 def repeats(tuned: Trial) -> list[Trial]:
@@ -145,8 +176,10 @@ def changes() -> Iterator[Change]:
     for clips, phrases in ((2, 16), (8, 16), (4, 4), (4, 8)):
         settings = {"clips": str(clips), "phrases": str(phrases)}
         yield Change("clusters", f"{clips} clips, {phrases} phrases", settings)
+    # As many clips as with all frames; and no denoising, which with all of them does nothing.
     for frames in (4, 8):
-        yield Change("frames", f"{frames} frames", num_frames=frames)
+        settings = {"clips": "4", "denoising": "off"}
+        yield Change("frames", f"{frames} frames, 4 clips", settings, num_frames=frames)
     # As many steps as with all videos, but for two in a hundred, so that what helps is the videos, not longer training.
     for videos, epochs in ((1000, 33), (3000, 10)):
         yield Change("training videos", f"{videos:,} videos", train_videos=videos, epochs=epochs)
@@ -185,9 +218,16 @@ def _denoising() -> Iterator[Change]:
 
 
 def tuned_before(record: Path) -> dict[str, Settings]:
-    """Learning rate and logit scale of every contender of an earlier study, by label."""
-    rows = json.loads(record.read_text(encoding="utf-8"))["figures"]["heads"]
-    return {row["label"]: (row["lr"], row["logit_scale"]) for row in rows}
+    """What every contender of an earlier study was tuned to, by label.
+
+    Raises:
+        ValueError: the file is not the record of such a study.
+    """
+    try:
+        rows = json.loads(record.read_text(encoding="utf-8"))["figures"]["heads"]
+        return {row["label"]: Settings(row["lr"], row["logit_scale"]) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{record} is no record of this study ({error})") from error
 
 
 def best_trial(tasks: Sequence[Task]) -> Trial:
@@ -197,7 +237,7 @@ def best_trial(tasks: Sequence[Task]) -> Trial:
 
 def settings_of(trial: Trial) -> Settings:
     """What was tuned of it."""
-    return trial.lr, trial.logit_scale
+    return Settings(trial.lr, trial.logit_scale)
 
 
 def tuning_row(label: str, tasks: Sequence[Task]) -> dict[str, Any]:
@@ -227,7 +267,7 @@ def figures_of(task: Task) -> dict[str, Any]:
 def row_of(label: str, tasks: Iterable[Task]) -> dict[str, Any]:
     """One row of a table: mean and sample deviation over the seeds of everything that is a number."""
     runs = [figures_of(task) for task in tasks]
-    flat = [dict(_flat({key: run[key] for key in run if key not in ("trial", "validation")})) for run in runs]
+    flat = [dict(_flat({key: value for key, value in run.items() if key not in NO_FIGURES})) for run in runs]
     names = [name for name in flat[0] if all(name in one for one in flat)]
     return {
         "label": label,

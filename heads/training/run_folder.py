@@ -214,12 +214,20 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def restored(kind: type, values: Mapping[str, Any]) -> Any:
     """A Config from what JSON made of it.
 
+    A field that came later has what runs were made with until then: its default, or ``before`` in its metadata.
+
     Raises:
         UsageError: it has a field that this version does not know.
     """
     tuples = {name for name, hint in get_type_hints(kind).items() if str(hint).startswith("tuple")}
+    before = {
+        field.name: field.metadata["before"]
+        for field in dataclasses.fields(kind)
+        if "before" in field.metadata
+    }
+    known = {name: tuple(value) if name in tuples else value for name, value in values.items()}
     try:
-        return kind(**{name: tuple(value) if name in tuples else value for name, value in values.items()})
+        return kind(**before | known)
     except TypeError as error:
         raise UsageError(
             f"the run was made with other settings than this version of tvr has ({error})"

@@ -172,6 +172,8 @@ def test_each_level_alone(level: str) -> None:
         {"level_weights": (1.0, 1.0)},
         {"level_weights": (1.0, 1.0, -0.1)},
         {"level_loss": 0.0, "fused_loss": 0.0},
+        {"level_weights": (0.0, 0.0, 0.0), "fused_loss": 0.0},
+        {"level_weights": (1.0, 1.0, 0.0), "levels": ("video_sentence",), "fused_loss": 0.0},
     ],
 )
 def test_impossible_settings_fail(settings: dict[str, Any]) -> None:

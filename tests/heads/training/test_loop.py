@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from tvr.data.contracts.errors import TrainingError, UsageError
-from tvr.heads import mean_pool, seq_transformer
+from tvr.heads import hcmi, mean_pool, seq_transformer
 from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.training.config import TrainingConfig
 from tvr.heads.training.feature_set import FeatureSet
@@ -126,6 +126,20 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
     assert run(tmp_path / "run").record() == first.record()
     with pytest.raises(TrainingError, match=r"training\.alike is 1 there and 4 here"):
         run(tmp_path / "run", dataclasses.replace(QUICK, alike=4))
+
+
+def test_a_run_keeps_the_loss_from_before_a_setting_changed_it(tmp_path: Path) -> None:
+    config = hcmi.Config(layers=1, word_layers=0, clustering="uniform")
+    train("hcmi", config, FEATURES, QUICK, tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    record = json.loads(file.read_text())
+    assert record["head_config"].pop("level_weights") == [1.0, 1.0, 0.2]
+    file.write_text(json.dumps(record))
+    message = r"level_weights is \[1.0, 1.0, 1.0\] there and \[1.0, 1.0, 0.2\] here"
+    with pytest.raises(TrainingError, match=message):
+        train("hcmi", config, FEATURES, QUICK, tmp_path / "run")
+    as_before = dataclasses.replace(config, level_weights=(1.0, 1.0, 1.0))
+    train("hcmi", as_before, FEATURES, QUICK, tmp_path / "run")
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
