@@ -104,21 +104,16 @@ def main(
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
 ) -> None:
     """Measure every head on Storyboard."""
-    rivals, left_out = contenders(), set(without or [])
-    unknown = sorted(left_out.difference(*(rival.names for rival in rivals)))
-    unknown += sorted(set(ablate or []) - {change.group for change in changes()})
-    if unknown or "hcmi" in left_out:
-        raise typer.BadParameter(f"there is no {', '.join(unknown)}" if unknown else "the pictures show hcmi")
+    rivals = _chosen(set(without or []))
+    groups = _groups(ablate) if ablation else set[str]()
     try:
         before = {} if tuned_by is None else tuned_before(tuned_by)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
     place = _prepared(workspace, processes)
-    rivals = [rival for rival in rivals if not rival.names & left_out]
     tried = _tried(place, rivals, before)
     tuned = _tuned(rivals, before | {label: settings_of(best_trial(some)) for label, some in tried.items()})
-    groups = {DEFAULTS, *(ablate or (change.group for change in changes()))} if ablation else set[str]()
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "unseen_videos": UNSEEN_VIDEOS,
@@ -132,6 +127,27 @@ def main(
     page.fill(figures)
     page.fill_readme(figures)
     _draw(figures, tuned["hcmi"], place)
+
+
+def _chosen(left_out: set[str]) -> list[Contender]:
+    """The contenders without those that a user leaves out."""
+    rivals = contenders()
+    _refuse_unknown(left_out.difference(*(rival.names for rival in rivals)))
+    if "hcmi" in left_out:
+        raise typer.BadParameter("the pictures show hcmi")
+    return [rival for rival in rivals if not rival.names & left_out]
+
+
+def _groups(ablate: list[str] | None) -> set[str]:
+    """The groups of the ablation that a user wants, and the row that each is compared with."""
+    known = {change.group for change in changes()}
+    _refuse_unknown(set(ablate or []) - known)
+    return {DEFAULTS, *ablate} if ablate else known
+
+
+def _refuse_unknown(names: set[str]) -> None:
+    if names:
+        raise typer.BadParameter(f"there is no {', '.join(sorted(names))}")
 
 
 def _prepared(workspace: Path, processes: int) -> Place:
