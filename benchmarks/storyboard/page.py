@@ -8,6 +8,8 @@ from typing import Any
 
 from benchmarks.record import RESULTS
 
+from .study import Settings
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "storyboard.md"
 README = DOCS.parent / "README.md"
@@ -128,27 +130,25 @@ def tables(figures: Mapping[str, Any]) -> dict[str, str]:
 
 
 def tuning_table(rows: Sequence[Row]) -> str:
-    """Mean of the six recalls that choose, in per cent, with each setting; the best of a head in bold."""
+    """What each head was tuned to, and how its neighbours did: mean of the six recalls that choose, in per cent."""
     if not rows:
         return NOT_MEASURED
-    scores = {
-        row["label"]: {_setting(tried): tried["validation_score"] / 6 for tried in row["tried"]}
-        for row in rows
-    }
-    settings = sorted({setting for row in scores.values() for setting in row})
-    titles = [f"{lr:g}, {_scale(scale or None)}" for lr, scale in settings]
-    lines = [f"| | {' | '.join(titles)} |", f"|---|{'---:|' * len(titles)}"]
-    for label, row in scores.items():
-        best = max(row, key=row.__getitem__)
-        cells = [f"{row[setting]:.1f}" if setting in row else "" for setting in settings]
-        cells[settings.index(best)] = f"**{row[best]:.1f}**"
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+    lines = ["| | tried | learning rate, logit scale | score | neighbours |", "|---|---:|---|---:|---|"]
+    for row in rows:
+        scores = {
+            Settings(tried["lr"], tried["logit_scale"]): tried["validation_score"] / 6
+            for tried in row["tried"]
+        }
+        best = max(scores, key=scores.__getitem__)
+        around = [f"{_said(one)}: {scores[one]:.1f}" for one in best.neighbours if one in scores]
+        lines.append(
+            f"| {row['label']} | {len(scores)} | {_said(best)} | {scores[best]:.1f} | {'; '.join(around)} |"
+        )
     return "\n".join(lines)
 
 
-def _setting(tried: Mapping[str, Any]) -> tuple[float, float]:
-    """Learning rate and logit scale, in an order that can be sorted: the encoder's own scale is the least."""
-    return tried["lr"], tried["logit_scale"] or 0.0
+def _said(settings: Settings) -> str:
+    return f"{settings.lr:g}, {_scale(settings.logit_scale)}"
 
 
 def _scale(logit_scale: float | None) -> str:
