@@ -444,7 +444,8 @@ def test_broken_parquet_fails(tmp_path: Path) -> None:
 def test_paths_may_lead_outside_where_that_is_allowed(tmp_path: Path) -> None:
     touched(tmp_path, "a.mp4", "root/b.mp4")
     path = tmp_path / "root" / "m.csv"
-    path.write_text(f"path,caption\n../a.mp4,x\n{tmp_path}/root/b.mp4,y\n")
+    absolute = tmp_path / "root" / "b.mp4"
+    path.write_text(f"path,caption\n../a.mp4,x\n{absolute},y\n")
     dataset = load(path, allow_outside=True)
     assert [video.path and video.path.resolve() for video in dataset.videos.values()] == [
         tmp_path.resolve() / "a.mp4",

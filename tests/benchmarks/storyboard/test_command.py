@@ -4,19 +4,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from tvr.data.base import load_dataset
-from tvr.pipeline.encoders import clip
-from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions
-from tvr.pipeline.sampling import Sampling
 from typer.testing import CliRunner
 
 from benchmarks.storyboard.__main__ import Place, main
 from benchmarks.storyboard.measuring import GeneratedSet
 from benchmarks.storyboard.study import figures_of
 from benchmarks.storyboard.trials import Trial
-
-SMALL = {"train_videos": "48", "val_videos": "16", "test_videos": "16"}
 
 
 @pytest.mark.parametrize(
@@ -38,11 +31,7 @@ def test_command_fails(arguments: list[str], message: str, tmp_path: Path) -> No
     assert not workspace.exists()
 
 
-def test_a_trial_of_two_rows_runs_once(tmp_path: Path) -> None:
-    dataset = load_dataset("storyboard", tmp_path / "videos", SMALL)
-    options = ExtractionOptions(Sampling("uniform", 8), num_children=1)
-    extract(dataset, clip.load("tvr-storyboard"), options, tmp_path / "store")
-    videos = GeneratedSet(tmp_path / "store", tmp_path / "videos")
+def test_a_trial_of_two_rows_runs_once(videos: GeneratedSet, tmp_path: Path) -> None:
     place = Place(tmp_path, videos, unseen=videos, processes=1)
     trial = Trial("mean_pool", train_videos=48, num_frames=8)
     one, other = place.tasks([trial, trial], tested=True, normalised=False)

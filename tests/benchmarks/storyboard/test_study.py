@@ -5,12 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tvr.data.base import load_dataset
 from tvr.data.contracts.plug_ins import plug_in_names
-from tvr.pipeline.encoders import clip
-from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions
-from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store import FeatureStore
 
 from benchmarks.record import RESULTS
@@ -31,18 +26,6 @@ from benchmarks.storyboard.study import (
 )
 from benchmarks.storyboard.training_sets import first_videos
 from benchmarks.storyboard.trials import NO_PARAMETERS, Trial
-
-VIDEOS = {"train_videos": "48", "val_videos": "16", "test_videos": "16"}
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> GeneratedSet:
-    """A small set and its features."""
-    folder = tmp_path_factory.mktemp("storyboard")
-    dataset = load_dataset("storyboard", folder / "videos", VIDEOS)
-    options = ExtractionOptions(Sampling("uniform", 8), num_children=1)
-    extract(dataset, clip.load("tvr-storyboard"), options, folder / "store")
-    return GeneratedSet(folder / "store", folder / "videos")
 
 
 def task(trial: Trial, videos: GeneratedSet, workspace: Path) -> Task:
