@@ -15,12 +15,12 @@ from pathlib import Path
 from statistics import median
 
 from tvr.data.base import load_dataset
-from tvr.pipeline.cluster import cluster_runner
-from tvr.pipeline.cluster_choice import ClusterChoice
-from tvr.pipeline.cores import usable_cores
-from tvr.pipeline.encoder_choice import EncoderChoice
-from tvr.pipeline.extract import ShardRunner, ShardWorker, extract_with
-from tvr.pipeline.plan import ExtractionOptions, sampling_of
+from tvr.pipeline.cluster.config import ClusterChoice
+from tvr.pipeline.cluster.runner import cluster_runner
+from tvr.pipeline.extract import extract_with
+from tvr.pipeline.machine import usable_cores
+from tvr.pipeline.options import EncoderChoice, ExtractionOptions, sampling_of
+from tvr.pipeline.shard_worker import ShardRunner, ShardWorker
 
 from .record import keep
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from tvr.pipeline.encoders import clip
-from tvr.pipeline.encoders.towers.arithmetic import cpu_multiplies_bfloat16
+from tvr.pipeline.encoders.towers.precision import cpu_multiplies_bfloat16
 
 from .record import keep
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 from tvr.data.base import Dataset, load_dataset
-from tvr.pipeline.bottleneck import shares
-from tvr.pipeline.decoding import DecoderPool
+from tvr.pipeline.decoding.pool import DecoderPool
 from tvr.pipeline.encoders import clip
-from tvr.pipeline.extract import Summary, decode_task, extract
-from tvr.pipeline.plan import ExtractionOptions, plan_extraction, sampling_of
+from tvr.pipeline.extract import extract
+from tvr.pipeline.options import ExtractionOptions, sampling_of
+from tvr.pipeline.plan import plan_extraction
+from tvr.pipeline.shard_worker import decode_task
+from tvr.pipeline.summary import Summary, shares
 
 from .record import keep
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from tvr.heads.training.feature_set import FeatureSet, Origin
-from tvr.pipeline.store import TextRows, VideoRows
+from tvr.pipeline.store.reader import TextRows, VideoRows
 
 BLOCK = 1 << 14
 

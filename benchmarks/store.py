@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from tvr.pipeline.manifest import Manifest, SplitRecord, ids_digest
-from tvr.pipeline.shards import VideoRow, shard_name, write_video_shard
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.manifest import Manifest, SplitRecord, ids_digest
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.shards import VideoRow, shard_name, write_video_shard
 
 from .record import keep
 

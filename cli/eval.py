@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..data.contracts.errors import TvrError, UsageError
-from .options import (
-    DEFAULT_WORKSPACE,
-    DatasetOption,
-    DeviceOption,
-    JsonOption,
-    WorkspaceOption,
-    key_values,
-)
+from .options import DEFAULT_WORKSPACE, DatasetOption, DeviceOption, JsonOption, WorkspaceOption, key_values
 from .terminal import err, out, print_json, print_table_whole
 
 if TYPE_CHECKING:

@@ -27,13 +27,13 @@ from .terminal import Meter, err, extraction_meters, out, print_json
 
 if TYPE_CHECKING:
     from ..data.base import Dataset
-    from ..pipeline.cluster_choice import ClusterChoice
-    from ..pipeline.encoder_choice import EncoderChoice
+    from ..pipeline.cluster.config import ClusterChoice
     from ..pipeline.encoders.base import EncoderIdentity
     from ..pipeline.estimate import Estimate
-    from ..pipeline.extract import ShardRunner, Summary
-    from ..pipeline.job_share import JobShare
-    from ..pipeline.plan import ExtractionOptions
+    from ..pipeline.job_array import JobShare
+    from ..pipeline.options import EncoderChoice, ExtractionOptions
+    from ..pipeline.shard_worker import ShardRunner
+    from ..pipeline.summary import Summary
 
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
@@ -130,11 +130,10 @@ def extract(
     as_json: JsonOption = False,
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
-    from ..pipeline.encoder_choice import EncoderChoice
-    from ..pipeline.failure_budget import FailureBudget
-    from ..pipeline.job_share import EVERYTHING, JobShare
-    from ..pipeline.patches import patch_format
-    from ..pipeline.plan import ExtractionOptions, Request, sampling_of, text_policy_of
+    from ..pipeline.job_array import EVERYTHING, JobShare
+    from ..pipeline.options import EncoderChoice, ExtractionOptions, Request, sampling_of, text_policy_of
+    from ..pipeline.store.patches import patch_format
+    from ..pipeline.summary import FailureBudget
     from ..pipeline.workspace import Workspace
 
     budget = FailureBudget.parse(max_failed) if max_failed else None
@@ -184,12 +183,12 @@ def _runner(
 ) -> "Generator[ShardRunner, None, None]":
     """This process, unless a cluster was asked for."""
     if cluster is None:
-        from ..pipeline.extract import ShardWorker
+        from ..pipeline.shard_worker import ShardWorker
 
         with ShardWorker(choice.load(), options) as worker:
             yield worker
     else:
-        from ..pipeline.cluster import cluster_runner
+        from ..pipeline.cluster.runner import cluster_runner
 
         with cluster_runner(cluster, choice, dataset, options) as runner:
             yield runner
@@ -251,7 +250,7 @@ def _print_job(cluster: "ClusterChoice | None") -> None:
     """What would be submitted to a job queue, if that is where the workers are."""
     if cluster is None or cluster.queue is None:
         return
-    from ..pipeline.cluster_connection import job_script
+    from ..pipeline.cluster.connection import job_script
 
     out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", markup=False, soft_wrap=True)
 
@@ -285,8 +284,8 @@ def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
 
 
 def _print_summary(summary: "Summary", share: "JobShare", runner: "ShardRunner", *, as_json: bool) -> None:
-    from ..pipeline.bottleneck import bottleneck, shares
-    from ..pipeline.cores import usable_cores
+    from ..pipeline.machine import usable_cores
+    from ..pipeline.summary import bottleneck, shares
 
     counts = dict(sorted(summary.status.items()))
     children, identity = runner.num_children, runner.identity

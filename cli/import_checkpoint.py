@@ -43,7 +43,7 @@ def import_checkpoint(
     from ..heads.checkpoints.importing import import_checkpoint as write_run
     from ..heads.training.config import TrainingConfig
     from ..heads.training.feature_set import features_of
-    from ..pipeline.store import FeatureStore
+    from ..pipeline.store.reader import FeatureStore
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)

@@ -10,7 +10,7 @@ import typer
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from ..pipeline.store import FeatureStore, VideoStatus
+    from ..pipeline.store.reader import FeatureStore, VideoStatus
 
 _LINES = 20
 _WORST = 5
@@ -27,7 +27,7 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, what made it, and how its videos fared."""
-    from ..pipeline.store import FeatureStore
+    from ..pipeline.store.reader import FeatureStore
     from ..pipeline.workspace import Workspace
     from .terminal import print_json
 
@@ -41,7 +41,7 @@ def inspect(
 
 
 def _as_json(store: "FeatureStore", statuses: list["VideoStatus"], *, failed: bool) -> dict[str, object]:
-    from ..pipeline.store import worst_first
+    from ..pipeline.store.reader import worst_first
 
     listed = [asdict(row) for row in (worst_first(statuses) if failed else statuses)]
     return {
@@ -86,8 +86,8 @@ def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
 
 
 def _print_failures(statuses: list["VideoStatus"], *, every: bool) -> None:
-    from ..pipeline.shards import MISSING
-    from ..pipeline.store import worst_first
+    from ..pipeline.store.reader import worst_first
+    from ..pipeline.store.shards import MISSING
     from .terminal import out
 
     named = ("missing" if row.reason == MISSING else row.status for row in statuses)

@@ -8,7 +8,7 @@ import typer
 from ..data.contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..pipeline.cluster_choice import ClusterChoice
+    from ..pipeline.cluster.config import ClusterChoice
 
 WorkspaceOption = Annotated[
     Path,
@@ -77,7 +77,7 @@ def cluster_choice(
     """
     if not any(queue) and not job and scheduler in (None, "local") and workers in (None, 1):
         return None
-    from ..pipeline.cluster_choice import ClusterChoice
+    from ..pipeline.cluster.config import ClusterChoice
 
     if all(queue):
         raise UsageError("a job goes to --slurm or to --pbs, not to both")

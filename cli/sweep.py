@@ -73,8 +73,8 @@ def sweep(
         to_do,
     )
     from ..heads.training.trials import parse_grid, plan_trials
-    from ..pipeline.cores import usable_cores
-    from ..pipeline.job_share import EVERYTHING, JobShare
+    from ..pipeline.job_array import EVERYTHING, JobShare
+    from ..pipeline.machine import usable_cores
     from ..pipeline.workspace import Workspace
 
     fixed = key_values(settings, "--set")
@@ -105,7 +105,7 @@ def sweep(
 def _usual_workers() -> int:
     import torch
 
-    from ..pipeline.cores import usable_cores
+    from ..pipeline.machine import usable_cores
 
     return torch.cuda.device_count() or len(usable_cores())
 

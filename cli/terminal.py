@@ -15,7 +15,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from ..pipeline.extract import OnProgress, Progress
+    from ..pipeline.progress import OnProgress, Progress
 
 out = Console(highlight=False)
 """Results: standard output."""

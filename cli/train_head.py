@@ -47,7 +47,7 @@ def train_head(
     from ..heads.training.feature_set import features_of
     from ..heads.training.loop import train
     from ..heads.training.processes import Processes
-    from ..pipeline.store import FeatureStore
+    from ..pipeline.store.reader import FeatureStore
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)

@@ -10,7 +10,7 @@ from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, 
 
 if TYPE_CHECKING:
     from ..pipeline.repair import Moved, Repair
-    from ..pipeline.verification import Verification
+    from ..pipeline.store.verification import Verification
 
 
 def verify(
@@ -35,7 +35,7 @@ def verify(
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
     from ..data.contracts.errors import StoreError
     from ..pipeline.repair import Moved
-    from ..pipeline.verification import verify as verify_store
+    from ..pipeline.store.verification import verify as verify_store
     from ..pipeline.workspace import Workspace
     from .terminal import print_json
 

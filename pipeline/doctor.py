@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
-from .decoding import DecoderPool, DecodeTask
+from .decoding.pool import DecoderPool, DecodeTask
 from .preprocessing import Preprocessing
-from .sample_clip import write_sample as write_sample
 from .sampling import Sampling
+from .video.sample_clip import write_sample
 
 _FREE_GIGABYTES = 5
 
@@ -112,13 +112,13 @@ def _disk(workspace: Path) -> Finding:
 def _locking(workspace: Path) -> Finding:
     import h5py
 
-    from .durable import written_whole
+    from .store.atomic_files import atomic_write
 
     existed = workspace.exists()
     workspace.mkdir(parents=True, exist_ok=True)
     path = workspace / ".doctor.h5"
     try:
-        with written_whole(path) as beside, h5py.File(beside, "w") as file:
+        with atomic_write(path) as beside, h5py.File(beside, "w") as file:
             file["x"] = np.arange(3)
         with h5py.File(path, "r", locking=False) as file:
             value = int(np.asarray(file["x"])[2])

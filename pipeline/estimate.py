@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..data.base import Dataset
-from .batches import FrameBatches
-from .decoding import Chunk, DecoderPool
+from .decoding.pool import Chunk, DecoderPool
+from .encode_videos import FrameBatches
 from .encoders.base import Encoder
-from .extract import decode_task
-from .patches import PatchSpool
-from .plan import ExtractionOptions, Plan, patch_layout, plan_extraction
+from .options import ExtractionOptions
+from .plan import Plan, patch_layout, plan_extraction
+from .shard_worker import decode_task
+from .store.patches import PatchSpool
 
 SAMPLE_VIDEOS = 10
 SAMPLE_TEXTS = 64

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..data.contracts.errors import StoreError
-from .extract import OnProgress, extract, refuse_another_store
-from .manifest import Manifest, load_manifest
-from .plan import Plan, Request, manifest_of, plan_extraction
+from .extract import extract, refuse_another_store
+from .options import Request
+from .plan import Plan, manifest_of, plan_extraction
+from .progress import OnProgress
 from .request import load_request, requested_dataset, requested_encoder
-from .shards import Receipt, load_receipt
-from .verification import Damage, Verification, verify
+from .store.manifest import Manifest, load_manifest
+from .store.shards import Receipt, load_receipt
+from .store.verification import Damage, Verification, verify
 
 
 @dataclass(frozen=True, slots=True)

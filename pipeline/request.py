@@ -10,13 +10,12 @@ from typing import Any
 
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import StoreError, TvrError
-from .durable import read_sealed, write_sealed
-from .encoder_choice import EncoderChoice, for_any_folder
 from .encoders.base import Encoder
-from .plan import ExtractionOptions, Request
+from .options import EncoderChoice, ExtractionOptions, Request, for_any_folder
 from .sampling import Sampling
+from .store.checksummed_json import read_sealed, write_sealed
+from .store.manifest import REQUEST_NAME
 
-REQUEST_NAME = "request.json"
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
 """Options that leave no trace in a store."""
 

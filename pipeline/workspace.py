@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.contracts.errors import StoreError, TrainingError, UsageError, unknown_name
-from .manifest import MANIFEST_NAME
+from .store.manifest import MANIFEST_NAME
 
 RUN_CONFIG_NAME = "config.json"
 

@@ -145,7 +145,7 @@ def test_the_training_job_runs(node: Path) -> None:
 
 def test_messages_are_those_of_the_program() -> None:
     """What the table of messages shows is written somewhere in the program."""
-    program = "".join(path.read_text() for path in Path(__file__).parents[1].glob("pipeline/cluster*.py"))
+    program = "".join(path.read_text() for path in Path(__file__).parents[1].glob("pipeline/cluster/*.py"))
     for fragment in (
         "no Dask scheduler answers at ",
         "workers there: ",

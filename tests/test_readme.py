@@ -26,7 +26,7 @@ def commands() -> list[list[str]]:
 def test_the_store_snippet_reads_a_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tvr.pipeline.shards import write_video_shard
+    from tvr.pipeline.store.shards import write_video_shard
 
     write_video_shard(tmp_path / "video-00000-of-00001.h5", [video_row(1), video_row(2)], manifest().dim, {})
     monkeypatch.chdir(tmp_path)

@@ -23,8 +23,8 @@ from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.run_folder import load_run
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions, sampling_of
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.options import ExtractionOptions, sampling_of
+from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.workspace import Workspace
 
 from benchmarks.record import keep

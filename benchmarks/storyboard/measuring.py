@@ -15,8 +15,8 @@ from tvr.heads.evaluation.twins import twin_accuracy
 from tvr.heads.training.feature_set import FeatureSet, features_of
 from tvr.heads.training.loop import train
 from tvr.heads.training.run_folder import read_metrics
-from tvr.pipeline.durable import write_json
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.atomic_files import write_json
+from tvr.pipeline.store.reader import FeatureStore
 
 from .spans import span_figures
 from .training_sets import first_videos, training_sets

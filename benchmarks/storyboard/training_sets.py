@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tvr.heads.training.feature_set import FeatureSet, features_of
 from tvr.heads.training.stored import Texts, Videos, mapped_texts, mapped_videos
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.reader import FeatureStore
 
 from .trials import Trial
 

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...data.contracts.errors import DataError, DecodeError, WeightsError
-from ...pipeline.decoded import DecodeTask
-from ...pipeline.decoding import DecoderPool
+from ...pipeline.decoding.messages import DecodeTask
+from ...pipeline.decoding.pool import DecoderPool
 from ...pipeline.encoders import clip
 from ...pipeline.encoders.base import EncodedText, Encoder
 from ...pipeline.sampling import Sampling
-from ...pipeline.store import FeatureStore
+from ...pipeline.store.reader import FeatureStore
 from ..base import Head, TextFeatures, VideoFeatures
 from ..layers.blocks import similarity_in_blocks
 from ..training.feature_set import FeatureSet, Origin, features_of, gallery_of

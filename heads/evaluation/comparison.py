@@ -9,8 +9,8 @@ import numpy as np
 
 from ...data.contracts.errors import UsageError
 from ...data.contracts.plug_ins import load_plug_in
-from ...pipeline.durable import write_json, written_whole
-from ...pipeline.store import FeatureStore
+from ...pipeline.store.atomic_files import atomic_write, write_json
+from ...pipeline.store.reader import FeatureStore
 from ..base import Head, build_head
 from ..training.feature_set import FeatureSet, features_of
 from ..training.processes import Processes
@@ -113,7 +113,7 @@ def save_similarity(subject: Subject, file: Path) -> None:
         raise UsageError(f"the similarity matrix is saved as numpy's .npy, got {file.name!r}")
     head, features = subject.head, subject.features
     scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
-    with written_whole(file) as beside:
+    with atomic_write(file) as beside:
         shape = (features.num_texts, features.num_videos)
         matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
         scores.write_to(matrix)

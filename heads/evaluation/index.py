@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...data.contracts.errors import StoreError, UsageError
-from ...pipeline.durable import write_json, written_whole
+from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import Head, TextFeatures
 from ..layers.blocks import similarity_in_blocks
 from ..training.feature_set import FeatureSet
@@ -50,7 +50,7 @@ class VideoIndex:
     def save(self, folder: Path) -> None:
         """Write the index and its record."""
         folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / INDEX) as beside:
+        with atomic_write(folder / INDEX) as beside:
             _faiss().write_index(self.index, str(beside))
         write_json(folder / RECORD, asdict(self.record))
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from ...data.base import Video
-from ...pipeline.durable import written_whole
+from ...pipeline.store.atomic_files import atomic_write
 from ..training.run_folder import read_metrics
 from .alignment import Alignment, align
 from .comparison import Scored, Subject
@@ -182,5 +182,5 @@ def _spans(alignment: Alignment) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    with written_whole(file) as beside:
+    with atomic_write(file) as beside:
         beside.write_text(text, encoding="utf-8")

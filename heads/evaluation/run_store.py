@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError
-from ...pipeline.manifest import MANIFEST_NAME
-from ...pipeline.store import FeatureStore
+from ...pipeline.store.manifest import MANIFEST_NAME
+from ...pipeline.store.reader import FeatureStore
 from ..training.run_folder import RunRecord
 
 DEPTH = 4

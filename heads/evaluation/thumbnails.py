@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.base import Video
-from ...pipeline.decoded import DecodeTask
-from ...pipeline.decoding import DecoderPool
+from ...pipeline.decoding.messages import DecodeTask
+from ...pipeline.decoding.pool import DecoderPool
 from ...pipeline.preprocessing import Preprocessing
 from ...pipeline.sampling import Sampling
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError
-from ...pipeline.store import FeatureStore, TextRows, VideoRows
+from ...pipeline.store.reader import FeatureStore, TextRows, VideoRows
 from ..base import FeatureShape, TextFeatures, VideoFeatures
 from .frame_sampling import segment_random, uniform
 from .rows import Device

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...data.contracts.errors import TrainingError, UsageError
 from ...data.contracts.plug_ins import load_plug_in
-from ...pipeline.durable import write_json, written_whole
+from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
 from .config import TrainingConfig
 
@@ -157,7 +157,7 @@ class RunFolder:
         way."""
         kept = [line for line in read_metrics(self.path) if line["epoch"] < values["epoch"]]
         text = "".join(json.dumps(line) + "\n" for line in [*kept, values])
-        with written_whole(self.path / METRICS) as beside:
+        with atomic_write(self.path / METRICS) as beside:
             beside.write_text(text, encoding="utf-8")
 
 
@@ -236,7 +236,7 @@ def restored(kind: type, values: Mapping[str, Any]) -> Any:
 
 def _save(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    with written_whole(file) as beside:
+    with atomic_write(file) as beside:
         # Not save_file, which makes a file that only its owner can read: run folders are shared.
         beside.write_bytes(save(plain, metadata))
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ...pipeline.store import FeatureStore, Shard, TextRows, VideoRows
+from ...pipeline.store.reader import FeatureStore, Shard, TextRows, VideoRows
 from .joined import JoinedArrays
 from .rows import Rows, Values
 

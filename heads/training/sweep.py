@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from ...data.contracts.errors import UsageError
-from ...pipeline.cluster_choice import ClusterChoice
-from ...pipeline.durable import write_json
-from ...pipeline.store import FeatureStore
+from ...pipeline.cluster.config import ClusterChoice
+from ...pipeline.store.atomic_files import write_json
+from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
 from .run_folder import RESULT, read_metrics
 from .trial_process import FAILED, TrialTask, on_device, record_failure, run_trial, run_trials
@@ -161,7 +161,7 @@ def run_on_dask(tasks: Sequence[TrialTask], cluster: ClusterChoice, told: Told |
         ClusterError: no scheduler or worker answers, or a worker has other packages than this machine.
     """
     # Here, because distributed takes longer to import than a small head to train.
-    from ...pipeline.cluster_check import connected_workers, ended
+    from ...pipeline.cluster.preflight import connected_workers, ended
 
     with connected_workers(cluster) as client:
         futures = {client.submit(run_trial, _absolute(task), pure=False, retries=1): task for task in tasks}

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from ...data.contracts.errors import TvrError
-from ...pipeline.durable import write_json
-from ...pipeline.store import FeatureStore
+from ...pipeline.store.atomic_files import write_json
+from ...pipeline.store.reader import FeatureStore
 from .feature_set import FeatureSet, features_of
 from .loop import EpochReport, training
 from .processes import Processes

@@ -6,30 +6,13 @@ no index.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
-
-@dataclass(frozen=True, eq=False)
-class VideoTimes:
-    """When every displayable frame of a file is shown, and how large the upright picture is."""
-
-    frame_seconds: Float[np.ndarray, " frame"]
-    """Presentation times relative to the first displayed frame; strictly increasing, at least one."""
-    width: int
-    """In pixels, after display rotation."""
-    height: int
-    """In pixels, after display rotation."""
-    duration_seconds: float
-    """What the file claims or its frames last, whichever is longer."""
-    rotation: int
-    """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
-    mirrored: bool = False
-    """Whether the stored picture is mirrored left to right before it is turned."""
+from ..video.packets import VideoTimes
 
 
 class Decoder(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..seeking_decoder import SeekingDecoder
+from ..video.seeking_decoder import SeekingDecoder
 
 _ENVIRONMENT = {
     # decord reads it when it is imported. It says on stderr when it gave a frame twice for one it could not decode;

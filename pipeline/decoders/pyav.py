@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..packets import PacketIndex, index_packets
-from ..soundness import DamageLog, shown_pts, sound_frames
-from .base import VideoTimes
+from ..video.damage import DamageLog, shown_pts, sound_frames
+from ..video.packets import PacketIndex, VideoTimes, index_packets, video_times
 
 _TIE_SECONDS = 1e-6
 
@@ -52,21 +51,6 @@ class Decoder:
         if self._index is None or self._path != path:
             self._index, self._path = index_packets(path), path
         return self._index
-
-
-def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
-    """The contract's record of a file, from its packets and the times of its frames."""
-    height, width = index.height, index.width
-    if index.orientation.swaps_sides:
-        height, width = width, height
-    return VideoTimes(
-        frame_seconds=frame_seconds,
-        width=width,
-        height=height,
-        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
-        rotation=index.orientation.rotation,
-        mirrored=index.orientation.mirrored,
-    )
 
 
 def _counted(pts: Sequence[int | None], time_base: float) -> Float[np.ndarray, " frame"]:

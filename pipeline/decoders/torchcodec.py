@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..sample_clip import write_sample
-from ..seeking_decoder import SeekingDecoder
+from ..video.sample_clip import write_sample
+from ..video.seeking_decoder import SeekingDecoder
 
 _MOST_CHARACTERS = 200
 # Read when it is imported. That it paints over a damaged picture, FFmpeg logs as information.

@@ -11,16 +11,14 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from .base import EncodedFrames, EncodedText, EncoderIdentity
-from .towers.arithmetic import arithmetic
-from .towers.digest import weights_digest
-from .towers.frames import FrameTower
-from .towers.fusion import fold_batch_norms
-from .towers.hub_texts import tokenizer_of
-from .towers.networks import activation_of, build_network, preprocessing_of
+from .towers.image import FrameTower
 from .towers.patches import num_patches, why_no_patches
-from .towers.sources import RANDOM, Source, find_source, known_models, model_config
-from .towers.texts import TextTower, text_tower
+from .towers.precision import arithmetic, fold_batch_norms
+from .towers.text import TextTower, text_tower
 from .towers.tokens import Tokeniser
+from .weights.build import activation_of, build_network, preprocessing_of, weights_digest
+from .weights.sources import RANDOM, Source, find_source, known_models, model_config
+from .weights.tokenizers import tokenizer_of
 
 __all__ = ["ClipEncoder", "known_models", "load"]
 

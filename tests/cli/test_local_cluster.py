@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tvr.pipeline.doctor import write_sample
-from tvr.pipeline.shards import read_receipt
+from tvr.pipeline.store.shards import read_receipt
 
 from .shell import tree, tvr
 

@@ -9,7 +9,7 @@ from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions, Request
+from tvr.pipeline.options import ExtractionOptions, Request
 from tvr.pipeline.sampling import Sampling
 
 OPTIONS = ExtractionOptions(

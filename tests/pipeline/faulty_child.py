@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tvr.pipeline import decoding_child
-from tvr.pipeline.decoders.base import VideoTimes
 from tvr.pipeline.decoders.pyav import Decoder as PyAV
+from tvr.pipeline.decoding import child_main as decoding_child
+from tvr.pipeline.video.packets import VideoTimes
 
 # PyDLL keeps the interpreter lock during a call, as decord does when it hangs: no Python code runs meanwhile.
 LIBC = ctypes.PyDLL(None)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline import shards
-from tvr.pipeline.durable import sha256_of, write_sealed
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store import shards
+from tvr.pipeline.store.atomic_files import sha256_of
+from tvr.pipeline.store.checksummed_json import write_sealed
+from tvr.pipeline.store.reader import FeatureStore
 
 _SECONDS = 20
 

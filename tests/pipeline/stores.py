@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from tvr.pipeline.manifest import Manifest, SplitRecord, ids_digest
-from tvr.pipeline.shards import MISSING, TextRow, VideoRow, write_text_shard, write_video_shard
+from tvr.pipeline.store.manifest import Manifest, SplitRecord, ids_digest
+from tvr.pipeline.store.shards import MISSING, TextRow, VideoRow, write_text_shard, write_video_shard
 
 DIM = 6
 SPLITS = {"train": ("v0", "v1", "v2"), "test": ("v3", "v4")}

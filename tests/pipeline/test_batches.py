@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tvr.pipeline.batches import FrameBatches
-from tvr.pipeline.decoded import Chunk, DecodedVideo
+from tvr.pipeline.decoding.messages import Chunk, DecodedVideo
+from tvr.pipeline.encode_videos import FrameBatches
 from tvr.pipeline.encoders.base import EncodedFrames, EncodedText
 
 SIZE = 4

@@ -1,5 +1,5 @@
 import pytest
-from tvr.pipeline.bottleneck import bottleneck, shares
+from tvr.pipeline.summary import bottleneck, shares
 
 IDLE = {"decode": 0.0, "resize": 0.0, "encode": 0.0, "write": 0.0, "wait": 0.0, "wall": 100.0}
 

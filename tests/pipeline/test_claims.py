@@ -3,8 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tvr.pipeline.claims import Claims
-from tvr.pipeline.shards import write_video_shard
+from tvr.pipeline.store.shard_locks import Claims
+from tvr.pipeline.store.shards import write_video_shard
 
 from .stores import DIM, video_row
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from tvr.data.base import Dataset, load_dataset
 from tvr.data.contracts.errors import ClusterError, DecodeError, UsageError
-from tvr.pipeline import cluster_connection
-from tvr.pipeline.cluster import cluster_runner
-from tvr.pipeline.cluster_choice import ClusterChoice
-from tvr.pipeline.cluster_connection import job_script
+from tvr.pipeline.cluster import connection as cluster_connection
+from tvr.pipeline.cluster.config import ClusterChoice
+from tvr.pipeline.cluster.connection import job_script
+from tvr.pipeline.cluster.runner import cluster_runner
 from tvr.pipeline.doctor import write_sample
-from tvr.pipeline.encoder_choice import EncoderChoice
-from tvr.pipeline.extract import Progress, extract, extract_with
-from tvr.pipeline.plan import ExtractionOptions
+from tvr.pipeline.extract import extract, extract_with
+from tvr.pipeline.options import EncoderChoice, ExtractionOptions
+from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
-from tvr.pipeline.store import FeatureStore
-from tvr.pipeline.verification import verify
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.verification import verify
 
 from .dask_processes import DaskProcesses, dask_processes
 from .datasets import dataset

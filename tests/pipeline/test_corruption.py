@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvr.pipeline.decoders.pyav import Decoder
-from tvr.pipeline.decoding import DecodedVideo, DecoderPool, DecodeTask
+from tvr.pipeline.decoding.pool import DecodedVideo, DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing, resize
 from tvr.pipeline.sampling import Sampling
 

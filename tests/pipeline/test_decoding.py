@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import DecodeError, UsageError
-from tvr.pipeline import child_process
-from tvr.pipeline.decoded import time_limit
 from tvr.pipeline.decoders import decord
-from tvr.pipeline.decoding import DecodedVideo, DecoderPool, DecodeTask
+from tvr.pipeline.decoding import child_process
+from tvr.pipeline.decoding.messages import time_limit
+from tvr.pipeline.decoding.pool import DecodedVideo, DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing, resize
 from tvr.pipeline.sampling import Sampling
 
@@ -412,7 +412,7 @@ def test_a_child_holds_neither_torch_nor_a_head(tmp_path: Path) -> None:
     assert "libav" in mapped
     assert "torch" not in mapped
     program = (
-        "import sys; from tvr.pipeline import decoding_child as child; child._decoders('decord'); "
+        "import sys; from tvr.pipeline.decoding import child_main as child; child._decoders('decord'); "
         "print([name for name in sys.modules if name.split('.')[0] == 'torch' or name.startswith('tvr.heads')])"
     )
     assert subprocess.check_output([sys.executable, "-c", program]) == b"[]\n"

@@ -7,20 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.durable import (
-    read_sealed,
-    remove_leftovers,
-    sha256_of,
-    write_json,
-    write_sealed,
-    write_sealed_once,
-    written_whole,
-)
+from tvr.pipeline.store.atomic_files import atomic_write, remove_leftovers, sha256_of, write_json
+from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed, write_sealed_once
 
 
 def test_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(b"abc")
         assert not path.exists()
     assert path.read_bytes() == b"abc"
@@ -30,7 +23,7 @@ def test_written_whole(tmp_path: Path) -> None:
 def test_written_whole_fails(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="half way"), written_whole(path) as beside:
+    with pytest.raises(RuntimeError, match="half way"), atomic_write(path) as beside:
         beside.write_bytes(b"new and half")
         raise RuntimeError("half way")
     assert path.read_bytes() == b"old"
@@ -91,8 +84,8 @@ def test_write_once_fails(tmp_path: Path) -> None:
 _DIES_HALF_WAY = """
 import os, signal, sys
 from pathlib import Path
-from tvr.pipeline.durable import written_whole
-with written_whole(Path(sys.argv[1])) as beside:
+from tvr.pipeline.durable import atomic_write
+with atomic_write(Path(sys.argv[1])) as beside:
     beside.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -102,7 +95,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", _DIES_HALF_WAY, str(tmp_path / "a.h5")], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 1
-    with written_whole(tmp_path / "b.h5") as mine:  # a living process's file stays
+    with atomic_write(tmp_path / "b.h5") as mine:  # a living process's file stays
         mine.write_bytes(b"x")
         removed = remove_leftovers(tmp_path)
         assert len(removed) == 1

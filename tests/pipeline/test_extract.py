@@ -3,15 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import Progress, extract
-from tvr.pipeline.plan import ExtractionOptions
+from tvr.pipeline.extract import extract
+from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
-from tvr.pipeline.shards import MISSING
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.shards import MISSING
 
 from .datasets import dataset
 

@@ -1,6 +1,6 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.pipeline.failure_budget import FailureBudget
+from tvr.pipeline.summary import FailureBudget
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tvr.pipeline.doctor import write_sample
-from tvr.pipeline.verification import verify
+from tvr.pipeline.store.verification import verify
 
 from .archive import bytes_of
 from .warm_shell import Running, WarmShell

@@ -1,6 +1,6 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.pipeline.job_share import EVERYTHING, JobShare
+from tvr.pipeline.job_array import EVERYTHING, JobShare
 
 SLURM = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "4"}
 

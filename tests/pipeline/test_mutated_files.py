@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline.durable import read_sealed, write_sealed
 from tvr.pipeline.request import load_request
-from tvr.pipeline.shards import read_receipt
-from tvr.pipeline.store import FeatureStore, Shard
-from tvr.pipeline.verification import verify
+from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
+from tvr.pipeline.store.reader import FeatureStore, Shard
+from tvr.pipeline.store.shards import read_receipt
+from tvr.pipeline.store.verification import verify
 
 from .stores import write_store
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import av
 import pytest
-from tvr.pipeline.nal_units import NalFormat, nal_format
-from tvr.pipeline.packets import index_packets
+from tvr.pipeline.video.nal_units import NalFormat, nal_format
+from tvr.pipeline.video.packets import index_packets
 
 from .mp4 import Movie, write_movie
 

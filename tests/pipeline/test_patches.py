@@ -6,16 +6,17 @@ import h5py
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError, UsageError
-from tvr.pipeline.decoding import DecoderPool
+from tvr.pipeline.decoding.pool import DecoderPool
 from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.estimate import estimate
-from tvr.pipeline.extract import decode_task, extract
-from tvr.pipeline.patches import PatchFormat, PatchLayout, PatchSpool, quantised, restored
-from tvr.pipeline.plan import ExtractionOptions
+from tvr.pipeline.extract import extract
+from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.shard_worker import decode_task
+from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, quantised, restored
+from tvr.pipeline.store.reader import FeatureStore
 
 from .datasets import dataset
 

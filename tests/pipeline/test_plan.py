@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from tvr.data.base import Preset
 from tvr.data.contracts.errors import DataError, UsageError
-from tvr.pipeline.plan import ExtractionOptions, plan_extraction, sampling_of
+from tvr.pipeline.options import ExtractionOptions, sampling_of
+from tvr.pipeline.plan import plan_extraction
 from tvr.pipeline.sampling import Sampling
 
 from .datasets import dataset

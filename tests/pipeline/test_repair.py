@@ -9,7 +9,7 @@ import pytest
 from tvr.data.contracts.errors import StoreError, WeightsError
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.repair import Moved, repair
-from tvr.pipeline.verification import verify
+from tvr.pipeline.store.verification import verify
 
 from .archive import built_in_encoder, bytes_of, extracted, write_archive
 

@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tvr.pipeline.rescue import with_stored
-from tvr.pipeline.shards import VideoRow, write_video_shard
+from tvr.pipeline.store.merge import with_stored
+from tvr.pipeline.store.shards import VideoRow, write_video_shard
 
 from .stores import DIM, video_row
 

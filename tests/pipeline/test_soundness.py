@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import DecodeError
-from tvr.pipeline import soundness
-from tvr.pipeline.packets import index_packets, is_hidden
-from tvr.pipeline.soundness import DamageLog, shown_pts, sound_frames
+from tvr.pipeline.video import damage as soundness
+from tvr.pipeline.video.damage import DamageLog, shown_pts, sound_frames
+from tvr.pipeline.video.packets import index_packets, is_hidden
 
 from .mp4 import Movie, damage, number_of, write_movie
 

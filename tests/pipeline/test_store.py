@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline.durable import read_sealed, write_sealed
 from tvr.pipeline.extract import refuse_another_store
-from tvr.pipeline.manifest import SplitRecord, differences, load_manifest
-from tvr.pipeline.shards import MISSING
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
+from tvr.pipeline.store.manifest import SplitRecord, differences, load_manifest
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.shards import MISSING
 
 from .stores import DIM, SPLITS, manifest, write_store
 
@@ -93,7 +93,7 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_numbers_that_float16_would_lose_are_kept_as_float32(tmp_path: Path) -> None:
-    from tvr.pipeline.shards import as_stored
+    from tvr.pipeline.store.shards import as_stored
 
     ordinary = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     assert as_stored(ordinary).dtype == np.float16
@@ -103,7 +103,7 @@ def test_numbers_that_float16_would_lose_are_kept_as_float32(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_as_stored_fails(bad: float) -> None:
-    from tvr.pipeline.shards import as_stored
+    from tvr.pipeline.store.shards import as_stored
 
     with pytest.raises(StoreError, match="NaN or infinity in 1 of 3 rows"):
         as_stored(np.array([[0, 1], [bad, 0], [1, 1]], np.float32))

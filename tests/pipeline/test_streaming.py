@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tvr.pipeline import child_process, decoding
-from tvr.pipeline.decoded import Chunk, DecodedVideo
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding import child_process
+from tvr.pipeline.decoding import pool as decoding
+from tvr.pipeline.decoding.messages import Chunk, DecodedVideo
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
+from tvr.pipeline.decoding.shared_frames import SharedFrames
 from tvr.pipeline.sampling import Sampling
-from tvr.pipeline.shared_frames import SharedFrames
 
 from .mp4 import Movie, damage, number_of, write_movie
 from .test_decoding import PREPROCESSING, children, children_of, faulty_program, is_gone, wait_for

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from tvr.data.base import Caption
 from tvr.data.contracts.errors import UsageError
+from tvr.pipeline.encode_texts import sentences_of, text_rows
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import NO_TOKEN, EncodedText, Encoder
 from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions, TextPolicy, TextShardPlan, text_policy_of
+from tvr.pipeline.options import ExtractionOptions, TextPolicy, text_policy_of
+from tvr.pipeline.plan import TextShardPlan
 from tvr.pipeline.sampling import Sampling
-from tvr.pipeline.shard_rows import sentences_of, text_rows
-from tvr.pipeline.shards import TextRow
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.shards import TextRow
 
 from .datasets import dataset
 

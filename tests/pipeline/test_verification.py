@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline.verification import damage_of, verify
+from tvr.pipeline.store.verification import damage_of, verify
 
 from .stores import write_store
 

@@ -4,7 +4,7 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions
+from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 
 from benchmarks.storyboard.measuring import GeneratedSet

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tvr.data.contracts.plug_ins import plug_in_names
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.reader import FeatureStore
 
 from benchmarks.record import RESULTS
 from benchmarks.storyboard.measuring import GeneratedSet, Task, run_task

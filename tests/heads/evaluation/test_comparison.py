@@ -15,8 +15,8 @@ from tvr.heads.training.config import TrainingConfig
 from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.loop import train
 from tvr.heads.training.run_folder import load_record
-from tvr.pipeline.durable import read_sealed, write_sealed
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
+from tvr.pipeline.store.reader import FeatureStore
 
 from ..generated import generated_store
 

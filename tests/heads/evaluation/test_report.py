@@ -14,7 +14,7 @@ from tvr.heads.evaluation.thumbnails import thumbnails
 from tvr.heads.training.config import TrainingConfig
 from tvr.heads.training.feature_set import features_of
 from tvr.heads.training.loop import train
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.reader import FeatureStore
 
 from ..generated import generated_store
 

@@ -6,7 +6,7 @@ from tvr.data.storyboard import Twin
 from tvr.heads.evaluation.twins import twin_accuracy
 from tvr.heads.training.feature_set import FeatureSet
 
-from ...heads.generated import generated_features
+from ..generated import generated_features
 
 
 def features() -> FeatureSet:

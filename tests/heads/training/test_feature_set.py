@@ -8,7 +8,7 @@ from tvr.data.contracts.errors import DataError
 from tvr.heads.training import feature_set, stored
 from tvr.heads.training.feature_set import FeatureSet, Origin, features_of, gallery_of
 from tvr.heads.training.rows import Rows
-from tvr.pipeline.store import FeatureStore
+from tvr.pipeline.store.reader import FeatureStore
 
 from ...pipeline.stores import write_store
 from ..generated import generated_features, generated_rows, without_frames

@@ -24,7 +24,7 @@ from tvr.heads.training.sweep import (
 )
 from tvr.heads.training.trial_process import TrialTask, run_trial, run_trials
 from tvr.heads.training.trials import parse_grid, plan_trials
-from tvr.pipeline.cluster_choice import ClusterChoice
+from tvr.pipeline.cluster.config import ClusterChoice
 
 from ...pipeline.stores import write_store
 from ..generated import generated_store

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from tvr.data.contracts.errors import DecodeError, UsageError
 from tvr.pipeline.decoders import torchcodec
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 

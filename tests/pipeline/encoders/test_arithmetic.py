@@ -8,7 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from tvr.data.contracts.errors import UsageError
 from tvr.pipeline.encoders import clip
-from tvr.pipeline.encoders.towers.arithmetic import arithmetic, cpu_multiplies_bfloat16
+from tvr.pipeline.encoders.towers.precision import arithmetic, cpu_multiplies_bfloat16
 
 from .conftest import Loader
 

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor
 from tvr.pipeline.encoders.base import NO_TOKEN, EncodedText
 from tvr.pipeline.encoders.clip import ClipEncoder
-from tvr.pipeline.encoders.towers.arithmetic import arithmetic
-from tvr.pipeline.encoders.towers.networks import build_network, preprocessing_of
-from tvr.pipeline.encoders.towers.sources import Source
-from tvr.pipeline.encoders.towers.tags import training_of
-from tvr.pipeline.encoders.towers.texts import text_tower
+from tvr.pipeline.encoders.towers.precision import arithmetic
+from tvr.pipeline.encoders.towers.text import text_tower
 from tvr.pipeline.encoders.towers.tokens import Tokeniser
+from tvr.pipeline.encoders.weights.build import build_network, preprocessing_of
+from tvr.pipeline.encoders.weights.sources import Source
+from tvr.pipeline.encoders.weights.tags import training_of
 from tvr.pipeline.preprocessing import resize
 
 from .conftest import Loader

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from tvr.data.contracts.errors import WeightsError
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import NO_TOKEN
-from tvr.pipeline.encoders.towers import hub_texts
+from tvr.pipeline.encoders.weights import tokenizers as hub_texts
 
 WORDS = ("a", "dog", "cat", "runs", "jumps", "on", "grass")
 TEXTS = ("a dog runs", "a cat jumps on grass", "dog " * 30, "")

@@ -21,10 +21,10 @@ from safetensors.torch import load_file, save_file
 from tvr.data.contracts.errors import UsageError, WeightsError
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.clip import known_models
-from tvr.pipeline.encoders.towers import downloads
-from tvr.pipeline.encoders.towers.digest import weights_digest
-from tvr.pipeline.encoders.towers.sources import find_source
-from tvr.pipeline.encoders.towers.tags import training_of
+from tvr.pipeline.encoders.weights import downloads
+from tvr.pipeline.encoders.weights.build import weights_digest
+from tvr.pipeline.encoders.weights.sources import find_source
+from tvr.pipeline.encoders.weights.tags import training_of
 
 from .conftest import Loader
 

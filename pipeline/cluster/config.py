@@ -1,0 +1,48 @@
+"""Where a user wants work to be done, before anything of it is started."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...data.contracts.errors import UsageError
+
+LOCAL = "local"
+GPU = "GPU"
+"""Name of the Dask resource of which each worker process that has a GPU offers one."""
+
+Queue = Literal["slurm", "pbs"]
+
+
+@dataclass(frozen=True)
+class ClusterChoice:
+    """Where shards are done, as a user asks for it."""
+
+    scheduler: str = LOCAL
+    """``local``, the address of a Dask scheduler, or the file that it wrote (``--scheduler-file``)."""
+    queue: Queue | None = None
+    """Submit the workers as jobs."""
+    workers: int = 1
+    """Worker processes to start, here or as jobs; of a scheduler's workers, how many to wait for."""
+    wait_seconds: float = 60.0
+    """How long to wait for a worker that fits, now and whenever all are gone."""
+    wants_gpu: bool | None = None
+    """Whether every worker must have a GPU; None: if any has one."""
+    job: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Settings of a job, as dask-jobqueue calls them; members of a list are set apart by ``;``."""
+
+    @property
+    def workers_to_wait_for(self) -> int:
+        """How many there must be before work begins; jobs of a queue come when they come."""
+        return 1 if self.queue else self.workers
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"workers must be at least 1, got {self.workers}")
+        if self.wait_seconds <= 0:
+            raise UsageError(f"wait_seconds must be more than 0, got {self.wait_seconds}")
+        if self.queue is not None and self.scheduler != LOCAL:
+            raise UsageError(
+                f"workers are submitted to {self.queue}, or those of a scheduler are used, not both"
+            )
+        if self.job and self.queue is None:
+            raise UsageError("settings of a job need a job queue to submit to: --slurm or --pbs")

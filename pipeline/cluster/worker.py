@@ -1,0 +1,194 @@
+"""What runs on a Dask worker: one shard at a time, with an encoder and decoding children that stay."""
+
+import asyncio
+import ctypes
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from distributed import Worker, get_worker
+
+from ...data.contracts.errors import ClusterError, TvrError
+from ..decoding.pool import DecoderPool, DecodeTask
+from ..encoders.base import Encoder, EncoderIdentity
+from ..machine import usable_cores
+from ..options import EncoderChoice
+from ..plan import ShardPlan
+from ..sampling import Sampling
+from ..shard_worker import Recipe, ShardWorker
+from ..store.atomic_files import sha256_of
+from ..store.manifest import MANIFEST_NAME
+from ..store.shards import Receipt
+from ..video.sample_clip import write_sample
+
+PATIENCE_SECONDS = 600
+"""How long a shard is left to another process that is at it."""
+
+Place = tuple[str, tuple[int, ...]]
+"""A host and the cores of it that a worker may use. Workers of one place have to share these cores."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker must know beside the recipe of a shard."""
+
+    run: str
+    """Names the run, so that the end of one leaves another's decoding children alone."""
+    choice: EncoderChoice
+    sharing: Mapping[Place, int]
+    """Workers by place."""
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """What an examination of a worker found."""
+
+    place: Place
+    identity: EncoderIdentity | None = None
+    frames_per_batch: int = 0
+    """What suits its device best."""
+    problem: str = ""
+    """Why it cannot do shards; empty where it can."""
+
+
+def do_shard(shard: ShardPlan, recipe: Recipe, assignment: Assignment) -> Receipt:
+    """Do one shard and send back its receipt, never its rows.
+
+    Raises:
+        ClusterError: another process has been at this shard for too long.
+    """
+    with _LOCK:
+        worker = _shard_worker(assignment, recipe, str(get_worker().name))
+        # Nothing comes back while another process has the shard, such as a worker that Dask gave up too early.
+        for _ in range(PATIENCE_SECONDS):
+            for _, receipt in worker.run([shard], recipe, lambda progress: None):
+                return receipt
+            time.sleep(1)
+    raise ClusterError(f"another process has been at {shard.name} for {PATIENCE_SECONDS} s")
+
+
+async def examine(
+    choice: EncoderChoice, decoder: str, files: Sequence[tuple[Path, int]], dask_worker: Worker
+) -> WorkerReport:
+    """Do here once what every shard needs: see the data, start a decoding child, load the encoder.
+
+    It runs aside of the worker's event loop, which has to go on telling the scheduler that it lives.
+
+    Args:
+        choice: the encoder.
+        decoder: name of the decoder.
+        files: some videos of the data set and their sizes in bytes.
+        dask_worker: filled in by Dask.
+    """
+    return await asyncio.to_thread(_examined, choice, decoder, files, str(dask_worker.name))
+
+
+def sharing(reports: Iterable[WorkerReport]) -> dict[Place, int]:
+    """How many workers share each place."""
+    return dict(Counter(report.place for report in reports))
+
+
+def cores_each(place: Place, sharing: Mapping[Place, int]) -> int:
+    """Cores for each of the workers that share a place."""
+    return max(1, len(place[1]) // sharing.get(place, 1))
+
+
+def folder_problem(folder: Path, digest: str) -> str:
+    """Why this worker cannot write the store at ``folder``, whose manifest has this sha256; empty if it can."""
+    manifest = folder / MANIFEST_NAME
+    if not manifest.is_file() or sha256_of(manifest) != digest:
+        return f"does not see the store {folder}, or sees another one there"
+    try:
+        own = folder / f"{socket.gethostname()}-{os.getpid()}.trial"
+        own.touch()
+        own.unlink()
+    except OSError as error:
+        return f"cannot write to {folder}: {error.strerror or error}"
+    return ""
+
+
+def release(run: str) -> None:
+    """End the decoding children of a run that is over. The encoder stays, for the next one."""
+    for key in [key for key in _KEPT if key[0] == run]:
+        _KEPT.pop(key).pool.close()
+
+
+def _examined(
+    choice: EncoderChoice, decoder: str, files: Sequence[tuple[Path, int]], worker: str
+) -> WorkerReport:
+    place = _place()
+    for file, size in files:
+        if not file.is_file() or file.stat().st_size != size:
+            return WorkerReport(place, problem=f"does not see {file}, or sees another file there")
+    try:
+        with _LOCK:
+            encoder = _encoder(choice, worker)
+        problem = _decoding_problem(encoder.identity, decoder)
+        return WorkerReport(place, encoder.identity, encoder.frames_per_batch, problem)
+    except TvrError as error:
+        return WorkerReport(place, problem=str(error))
+    except OSError as error:
+        return WorkerReport(place, problem=f"cannot start a decoding process ({error})")
+
+
+def _decoding_problem(identity: EncoderIdentity, decoder: str) -> str:
+    with tempfile.TemporaryDirectory() as folder, DecoderPool(1, decoder) as pool:
+        clip = Path(folder) / "sample.mp4"
+        write_sample(clip)
+        task = DecodeTask("sample", clip, Sampling(num_frames=1), identity.preprocessing)
+        (video,) = pool.decode([task])
+    return "" if video.status == "ok" else f"cannot decode: {video.reason}"
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Of glibc's mallopt."""
+
+_LOCK = threading.Lock()
+_KEPT: dict[tuple[str, EncoderChoice], ShardWorker] = {}
+"""At most one: what is slow to start, the encoder and the decoding children, is started once, not once a shard."""
+
+
+@lru_cache(maxsize=1)
+def _encoder(choice: EncoderChoice, worker: str) -> Encoder:
+    return choice.on_own_gpu(worker).load()
+
+
+def _shard_worker(assignment: Assignment, recipe: Recipe, worker: str) -> ShardWorker:
+    key = (assignment.run, assignment.choice)
+    if key not in _KEPT:
+        for other in list(_KEPT):
+            _KEPT.pop(other).pool.close()
+        encoder = _encoder(assignment.choice, worker)
+        cores = cores_each(_place(), assignment.sharing)
+        # Dask starts its workers with OMP_NUM_THREADS=1, whatever the machine has.
+        torch.set_num_threads(cores)
+        _keep_freed_memory()
+        options = replace(recipe.options, num_children=recipe.options.num_children or cores)
+        _KEPT[key] = ShardWorker(encoder, options)
+    return _KEPT[key]
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep blocks of up to 32 MB for the next batch, as it does on its own in the end.
+
+    Dask starts workers with MALLOC_TRIM_THRESHOLD_=65536, which makes it return each of them to the system: the page
+    faults of getting them back took a third more CPU time than encoding ViT-B-32 in bf16 does.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):  # glibc
+            library.mallopt(_MMAP_THRESHOLD, 1 << 25)
+            library.mallopt(_TRIM_THRESHOLD, 1 << 26)
+
+
+def _place() -> Place:
+    return socket.gethostname(), usable_cores()

@@ -1,0 +1,1 @@
+"""Decoding in another process, which may crash, hang or eat memory without harm."""

@@ -1,0 +1,130 @@
+"""The process in which videos are decoded: reads tasks from stdin, answers on stdout, and can be killed at any time.
+
+It imports neither torch nor anything of ``heads``. It ends when its stdin ends, so also when its parent is killed.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ...data.contracts.plug_ins import load_plug_in
+from ..decoders.base import Decoder
+from ..decoders.torchcodec import Decoder as TorchCodec
+from ..decoders.torchcodec import installed
+from .decode_video import Watch, decode_video
+from .messages import failed, send_line, send_video, task_of, time_limit
+from .shared_frames import FrameWriter
+
+_ORPHAN_SECONDS = 30.0
+_MOST_ERROR_BYTES = 64 * 1024
+# swscale warns of the name by which a full-range pixel format is called.
+_HARMLESS = ("[swscaler @",)
+
+
+def serve(decoder: str, memory_limit_bytes: int) -> None:
+    """Decode what stdin asks for until it ends."""
+    # Whoever prints to stdout, prints to stderr: stdout itself belongs to the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    # Ctrl-C and a queue that ends a job reach every process of it; the parent decides what they mean.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform != "win32":
+        # A parent that ignores the alarm would bequeath that.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    decoders = _decoders(decoder)
+    _limit_memory(memory_limit_bytes)
+    send_line(answers, {"ready": True})
+    for line in sys.stdin.buffer:
+        _answer(json.loads(line), decoders, answers)
+
+
+def _decoders(name: str) -> Sequence[tuple[str, Decoder]]:
+    """The chosen plug-in where it is available, then PyAV, then torchcodec if it is installed.
+
+    Whether the last one works is found out when a video needs it: importing it takes seconds and half a gigabyte.
+    """
+    names = [name, "pyav"] if name != "pyav" else [name]
+    plug_ins = [(each, load_plug_in("tvr.pipeline.decoders", each)) for each in names]
+    decoders = [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
+    return [*decoders, ("torchcodec", TorchCodec())] if installed() and name != "torchcodec" else decoders
+
+
+def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], answers: BinaryIO) -> None:
+    task = task_of(message)
+
+    def announce(duration_seconds: float) -> None:
+        _end_if_orphaned(time_limit(message["time_limit_seconds"], duration_seconds))
+        send_line(answers, {"duration_seconds": duration_seconds})
+
+    def hand_over(number: int, num_frames: int) -> None:
+        with _unhurried():
+            send_line(answers, {"chunk": number, "num_in_memory": num_frames})
+            if not sys.stdin.buffer.readline():
+                sys.exit(0)  # the parent is gone
+
+    # The first line says that this task has begun: a child that dies before it has spoilt no video.
+    announce(0.0)
+    _taken_errors()
+    started = time.perf_counter()
+    try:
+        writer = FrameWriter(
+            message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over
+        )
+        video = decode_video(task, decoders, Watch(announce, _taken_errors), writer)
+    except MemoryError:
+        send_video(
+            answers, failed(task, "decoding takes more memory than its limit", time.perf_counter() - started)
+        )
+        # What took the memory may keep it; the parent starts another process.
+        sys.exit(0)
+    send_video(answers, video)
+    _end_if_orphaned(0.0)
+
+
+@contextmanager
+def _unhurried() -> Generator[None]:
+    """Waiting for the parent takes nothing of a video's time."""
+    left = 0.0
+    if sys.platform != "win32":
+        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    if left:
+        signal.setitimer(signal.ITIMER_REAL, left)
+
+
+def _end_if_orphaned(seconds: float) -> None:
+    """Let the kernel end this process some time after its parent should have; 0 takes the order back.
+
+    A decoder that hangs in native code holds the interpreter lock: no Python code here would notice that the
+    parent is gone.
+    """
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds and seconds + _ORPHAN_SECONDS)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Let allocations beyond the limit fail, counted from what importing has taken."""
+    if sys.platform == "linux":
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (taken + limit_bytes, taken + limit_bytes))
+
+
+def _taken_errors() -> str:
+    """What was written to stderr, a temporary file of the parent, since this was last asked."""
+    size = os.lseek(2, 0, os.SEEK_CUR)
+    if not size:
+        return ""
+    os.lseek(2, 0, os.SEEK_SET)
+    text = os.read(2, _MOST_ERROR_BYTES).decode(errors="replace")
+    os.ftruncate(2, 0)
+    os.lseek(2, 0, os.SEEK_SET)
+    return "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith(_HARMLESS))

@@ -1,0 +1,112 @@
+"""Texts through the text tower: each distinct text once, in length-sorted batches no longer than they must be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..base import NO_TOKEN, EncodedText
+from .precision import Arithmetic
+from .tokens import Tokeniser, Tokens
+from .words import WordsUnavailableError, WordTower, check_words
+
+_PROBES = ("a", "a man is slicing two ripe tomatoes on a wooden board")
+"""Texts of different length on which the towers of a model are compared when it is loaded."""
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """Runs a text tower; see ``EncodedText`` for what comes out."""
+
+    model: Any
+    tokeniser: Tokeniser
+    words: WordTower | None
+    """None where the model has no feature of each word: then every text has its pooled row alone."""
+    words_unavailable_reason: str
+    arithmetic: Arithmetic
+
+    @property
+    def texts_per_pass(self) -> int:
+        """Most texts in one pass of the tower."""
+        return 512 if self.arithmetic.device.type == "cuda" else 64
+
+    def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Features of each text, in the order given. A text that occurs again is not encoded again."""
+        distinct = list(dict.fromkeys(texts))
+        if not distinct:
+            return []
+        encoded = dict(zip(distinct, self._encode(self.tokeniser(distinct)), strict=True))
+        return [encoded[text] for text in texts]
+
+    def _encode(self, tokens: Tokens) -> list[EncodedText]:
+        run = self._pooled_only if self.words is None else self._with_words
+        rows: dict[int, EncodedText] = {}
+        with self.arithmetic.running():
+            for chosen, num_positions in self._passes(tokens):
+                part = Tokens(tokens.ids[chosen], tokens.lengths[chosen], tokens.truncated[chosen])
+                rows.update(zip(chosen.tolist(), run(part, num_positions), strict=True))
+        return [rows[i] for i in range(len(rows))]
+
+    def _passes(self, tokens: Tokens) -> Iterator[tuple[Int64[Tensor, " chosen"], int]]:
+        """Which texts run together, and how many positions of them."""
+        if self.words is None:
+            needed = torch.full_like(tokens.lengths, self.tokeniser.context_length)
+        else:
+            needed = self.words.needed(tokens)
+        for chosen in needed.argsort(stable=True).split(self.texts_per_pass):
+            yield chosen, int(needed[chosen].max())
+
+    def _with_words(self, tokens: Tokens, num_positions: int) -> list[EncodedText]:
+        assert self.words is not None
+        words = self.words(tokens, num_positions)
+        features = words.features.float().cpu()
+        return [
+            _encoded(row, tokens.ids[i], column, int(tokens.lengths[i]), truncated=bool(tokens.truncated[i]))
+            for i, (row, column) in enumerate(zip(features, words.pooled_columns, strict=True))
+        ]
+
+    def _pooled_only(self, tokens: Tokens, num_positions: int) -> list[EncodedText]:
+        ids = tokens.ids[:, :num_positions].to(self.arithmetic.device)
+        pooled = self.model.encode_text(ids, normalize=False).float().cpu().numpy()
+        none = np.array([NO_TOKEN], np.int32)
+        return [
+            EncodedText(row[None].copy(), none, 0, is_truncated)
+            for row, is_truncated in zip(pooled, tokens.truncated.tolist(), strict=True)
+        ]
+
+
+def text_tower(model: Any, tokeniser: Tokeniser, arithmetic: Arithmetic) -> TextTower:
+    """The text tower of a model that is still in float32, checked against the model's own ``encode_text``."""
+    try:
+        with torch.no_grad():
+            words = WordTower(model)
+            check_words(words, model, tokeniser(_PROBES))
+    except WordsUnavailableError as error:
+        return TextTower(model, tokeniser, None, str(error), arithmetic)
+    return TextTower(model, tokeniser, words, "", arithmetic)
+
+
+def _encoded(
+    features: Float[Tensor, "position dim"],
+    ids: Int64[Tensor, " context"],
+    pooled: int,
+    length: int,
+    *,
+    truncated: bool,
+) -> EncodedText:
+    """The rows of one text: its words, and the pooled row behind them if it is none of them."""
+    kept = list(range(length)) + ([] if pooled < length else [pooled])
+    is_token = [column < len(ids) and not (column == pooled >= length) for column in kept]
+    token_ids = [
+        int(ids[column]) if known else NO_TOKEN for column, known in zip(kept, is_token, strict=True)
+    ]
+    return EncodedText(
+        words=features[kept].numpy(),
+        token_ids=np.array(token_ids, np.int32),
+        sentence_row=kept.index(pooled),
+        truncated=truncated,
+    )

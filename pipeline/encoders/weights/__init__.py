@@ -1,0 +1,1 @@
+"""Finding the weights of an open_clip model and building its network with them."""

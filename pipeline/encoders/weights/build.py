@@ -1,0 +1,191 @@
+"""Building the network of a source and filling it with its weights, through open_clip's own loader; their digest."""
+
+import hashlib
+import logging
+import pickle
+import struct
+import warnings
+import zipfile
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import open_clip
+import torch
+from open_clip.transformer import QuickGELU
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ....data.contracts.errors import WeightsError
+from ...preprocessing import Preprocessing
+from .sources import STORYBOARD_MODEL, STORYBOARD_TAG, Source, model_config
+from .tokenizers import require_text_tower
+
+_UNREADABLE = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    struct.error,
+    AttributeError,
+    EOFError,
+    OSError,
+    StopIteration,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+"""What open_clip and torch raise on files that are damaged, no checkpoint, or another model's."""
+
+_MOST_CHARACTERS = 600
+
+
+def build_network(source: Source, seed: int, cache: Path | None) -> Any:
+    """The source's model on the CPU in float32, ready for inference.
+
+    Args:
+        source: what to build.
+        seed: of the weights, where they are random.
+        cache: folder of downloaded files; None for the usual ones.
+
+    Raises:
+        WeightsError: the checkpoint is unreadable or another model's, or a part of the model cannot be had.
+    """
+    text = model_config(source)["text_cfg"]
+    if text.get("hf_model_name"):
+        require_text_tower(source.model, text["hf_model_name"], cache)
+    training = source.training
+    settings: dict[str, Any] = {"quick_gelu": True} if training and training.quick_gelu else {}
+    with _quiet_open_clip(), torch.random.fork_rng(devices=[]), _unset_memory_is_nan():
+        torch.manual_seed(seed)
+        model = open_clip.create_model(
+            source.open_clip_name,
+            load_weights=False,
+            pretrained_text=False,
+            force_preprocess_cfg=training.preprocessing if training else None,
+            **settings,
+        )
+        _draw_unset(model)
+        if source.checkpoint is not None:
+            _load(model, source)
+    if (source.model, source.pretrained) == (STORYBOARD_MODEL, STORYBOARD_TAG):
+        from ..storyboard_backbone import state_dict
+
+        model.load_state_dict(state_dict())
+    return model.eval()
+
+
+@contextmanager
+def _unset_memory_is_nan() -> Generator[None, None, None]:
+    """Tensors that a model makes and never fills hold NaN, not whatever the memory held before."""
+    deterministic: Any = torch.utils.deterministic
+    was = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was[0])
+        deterministic.fill_uninitialized_memory = was[1]
+
+
+def _draw_unset(model: Any) -> None:
+    """Draw what open_clip leaves unset, such as the projection of CoCa's captioning tower (open_clip 3.3).
+
+    Without this the digest of random weights would change from process to process.
+    """
+    for parameter in model.parameters():
+        if bool(parameter.isnan().any()):
+            torch.nn.init.normal_(parameter, std=parameter.shape[0] ** -0.5)
+
+
+def preprocessing_of(model: Any) -> Preprocessing:
+    """How pictures become this model's input, from open_clip's own record of it."""
+    record = open_clip.get_model_preprocess_cfg(model)
+    size = record["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return Preprocessing(
+        height=height,
+        width=width,
+        resize_mode=record["resize_mode"],
+        interpolation=record["interpolation"],
+        mean=_three(record["mean"]),
+        std=_three(record["std"]),
+        fill_color=record["fill_color"],
+    )
+
+
+def _three(numbers: Iterable[float]) -> tuple[float, float, float]:
+    red, green, blue = map(float, numbers)
+    return red, green, blue
+
+
+def activation_of(model: Any) -> Literal["quick_gelu", "gelu"]:
+    """``quick_gelu`` if any layer of the towers has it, else ``gelu``."""
+    is_quick = any(isinstance(module, QuickGELU) for module in model.modules())
+    return "quick_gelu" if is_quick else "gelu"
+
+
+def _load(model: Any, source: Source) -> None:
+    """Fill the model from the source's checkpoint, every parameter of it and nothing else."""
+    assert source.checkpoint is not None
+    try:
+        if not source.is_scripted:
+            _check_positions(model, source.checkpoint)
+        with warnings.catch_warnings():
+            # torch.load says that a TorchScript archive goes to torch.jit.load, which is what is wanted here.
+            warnings.simplefilter("ignore")
+            open_clip.load_checkpoint(model, str(source.checkpoint), weights_only=not source.is_scripted)
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        if len(reason) > _MOST_CHARACTERS:
+            reason = f"{reason[:_MOST_CHARACTERS]} ..."
+        raise WeightsError(
+            f"{source.checkpoint} does not hold weights of {source.model}: {reason}. Name the checkpoint's own "
+            "model with --model, or another checkpoint with --pretrained"
+        ) from error
+
+
+def _check_positions(model: Any, path: Path) -> None:
+    """Refuse weights of another picture or context size, which open_clip would stretch to fit without a word."""
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if "pos" in name}
+    for name, shape in _shapes(path).items():
+        if shape != expected.get(name, shape):
+            raise ValueError(f"{name} has shape {list(shape)} there and {list(expected[name])} in the model")
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors in a file, without reading them; nothing of formats that do not allow it."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    if not zipfile.is_zipfile(path):
+        return {}
+    content: Mapping[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    weights = content.get("state_dict", content)
+    return {name.removeprefix("module."): tuple(tensor.shape) for name, tensor in weights.items()}
+
+
+@contextmanager
+def _quiet_open_clip() -> Generator[None]:
+    """open_clip logs to the root logger, which sets up a handler there, and warns of weights loaded right after."""
+    root, quiet = logging.getLogger(), logging.NullHandler()
+    disabled = root.manager.disable
+    root.addHandler(quiet)
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.removeHandler(quiet)
+
+
+def weights_digest(state_dict: Mapping[str, Tensor]) -> str:
+    """sha256 over name, dtype, shape and bytes of every tensor, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        tensor = state_dict[name].detach().cpu().contiguous()
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,169 @@
+"""What a user can choose of stage one: data set, encoder, sampling, sizes, what to do about failures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from ..data.base import Preset
+from ..data.contracts.errors import UsageError, unknown_name
+from ..data.contracts.plug_ins import plug_in_names
+from .encoders.base import Encoder
+from .machine import usable_cores
+from .sampling import Policy, Sampling
+from .store.patches import PatchFormat
+
+TextPolicy = Literal["truncate", "sentences"]
+
+ON_ERROR = ("skip", "fail")
+
+RETRIED = ("failed", "partial")
+"""Statuses of videos that another attempt may better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The names by which a data set and an encoder were loaded. No feature depends on where a file lies."""
+
+    dataset: str
+    """The plug-in, such as ``folder``; the store's own name of its data set may be another."""
+    root: Path
+    settings: Mapping[str, str]
+    """``--data key=value``."""
+    model: str
+    pretrained: str | None
+    device: str
+    precision: str
+    compiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionOptions:
+    """What a user can choose of stage one beside data set and model."""
+
+    sampling: Sampling
+    max_seconds: float | None = None
+    """Only the first seconds of each video are used; None means all of it."""
+    decoder: str = "decord"
+    videos_per_shard: int = 128
+    texts_per_shard: int = 4096
+    frames_per_batch: int = 64
+    """Frames the encoder sees at once. Part of a store's identity: another batch size rounds differently."""
+    limit: int | None = None
+    """Only so many videos, taken in turn from every split; None means all."""
+    text_policy: TextPolicy = "truncate"
+    """truncate: a text ends with the encoder's context. sentences: one that is longer is encoded sentence by
+    sentence."""
+    patches_dtype: PatchFormat | None = None
+    """Number format of the patches of each frame, which are kept as well; None: they are not."""
+    num_children: int | None = None
+    """Decoding processes; None: one for each core that may be used. Changes no feature."""
+    retry: str | None = None
+    """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again."""
+    only: frozenset[str] | None = None
+    """Names of shards to extract whether they are there or not; None means those that are not."""
+    request: Request | None = None
+    """Written into the store, so that it can be repaired."""
+    on_error: str = "skip"
+    """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
+
+    @property
+    def decoding_processes(self) -> int:
+        """As many as were asked for, or as this process has cores."""
+        return self.num_children or len(usable_cores())
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        for kind, value, known in (
+            ("decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
+            ("way to meet an error", self.on_error, ON_ERROR),
+        ):
+            if value not in known:
+                raise UsageError(unknown_name(kind, value, known))
+        if self.retry is not None and self.retry.partition(":")[0] not in RETRIED:
+            raise UsageError(unknown_name("status to retry", self.retry.partition(":")[0], RETRIED))
+
+    def _check_numbers(self) -> None:
+        for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+        if self.max_seconds is not None and self.max_seconds <= 0:
+            raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
+
+
+def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps: float | None) -> Sampling:
+    """What a user asked for, the rest filled in from the data set's preset.
+
+    By default evenly spread frames, twice as many as heads use, up to 64: decoding costs the same, and two
+    different views of a video (adaptive label denoising) need the spare ones.
+
+    Raises:
+        UsageError: no such policy.
+    """
+    spread = max(preset.num_frames, min(2 * preset.num_frames, 64))
+    name = policy or ("uniform" if fps is None else "fps")
+    policies = get_args(Policy)
+    if name not in policies:
+        raise UsageError(unknown_name("sampling policy", name, policies))
+    cap = MOST_FRAMES if name == "fps" else spread
+    return Sampling(
+        policy=cast(Policy, name),
+        num_frames=cap if num_frames is None else num_frames,
+        fps=preset.fps if fps is None else fps,
+    )
+
+
+def text_policy_of(name: str) -> TextPolicy:
+    """The policy of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in get_args(TextPolicy):
+        raise UsageError(unknown_name("text policy", name, get_args(TextPolicy)))
+    return cast(TextPolicy, name)
+
+
+MOST_FRAMES = 512
+"""The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """The arguments of ``encoders.clip.load``, and whether its image tower is compiled."""
+
+    model: str
+    pretrained: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    compiled: bool = False
+
+    def load(self) -> Encoder:
+        """The encoder with its weights."""
+        from .encoders import clip
+
+        encoder = clip.load(self.model, self.pretrained, device=self.device, precision=self.precision)
+        return clip.compiled(encoder) if self.compiled else encoder
+
+    def for_any_folder(self) -> "EncoderChoice":
+        """The same, however it is that a worker was started."""
+        return replace(self, pretrained=for_any_folder(self.pretrained))
+
+    def on_own_gpu(self, worker: str) -> "EncoderChoice":
+        """The same for one of the workers 0, 1, ... of a machine, each of which sees all its GPUs."""
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if self.device not in ("auto", "cuda") or gpus < 2 or not worker.isdecimal():
+            return self
+        return replace(self, device=f"cuda:{int(worker) % gpus}")
+
+
+def for_any_folder(pretrained: str | None) -> str | None:
+    """The weights as they can be named from any folder: a checkpoint file by its absolute path."""
+    if pretrained is None:
+        return None
+    tag, equals, file = pretrained.rpartition("=")
+    path = Path(file).expanduser()
+    return f"{tag}{equals}{path.absolute()}" if path.is_file() else pretrained

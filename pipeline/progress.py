@@ -1,0 +1,74 @@
+"""How far an extraction is: what is told after every video and after every few texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from .plan import ShardPlan, TextShardPlan, VideoShardPlan
+from .store.shards import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage is; sent after every video and after every few texts."""
+
+    stage: Literal["videos", "texts"]
+    done: int
+    total: int
+    frames: int = 0
+    failed: int = 0
+    shards: int = 0
+    """Where workers do them: how many have ended."""
+    workers: int = 0
+    """Of a cluster; 0 where this process does the work."""
+
+    def further(self, done: int, frames: int = 0, failed: int = 0, *, workers: int = 0) -> "Progress":
+        """What it is after so many more; with ``workers``, after another shard of theirs."""
+        return replace(
+            self,
+            done=self.done + done,
+            frames=self.frames + frames,
+            failed=self.failed + failed,
+            shards=self.shards + bool(workers),
+            workers=workers,
+        )
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Report:
+    """Counts videos as they leave the decoder, and texts as they leave the encoder."""
+
+    def __init__(self, shards: Sequence[ShardPlan], on_progress: OnProgress) -> None:
+        self.on_progress = on_progress
+        self.videos = Progress("videos", 0, videos_in(shards))
+        self.texts = Progress("texts", 0, texts_in(shards))
+
+    def add_shard(self, shard: ShardPlan, receipt: Receipt, workers: int) -> None:
+        """A whole shard, done by one of so many workers."""
+        if isinstance(shard, TextShardPlan):
+            self.texts = self.texts.further(receipt.items, workers=workers)
+            self.on_progress(self.texts)
+        else:
+            failed = receipt.status.get("failed", 0) - len(receipt.missing)
+            self.videos = self.videos.further(receipt.items, receipt.rows, failed, workers=workers)
+            self.on_progress(self.videos)
+
+    def add_video(self, frames: int, failed: bool) -> None:
+        self.videos = self.videos.further(1, frames, int(failed))
+        self.on_progress(self.videos)
+
+    def add_texts(self, count: int) -> None:
+        self.texts = self.texts.further(count)
+        self.on_progress(self.texts)
+
+
+def videos_in(shards: Sequence[ShardPlan]) -> int:
+    """How many videos these shards hold, missing ones too."""
+    return sum(len(shard.videos) for shard in shards if isinstance(shard, VideoShardPlan))
+
+
+def texts_in(shards: Sequence[ShardPlan]) -> int:
+    """How many captions these shards hold."""
+    return sum(len(shard.captions) for shard in shards if isinstance(shard, TextShardPlan))

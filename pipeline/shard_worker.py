@@ -1,0 +1,197 @@
+"""One shard after another in this process: decode, encode, write."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+from ..data.base import Video
+from ..data.contracts.errors import DecodeError
+from .decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
+from .encode_texts import text_rows
+from .encode_videos import FrameBatches, video_rows
+from .encoders.base import Encoder, EncoderIdentity
+from .options import ExtractionOptions
+from .plan import ShardPlan, TextShardPlan, VideoShardPlan
+from .progress import OnProgress, Report
+from .store.merge import with_stored
+from .store.patches import PatchLayout, PatchSpool
+from .store.shard_locks import Claims
+from .store.shards import Receipt, write_text_shard, write_video_shard
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every shard of a store shares."""
+
+    folder: Path
+    options: ExtractionOptions
+    dim: int
+    paragraphs: bool
+    """Whether a caption's sentences are encoded one by one as well."""
+    patches: PatchLayout | None = None
+    """How the patches of frames are stored, if they are."""
+
+    @property
+    def new_spool(self) -> Callable[[], PatchSpool] | None:
+        """Makes a place for patches that are on their way into the store."""
+        return partial(PatchSpool, self.folder, self.patches) if self.patches else None
+
+
+@runtime_checkable
+class ShardRunner(Protocol):
+    """Where shards are done: in this process, or on workers that send receipts back."""
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder that will do them."""
+        ...
+
+    @property
+    def frames_per_batch(self) -> int:
+        """What suits its device best."""
+        ...
+
+    @property
+    def num_children(self) -> int:
+        """Decoding processes that feed each encoder."""
+        ...
+
+    def run(
+        self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
+    ) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """Each shard and its receipt, as soon as it lies whole on the disk."""
+        ...
+
+
+class ShardWorker:
+    """Does shards in this process, with one encoder and decoding children that it keeps between shards."""
+
+    def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
+        self.encoder = encoder
+        self.num_children = options.decoding_processes
+        self.pool = DecoderPool(self.num_children, options.decoder)
+
+    def __enter__(self) -> "ShardWorker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pool.close()
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder's."""
+        return self.encoder.identity
+
+    @property
+    def frames_per_batch(self) -> int:
+        """The encoder's."""
+        return self.encoder.frames_per_batch
+
+    def run(
+        self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
+    ) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """Do the shards one after another; the children decode ahead into the next one.
+
+        A shard that another process is doing, or has done since, is left to it.
+        """
+        report = Report(shards, on_progress)
+        with Claims(recipe.folder) as claims, ThreadPoolExecutor(1, "writing") as writer:
+            mine = (
+                shard for shard in shards if isinstance(shard, VideoShardPlan) and claims.take(shard.name)
+            )
+            videos = (video for shard in mine for video in shard.videos)
+            tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
+            decoded = self.pool.stream(tasks)
+            if recipe.options.on_error == "fail":
+                decoded = _up_to_a_failure(decoded)
+            batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
+            writing = _Writing(writer, claims)
+            for shard in shards:
+                if claims.take(shard.name):
+                    yield from writing.before(shard)
+                    write = self._encoded(shard, decoded, batches, recipe, report)
+                    yield from writing.finished()
+                    writing.begin(shard, write)
+            yield from writing.finished()
+
+    def _encoded(
+        self,
+        shard: ShardPlan,
+        decoded: Iterator[Chunk | DecodedVideo],
+        batches: FrameBatches,
+        recipe: Recipe,
+        report: "Report",
+    ) -> Callable[[], Receipt]:
+        """Encode a shard; what is left is to write it."""
+        path = recipe.folder / shard.name
+        if isinstance(shard, TextShardPlan):
+            texts, seconds = text_rows(
+                shard,
+                self.encoder,
+                report.add_texts,
+                policy=recipe.options.text_policy,
+                paragraphs=recipe.paragraphs,
+            )
+            return partial(write_text_shard, path, texts, recipe.dim, seconds)
+        rows, seconds = video_rows(shard, decoded, batches, report.add_video)
+        rows = with_stored(path, rows, recipe.patches)
+        return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
+
+
+class _Writing:
+    """Writes one shard while the next one is encoded."""
+
+    def __init__(self, writer: ThreadPoolExecutor, claims: Claims) -> None:
+        self._writer, self._claims = writer, claims
+        self._begun: tuple[ShardPlan, Future[Receipt]] | None = None
+
+    def begin(self, shard: ShardPlan, write: Callable[[], Receipt]) -> None:
+        self._begun = shard, self._writer.submit(write)
+
+    def before(self, shard: ShardPlan) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """What is to be finished first: texts are not counted among the seconds of videos."""
+        if self._begun and type(self._begun[0]) is not type(shard):
+            yield from self.finished()
+
+    def finished(self) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """What has been begun, once it is in place."""
+        if self._begun:
+            (shard, receipt), self._begun = self._begun, None
+            done = receipt.result()
+            self._claims.release(shard.name)
+            yield shard, done
+
+
+def _up_to_a_failure(decoded: Iterator[Chunk | DecodedVideo]) -> Iterator[Chunk | DecodedVideo]:
+    for given in decoded:
+        if isinstance(given, DecodedVideo) and given.status == "failed":
+            raise DecodeError(
+                f"video {given.id!r} failed: {given.reason}. Stopped there because of --on-error fail; every finished "
+                "shard is kept. Mend or remove the video, or leave the option out: then it becomes a row with that "
+                "reason"
+            )
+        yield given
+
+
+def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
+    """What the decoding children need to know of one video that was found."""
+    assert video.path is not None
+    end = video.end_seconds
+    if options.max_seconds is not None:
+        limit = video.start_seconds + options.max_seconds
+        end = limit if end is None else min(end, limit)
+    return DecodeTask(
+        video.id,
+        video.path,
+        options.sampling,
+        encoder.identity.preprocessing,
+        video.start_seconds,
+        end,
+        options.frames_per_batch,
+    )

@@ -1,0 +1,1 @@
+"""The feature store on disk: HDF5 shards, receipts, locks, checksums."""

@@ -1,0 +1,229 @@
+"""``store.json``: what made a feature store, and whether another run would make the same one."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ...data.contracts.errors import StoreError
+from ...data.contracts.records import fits, misfit
+from .atomic_files import write_json
+from .checksummed_json import read_sealed, write_sealed, write_sealed_once
+
+FORMAT_VERSION = 1
+
+MANIFEST_NAME = "store.json"
+
+SPLITS_NAME = "splits.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRecord:
+    """One split as the store knows it. The ids themselves are in ``splits.json``."""
+
+    found: int
+    expected: int
+    source: str
+    digest: str
+    """sha256 of the ids in their order, one a line."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that decides what the features are, and the versions that computed them."""
+
+    dataset: str
+    protocol: str
+    annotation_digests: Mapping[str, str]
+    normalisation: Sequence[str]
+    preset: Mapping[str, Any]
+    splits: Mapping[str, SplitRecord]
+    encoder: Mapping[str, Any]
+    """The encoder's identity: model, weights digest, activation, preprocessing, dim, precision."""
+    sampling: Mapping[str, Any]
+    max_seconds: float | None
+    num_videos: int
+    videos_per_shard: int
+    num_texts: int
+    texts_per_shard: int
+    frames_per_batch: int
+    limit: int | None
+    decoder: str
+    text_policy: str = "truncate"
+    """What was done with texts longer than the encoder's context."""
+    patches_dtype: str | None = None
+    """Number format of the patches of each frame, or None without patches."""
+    notes: Sequence[str] = ()
+    versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def model(self) -> str:
+        """Name of the encoder as open_clip knows it."""
+        return str(self.encoder["model"])
+
+    @property
+    def pretrained(self) -> str:
+        """Tag of the weights, the checkpoint's file name, or ``random``."""
+        return str(self.encoder["pretrained"])
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether the encoder was never trained, so that figures built on it say nothing of retrieval."""
+        return bool(self.encoder["random_weights"])
+
+    @property
+    def dim(self) -> int:
+        """Width of a feature."""
+        return int(self.encoder["dim"])
+
+    @property
+    def logit_scale(self) -> float:
+        """The encoder's own scale of cosines, at most 100."""
+        return float(self.encoder["logit_scale"])
+
+    def claim(self, folder: Path) -> None:
+        """Write ``store.json`` unless there is one: of jobs that start together, the first decides."""
+        write_sealed_once(folder / MANIFEST_NAME, dataclasses.asdict(self))
+
+    def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]]) -> None:
+        """Write ``splits.json``, then ``store.json``: the manifest never names ids that are not there."""
+        write_json(folder / SPLITS_NAME, {name: list(ids) for name, ids in split_ids.items()})
+        write_sealed(folder / MANIFEST_NAME, dataclasses.asdict(self))
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read ``store.json``.
+
+    Raises:
+        StoreError: there is none, or it is not the manifest of a store this version can read.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise StoreError(f"no feature store at {folder} (no {MANIFEST_NAME}). Make one with `tvr extract`.")
+    try:
+        values = read_sealed(path)
+        if values["format_version"] != FORMAT_VERSION:
+            raise StoreError(
+                f"{path} has format version {values['format_version']}, this tvr reads {FORMAT_VERSION}; "
+                "extract again, or use the tvr version named in the file"
+            )
+        values["splits"] = {name: SplitRecord(**record) for name, record in values["splits"].items()}
+        return _checked(Manifest(**values))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{path} is not the manifest of a store ({error}). `tvr verify --store {folder} --repair` writes it anew"
+        ) from error
+
+
+_MOST_SHARDS = 1_000_000
+"""More than any store has; a manifest that claims more would make its reader list names for hours."""
+
+_COUNTS = ("num_videos", "num_texts", "videos_per_shard", "texts_per_shard", "frames_per_batch")
+
+_OF_ENCODER = {
+    "model": str,
+    "pretrained": str,
+    "weights_digest": str,
+    "precision": str,
+    "random_weights": bool,
+    "dim": int,
+    "logit_scale": float,
+}
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    """The manifest, if its values can be those of a store; ValueError otherwise."""
+    values = vars(manifest)
+    wrong = misfit(values | {"splits": {}}, Manifest)
+    wrong = wrong or next(
+        (misfit(dataclasses.asdict(split), SplitRecord) for split in manifest.splits.values()), ""
+    )
+    wrong = wrong or next(
+        (name for name, kind in _OF_ENCODER.items() if not fits(manifest.encoder.get(name), kind)), ""
+    )
+    if wrong:
+        raise ValueError(f"{wrong} is {values.get(wrong, manifest.encoder.get(wrong))!r}"[:200])
+    counts = {name: values[name] for name in _COUNTS} | {"dim": manifest.dim}
+    for name, count in counts.items():
+        if count < (0 if name.startswith("num_") else 1):
+            raise ValueError(f"{name} is {count}")
+    shards = manifest.num_videos / manifest.videos_per_shard + manifest.num_texts / manifest.texts_per_shard
+    if shards > _MOST_SHARDS:
+        raise ValueError(f"it names {shards:,.0f} shards")
+    return manifest
+
+
+def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """Video ids by split.
+
+    Raises:
+        StoreError: the lists are missing or are not the ones the manifest was written with.
+    """
+    path = folder / SPLITS_NAME
+    try:
+        lists = json.loads(path.read_text(encoding="utf-8"))
+        ids = {str(name): tuple(str(i) for i in lists[name]) for name in manifest.splits}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); re-run the `tvr extract` that made it") from error
+    for name, record in manifest.splits.items():
+        if ids_digest(ids[name]) != record.digest:
+            raise StoreError(
+                f"{path}: split {name!r} is not the one the store was made with (digest differs)"
+            )
+    return ids
+
+
+def ids_digest(ids: Sequence[str]) -> str:
+    """sha256 of ids in their order, one a line."""
+    return hashlib.sha256("".join(f"{i}\n" for i in ids).encode()).hexdigest()
+
+
+_MAY_DIFFER = {"versions", "notes", "splits", "preset"}
+"""What may change between two runs that extend one store. Split sizes change as missing videos arrive; their
+membership is held by the digests below."""
+
+
+def differences(stored: Manifest, wanted: Manifest) -> list[str]:
+    """One line for each thing that would make the two runs' features differ."""
+    lines: list[str] = []
+    for field in dataclasses.fields(Manifest):
+        if field.name not in _MAY_DIFFER:
+            lines += differing(field.name, getattr(stored, field.name), getattr(wanted, field.name))
+    old = {name: record.digest for name, record in stored.splits.items()}
+    new = {name: record.digest for name, record in wanted.splits.items()}
+    return lines + differing("splits", old, new)
+
+
+def differing(
+    name: str, stored: Any, wanted: Any, sides: tuple[str, str] = ("the store has", "this run would use")
+) -> list[str]:
+    """One line for each value that differs, versions of packages apart."""
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        keys = sorted(set(stored) | set(wanted))
+        return [
+            line
+            for key in keys
+            if not str(key).endswith("_version")
+            for line in differing(f"{name}.{key}", stored.get(key), wanted.get(key), sides)
+        ]
+    if _plain(stored) == _plain(wanted):
+        return []
+    return [f"{name}: {sides[0]} {stored!r}, {sides[1]} {wanted!r}"]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back, so that a tuple equals the list it was stored as."""
+    return json.loads(json.dumps(value))
+
+
+def versions() -> dict[str, str]:
+    """The packages that compute features, as installed here."""
+    return {name: version(name) for name in ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av")}
+
+
+REQUEST_NAME = "request.json"

@@ -1,0 +1,338 @@
+"""One shard: rows of videos or of texts in one HDF5 file, and the receipt that says it is whole.
+
+Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the rows of item ``i``.
+"""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Int, Int64
+from numpy.typing import NDArray
+
+from ...data.contracts.errors import StoreError
+from ...data.contracts.records import misfit
+from .atomic_files import atomic_write, os_errors_as_store_error, sha256_of
+from .checksummed_json import read_sealed, write_sealed
+from .full_disk_file import PatientFile
+from .patches import PatchLayout, SpooledPatches
+
+MISSING = "file not found"
+"""The reason of a video whose file is not on the disk."""
+
+_LARGE_BYTES = 4096
+_LARGEST_RELATIVE_ERROR = 2e-3
+"""Above this, float16 loses what a head could use: rounding alone costs 5e-4, underflow much more."""
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """What is stored of one video. A failed one has no frames and a reason."""
+
+    id: str
+    frames: Float[np.ndarray, "frame dim"]
+    frame_seconds: Float[np.ndarray, " frame"]
+    frame_index: Int[np.ndarray, " frame"]
+    status: str
+    reason: str
+    decoder: str
+    patches: SpooledPatches | None = None
+    """Where ``frames`` have patches, those of each; None where they have not, or where there is no frame."""
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """What is stored of one text."""
+
+    id: str
+    video_id: str
+    text: str
+    words: Float[np.ndarray, "word dim"]
+    token_ids: Int[np.ndarray, " word"]
+    sentence_row: int
+    """Which of ``words`` is the pooled row, the encoder's own answer for the text."""
+    truncated: bool
+    parts: Float[np.ndarray, "part dim"] | None = None
+    """Paragraph sets: the pooled row of each sentence, encoded by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof that a shard is whole, written after it."""
+
+    shard: str
+    """File name of the shard."""
+    items: int
+    rows: int
+    bytes: int
+    sha256: str
+    structure_sha256: str
+    """Of all bytes but the large columns of numbers: of what the HDF5 library looks at."""
+    rows_at: list[list[int]]
+    """Offset and length of each large column of numbers."""
+    dtype: str
+    status: dict[str, int]
+    """Number of items by status; of texts ``ok`` and ``truncated``."""
+    missing: list[str]
+    """Ids of videos that were not on the disk; when one appears, the shard is done again."""
+    seconds: dict[str, float]
+    """Wall-clock seconds by stage; the only part that differs between two runs."""
+
+
+def shard_name(kind: str, index: int, count: int) -> str:
+    """``video-00003-of-00084.h5``."""
+    return f"{kind}-{index:05d}-of-{count:05d}.h5"
+
+
+def receipt_path(shard: Path) -> Path:
+    """Where the receipt of a shard lies."""
+    return shard.with_suffix(".json")
+
+
+@dataclass(frozen=True, slots=True)
+class _LargeColumn:
+    """A column that is written piece by piece, because it may not fit into memory."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    pieces: Iterable[NDArray[Any]]
+
+
+def write_video_shard(
+    path: Path,
+    rows: Sequence[VideoRow],
+    dim: int,
+    seconds: dict[str, float],
+    patches: PatchLayout | None = None,
+) -> Receipt:
+    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard.
+
+    Args:
+        path: of the shard.
+        rows: its videos.
+        dim: width of a feature.
+        seconds: by stage, for the receipt; how long the writing took is added.
+        patches: how patches are stored, or None for a shard without.
+    """
+    started = time.perf_counter()
+    frames = as_stored(_stacked([row.frames for row in rows], dim))
+    columns: dict[str, Any] = {
+        "ids": [row.id for row in rows],
+        "offsets": _offsets(len(row.frames) for row in rows),
+        "frames": frames,
+        "frame_seconds": _joined([row.frame_seconds for row in rows], np.float32),
+        "frame_index": _joined([row.frame_index for row in rows], np.int32),
+        "status": [row.status for row in rows],
+        "reason": [row.reason for row in rows],
+        "decoder": [row.decoder for row in rows],
+    }
+    if patches is not None:
+        columns |= _patch_columns(rows, patches)
+    _write_columns(path, columns)
+    seconds = seconds | {"write": time.perf_counter() - started}
+    counts = {status: columns["status"].count(status) for status in sorted(set(columns["status"]))}
+    missing = [row.id for row in rows if row.reason == MISSING]
+    return _write_receipt(path, len(rows), frames, counts, missing, seconds)
+
+
+def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dict[str, float]) -> Receipt:
+    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard."""
+    started = time.perf_counter()
+    words = as_stored(_stacked([row.words for row in rows], dim))
+    columns: dict[str, Any] = {
+        "ids": [row.id for row in rows],
+        "video_ids": [row.video_id for row in rows],
+        "texts": [row.text for row in rows],
+        "offsets": _offsets(len(row.words) for row in rows),
+        "words": words,
+        "token_ids": _joined([row.token_ids for row in rows], np.int32),
+        "sentence_row": np.array([row.sentence_row for row in rows], dtype=np.int32),
+        "truncated": np.array([row.truncated for row in rows], dtype=np.bool_),
+    }
+    if any(row.parts is not None for row in rows):
+        parts = [row.parts if row.parts is not None else np.zeros((0, dim), np.float32) for row in rows]
+        columns["sentence_offsets"] = _offsets(len(part) for part in parts)
+        columns["sentences"] = as_stored(_stacked(parts, dim))
+    _write_columns(path, columns)
+    counts = {"ok": len(rows) - sum(row.truncated for row in rows)}
+    if counts["ok"] < len(rows):
+        counts["truncated"] = len(rows) - counts["ok"]
+    seconds = seconds | {"write": time.perf_counter() - started}
+    return _write_receipt(path, len(rows), words, counts, [], seconds)
+
+
+def read_receipt(shard: Path) -> Receipt | None:
+    """The receipt of a shard that is in place and of the size it was written with, else None."""
+    path = receipt_path(shard)
+    if not (path.is_file() and shard.is_file()):
+        return None
+    try:
+        receipt = load_receipt(shard)
+        return receipt if shard.stat().st_size == receipt.bytes else None
+    except (OSError, ValueError):
+        return None
+
+
+def load_receipt(shard: Path) -> Receipt:
+    """The receipt of a shard, whatever the shard is now.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not the receipt that was written; the message says why.
+    """
+    values = read_sealed(receipt_path(shard))
+    if wrong := misfit(values, Receipt):
+        raise ValueError(f"{wrong} is {values.get(wrong)!r}"[:200])
+    if values["shard"] != shard.name:
+        raise ValueError(f"it is the receipt of {values['shard']}")
+    return Receipt(**values)
+
+
+def open_shard(path: Path) -> h5py.File:
+    """Open a shard for reading, without file locks (NFS and Lustre may have none).
+
+    HDF5 hangs for ever on one damaged shard in two hundred, in native code that nothing can interrupt. So no byte of
+    the file's structure reaches it before it was compared with the receipt; rows are mapped, not read by HDF5.
+
+    Raises:
+        StoreError: the file is absent, or its structure is not what was written.
+    """
+    remedy = f"`tvr verify --store {path.parent}` lists what is damaged, and mends it with --repair"
+    try:
+        receipt = load_receipt(path)
+        if (
+            path.stat().st_size != receipt.bytes
+            or _structure_sha256(path, receipt.rows_at) != receipt.structure_sha256
+        ):
+            raise ValueError("it is not what was written")
+        return h5py.File(path, "r", locking=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); {remedy}") from error
+
+
+def _large_columns(shard: Path) -> list[list[int]]:
+    """Where in a shard that was just written its large columns of numbers lie."""
+    with h5py.File(shard, "r", locking=False) as file:
+        columns = [column for column in file.values() if column.dtype.kind in "biuf"]
+        places = [(column.id.get_offset(), column.id.get_storage_size()) for column in columns]
+    return sorted([start, size] for start, size in places if start is not None and size >= _LARGE_BYTES)
+
+
+def _structure_sha256(shard: Path, rows_at: list[list[int]]) -> str:
+    digest, position = hashlib.sha256(), 0
+    with shard.open("rb") as file:
+        for start, size in [*rows_at, [shard.stat().st_size, 0]]:
+            if start < position or size < 0:
+                raise ValueError(f"its receipt names rows at {start}, before {position}")
+            file.seek(position)
+            digest.update(file.read(start - position))
+            position = start + size
+    return digest.hexdigest()
+
+
+def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
+    """Rows as float16, or as float32 where float16 would overflow or lose.
+
+    Raises:
+        StoreError: a row holds NaN or infinity: the encoder, not the number format, is at fault.
+    """
+    if not np.isfinite(rows).all():
+        bad = int((~np.isfinite(rows)).any(axis=1).sum())
+        raise StoreError(
+            f"the encoder gave NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32"
+        )
+    if rows.size and np.abs(rows).max() > np.finfo(np.float16).max:
+        return rows.astype(np.float32)
+    half = rows.astype(np.float16)
+    norm = np.linalg.norm(rows, axis=1)
+    error = np.linalg.norm(half.astype(np.float32) - rows, axis=1)
+    return half if bool((error <= _LARGEST_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
+
+
+def _write_columns(path: Path, columns: dict[str, Any]) -> None:
+    strings = h5py.string_dtype("utf-8")
+    with os_errors_as_store_error(path.parent), atomic_write(path) as beside:
+        with (
+            PatientFile(beside) as raw,
+            h5py.File(raw, "w", alignment_threshold=4096, alignment_interval=64) as file,
+        ):
+            for name, values in columns.items():
+                if isinstance(values, np.ndarray):
+                    file.create_dataset(name, data=values)
+                elif isinstance(values, _LargeColumn):
+                    _write_pieces(file.create_dataset(name, values.shape, values.dtype), values.pieces)
+                else:
+                    file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
+        # Between the renaming of a shard that is done again and its new receipt, the old one must not vouch for it.
+        receipt_path(path).unlink(missing_ok=True)
+
+
+def _write_pieces(column: h5py.Dataset, pieces: Iterable[NDArray[Any]]) -> None:
+    start = 0
+    for piece in pieces:
+        column[start : start + len(piece)] = piece
+        start += len(piece)
+
+
+def _patch_columns(rows: Sequence[VideoRow], layout: PatchLayout) -> dict[str, _LargeColumn]:
+    """``patches`` and, where rows have scales, ``patch_scales``, for each frame of the shard."""
+    frames = sum(len(row.frames) for row in rows)
+    return {
+        name: _LargeColumn(
+            (frames, *layout.record[name].shape),
+            layout.record[name].base,
+            _pieces(rows, name),
+        )
+        for name in layout.record.names or ()
+    }
+
+
+def _pieces(rows: Sequence[VideoRow], name: str) -> Iterator[NDArray[Any]]:
+    for row in rows:
+        for piece in row.patches.pieces() if row.patches else ():
+            yield piece[name]
+
+
+def _write_receipt(
+    path: Path,
+    items: int,
+    rows: NDArray[Any],
+    status: dict[str, int],
+    missing: list[str],
+    seconds: dict[str, float],
+) -> Receipt:
+    size, rows_at = path.stat().st_size, _large_columns(path)
+    receipt = Receipt(
+        shard=path.name,
+        items=items,
+        rows=len(rows),
+        bytes=size,
+        sha256=sha256_of(path),
+        structure_sha256=_structure_sha256(path, rows_at),
+        rows_at=rows_at,
+        dtype=str(rows.dtype),
+        status=status,
+        missing=missing,
+        seconds={stage: round(value, 3) for stage, value in seconds.items()},
+    )
+    with os_errors_as_store_error(path.parent):
+        write_sealed(receipt_path(path), dataclasses.asdict(receipt))
+    return receipt
+
+
+def _offsets(lengths: Iterable[int]) -> Int64[np.ndarray, " boundary"]:
+    return np.concatenate([[0], np.cumsum(list(lengths), dtype=np.int64)]).astype(np.int64)
+
+
+def _stacked(parts: Sequence[NDArray[Any]], dim: int) -> Float[np.ndarray, "row dim"]:
+    return np.concatenate([np.zeros((0, dim), np.float32), *parts]).astype(np.float32, copy=False)
+
+
+def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0, dtype), *(part.astype(dtype) for part in parts)])

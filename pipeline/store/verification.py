@@ -1,0 +1,102 @@
+"""Whether a store is still what was written, byte for byte."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.contracts.errors import StoreError
+from .atomic_files import sha256_of
+from .checksummed_json import read_sealed
+from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
+from .reader import FeatureStore
+from .shards import load_receipt, receipt_path
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file of a store that is not what was written."""
+
+    file: str
+    """Name of the shard, or of one of the records beside the shards."""
+    problem: str
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether features are affected, not only what is written about them."""
+        return self.file.endswith(".h5")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a look at every byte of a store found."""
+
+    folder: Path
+    num_files: int
+    """Shards and records that were looked at."""
+    damages: tuple[Damage, ...]
+
+
+def verify(folder: Path) -> Verification:
+    """Compare every shard with its receipt, and every record with its seal or digest.
+
+    A shard is hashed before anything reads it as HDF5, so that no damaged byte reaches the HDF5 library.
+
+    Raises:
+        StoreError: the folder holds no store.
+    """
+    manifest, damages = _manifest_of(folder)
+    damages += _damaged_records(folder, manifest)
+    names = _shard_names(folder, manifest)
+    damages += [Damage(name, problem) for name in names if (problem := damage_of(folder / name))]
+    records = sum((folder / name).exists() for name in (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME))
+    return Verification(folder, len(names) + records, tuple(damages))
+
+
+def damage_of(shard: Path) -> str:
+    """What is wrong with a shard or its receipt, or nothing."""
+    if not shard.is_file():
+        return "is missing"
+    try:
+        receipt = load_receipt(shard)
+        size = shard.stat().st_size
+        if size != receipt.bytes:
+            return f"is {size:,} bytes long, its receipt says {receipt.bytes:,}"
+        return "" if sha256_of(shard) == receipt.sha256 else "differs from the sha256 in its receipt"
+    except FileNotFoundError:
+        return "has no receipt"
+    except ValueError as error:
+        return f"its receipt {receipt_path(shard).name} cannot be trusted: {error}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+
+
+def _manifest_of(folder: Path) -> tuple[Manifest | None, list[Damage]]:
+    try:
+        return load_manifest(folder), []
+    except StoreError as error:
+        if not any(folder.glob("*.h5")):
+            raise
+        return None, [Damage(MANIFEST_NAME, str(error.__cause__ or "is missing"))]
+
+
+def _damaged_records(folder: Path, manifest: Manifest | None) -> Iterator[Damage]:
+    if (folder / REQUEST_NAME).exists():  # a store that a program made without the command line has none
+        try:
+            read_sealed(folder / REQUEST_NAME)
+        except (OSError, ValueError) as error:
+            yield Damage(REQUEST_NAME, str(error))
+    if manifest is not None:
+        try:
+            load_split_ids(folder, manifest)
+        except StoreError as error:
+            yield Damage(
+                SPLITS_NAME, str(error.__cause__ or "holds other ids than the manifest was written with")
+            )
+
+
+def _shard_names(folder: Path, manifest: Manifest | None) -> list[str]:
+    """The planned shards; of a store whose manifest is lost, those that are there."""
+    if manifest is None:
+        return sorted(path.name for path in folder.glob("*.h5"))
+    store = FeatureStore(folder, manifest)
+    return store.shard_names("video") + store.shard_names("text")

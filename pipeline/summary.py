@@ -1,0 +1,158 @@
+"""What an extraction came to: its counts, where its time went, and whether too many videos failed."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..data.contracts.errors import UsageError
+from .encoders.base import Precision
+from .plan import ShardPlan, VideoShardPlan
+from .store.reader import FeatureStore
+from .store.shards import Receipt
+
+
+@dataclass
+class Summary:
+    """What an extraction found and did."""
+
+    folder: Path
+    videos: int = 0
+    """Videos of the plan, missing ones too."""
+    texts: int = 0
+    frames: int = 0
+    """Frames encoded by this run."""
+    shards_done: int = 0
+    shards_skipped: int = 0
+    """Shards of this run's share that were there already."""
+    retried: int = 0
+    """Videos of the store that were to be retried."""
+    shards_left: list[str] = field(default_factory=list[str])
+    """Shards that are not there yet: other jobs' shares."""
+    status: Counter[str] = field(default_factory=Counter[str])
+    """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
+    seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})
+    stages: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds by stage, summed over the video shards of this run; see ``bottleneck.STAGES``."""
+    texts_truncated: int = 0
+    """Texts of the whole store that the encoder's context cut."""
+
+    def add(self, shard: ShardPlan, receipt: Receipt, started: float) -> float:
+        """Count a shard that was done since ``started``; the time at which the next one starts."""
+        now = time.perf_counter()
+        is_video = isinstance(shard, VideoShardPlan)
+        self.shards_done += 1
+        if is_video:
+            self.frames += receipt.rows
+            for stage, taken in receipt.seconds.items():
+                self.stages[stage] = self.stages.get(stage, 0.0) + taken
+        self.seconds["videos" if is_video else "texts"] += now - started
+        return now
+
+
+def status_counts(store: FeatureStore) -> Counter[str]:
+    """Number of videos by status over a whole store, with ``missing`` files apart from ``failed`` ones."""
+    counts: Counter[str] = Counter()
+    for name in store.shard_names("video"):
+        receipt = store.receipt(name)
+        if receipt:
+            counts.update(receipt.status)
+            counts.update({"failed": -len(receipt.missing), "missing": len(receipt.missing)})
+    return Counter({status: count for status, count in counts.items() if count})
+
+
+def num_truncated(store: FeatureStore) -> int:
+    """How many texts of a store the encoder's context cut."""
+    receipts = (store.receipt(name) for name in store.shard_names("text"))
+    return sum(receipt.status.get("truncated", 0) for receipt in receipts if receipt)
+
+
+STAGES = ("decode", "resize", "encode", "write", "wait")
+"""Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``
+and ``write`` in the process that owns the features (writing beside the encoding of the next shard), ``wait`` while
+that had no frames to encode."""
+
+_IDLE_SHARE = 0.2
+"""Children that rest for more than this share of the time were not what was waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """The stage that held the run up."""
+
+    stage: str
+    advice: str
+    """Which option would help."""
+
+
+def shares(seconds: Mapping[str, float], num_children: int) -> dict[str, float]:
+    """Of each stage the share of the time that it was busy: 1.0 is all of the run, on every child where these do it."""
+    wall = max(seconds.get("wall", 0.0), 1e-9)
+    available = {"decode": wall * num_children, "resize": wall * num_children}
+    return {stage: seconds.get(stage, 0.0) / available.get(stage, wall) for stage in STAGES}
+
+
+def bottleneck(
+    seconds: Mapping[str, float], num_children: int, num_cores: int, precision: Precision
+) -> Bottleneck:
+    """What held a run up.
+
+    Args:
+        seconds: by stage, summed over its video shards.
+        num_children: decoding processes.
+        num_cores: of the machine.
+        precision: of the encoder.
+    """
+    share = shares(seconds, num_children)
+    if share["write"] > max(share["encode"], share["wait"]):
+        return Bottleneck("writing", "put the store on a faster disk (--store)")
+    if share["wait"] <= share["encode"]:
+        return Bottleneck("encoding", _faster_encoding(precision))
+    busy = "resizing" if share["resize"] > share["decode"] else "decoding"
+    if share["decode"] + share["resize"] < 1 - _IDLE_SHARE:
+        return Bottleneck(
+            "reading",
+            "the decoding processes rest (a short run is mostly their start): put the videos on a faster disk, or try "
+            "more --decoding-processes",
+        )
+    if num_children < num_cores:
+        return Bottleneck(busy, f"more --decoding-processes: {num_children} of {num_cores} cores decode")
+    return Bottleneck(
+        busy, "more machines (--shard i/n), or smaller copies of the videos with more key frames"
+    )
+
+
+def _faster_encoding(precision: Precision) -> str:
+    if precision == "fp32":
+        return "a GPU (--device cuda), or --precision bf16 where the processor multiplies it in hardware"
+    return "a GPU where there is none (--device cuda), --compile, fewer --num-frames or more machines (--shard i/n)"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureBudget:
+    """A number of videos, or a share of them."""
+
+    amount: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "FailureBudget":
+        """``12`` or ``5%``.
+
+        Raises:
+            UsageError: it is neither a number of at least 0 nor a percentage up to 100.
+        """
+        is_share = text.endswith("%")
+        try:
+            amount = float(text.removesuffix("%"))
+        except ValueError:
+            amount = math.nan
+        if not 0 <= amount < math.inf or (is_share and amount > 100):
+            raise UsageError(f"max_failed must be a number such as 12 or a share such as 5%, got {text!r}")
+        return cls(amount, is_share)
+
+    def admits(self, failed: int, videos: int) -> bool:
+        """Whether so many failures are within it; a file that is missing has not failed."""
+        return failed <= (self.amount / 100 * videos if self.is_share else self.amount)

@@ -1,0 +1,1 @@
+"""What a video file is: container, packets, NAL units, rotation, damage. No process, no feature."""

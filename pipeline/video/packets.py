@@ -1,0 +1,234 @@
+"""What a video file says of its frames before any is decoded: presentation times, key frames, orientation.
+
+One demuxing pass of PyAV serves every decoder, so decoders cannot disagree about times. Where the packets of
+a container do not tell which frames will be shown (``trustworthy`` is False), the frames have to be decoded
+to be counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import Float, Int64
+
+from ...data.contracts.errors import DecodeError
+from .container import opened
+from .ffmpeg_log import listening
+from .nal_units import nal_format
+from .orientation import UPRIGHT, Orientation, orientation_of
+
+INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+"""Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
+
+_PACKETS_TO_FIRST_FRAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One compressed frame, in decoding order."""
+
+    pts: int | None
+    dts: int | None
+    is_key: bool
+    is_shown: bool
+    """False for what an edit list cuts away and for the hidden reference frames of VP8 and VP9."""
+    damage: str = ""
+    """What is wrong with its bytes, as far as that is seen without decoding them; empty for nearly all."""
+
+    @property
+    def starts_run(self) -> bool:
+        """Whether decoding can start here."""
+        return self.is_key and self.is_shown
+
+
+@dataclass(frozen=True, eq=False)
+class PacketIndex:
+    """The frames of one file as its packets announce them."""
+
+    packets: Sequence[Packet]
+    time_base: float
+    """Seconds per tick of a pts."""
+    container: str
+    codec: str
+    pixel_format: str
+    width: int
+    """Of the stored picture, in pixels."""
+    height: int
+    """Of the stored picture, in pixels."""
+    orientation: Orientation
+    claimed_seconds: float
+    """The longest duration that the file's headers claim, or 0."""
+    trustworthy: bool
+    """Whether each shown packet is one frame at a known time of its own."""
+    damage: str
+    """What is wrong with the container itself, or empty."""
+
+    @cached_property
+    def shown_pts(self) -> Int64[np.ndarray, " frame"]:
+        """The pts of every shown packet, in display order."""
+        return np.sort(np.array([p.pts for p in self.packets if p.is_shown and p.pts is not None], np.int64))
+
+    @property
+    def frame_seconds(self) -> Float[np.ndarray, " frame"]:
+        """When each frame is shown, counted from the first; what the packets say, where they are trustworthy."""
+        return (self.shown_pts - self.shown_pts[0]) * self.time_base
+
+    @cached_property
+    def position_of_pts(self) -> Mapping[int | None, int]:
+        """The display index of each shown pts."""
+        return {int(pts): position for position, pts in enumerate(self.shown_pts)}
+
+    @cached_property
+    def number_of_pts(self) -> Mapping[int | None, int]:
+        """The packet number (in decoding order) of each pts that only one shown packet has."""
+        numbers = {packet.pts: number for number, packet in enumerate(self.packets) if packet.is_shown}
+        counts = Counter(packet.pts for packet in self.packets if packet.is_shown)
+        return {pts: number for pts, number in numbers.items() if pts is not None and counts[pts] == 1}
+
+    def number_of(self, packet: av.Packet) -> int:
+        """The number (in decoding order) of a packet that was read again."""
+        return self._number_of_times.get((packet.pts, packet.dts), len(self.packets))
+
+    @cached_property
+    def _number_of_times(self) -> Mapping[tuple[int | None, int | None], int]:
+        return {
+            (packet.pts, packet.dts): number for number, packet in reversed(list(enumerate(self.packets)))
+        }
+
+
+def index_packets(path: Path) -> PacketIndex:
+    """Read every packet of the main video stream once; decode only as far as the first frame.
+
+    Raises:
+        DecodeError: the file cannot be read, has no video, or its stream holds no packet.
+    """
+    with opened(path) as (container, stream):
+        reading = _Reading(stream.codec_context.name, stream.codec_context.extradata)
+        with listening() as ear:
+            try:
+                for packet in container.demux(stream):
+                    reading.take(packet)
+                reading.damage = reading.damage or ear.complaint(container.format.name)
+            except av.error.FFmpegError as error:
+                reading.damage = ear.reason(error)
+        if not reading.packets:
+            raise DecodeError(
+                f"its video stream holds no frames{': ' if reading.damage else ''}{reading.damage}"
+            )
+        return _index(container, stream, reading)
+
+
+class _Reading:
+    """What one pass over the packets has found so far."""
+
+    def __init__(self, codec: str, extradata: bytes | None) -> None:
+        self.packets: list[Packet] = []
+        self.picture: VideoFrame | None = None
+        self.damage = ""
+        self._codec = codec
+        self._nal_format = nal_format(codec, extradata)
+
+    def take(self, packet: av.Packet) -> None:
+        if packet.is_corrupt:
+            self.damage = "the last packet is cut off"
+        if packet.size:
+            shown = not packet.is_discard and not is_hidden(memoryview(packet), self._codec)
+            damage = self._nal_format.broken_rule(bytes(packet)) if self._nal_format else ""
+            self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage))
+        if self.picture is None and len(self.packets) <= _PACKETS_TO_FIRST_FRAME:
+            self.picture = _decoded(packet)
+
+
+def is_hidden(data: memoryview | bytes, codec: str) -> bool:
+    """Whether a VP8 or VP9 packet is only a reference for later frames.
+
+    VP8: RFC 6386, section 9.1. VP9: bitstream specification, section 6.2 (``show_existing_frame``,
+    ``show_frame``), and annex B for packets of several frames, of which the last is shown.
+    """
+    if codec == "vp8":
+        return not data[0] & 0b0001_0000
+    if codec != "vp9" or _is_superframe(data):
+        return False
+    is_profile_3 = data[0] & 0b0011_0000 == 0b0011_0000
+    return not (data[0] << 1 if is_profile_3 else data[0]) & 0b0000_1010
+
+
+def _is_superframe(data: memoryview | bytes) -> bool:
+    marker = data[-1]
+    index_size = 2 + ((marker >> 3 & 3) + 1) * ((marker & 7) + 1)
+    return marker & 0b1110_0000 == 0b1100_0000 and len(data) >= index_size and data[-index_size] == marker
+
+
+def _decoded(packet: av.Packet) -> VideoFrame | None:
+    """The first frame that a packet completes; None also where it is damaged, which the decoding will find
+    again.
+    """
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.FFmpegError:
+        return None
+
+
+def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
+    context, picture = stream.codec_context, reading.picture
+    shown = [packet.pts for packet in reading.packets if packet.is_shown]
+    known = None not in shown and len(set(shown)) == len(shown) and len(shown) > 0
+    claims = [0.0, (container.duration or 0) / av.time_base]
+    time_base = float(stream.time_base or 0)
+    if stream.duration is not None:
+        claims.append(stream.duration * time_base)
+    return PacketIndex(
+        packets=reading.packets,
+        time_base=time_base,
+        container=container.format.name,
+        codec=context.name,
+        pixel_format=picture.format.name if picture else "",
+        width=picture.width if picture else context.width,
+        height=picture.height if picture else context.height,
+        orientation=orientation_of(picture) if picture else UPRIGHT,
+        claimed_seconds=max(claims),
+        trustworthy=known and container.format.name in INDEXED_CONTAINERS,
+        damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
+        if reading.damage
+        else "",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTimes:
+    """When every displayable frame of a file is shown, and how large the upright picture is."""
+
+    frame_seconds: Float[np.ndarray, " frame"]
+    """Presentation times relative to the first displayed frame; strictly increasing, at least one."""
+    width: int
+    """In pixels, after display rotation."""
+    height: int
+    """In pixels, after display rotation."""
+    duration_seconds: float
+    """What the file claims or its frames last, whichever is longer."""
+    rotation: int
+    """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether the stored picture is mirrored left to right before it is turned."""
+
+
+def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
+    """The contract's record of a file, from its packets and the times of its frames."""
+    height, width = index.height, index.width
+    if index.orientation.swaps_sides:
+        height, width = width, height
+    return VideoTimes(
+        frame_seconds=frame_seconds,
+        width=width,
+        height=height,
+        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
+        rotation=index.orientation.rotation,
+        mirrored=index.orientation.mirrored,
+    )

@@ -1,0 +1,82 @@
+"""What decoders share that give frames by number: which files they would get wrong, and the file they keep open."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ...data.contracts.errors import DecodeError
+from .packets import PacketIndex, VideoTimes, index_packets, video_times
+
+_FRAMES_PER_BATCH = 4
+_EIGHT_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
+
+
+class SeekingDecoder(ABC):
+    """A ``Decoder`` by a library that seeks to frames by itself; keeps the file it looked at last open."""
+
+    name: str
+    """The library; begins every message."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._reader: Any = None
+        self._times: VideoTimes | None = None
+
+    @abstractmethod
+    def _reader_of(self, path: Path) -> Any:
+        """The library's reader of a file, on one thread; its length is the number of frames.
+
+        Raises:
+            DecodeError: the library cannot open it.
+        """
+
+    @abstractmethod
+    def _batch(self, reader: Any, indices: list[int]) -> UInt8[np.ndarray, "frame height width 3"]:
+        """A few frames of it.
+
+        Raises:
+            DecodeError: one of them cannot be decoded.
+        """
+
+    def probe(self, path: Path) -> VideoTimes:
+        """The times of the file's frames, by its packets."""
+        if self._times is None or self._path != path:
+            self._open(path)
+        assert self._times is not None
+        return self._times
+
+    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """The frames at increasing indices, a few at a time."""
+        self.probe(path)
+        for start in range(0, len(indices), _FRAMES_PER_BATCH):
+            yield from self._batch(self._reader, list(indices[start : start + _FRAMES_PER_BATCH]))
+
+    def _open(self, path: Path) -> None:
+        self._reader = self._times = None
+        index = index_packets(path)
+        if why := _declined(index):
+            raise DecodeError(f"{self.name}: {why}")
+        self._reader = self._reader_of(path)
+        if len(self._reader) != len(index.shown_pts):
+            raise DecodeError(f"{self.name}: counts {len(self._reader)} frames of {len(index.shown_pts)}")
+        self._path, self._times = path, video_times(index, index.frame_seconds)
+
+
+def _declined(index: PacketIndex) -> str:
+    """Why a decoder that seeks would get this file wrong, or empty."""
+    reasons = (
+        (not index.trustworthy, f"does not seek to the right frames of this {index.container} file"),
+        (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
+        (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
+        (
+            index.pixel_format not in _EIGHT_BIT,
+            f"does not convert {index.pixel_format or 'this'} as others do",
+        ),
+        (bool(index.damage), index.damage),
+        (any(packet.damage for packet in index.packets), "does not say which frames are sound"),
+    )
+    return next((why for applies, why in reasons if applies), "")
