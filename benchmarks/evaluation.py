@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from tvr.heads import mean_pool, xclip
 from tvr.heads.base import Head, TextFeatures, VideoFeatures
-from tvr.heads.evaluation.encoded import similarity_matrix
 from tvr.heads.evaluation.evaluate import evaluate
-from tvr.heads.training.feature_set import FeatureSet
-from tvr.heads.training.processes import Processes
+from tvr.heads.evaluation.scores import similarity_matrix
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.training.distributed import Processes
 
 from .generated import caption_lengths, features
 from .record import keep

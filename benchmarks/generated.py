@@ -1,7 +1,7 @@
 """Generated features of any size: a block of random numbers laid end to end until there are enough."""
 
 import numpy as np
-from tvr.heads.training.feature_set import FeatureSet, Origin
+from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.pipeline.store.reader import TextRows, VideoRows
 
 BLOCK = 1 << 14

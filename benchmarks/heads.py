@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import Encoded, FeatureShape, Head, TextFeatures, VideoFeatures
-from tvr.heads.layers.blocks import similarity_in_blocks
+from tvr.heads.evaluation.blockwise import similarity_in_blocks
 
 from .head_references import OF_ENCODINGS, OF_PAIRS, as_published
 from .record import keep

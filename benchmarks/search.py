@@ -23,11 +23,10 @@ import torch
 from numpy.lib.format import open_memmap
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import TextFeatures, build_head
-from tvr.heads.evaluation.index import IndexedGallery, VideoIndex, build_index
-from tvr.heads.evaluation.search import Hit, search
-from tvr.heads.training.feature_set import FeatureSet
-from tvr.heads.training.rows import Rows
-from tvr.heads.training.stored import Texts, Videos
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.features.rows import Rows, Texts, Videos
+from tvr.heads.search.exact import Hit, search
+from tvr.heads.search.faiss_index import IndexedGallery, VideoIndex, build_index
 
 from .record import keep
 

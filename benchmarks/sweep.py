@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import FeatureShape, Head, build_head
-from tvr.heads.training.sweep import run_in_processes, tasks_of
-from tvr.heads.training.trial_process import run_trials
-from tvr.heads.training.trials import plan_trials
+from tvr.heads.sweep.grid import plan_trials
+from tvr.heads.sweep.run import run_in_processes, tasks_of
+from tvr.heads.sweep.trial import run_trials
 
 from .heads import random_features
 from .record import keep

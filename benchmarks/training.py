@@ -13,11 +13,11 @@ from statistics import median
 import torch
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import build_head
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.feature_set import FeatureSet
-from tvr.heads.training.loading import Batch, epoch_of_batches
-from tvr.heads.training.processes import Processes
-from tvr.heads.training.seeding import seeded_everything
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.features.seeding import seeded_everything
+from tvr.heads.runs.training_config import TrainingConfig
+from tvr.heads.training.batches import Batch, epoch_of_batches
+from tvr.heads.training.distributed import Processes
 from tvr.heads.training.state import TrainingState
 
 from .generated import features

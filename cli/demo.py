@@ -27,7 +27,7 @@ def demo(
     ],
 ) -> None:
     """Generate videos, extract features, train two heads, evaluate them and search. No network, a few minutes."""
-    from ..heads.evaluation.archive import clearest_query
+    from ..heads.search.archive import clearest_query
     from ..pipeline.workspace import Workspace
     from .eval import eval_
     from .extract import extract
@@ -76,8 +76,8 @@ def _print_twins(runs: "Sequence[Path]", videos: Path) -> None:
     from rich.table import Table
 
     from ..data.storyboard import twins
-    from ..heads.evaluation.comparison import ZERO_SHOT, EvaluationOptions, open_run, zero_shot
-    from ..heads.evaluation.encoded import similarity_matrix
+    from ..heads.evaluation.evaluate_runs import ZERO_SHOT, EvaluationOptions, open_run, zero_shot
+    from ..heads.evaluation.scores import similarity_matrix
     from ..heads.evaluation.twins import twin_accuracy
 
     subjects = [open_run(run, EvaluationOptions()) for run in runs]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..data.base import Video
-    from ..heads.evaluation.comparison import EvaluationOptions, Scored
-    from ..heads.evaluation.table import TableRow
+    from ..heads.evaluation.evaluate_runs import EvaluationOptions, Scored
+    from ..heads.report.table import TableRow
 
 
 NAME_WIDTH = 12
@@ -60,8 +60,8 @@ def eval_(
     as_json: JsonOption = False,
 ) -> None:
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
-    from ..heads.evaluation.comparison import EvaluationOptions, scored_runs
-    from ..heads.evaluation.table import table_rows
+    from ..heads.evaluation.evaluate_runs import EvaluationOptions, scored_runs
+    from ..heads.report.table import table_rows
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)
@@ -85,7 +85,7 @@ def print_table(rows: "Sequence[TableRow]", scored: "Sequence[Scored]") -> None:
     """One table for each section, then what the figures are of and what they do not cover."""
     from rich.table import Table
 
-    from ..heads.evaluation.table import METRICS, cell
+    from ..heads.report.table import METRICS, cell
 
     with_sources = not all(row.is_own for row in rows)
     for section in dict.fromkeys(row.section for row in rows):
@@ -115,8 +115,8 @@ def _features(scored: "Scored") -> str:
 def _write_reports(
     scored: "Sequence[Scored]", options: "EvaluationOptions", root: Path, data: list[str] | None
 ) -> None:
-    from ..heads.evaluation.comparison import open_run
-    from ..heads.evaluation.report import write_report
+    from ..heads.evaluation.evaluate_runs import open_run
+    from ..heads.report.report import write_report
 
     videos = _videos(scored[0].facts["dataset"], root, data)
     baseline = [some for some in scored if some.run is None]
@@ -143,7 +143,7 @@ def _videos(dataset: str, root: Path, data: list[str] | None) -> "Mapping[str, V
 
 
 def _normalisations(names: str | None) -> tuple[str, ...]:
-    from ..heads.evaluation.columns import COLUMNS, column
+    from ..heads.evaluation.normalisations import COLUMNS, column
 
     if names == "all":
         return tuple(COLUMNS)
@@ -154,7 +154,7 @@ def _normalisations(names: str | None) -> tuple[str, ...]:
 
 
 def _save_similarity(runs: "Sequence[Path]", options: "EvaluationOptions", file: Path) -> None:
-    from ..heads.evaluation.comparison import open_run, save_similarity
+    from ..heads.evaluation.evaluate_runs import open_run, save_similarity
 
     if len(runs) != 1:
         raise UsageError(f"--save-similarity takes one run, got {len(runs)}")

@@ -39,10 +39,10 @@ def import_checkpoint(
 ) -> None:
     """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate."""
     from ..data.contracts.plug_ins import configured
-    from ..heads.checkpoints.importing import Checkpoint, published_config
-    from ..heads.checkpoints.importing import import_checkpoint as write_run
-    from ..heads.training.config import TrainingConfig
-    from ..heads.training.feature_set import features_of
+    from ..heads.features.from_store import features_of
+    from ..heads.runs.import_checkpoint import Checkpoint, published_config
+    from ..heads.runs.import_checkpoint import import_checkpoint as write_run
+    from ..heads.runs.training_config import TrainingConfig
     from ..pipeline.store.reader import FeatureStore
     from ..pipeline.workspace import Workspace
 

@@ -22,8 +22,8 @@ def index(
     ] = "flat",
 ) -> None:
     """Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest."""
-    from ..heads.evaluation.archive import INDEX_FOLDER, open_gallery
-    from ..heads.evaluation.index import build_index
+    from ..heads.search.archive import INDEX_FOLDER, open_gallery
+    from ..heads.search.faiss_index import build_index
     from ..pipeline.workspace import Workspace
 
     if kind not in _KINDS:

@@ -10,7 +10,7 @@ from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, 
 from .terminal import out, print_json
 
 if TYPE_CHECKING:
-    from ..heads.evaluation.archive import Archive
+    from ..heads.search.archive import Archive
 
 RUN_RECORD = "config.json"
 """What a folder holds that is a run; the text may be left out beside it, if there is a video."""
@@ -48,7 +48,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a sentence with every video of a store and show the best ones."""
-    from ..heads.evaluation.archive import open_archive
+    from ..heads.search.archive import open_archive
     from ..pipeline.workspace import Workspace
 
     place = Workspace(workspace)

@@ -25,7 +25,7 @@ from .terminal import Meter, out, print_json, print_table_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..heads.training.sweep import TrialRow
+    from ..heads.sweep.results import TrialRow
 
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
@@ -63,16 +63,9 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
-    from ..heads.training.sweep import (
-        open_for_sweep,
-        rows_of,
-        run_in_processes,
-        run_on_dask,
-        save_table,
-        tasks_of,
-        to_do,
-    )
-    from ..heads.training.trials import parse_grid, plan_trials
+    from ..heads.sweep.grid import parse_grid, plan_trials
+    from ..heads.sweep.results import rows_of, save_table
+    from ..heads.sweep.run import open_for_sweep, run_in_processes, run_on_dask, tasks_of, to_do
     from ..pipeline.job_array import EVERYTHING, JobShare
     from ..pipeline.machine import usable_cores
     from ..pipeline.workspace import Workspace
@@ -129,7 +122,7 @@ def _print_result(rows: "Sequence[TrialRow]", saved: Path, *, as_json: bool, ran
 def _print_groups(rows: "Sequence[TrialRow]", *, random_weights: bool) -> None:
     from rich.table import Table
 
-    from ..heads.training.sweep import groups_of
+    from ..heads.sweep.results import groups_of
 
     groups = groups_of(rows)
     title = "validation split, mean ± deviation over seeds" + (" (random weights)" if random_weights else "")

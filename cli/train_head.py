@@ -43,10 +43,10 @@ def train_head(
 ) -> None:
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
     from ..data.contracts.plug_ins import configured, load_plug_in
-    from ..heads.training.config import TrainingConfig
-    from ..heads.training.feature_set import features_of
+    from ..heads.features.from_store import features_of
+    from ..heads.runs.training_config import TrainingConfig
+    from ..heads.training.distributed import Processes
     from ..heads.training.loop import train
-    from ..heads.training.processes import Processes
     from ..pipeline.store.reader import FeatureStore
     from ..pipeline.workspace import Workspace
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..data.contracts.plug_ins import load_plug_in
-from .layers.contrastive import symmetric_info_nce
+from .layers.losses import symmetric_info_nce
 
 Encoded = Mapping[str, Tensor]
 """What a head keeps of a set of items: named tensors whose first axis is the item, so that any block can be cut."""

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.contrastive import symmetric_info_nce
+from .layers.losses import ranking_divergence, symmetric_info_nce
 from .layers.padding import unit, without_start, zero_padding
-from .layers.ranking_divergence import ranking_divergence
 from .layers.token_interaction import Tokens, TokenWeights, token_interaction
 from .layers.token_merge import TokenMerge
 from .layers.transformer import Start, Transformer, released_names

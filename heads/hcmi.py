@@ -13,10 +13,12 @@ from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers import hierarchy
 from .layers.aggregation import Clustering, Clusters
-from .layers.contrastive import symmetric_info_nce
-from .layers.hard_negatives import hardest_negative_hinge
-from .layers.label_denoising import potential_positives
-from .layers.multi_positive import multi_positive_info_nce
+from .layers.losses import (
+    hardest_negative_hinge,
+    multi_positive_info_nce,
+    potential_positives,
+    symmetric_info_nce,
+)
 from .layers.padding import without_start
 from .layers.term_weights import TermWeights
 from .layers.token_interaction import Tokens, token_interaction

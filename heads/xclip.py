@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.like_lengths import Group, groups_of_like_length, in_order, texts_per_block
+from .layers.bucketing import Group, groups_of_like_length, in_order, texts_per_block
 from .layers.padding import masked_mean, unit, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 from .layers.term_weights import TermWeights

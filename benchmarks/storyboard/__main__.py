@@ -19,8 +19,8 @@ from numpy import linspace
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from tvr.data.base import load_dataset
 from tvr.data.storyboard import phrase_spans
-from tvr.heads.training.feature_set import features_of
-from tvr.heads.training.run_folder import load_run
+from tvr.heads.features.from_store import features_of
+from tvr.heads.runs.run_folder import load_run
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.extract import extract
 from tvr.pipeline.options import ExtractionOptions, sampling_of

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from tvr.data.storyboard import phrase_spans, twins
 from tvr.heads.base import Head, build_head
-from tvr.heads.evaluation.columns import COLUMNS
-from tvr.heads.evaluation.encoded import EncodedTexts, EncodedVideos, HeadScores
 from tvr.heads.evaluation.evaluate import evaluate, evaluate_scores
+from tvr.heads.evaluation.normalisations import COLUMNS
+from tvr.heads.evaluation.scores import EncodedTexts, EncodedVideos, HeadScores
 from tvr.heads.evaluation.twins import twin_accuracy
-from tvr.heads.training.feature_set import FeatureSet, features_of
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.features.from_store import features_of
+from tvr.heads.runs.run_folder import read_metrics
 from tvr.heads.training.loop import train
-from tvr.heads.training.run_folder import read_metrics
 from tvr.pipeline.store.atomic_files import write_json
 from tvr.pipeline.store.reader import FeatureStore
 

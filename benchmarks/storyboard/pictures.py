@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from tvr.data.base import Dataset
 from tvr.data.storyboard import PhraseSpan
 from tvr.heads.base import Head
-from tvr.heads.evaluation.alignment import align
-from tvr.heads.evaluation.encoded import similarity_matrix
-from tvr.heads.evaluation.thumbnails import thumbnails
-from tvr.heads.training.feature_set import FeatureSet
+from tvr.heads.evaluation.scores import similarity_matrix
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.report.alignment import align
+from tvr.heads.report.thumbnails import thumbnails
 
 from .spans import frame_edges
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from tvr.data.storyboard import PhraseSpan
 from tvr.heads import mean_pool
 from tvr.heads.base import Head
-from tvr.heads.evaluation.alignment import Alignment, align
-from tvr.heads.training.feature_set import FeatureSet
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.report.alignment import Alignment, align
 
 
 @dataclass(frozen=True, slots=True)

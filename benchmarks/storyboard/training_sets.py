@@ -5,8 +5,9 @@ import dataclasses
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from tvr.heads.training.feature_set import FeatureSet, features_of
-from tvr.heads.training.stored import Texts, Videos, mapped_texts, mapped_videos
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.features.from_store import features_of, mapped_texts, mapped_videos
+from tvr.heads.features.rows import Texts, Videos
 from tvr.pipeline.store.reader import FeatureStore
 
 from .trials import Trial

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tvr.data.contracts.plug_ins import configured, load_plug_in
-from tvr.heads.training.config import TrainingConfig
+from tvr.heads.runs.training_config import TrainingConfig
 
 Noise = Literal["none", "wrong", "duplicate"]
 """wrong: captions exchanged among videos. duplicate: a video and its caption replaced by copies of others'."""

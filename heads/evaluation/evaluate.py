@@ -10,12 +10,12 @@ from torch import Tensor
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError
 from ..base import Head
-from ..training.config import Selection
-from ..training.feature_set import FeatureSet
-from .columns import COLUMNS, PUBLISHED, NormalisationConfig, banks_of, column, normalised_ranks
-from .encoded import EncodedTexts, EncodedVideos, HeadScores
-from .intervals import bootstrap_intervals
+from ..features.feature_set import FeatureSet
+from ..runs.training_config import Selection
+from .bootstrap import bootstrap_intervals
+from .normalisations import COLUMNS, PUBLISHED, NormalisationConfig, banks_of, column, normalised_ranks
 from .ranks import BothRanks, MatrixScores, Scores, rank_both
+from .scores import EncodedTexts, EncodedVideos, HeadScores
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...data.storyboard import Twin
-from ..training.feature_set import FeatureSet
+from ..features.feature_set import FeatureSet
 
 
 def twin_accuracy(

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-from .like_lengths import Group, groups_of_like_length, in_order, texts_per_block
+from .bucketing import Group, groups_of_like_length, in_order, texts_per_block
 
 
 class BestMatches(NamedTuple):

@@ -1,27 +1,46 @@
 """THE main path of stage two: stored features in, a trained head in a run folder out."""
 
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import DataError, UsageError
 from ..base import FeatureShape, Head
-from ..evaluation.encoded import check_fit
 from ..evaluation.evaluate import Evaluation, evaluate
-from .batches import batches_per_epoch, pairs_per_epoch
-from .config import TrainingConfig
-from .feature_set import FeatureSet
-from .journal import Journal
-from .loading import Batch, epoch_of_batches
-from .losses import Losses
+from ..evaluation.scores import check_fit
+from ..features.feature_set import FeatureSet
+from ..features.seeding import seed_dropout, seeded_everything
+from ..runs.run_folder import RunFolder, load_run, read_metrics, record_of
+from ..runs.training_config import TrainingConfig
+from .batches import Batch, Batches, batches_per_epoch, epoch_of_batches, pairs_per_epoch
+from .distributed import Processes
+from .loss_meter import Losses
+from .metric_loggers import Journal
 from .neighbours import nearest_videos
-from .processes import Processes
-from .run_folder import RunFolder, load_run, read_metrics, record_of
-from .seeding import seed_dropout, seeded_everything
 from .state import TrainingState
-from .together import Batches, Stopwatch
+
+
+class Stopwatch:
+    """Time that a training takes itself, without the turns of the others."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self._started
+
+    @contextmanager
+    def stopped(self) -> Generator[None]:
+        """While another has its turn."""
+        began = time.perf_counter()
+        yield
+        self._started += time.perf_counter() - began
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..features.feature_set import FeatureSet
 from ..layers.padding import masked_mean, unit
-from .config import MOST_ALIKE
-from .feature_set import FeatureSet
+from ..runs.training_config import MOST_ALIKE
 
 MOST_NEIGHBOURS = MOST_ALIKE - 1
 """Of each video; they are asked in turn whether another group already has them."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from .config import TrainingConfig
+from ..runs.training_config import TrainingConfig
 
 BETAS = (0.9, 0.98)
 """CLIP4Clip's and X-CLIP's."""

@@ -5,17 +5,21 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ...data.contracts.errors import TrainingError, UsageError
-from ..base import Head
-from .config import Precision, TrainingConfig
-from .encoding import encoded_texts
-from .loading import Batch
+from ..base import Encoded, Head, TextFeatures
+from ..layers.bucketing import Group, groups_of_like_length, in_order
+from ..runs.run_folder import RunFolder
+from ..runs.training_config import Precision, TrainingConfig
+from .batches import Batch
+from .distributed import Processes
 from .optimiser import adamw, learning_rate
-from .processes import Processes
-from .run_folder import RunFolder
 
 LossFunction = Callable[[Head, Batch, Processes], dict[str, Tensor]]
+
+TEXTS_AT_A_TIME = 32
+"""On a CPU. A batch of 128 captions of 27 tokens on average, but up to 48, loses two fifths of its padding."""
 
 
 class TrainingState:
@@ -184,3 +188,36 @@ def _autocast_type(precision: Precision, device: str) -> torch.dtype | None:
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def encoded_texts(head: Head, text: TextFeatures) -> Encoded:
+    """The texts; on a CPU some at a time, those of like length together."""
+    groups = groups_of_like_length(text.mask, TEXTS_AT_A_TIME)
+    if len(groups) == 1:
+        return head.encode_text(text)
+    encoded = [head.encode_text(_cut(text, group)) for group in groups]
+    return {name: in_order(_equally_long([some[name] for some in encoded]), groups) for name in encoded[0]}
+
+
+def _cut(text: TextFeatures, group: Group) -> TextFeatures:
+    """Some of the texts, padded to the longest of them."""
+    texts, parts, parts_mask = group.texts, text.parts, text.parts_mask
+    return TextFeatures(
+        text.words[texts, : group.words],
+        text.mask[texts, : group.words],
+        text.sentence[texts],
+        None if parts is None else parts[texts],
+        None if parts_mask is None else parts_mask[texts],
+    )
+
+
+def _equally_long(tensors: list[Tensor]) -> list[Tensor]:
+    """Axes after the first that are shorter in some are padded with zeros, or False."""
+    shape = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+    return [_padded(tensor, shape) for tensor in tensors]
+
+
+def _padded(tensor: Tensor, shape: list[int]) -> Tensor:
+    missing = [wanted - size for wanted, size in zip(shape, tensor.shape[1:], strict=True)]
+    # The last axis comes first in what pad is told.
+    return pad(tensor, [number for size in reversed(missing) for number in (0, size)])

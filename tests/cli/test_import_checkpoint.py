@@ -8,7 +8,7 @@ import torch
 import typer
 from tvr.cli.import_checkpoint import import_checkpoint
 from tvr.data.contracts.errors import UsageError, WeightsError
-from tvr.heads.training.run_folder import load_run
+from tvr.heads.runs.run_folder import load_run
 from typer.testing import CliRunner
 
 from ..heads.generated import generated_store

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import FeatureShape, Head, TextFeatures, VideoFeatures, build_head
-from tvr.heads.checkpoints.released import load_released
+from tvr.heads.runs.released import load_released
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from tvr.heads.training.feature_set import FeatureSet, Origin
+from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.pipeline.store.manifest import SplitRecord, ids_digest
 from tvr.pipeline.store.reader import TextRows, VideoRows
 from tvr.pipeline.store.shards import TextRow, VideoRow, shard_name, write_text_shard, write_video_shard

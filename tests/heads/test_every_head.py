@@ -18,7 +18,7 @@ from tvr.data.contracts.errors import UsageError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads import base
 from tvr.heads.base import Encoded, FeatureShape, Head, TextFeatures, VideoFeatures
-from tvr.heads.layers.blocks import similarity_in_blocks
+from tvr.heads.evaluation.blockwise import similarity_in_blocks
 
 SHAPE = FeatureShape(dim=24, num_frames=9, num_words=8)
 

@@ -7,8 +7,7 @@ import torch
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
 from tvr.heads.hbi import LEVELS, Config, Head
-from tvr.heads.layers.contrastive import symmetric_info_nce
-from tvr.heads.layers.ranking_divergence import ranking_divergence
+from tvr.heads.layers.losses import ranking_divergence, symmetric_info_nce
 from tvr.heads.layers.token_interaction import Tokens, token_interaction
 
 SHAPE = FeatureShape(dim=8, num_frames=12, num_words=10)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from tvr.data.contracts.errors import TrainingError, WeightsError
 from tvr.heads.base import FeatureShape
-from tvr.heads.checkpoints.importing import Checkpoint, import_checkpoint, published_config
 from tvr.heads.evaluation.evaluate import evaluate
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.run_folder import load_run
+from tvr.heads.runs.import_checkpoint import Checkpoint, import_checkpoint, published_config
+from tvr.heads.runs.run_folder import load_run
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.wti import Config, Head
 
 from ..generated import generated_features

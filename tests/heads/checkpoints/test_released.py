@@ -8,7 +8,7 @@ import torch
 from tvr.data.contracts.errors import WeightsError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import FeatureShape
-from tvr.heads.checkpoints.released import load_released, renamed
+from tvr.heads.runs.released import load_released, renamed
 from tvr.heads.seq_transformer import Config, Head
 
 

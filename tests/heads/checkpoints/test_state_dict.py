@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tvr.data.contracts.errors import WeightsError
-from tvr.heads.checkpoints.state_dict import read_state_dict
+from tvr.heads.runs.state_dict import read_state_dict
 
 WEIGHTS = {"a.weight": torch.ones(2, 3), "b": torch.zeros(1)}
 

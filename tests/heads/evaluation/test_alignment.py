@@ -2,8 +2,8 @@ import pytest
 import torch
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import Head, build_head
-from tvr.heads.evaluation.alignment import Alignment, align, word_labels
 from tvr.heads.layers.padding import unit
+from tvr.heads.report.alignment import Alignment, align, word_labels
 
 from ..generated import generated_features
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.heads import seq_transformer
-from tvr.heads.evaluation.comparison import EvaluationOptions, open_run, save_similarity, scored_runs
 from tvr.heads.evaluation.evaluate import evaluate_matrix
-from tvr.heads.evaluation.run_store import run_store
-from tvr.heads.evaluation.table import markdown_table, table_rows
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.feature_set import features_of
+from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, open_run, save_similarity, scored_runs
+from tvr.heads.features.from_store import features_of
+from tvr.heads.report.table import markdown_table, table_rows
+from tvr.heads.runs.find_store import run_store
+from tvr.heads.runs.run_folder import load_record
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
-from tvr.heads.training.run_folder import load_record
 from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
 from tvr.pipeline.store.reader import FeatureStore
 

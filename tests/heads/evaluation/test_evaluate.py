@@ -6,12 +6,12 @@ import torch
 from tvr.data.contracts.errors import DataError, TrainingError, UsageError
 from tvr.heads import mean_pool, wti
 from tvr.heads.base import Head
-from tvr.heads.evaluation import encoded
-from tvr.heads.evaluation.columns import NormalisationConfig, banks_of
+from tvr.heads.evaluation import scores as encoded
 from tvr.heads.evaluation.evaluate import evaluate, evaluate_matrix
-from tvr.heads.evaluation.normalise import dual_softmax
+from tvr.heads.evaluation.hubness import dual_softmax
+from tvr.heads.evaluation.normalisations import NormalisationConfig, banks_of
 from tvr.heads.evaluation.ranks import MatrixScores, rank_both
-from tvr.heads.training.feature_set import FeatureSet, Origin
+from tvr.heads.features.feature_set import FeatureSet, Origin
 
 from ..generated import generated_features, generated_rows, without_frames
 

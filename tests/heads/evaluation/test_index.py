@@ -6,9 +6,9 @@ import torch
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import Head, build_head
-from tvr.heads.evaluation.coarse import coarse_of
-from tvr.heads.evaluation.index import IndexedGallery, VideoIndex, build_index
-from tvr.heads.evaluation.search import search
+from tvr.heads.search.coarse import coarse_of
+from tvr.heads.search.exact import search
+from tvr.heads.search.faiss_index import IndexedGallery, VideoIndex, build_index
 
 from ..generated import generated_features
 

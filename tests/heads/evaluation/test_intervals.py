@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tvr.heads.evaluation.intervals import bootstrap_intervals
+from tvr.heads.evaluation.bootstrap import bootstrap_intervals
 from tvr.heads.evaluation.ranks import RECALLS, Ranks
 
 

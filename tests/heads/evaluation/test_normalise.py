@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from tvr.heads.evaluation.normalise import best_candidates, dual_softmax, querybank, sinkhorn
+from tvr.heads.evaluation.hubness import best_candidates, dual_softmax, querybank, sinkhorn
 from tvr.heads.evaluation.ranks import MatrixScores, Scores, Strip, rank_both
 
 TOY = torch.tensor([[0.30, 0.31], [0.10, 0.30]], dtype=torch.float64)

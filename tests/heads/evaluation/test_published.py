@@ -2,7 +2,7 @@ import csv
 from pathlib import Path
 from typing import get_args
 
-from tvr.heads.evaluation.published import Trained, published, published_for
+from tvr.heads.report.published import Trained, published, published_for
 
 
 def test_every_row_says_what_it_is_and_where_it_is_from() -> None:

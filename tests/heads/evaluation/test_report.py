@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tvr.data.base import Video
 from tvr.heads import hcmi
-from tvr.heads.evaluation.comparison import EvaluationOptions, Scored, Subject, open_run, scored_runs
-from tvr.heads.evaluation.report import worst_queries, write_report
-from tvr.heads.evaluation.thumbnails import thumbnails
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.feature_set import features_of
+from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, Subject, open_run, scored_runs
+from tvr.heads.features.from_store import features_of
+from tvr.heads.report.report import worst_queries, write_report
+from tvr.heads.report.thumbnails import thumbnails
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
 from tvr.pipeline.store.reader import FeatureStore
 

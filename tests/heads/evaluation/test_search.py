@@ -2,7 +2,7 @@ import pytest
 import torch
 from tvr.data.contracts.errors import UsageError
 from tvr.heads import mean_pool, wti
-from tvr.heads.evaluation.search import Gallery, search
+from tvr.heads.search.exact import Gallery, search
 
 from ..generated import generated_features
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from tvr.data.storyboard import Twin
 from tvr.heads.evaluation.twins import twin_accuracy
-from tvr.heads.training.feature_set import FeatureSet
+from tvr.heads.features.feature_set import FeatureSet
 
 from ..generated import generated_features
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
-from tvr.heads.layers import like_lengths
+from tvr.heads.layers import bucketing as like_lengths
 from tvr.heads.layers.best_matches import Padding, best_matches
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tvr.heads.base import Encoded, FeatureShape, Head
-from tvr.heads.layers.blocks import block_shape, similarity_in_blocks
+from tvr.heads.evaluation.blockwise import block_shape, similarity_in_blocks
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 7, 100, 5000, 10**6])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tvr.heads.layers.contrastive import symmetric_info_nce
+from tvr.heads.layers.losses import symmetric_info_nce
 
 
 def test_by_loops() -> None:

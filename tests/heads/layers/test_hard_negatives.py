@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tvr.heads.layers.hard_negatives import hardest_negative_hinge
+from tvr.heads.layers.losses import hardest_negative_hinge
 
 
 def test_by_loops() -> None:

@@ -1,7 +1,7 @@
 """The inequality of adaptive label denoising, by plain loops."""
 
 import torch
-from tvr.heads.layers.label_denoising import potential_positives
+from tvr.heads.layers.losses import potential_positives
 from tvr.heads.layers.padding import unit
 
 

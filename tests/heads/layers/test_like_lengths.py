@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tvr.heads.layers.like_lengths import Group, groups_of_like_length, in_order, texts_per_block
+from tvr.heads.layers.bucketing import Group, groups_of_like_length, in_order, texts_per_block
 
 LENGTHS = torch.tensor([5, 2, 6, 1, 3, 2, 4])
 MASK = torch.arange(8) < LENGTHS[:, None]

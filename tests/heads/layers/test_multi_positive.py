@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from tvr.heads.layers.contrastive import symmetric_info_nce
-from tvr.heads.layers.multi_positive import multi_positive_info_nce
+from tvr.heads.layers.losses import multi_positive_info_nce, symmetric_info_nce
 
 
 def test_by_loops() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from tvr.heads.layers.ranking_divergence import ranking_divergence
+from tvr.heads.layers.losses import ranking_divergence
 
 
 def softmax(row: Tensor) -> list[float]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from tvr.heads.checkpoints.released import renamed
 from tvr.heads.layers.clustering import density_peaks
 from tvr.heads.layers.token_merge import TokenMerge
+from tvr.heads.runs.released import renamed
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import Head, build_head
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.feature_set import FeatureSet
-from tvr.heads.training.loading import epoch_of_batches
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.runs.training_config import TrainingConfig
+from tvr.heads.training.batches import epoch_of_batches
+from tvr.heads.training.distributed import Processes, part
 from tvr.heads.training.loop import EpochReport, train
-from tvr.heads.training.processes import Processes, part
 from tvr.heads.training.state import TrainingState
 
 from ..generated import generated_features

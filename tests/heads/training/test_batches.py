@@ -2,10 +2,9 @@ import pytest
 import torch
 from tvr.heads import hcmi
 from tvr.heads.base import build_head
-from tvr.heads.training.batches import batches_per_epoch, epoch_batches
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.loading import epoch_of_batches
-from tvr.heads.training.processes import Processes
+from tvr.heads.runs.training_config import TrainingConfig
+from tvr.heads.training.batches import batches_per_epoch, epoch_batches, epoch_of_batches
+from tvr.heads.training.distributed import Processes
 from tvr.heads.training.state import TrainingState
 
 from ..generated import generated_features

@@ -1,7 +1,7 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
 from tvr.data.contracts.plug_ins import configured
-from tvr.heads.training.config import TrainingConfig
+from tvr.heads.runs.training_config import TrainingConfig
 
 
 def test_every_field_says_what_it_is() -> None:

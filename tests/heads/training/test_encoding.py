@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import FeatureShape, Head, TextFeatures, VideoFeatures
-from tvr.heads.layers import like_lengths
-from tvr.heads.training import encoding
-from tvr.heads.training.encoding import encoded_texts
+from tvr.heads.layers import bucketing as like_lengths
+from tvr.heads.training import state as encoding
+from tvr.heads.training.state import encoded_texts
 
 SHAPE = FeatureShape(dim=16, num_frames=4, num_words=9)
 

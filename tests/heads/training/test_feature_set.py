@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 from tvr.data.contracts.errors import DataError
-from tvr.heads.training import feature_set, stored
-from tvr.heads.training.feature_set import FeatureSet, Origin, features_of, gallery_of
-from tvr.heads.training.rows import Rows
+from tvr.heads.features import feature_set
+from tvr.heads.features import from_store as stored
+from tvr.heads.features.feature_set import FeatureSet, Origin
+from tvr.heads.features.from_store import features_of, gallery_of
+from tvr.heads.features.rows import Rows
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...pipeline.stores import write_store

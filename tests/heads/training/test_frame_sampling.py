@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tvr.heads.training.frame_sampling import segment_random, uniform
+from tvr.heads.features.frame_sampling import segment_random, uniform
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 

@@ -8,10 +8,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tvr.data.contracts.errors import UsageError
 from tvr.heads import seq_transformer
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.journal import curve_points
+from tvr.heads.runs.run_folder import read_metrics
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
-from tvr.heads.training.run_folder import read_metrics
+from tvr.heads.training.metric_loggers import curve_points
 
 from ..generated import generated_features
 

@@ -13,10 +13,10 @@ import torch
 from tvr.data.contracts.errors import TrainingError, UsageError
 from tvr.heads import hcmi, mean_pool, seq_transformer
 from tvr.heads.evaluation.evaluate import evaluate
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.feature_set import FeatureSet
+from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.runs.run_folder import load_run, read_metrics
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import EpochReport, TrainingResult, train
-from tvr.heads.training.run_folder import load_run, read_metrics
 
 from ..generated import generated_features, generated_rows
 from . import child

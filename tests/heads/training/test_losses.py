@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tvr.data.contracts.errors import TrainingError
-from tvr.heads.training.losses import STEPS_BETWEEN_CHECKS, Losses
+from tvr.heads.training.loss_meter import STEPS_BETWEEN_CHECKS, Losses
 
 
 def _after(totals: list[float]) -> Losses:

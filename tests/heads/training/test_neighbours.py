@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 import torch
+from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.layers.padding import unit
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training import neighbours
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches
-from tvr.heads.training.config import TrainingConfig
-from tvr.heads.training.feature_set import FeatureSet
 from tvr.heads.training.neighbours import alike_groups, nearest_videos
 
 from ..generated import generated_features, generated_rows

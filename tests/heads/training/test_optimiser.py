@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import nn
-from tvr.heads.training.config import TrainingConfig
+from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.optimiser import adamw, learning_rate
 
 

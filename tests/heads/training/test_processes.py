@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.training.processes import Processes
-from tvr.heads.training.run_folder import read_metrics
+from tvr.heads.runs.run_folder import read_metrics
+from tvr.heads.training.distributed import Processes
 
 from .child import gradients, run
 

@@ -9,21 +9,12 @@ from pathlib import Path
 
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.training import sweep
-from tvr.heads.training.run_folder import load_run
-from tvr.heads.training.sweep import (
-    bundles_of,
-    groups_of,
-    open_for_sweep,
-    rows_of,
-    run_in_processes,
-    run_on_dask,
-    save_table,
-    tasks_of,
-    to_do,
-)
-from tvr.heads.training.trial_process import TrialTask, run_trial, run_trials
-from tvr.heads.training.trials import parse_grid, plan_trials
+from tvr.heads.runs.run_folder import load_run
+from tvr.heads.sweep import run as sweep
+from tvr.heads.sweep.grid import parse_grid, plan_trials
+from tvr.heads.sweep.results import groups_of, rows_of, save_table
+from tvr.heads.sweep.run import bundles_of, open_for_sweep, run_in_processes, run_on_dask, tasks_of, to_do
+from tvr.heads.sweep.trial import TrialTask, run_trial, run_trials
 from tvr.pipeline.cluster.config import ClusterChoice
 
 from ...pipeline.stores import write_store

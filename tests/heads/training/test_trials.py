@@ -1,6 +1,6 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.training.trials import parse_grid, plan_trials
+from tvr.heads.sweep.grid import parse_grid, plan_trials
 
 
 def test_every_combination_once() -> None:

@@ -1,1 +1,0 @@
-"""Weights that other projects released, loaded into these heads."""

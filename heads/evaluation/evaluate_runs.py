@@ -1,0 +1,139 @@
+"""Trained heads beside zero-shot mean pooling on the same features, and beside what others published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.contracts.errors import UsageError
+from ...data.contracts.plug_ins import load_plug_in
+from ...pipeline.store.atomic_files import atomic_write, write_json
+from ...pipeline.store.reader import FeatureStore
+from ..base import Head, build_head
+from ..features.feature_set import FeatureSet
+from ..features.from_store import features_of
+from ..runs.find_store import run_store
+from ..runs.run_folder import RunRecord, load_run
+from ..training.distributed import Processes
+from .evaluate import Evaluation, evaluate
+from .normalisations import PUBLISHED, NormalisationConfig, column
+from .scores import EncodedTexts, EncodedVideos, HeadScores
+
+ZERO_SHOT = "mean_pool (zero-shot)"
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is evaluated, and how."""
+
+    split: str = "test"
+    store: Path | None = None
+    """Features to score on, instead of those each run was trained on."""
+    device: str = "auto"
+    normalise: tuple[str, ...] = ()
+    """Names of ``columns.COLUMNS``."""
+    normalisation: NormalisationConfig = PUBLISHED
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One head's evaluation."""
+
+    name: str
+    run: Path | None
+    """None for zero-shot."""
+    evaluation: Evaluation
+    facts: dict[str, Any]
+    """What every reader must know: store, data set, model, weights."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run with what it is evaluated on."""
+
+    run: Path
+    record: RunRecord
+    head: Head
+    store: FeatureStore
+    features: FeatureSet
+    bank: FeatureSet | None
+    """The training split, where a normalisation asks for it."""
+
+
+def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored]:
+    """Score runs on a split, each set of features with zero-shot mean pooling before the heads trained on it.
+
+    Raises:
+        StoreError: the features are not there, or are another encoder's.
+        DataError: the store has no such split.
+    """
+    found: list[Scored] = []
+    scored_stores: set[Path] = set()
+    for run in runs:
+        subject = open_run(run, options)
+        if subject.store.folder.resolve() not in scored_stores:
+            scored_stores.add(subject.store.folder.resolve())
+            baseline = zero_shot(subject.features).to(subject.features.device)
+            found.append(_scored(ZERO_SHOT, None, baseline, subject, options))
+        if subject.record.head != "mean_pool":
+            name = subject.record.head if len(runs) == 1 else f"{subject.record.head} ({run.name})"
+            found.append(_scored(name, run, subject.head, subject, options))
+    return found
+
+
+def open_run(run: Path, options: EvaluationOptions) -> Subject:
+    """A run's head and the features it is to be evaluated on.
+
+    Raises:
+        StoreError: the features are not there, or are another encoder's.
+        DataError: the store has no such split.
+    """
+    place = Processes().device(options.device)
+    head, record = load_run(run, str(place))
+    store = run_store(run, record, options.store)
+    features = features_of(store, options.split).placed_on(place)
+    wants_bank = any(column(name).kind == "inductive" for name in options.normalise)
+    bank = features_of(store, "train").placed_on(place) if wants_bank and "train" in store.splits else None
+    return Subject(run, record, head, store, features, bank)
+
+
+def zero_shot(features: FeatureSet) -> Head:
+    """Mean pooling over as many frames as heads usually see."""
+    return build_head("mean_pool", load_plug_in("tvr.heads", "mean_pool").Config(), features.shape())
+
+
+def save_similarity(subject: Subject, file: Path) -> None:
+    """The whole text x video matrix as ``file`` (.npy) and the ids of its rows and columns beside it (.json).
+
+    Raises:
+        UsageError: the file is not called .npy.
+    """
+    if file.suffix != ".npy":
+        raise UsageError(f"the similarity matrix is saved as numpy's .npy, got {file.name!r}")
+    head, features = subject.head, subject.features
+    scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
+    with atomic_write(file) as beside:
+        shape = (features.num_texts, features.num_videos)
+        matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
+        scores.write_to(matrix)
+        matrix.flush()
+    write_json(file.with_suffix(".json"), {"texts": features.text_ids, "videos": features.video_ids})
+
+
+def _scored(name: str, run: Path | None, head: Head, subject: Subject, options: EvaluationOptions) -> Scored:
+    evaluation = evaluate(head, subject.features, options.normalise, subject.bank, options.normalisation)
+    return Scored(name, run, evaluation, facts_of(subject.store))
+
+
+def facts_of(store: FeatureStore) -> dict[str, Any]:
+    """What goes with every figure."""
+    manifest = store.manifest
+    return {
+        "store": str(store.folder),
+        "dataset": manifest.dataset,
+        "model": manifest.model,
+        "pretrained": manifest.pretrained,
+        "random_weights": manifest.random_weights,
+    }

@@ -1,0 +1,1 @@
+"""A store's features as padded batches."""

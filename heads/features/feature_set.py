@@ -1,0 +1,232 @@
+"""The features of one split, ready to be cut into batches: index selections, no workers, no files."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ...data.base import Protocol
+from ...data.contracts.errors import DataError
+from ...pipeline.store.reader import TextRows, VideoRows
+from ..base import FeatureShape, TextFeatures, VideoFeatures
+from .frame_sampling import segment_random, uniform
+from .rows import Device, Texts, Videos, texts_of, videos_of
+
+_SHARE_OF_FREE_MEMORY = 0.6
+"""Features stay on the device where they take no more than this; the rest is for the head and its
+activations."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where features come from; goes into every record and beside every figure."""
+
+    split: str = "unnamed"
+    protocol: Protocol = "single"
+    expected_videos: int | None = None
+    """How many videos the published split has; None: as many as were given."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a video has no frames, by id."""
+    logit_scale: float = 100.0
+    """The encoder's own scale of cosines."""
+    num_frames: int | None = None
+    """How many frames heads usually see on this data set; None: all that are stored."""
+    num_words: int | None = None
+    """How many words heads usually see on this data set; None: all that are stored."""
+    store: Mapping[str, Any] = field(default_factory=dict)
+    """What identifies the store: data set, model, weights, sampling."""
+
+
+class FeatureSet:
+    """Videos with frames, the texts that describe them, and what was left out.
+
+    Videos without frames (failed, missing) can be neither found nor learnt from. They are excluded together
+    with their texts, by id and reason, so that every figure can say how many it does not cover.
+
+    Raises:
+        DataError: no video has frames.
+    """
+
+    def __init__(
+        self, videos: VideoRows | Videos, texts: TextRows | Texts, origin: Origin = Origin()
+    ) -> None:
+        self.origin = origin
+        self.device = torch.device("cpu")
+        self.neighbours: Int[Tensor, "video neighbour"] | None = None
+        """The videos most alike to each, once somebody has looked for them."""
+        videos = videos_of(videos) if isinstance(videos, VideoRows) else videos
+        kept = videos.frames.lengths.nonzero().flatten()
+        self.frames = videos.frames.chosen(kept)
+        self._frame_starts = self.frames.starts
+        self._row_seconds = videos.frame_seconds
+        self.video_ids = tuple(videos.ids[i] for i in kept.tolist())
+        self.excluded_videos = {
+            i: origin.reasons.get(i, "has no frames") for i in sorted(set(videos.ids) - set(self.video_ids))
+        }
+        if not self.video_ids:
+            raise DataError(
+                f"split {origin.split!r}: none of its {len(videos.ids):,} videos has frames. "
+                "`tvr inspect` says which videos failed and why."
+            )
+        self._take_texts(texts_of(texts) if isinstance(texts, TextRows) else texts)
+
+    def _take_texts(self, texts: Texts) -> None:
+        places = {video: place for place, video in enumerate(self.video_ids)}
+        owner = torch.tensor([places.get(video, -1) for video in texts.video_ids], dtype=torch.long)
+        kept = (owner >= 0).nonzero().flatten()
+        self.text_ids = tuple(texts.ids[i] for i in kept.tolist())
+        self.texts = tuple(texts.texts[i] for i in kept.tolist())
+        self.text_video: Int[Tensor, " text"] = owner[kept]
+        """Which video each text describes."""
+        self.words = texts.words.chosen(kept)
+        self._word_starts = self.words.starts
+        self._row_tokens = texts.token_ids
+        self.sentence_row = texts.sentence_row[kept]
+        self.parts = None if texts.parts is None else texts.parts.chosen(kept)
+        self.excluded_queries = {
+            text: f"its video {video!r} {self.excluded_videos.get(video, 'is not in the split')}"
+            for text, video in zip(texts.ids, texts.video_ids, strict=True)
+            if video not in places
+        }
+
+    @property
+    def num_videos(self) -> int:
+        """Videos that can be found."""
+        return len(self.video_ids)
+
+    @property
+    def num_texts(self) -> int:
+        """Texts that describe one of them."""
+        return len(self.text_ids)
+
+    @property
+    def dim(self) -> int:
+        """Width of a feature."""
+        return int(self.frames.values.shape[1])
+
+    @property
+    def has_words(self) -> bool:
+        """Whether texts have word features beside the pooled one."""
+        return self.words.longest > 1
+
+    @property
+    def captions_per_video(self) -> Int[Tensor, " video"]:
+        """How many texts describe each video."""
+        return torch.bincount(self.text_video, minlength=self.num_videos)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all features."""
+        return sum(rows.num_bytes for rows in (self.frames, self.words, self.parts) if rows is not None)
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether batches are cut on the device itself."""
+        return self.frames.is_resident and self.words.is_resident
+
+    def shape(self, num_frames: int | None = None, num_words: int | None = None) -> FeatureShape:
+        """What a head must know of these features.
+
+        Args:
+            num_frames: the most frames it shall see; None: what is usual on the data set.
+            num_words: the most words it shall see; None: what is usual on the data set.
+        """
+        return FeatureShape(
+            dim=self.dim,
+            num_frames=num_frames or self.origin.num_frames or self.frames.longest,
+            num_words=num_words or self.origin.num_words or self.words.longest,
+            logit_scale=self.origin.logit_scale,
+        )
+
+    def placed_on(self, device: Device) -> "FeatureSet":
+        """The same set for batches on ``device``: resident there where it fits, else copied batch by
+        batch."""
+        device = torch.device(device)
+        resident = self.num_bytes <= _SHARE_OF_FREE_MEMORY * _free_bytes(device)
+        placed = FeatureSet.__new__(FeatureSet)
+        placed.__dict__.update(self.__dict__)
+        placed.device = device
+        placed.frames = self.frames.placed_on(device, resident=resident)
+        placed.words = self.words.placed_on(device, resident=resident)
+        placed.parts = None if self.parts is None else self.parts.placed_on(device, resident=resident)
+        return placed
+
+    def video_batch(
+        self,
+        items: Int[Tensor, " item"],
+        num_frames: int,
+        generator: torch.Generator | None = None,
+        share: slice = slice(None),
+    ) -> VideoFeatures:
+        """Frames of some videos: segment-random with a generator, else uniform.
+
+        Args:
+            items: indices into ``video_ids``, on the CPU.
+            num_frames: the most frames of a video.
+            generator: draws the frames.
+            share: the part of the batch that is wanted. Draws and padding are those of the whole batch.
+        """
+        lengths = self.frames.lengths[items]
+        if generator is None:
+            positions, mask = uniform(lengths, num_frames)
+        else:
+            positions, mask = segment_random(lengths, num_frames, generator)
+        return VideoFeatures(*self.frames.gather(items[share], positions[share], mask[share]))
+
+    def frame_seconds(self, item: int, num_frames: int) -> Float[Tensor, " frame"]:
+        """When the frames that ``video_batch`` gives of a video without a generator are shown."""
+        positions, mask = uniform(self.frames.lengths[[item]], num_frames)
+        return torch.as_tensor(self._row_seconds[(self._frame_starts[item] + positions[mask]).numpy()])
+
+    def token_ids(self, item: int, num_words: int) -> Int[Tensor, " word"]:
+        """The tokens of the words that ``text_batch`` gives of a text."""
+        positions, mask = self._word_positions(self.words.lengths[[item]], num_words)
+        return torch.as_tensor(self._row_tokens[(self._word_starts[item] + positions[mask]).numpy()])
+
+    def text_batch(
+        self, items: Int[Tensor, " item"], num_words: int, share: slice = slice(None)
+    ) -> TextFeatures:
+        """Words of some texts, cut to ``num_words``: the first ones and the last, which is the end token.
+
+        Args:
+            items: indices into ``text_ids``, on the CPU.
+            num_words: the most words of a text.
+            share: the part of the batch that is wanted. Padding is that of the whole batch.
+        """
+        positions, mask = self._word_positions(self.words.lengths[items], num_words)
+        words, mask = self.words.gather(items[share], positions[share], mask[share])
+        sentence = self.words.row(items[share], self.sentence_row[items[share]])
+        return TextFeatures(words, mask, sentence, *self._parts_batch(items, share))
+
+    def _word_positions(
+        self, lengths: Int[Tensor, " text"], num_words: int
+    ) -> tuple[Int[Tensor, "text word"], Bool[Tensor, "text word"]]:
+        slots = torch.arange(min(num_words, int(lengths.max())))
+        cut = (slots == num_words - 1) & (lengths > num_words)[:, None]
+        positions = torch.minimum(torch.where(cut, lengths[:, None], slots), lengths[:, None] - 1)
+        return positions, slots < lengths[:, None]
+
+    def _parts_batch(self, items: Int[Tensor, " item"], share: slice) -> tuple[Tensor | None, Tensor | None]:
+        if self.parts is None:
+            return None, None
+        lengths = self.parts.lengths[items]
+        slots = torch.arange(int(lengths.max()))
+        positions = torch.minimum(slots.expand(len(items), -1), lengths[:, None] - 1)
+        return self.parts.gather(items[share], positions[share], (slots < lengths[:, None])[share])
+
+    def __str__(self) -> str:
+        left_out = Counter(self.excluded_videos.values())
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in left_out.most_common(3))
+        counts = f"{len(self.excluded_videos):,} videos and {len(self.excluded_queries):,} texts"
+        excluded = f" ({counts} excluded: {reasons})"
+        found = f"{self.origin.split}: {self.num_videos:,} videos, {self.num_texts:,} texts"
+        return found + (excluded if self.excluded_videos else "")
+
+
+def _free_bytes(device: torch.device) -> float:
+    """Memory that is free on a GPU; on a CPU the values are there already, in memory or mapped."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0.0

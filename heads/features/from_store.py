@@ -1,0 +1,154 @@
+"""A split of a store as features: copied into memory, or mapped where they are."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...data.contracts.errors import DataError
+from ...pipeline.store.reader import FeatureStore, Shard
+from .feature_set import FeatureSet, Origin
+from .rows import JoinedArrays, Rows, Texts, Videos
+
+
+def features_of(store: FeatureStore, split: str, *, mapped: bool | None = None) -> FeatureSet:
+    """The features of one split of a store, in the split's order.
+
+    Args:
+        store: a complete store.
+        split: its name.
+        mapped: whether features stay in their files, of which each batch is gathered; None: where they do not
+            fit into memory.
+
+    Raises:
+        DataError: the store has no such split, or nothing of it can be used.
+    """
+    if split not in store.splits:
+        raise DataError(f"{store.folder} has no split {split!r}. Known: {', '.join(sorted(store.splits))}.")
+    stored = set(store.video_ids)
+    ids = [i for i in store.splits[split] if i in stored]
+    origin = _origin(split, store)
+    if mapped is None:
+        mapped = not fits_in_memory(store)
+    if mapped:
+        features = FeatureSet(mapped_videos(store, ids), mapped_texts(store, ids), origin)
+    else:
+        features = FeatureSet(store.videos(ids), store.texts(ids), origin)
+    if not features.num_texts:
+        raise DataError(f"split {split!r} of {store.folder} has no text that describes a video with frames")
+    return features
+
+
+def gallery_of(store: FeatureStore) -> FeatureSet:
+    """Every video of a store that has frames, and no text: something to search in.
+
+    Raises:
+        DataError: no video has frames.
+    """
+    origin = _origin("all", store)
+    if fits_in_memory(store):
+        return FeatureSet(store.videos(), store.texts([]), origin)
+    return FeatureSet(mapped_videos(store, store.video_ids), mapped_texts(store, []), origin)
+
+
+def identity_of(store: FeatureStore) -> dict[str, Any]:
+    """What a run records of its store: enough to know another copy of it, or another store, when it meets
+    one."""
+    manifest = store.manifest
+    return {
+        "path": str(store.folder.resolve()),
+        "dataset": manifest.dataset,
+        "protocol": manifest.protocol,
+        "annotation_digests": dict(manifest.annotation_digests),
+        "encoder": dict(manifest.encoder),
+        "sampling": dict(manifest.sampling),
+        "splits": {name: record.digest for name, record in manifest.splits.items()},
+    }
+
+
+def _origin(split: str, store: FeatureStore) -> Origin:
+    reasons = {s.id: f"{s.status}: {s.reason}" for s in store.statuses() if s.frames == 0}
+    manifest = store.manifest
+    return Origin(
+        split=split,
+        protocol=manifest.protocol,  # pyright: ignore[reportArgumentType]  # written from a Dataset, whose type it is
+        expected_videos=manifest.splits[split].expected if split in manifest.splits else None,
+        reasons=reasons,
+        logit_scale=manifest.logit_scale,
+        num_frames=manifest.preset["num_frames"],
+        num_words=manifest.preset["max_words"],
+        store=identity_of(store),
+    )
+
+
+SHARE_OF_MEMORY = 0.5
+"""Features are copied into memory where they take no more than this share of what is free."""
+
+
+def mapped_videos(store: FeatureStore, ids: Sequence[str]) -> Videos:
+    """The named videos of a store, mapped; their pages are shared with every process that maps them too."""
+    shards = _shards(store, "video")
+    places = {video: place for place, video in enumerate(i for shard in shards for i in shard.ids)}
+    frames = _joined_rows(shards, "frames", "offsets")
+    chosen = torch.tensor([places[i] for i in ids], dtype=torch.long)
+    return Videos(tuple(ids), frames.chosen(chosen), _joined(shards, "frame_seconds"))
+
+
+def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> Texts:
+    """The texts of the named videos of a store, mapped."""
+    shards = _shards(store, "text")
+    wanted = set(video_ids)
+    owners = [video for shard in shards for video in shard.strings("video_ids")]
+    rows = [row for row, video in enumerate(owners) if video in wanted]
+    chosen = torch.tensor(rows, dtype=torch.long)
+    texts = [text for shard in shards for text in shard.strings("texts")]
+    ids = [i for shard in shards for i in shard.ids]
+    sentence_rows = np.concatenate([shard.array("sentence_row") for shard in shards]).astype(np.int64)
+    paragraphs = all(shard.has_sentences for shard in shards)
+    parts = _joined_rows(shards, "sentences", "sentence_offsets").chosen(chosen) if paragraphs else None
+    return Texts(
+        ids=tuple(ids[row] for row in rows),
+        video_ids=tuple(owners[row] for row in rows),
+        texts=tuple(texts[row] for row in rows),
+        words=_joined_rows(shards, "words", "offsets").chosen(chosen),
+        token_ids=_joined(shards, "token_ids"),
+        sentence_row=torch.from_numpy(sentence_rows)[chosen],
+        parts=parts,
+    )
+
+
+def fits_in_memory(store: FeatureStore) -> bool:
+    """Whether the shards of a store take no more than ``SHARE_OF_MEMORY`` of the memory that is free."""
+    names = store.shard_names("video") + store.shard_names("text")
+    size = sum((store.folder / name).stat().st_size for name in names if (store.folder / name).exists())
+    return size <= SHARE_OF_MEMORY * _available_bytes()
+
+
+def _shards(store: FeatureStore, kind: str) -> list[Shard]:
+    return [Shard(store.folder / name) for name in store.shard_names(kind) if store.receipt(name) is not None]
+
+
+def _joined(shards: Sequence[Shard], column: str) -> JoinedArrays:
+    return JoinedArrays([shard.array(column) for shard in shards])
+
+
+def _joined_rows(shards: Sequence[Shard], column: str, boundaries: str) -> Rows:
+    """Rows of all shards' items, in the order of the shards."""
+    values = _joined(shards, column)
+    offsets = [shard.array(boundaries).astype(np.int64) for shard in shards]
+    starts = [own[:-1] + begin for own, begin in zip(offsets, values.bounds, strict=False)]
+    lengths = [np.diff(own) for own in offsets]
+    return Rows(values, torch.from_numpy(np.concatenate(starts)), torch.from_numpy(np.concatenate(lengths)))
+
+
+def _available_bytes() -> int:
+    """Memory that can be had, page cache included where the system tells."""
+    info = Path("/proc/meminfo")
+    if info.exists():
+        lines = dict(line.split(":", 1) for line in info.read_text().splitlines())
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,144 @@
+"""What a head sees in one video for one text: which words meet which frames, and which frames make a clip."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..base import Encoded, Head, TextFeatures, VideoFeatures
+from ..features.feature_set import FeatureSet
+from ..layers.aggregation import Aggregation
+from ..layers.padding import unit
+
+START_TOKEN, WORD_END = 49406, "</w>"
+"""CLIP's own vocabulary: its first token of every text, and what ends a word."""
+
+_WORD_NAMES = ("mixed_words", "words", "parts", "entity")
+_FRAME_NAMES = ("frames", "parts", "entity")
+"""What heads that compare words with frames call them among what they encode, first what is compared in the end."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One text beside one video."""
+
+    text: str
+    words: list[str]
+    """The token of each row, or its place where the vocabulary is not CLIP's."""
+    frame_seconds: list[float]
+    scores: Float[Tensor, "word frame"]
+    """Cosines of the words and frames that the head compares; of the stored features where it compares none."""
+    is_of_head: bool
+    """Whether the cosines are the head's own."""
+    clips: Float[Tensor, "clip frame"] | None
+    """How much each frame counts in each clip, for heads that gather frames into clips."""
+    clip_scores: Float[Tensor, "word frame"] | None = None
+    """Cosines of phrases and clips, spread over their words and frames; for heads that compare these."""
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Seconds of the first and last frame that counts at least half as much as the clip's heaviest one."""
+        if self.clips is None:
+            return []
+        heavy = [(row >= row.max() / 2).nonzero().flatten().tolist() for row in self.clips if bool(row.any())]
+        return [(self.frame_seconds[frames[0]], self.frame_seconds[frames[-1]]) for frames in heavy]
+
+
+@torch.no_grad()
+def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> Alignment:
+    """Compare one text with one video of a feature set, word by word and frame by frame."""
+    head.eval()
+    text = features.text_batch(torch.tensor([text_item]), head.shape.num_words)
+    video = features.video_batch(torch.tensor([video_item]), head.shape.num_frames)
+    with _captured_clusters(head) as phrases:
+        encoded_text = head.encode_text(text)
+    with _captured_clusters(head) as clips:
+        encoded_video = head.encode_video(video)
+    words, frames, is_of_head = _compared(encoded_text, encoded_video, text, video)
+    return Alignment(
+        text=features.texts[text_item],
+        words=word_labels(features.token_ids(text_item, head.shape.num_words).tolist()),
+        frame_seconds=features.frame_seconds(video_item, head.shape.num_frames).tolist(),
+        scores=(unit(words) @ unit(frames).T).float().cpu(),
+        is_of_head=is_of_head,
+        clips=clips[0][0].float().cpu() if clips else None,
+        clip_scores=_clip_scores(encoded_text, encoded_video, phrases, clips),
+    )
+
+
+def word_labels(token_ids: Sequence[int]) -> list[str]:
+    """The written form of CLIP's tokens; places where the tokens are of another vocabulary."""
+    if not token_ids or token_ids[0] != START_TOKEN:
+        return [str(place) for place in range(len(token_ids))]
+    decoder = _clip_vocabulary()
+    names = [decoder.get(token, "?").removesuffix(WORD_END) for token in token_ids]
+    return ["[start]", *names[1:-1], "[end]"]
+
+
+@cache
+def _clip_vocabulary() -> Mapping[int, str]:
+    # Imported here because it takes a second, and only pictures need it.
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer().decoder
+
+
+def _compared(
+    encoded_text: Encoded, encoded_video: Encoded, text: TextFeatures, video: VideoFeatures
+) -> tuple[Tensor, Tensor, bool]:
+    """Words and frames of the only item, as the head compares them if it does."""
+    words = _first(encoded_text, _WORD_NAMES, text.mask)
+    frames = _first(encoded_video, _FRAME_NAMES, video.mask)
+    if words is None or frames is None or words.shape[1] != frames.shape[1]:
+        return text.words[0], video.frames[0], False
+    return words, frames, True
+
+
+def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part"]) -> Tensor | None:
+    """The first of the named encodings that has a row for each part; learned tokens may stand before them."""
+    count = mask.shape[1]
+    for name in names:
+        if name in encoded and encoded[name].ndim == 3 and encoded[name].shape[1] >= count:
+            return encoded[name][0, -count:]
+    return None
+
+
+def _clip_scores(
+    encoded_text: Encoded,
+    encoded_video: Encoded,
+    phrases: Sequence[Float[Tensor, "text phrase word"]],
+    clips: Sequence[Float[Tensor, "video clip frame"]],
+) -> Float[Tensor, "word frame"] | None:
+    """Each word and frame meet as their phrases and clips do, in the shares in which they belong to these."""
+    if not (phrases and clips and "clusters" in encoded_text and "clusters" in encoded_video):
+        return None
+    cosines = unit(encoded_text["clusters"][0]) @ unit(encoded_video["clusters"][0]).T
+    of_word, of_frame = (_shares(weights[0].T) for weights in (phrases[0], clips[0]))
+    return (of_word @ cosines @ of_frame.T).float().cpu()
+
+
+def _shares(weights: Float[Tensor, "part cluster"]) -> Float[Tensor, "part cluster"]:
+    """Each part's shares of the clusters; all 0 where it belongs to none."""
+    return weights / weights.sum(dim=1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+@contextmanager
+def _captured_clusters(head: Head) -> Generator[list[Float[Tensor, "item cluster part"]]]:
+    """The weights of every aggregation that runs in the context, in order."""
+    captured: list[Tensor] = []
+
+    def capture(module: Aggregation, inputs: tuple[Tensor, ...], output: Any) -> None:
+        parts, mask = inputs
+        captured.append(module.weights(module.attention(parts, mask), mask))
+
+    hooks = [m.register_forward_hook(capture) for m in head.modules() if isinstance(m, Aggregation)]
+    try:
+        yield captured
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,186 @@
+"""A run's report: figures, curves, what went wrong, and what the head looks at. Markdown, and HTML in one file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from ...data.base import Video
+from ...pipeline.store.atomic_files import atomic_write
+from ..evaluation.evaluate_runs import Scored, Subject
+from ..runs.run_folder import read_metrics
+from ..search.exact import Gallery
+from .alignment import Alignment, align
+from .plots import alignment_map, curves, rank_histogram, strip
+from .render import Picture, Section, markdown, page
+from .table import table_rows
+from .thumbnails import thumbnails
+
+WORST, ALIGNED = 8, 3
+"""How many of the worst queries and of the alignments are shown."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A query that the head answers badly."""
+
+    text: str
+    rank: float
+    true_video: str
+    found_video: str
+    """The best hit."""
+
+
+def write_report(
+    subject: Subject,
+    scored: Sequence[Scored],
+    videos: Mapping[str, Video] | None = None,
+    *,
+    compare: bool = True,
+) -> Path:
+    """``report.md`` and ``report.html`` in the run folder, pictures in ``report/`` below it.
+
+    Args:
+        subject: the run.
+        scored: its evaluation and, before it, that of zero-shot mean pooling.
+        videos: the files of the data set, for thumbnails of the worst queries; None: without.
+        compare: add published figures of the same test split.
+
+    Returns:
+        The HTML file, which holds its pictures and can be sent to others.
+    """
+    folder = subject.run / "report"
+    folder.mkdir(exist_ok=True)
+    own = next(some for some in scored if some.run == subject.run)
+    sections = [
+        _figures_section(subject, scored, compare=compare),
+        *_curves_section(subject, folder),
+        _ranks_section(own, folder),
+        _worst_section(subject, own, folder, videos),
+        _alignment_section(subject, own, folder),
+    ]
+    title = f"{subject.record.head} on {own.facts['dataset']}"
+    _write(subject.run / "report.md", markdown(title, sections))
+    _write(subject.run / "report.html", page(title, sections, subject.run))
+    return subject.run / "report.html"
+
+
+def worst_queries(subject: Subject, own: Scored, count: int) -> list[Miss]:
+    """The texts whose video comes last, the worst first."""
+    ranks, features = own.evaluation.ranks.t2v.ranks, subject.features
+    order = np.argsort(-ranks, kind="stable")[:count]
+    chosen = torch.from_numpy(order[ranks[order] > 1])
+    if not len(chosen):
+        return []
+    hits = Gallery(subject.head, features).search(
+        features.text_batch(chosen, subject.head.shape.num_words), 1
+    )
+    return [
+        Miss(
+            text=features.texts[item],
+            rank=float(ranks[item]),
+            true_video=features.video_ids[int(features.text_video[item])],
+            found_video=hit[0].video_id,
+        )
+        for item, hit in zip(chosen.tolist(), hits, strict=True)
+    ]
+
+
+def _figures_section(subject: Subject, scored: Sequence[Scored], *, compare: bool) -> Section:
+    facts, record = scored[0].facts, subject.record
+    untrained = (
+        " **Random weights: these figures say nothing of retrieval.**" if facts["random_weights"] else ""
+    )
+    lines = (
+        f"{own_parameters(subject):,} trained parameters on features of {facts['model']} {facts['pretrained']}."
+        f"{untrained}",
+        *dict.fromkeys(f"Coverage: {some.evaluation.coverage}." for some in scored),
+        f"Head settings: {_settings(record.head_config)}.",
+        f"Training settings: {_settings(record.training)}.",
+        "Intervals hold 95 % of bootstrap samples over videos. Ties count by their average rank.",
+    )
+    return Section("Figures", lines, tuple(table_rows(scored, intervals=True, compare=compare)))
+
+
+def own_parameters(subject: Subject) -> int:
+    """How many numbers of the head are trained."""
+    return sum(parameter.numel() for parameter in subject.head.parameters())
+
+
+def _settings(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _curves_section(subject: Subject, folder: Path) -> list[Section]:
+    metrics = read_metrics(subject.run)
+    if not metrics:
+        return []
+    curves(metrics, folder / "curves.png")
+    return [
+        Section("Training", pictures=(Picture("report/curves.png", "loss and validation recall by epoch"),))
+    ]
+
+
+def _ranks_section(own: Scored, folder: Path) -> Section:
+    rank_histogram(own.evaluation.ranks.t2v, own.evaluation.ranks.v2t, folder / "ranks.png")
+    tied = own.evaluation.ranks.t2v.tied_queries, own.evaluation.ranks.v2t.tied_queries
+    lines = (f"Queries whose true match ties with another candidate: t2v {tied[0]:,}, v2t {tied[1]:,}.",)
+    return Section("Ranks", lines, pictures=(Picture("report/ranks.png", "ranks of the true matches"),))
+
+
+def _worst_section(
+    subject: Subject, own: Scored, folder: Path, videos: Mapping[str, Video] | None
+) -> Section:
+    misses = worst_queries(subject, own, WORST)
+    if not misses:
+        return Section("Worst queries", ("Every query has its video at rank 1.",))
+    lines = tuple(
+        f"rank {miss.rank:,.1f}: “{miss.text}” describes {miss.true_video}, found {miss.found_video}"
+        for miss in misses
+    )
+    if videos is None:
+        return Section("Worst queries", lines)
+    frames = thumbnails(videos, [i for miss in misses for i in (miss.true_video, miss.found_video)])
+    pictures = tuple(
+        picture
+        for number, miss in enumerate(misses, start=1)
+        for which, video in (("described", miss.true_video), ("found", miss.found_video))
+        for picture in _thumbnail(frames, video, f"{number}: “{miss.text}” {which}: {video}", folder)
+    )
+    return Section("Worst queries", lines, pictures=pictures)
+
+
+def _thumbnail(
+    frames: Mapping[str, UInt8[np.ndarray, "frame height width 3"]], video: str, caption: str, folder: Path
+) -> list[Picture]:
+    if video not in frames:
+        return []
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in video)
+    strip(frames[video], folder / f"video-{name}.png")
+    return [Picture(f"report/video-{name}.png", caption)]
+
+
+def _alignment_section(subject: Subject, own: Scored, folder: Path) -> Section:
+    ranks = own.evaluation.ranks.t2v.ranks
+    chosen = np.argsort(ranks, kind="stable")[:ALIGNED].tolist()
+    features = subject.features
+    found = [align(subject.head, features, i, int(features.text_video[i])) for i in chosen]
+    pictures: list[Picture] = []
+    for number, (item, alignment) in enumerate(zip(chosen, found, strict=True), start=1):
+        alignment_map(alignment, folder / f"alignment-{number}.png")
+        video = features.video_ids[int(features.text_video[item])]
+        pictures.append(Picture(f"report/alignment-{number}.png", f"“{alignment.text}” and {video}"))
+    lines = tuple(f"Clips of “{a.text}”: {_spans(a)}." for a in found if a.spans)
+    return Section("What the head looks at", lines, pictures=tuple(pictures))
+
+
+def _spans(alignment: Alignment) -> str:
+    return ", ".join(f"{start:.1f}-{end:.1f} s" for start, end in alignment.spans)
+
+
+def _write(file: Path, text: str) -> None:
+    with atomic_write(file) as beside:
+        beside.write_text(text, encoding="utf-8")

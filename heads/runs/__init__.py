@@ -1,0 +1,1 @@
+"""The run folder: configuration, weights, which store, imported checkpoints."""

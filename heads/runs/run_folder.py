@@ -1,0 +1,262 @@
+"""A run's folder: everything to evaluate, search and resume with no other argument. Nothing in it is a
+pickle."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from ...data.contracts.errors import TrainingError, UsageError
+from ...data.contracts.plug_ins import load_plug_in
+from ...pipeline.store.atomic_files import atomic_write, write_json
+from ..base import FeatureShape, Head, build_head
+from .training_config import TrainingConfig
+
+CONFIG, HEAD, STATE, METRICS, RESULT = (
+    "config.json",
+    "head.safetensors",
+    "resume.safetensors",
+    "metrics.jsonl",
+    "result.json",
+)
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """``config.json``: what makes the same head again."""
+
+    head: str
+    head_config: Mapping[str, Any]
+    training: Mapping[str, Any]
+    shape: Mapping[str, Any]
+    store: Mapping[str, Any]
+    """What identifies the features it was trained on."""
+    splits: Mapping[str, str]
+    """Videos, texts and exclusions of each split, in words."""
+    versions: Mapping[str, str]
+    format_version: int = FORMAT_VERSION
+
+    def build(self) -> Head:
+        """The head with its initial weights.
+
+        Raises:
+            UsageError: the head is unknown here, or has other settings in this version.
+        """
+        kind = load_plug_in("tvr.heads", self.head).Config
+        return build_head(self.head, restored(kind, self.head_config), FeatureShape(**self.shape))
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The training settings."""
+        return restored(TrainingConfig, self.training)
+
+    @property
+    def completed(self) -> "RunRecord":
+        """With the defaults of settings that were not there yet when it was written."""
+        kind = load_plug_in("tvr.heads", self.head).Config
+        return dataclasses.replace(
+            self,
+            head_config=dataclasses.asdict(restored(kind, self.head_config)),
+            training=dataclasses.asdict(self.config),
+        )
+
+
+def record_of(
+    head_name: str, head_config: Any, config: TrainingConfig, shape: FeatureShape, origin: Mapping[str, Any]
+) -> RunRecord:
+    """The record of a run that is about to start.
+
+    Args:
+        origin: ``store`` and ``splits`` of the record.
+    """
+    return RunRecord(
+        head=head_name,
+        head_config=dataclasses.asdict(head_config),
+        training=dataclasses.asdict(config),
+        shape=dataclasses.asdict(shape),
+        versions={name: version(name) for name in ("tvr", "torch", "numpy")},
+        **origin,
+    )
+
+
+class RunFolder:
+    """The files of one run. Opening one that another configuration made is refused."""
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path = path
+        self.record = record
+
+    def prepare(self) -> None:
+        """Make the folder, or check that the run in it is this one.
+
+        Raises:
+            TrainingError: the folder holds a run with other settings; the message names them.
+        """
+        file = self.path / CONFIG
+        if file.exists():
+            differing = _differences(
+                _plain(dataclasses.asdict(load_record(self.path).completed)),
+                _plain(dataclasses.asdict(self.record)),
+            )
+            if differing:
+                raise TrainingError(
+                    f"{self.path} holds a run with other settings: {'; '.join(differing)}. "
+                    "Choose another run folder, or use the same settings to resume."
+                )
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(file, dataclasses.asdict(self.record))
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What a finished run came to, None while it is not finished."""
+        file = self.path / RESULT
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def save_result(self, result: Mapping[str, Any]) -> None:
+        """Mark the run as finished."""
+        write_json(self.path / RESULT, result)
+
+    def save_head(self, weights: Mapping[str, Tensor]) -> None:
+        """Keep these weights as the run's head."""
+        _save(self.path / HEAD, weights, {})
+
+    def save_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Keep what a resumed run continues from."""
+        _save(self.path / STATE, tensors, {"values": json.dumps(values)})
+
+    def load_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """What a resumed run continues from, None where nothing was kept yet.
+
+        Raises:
+            TrainingError: the file is damaged.
+        """
+        file = self.path / STATE
+        if not file.exists():
+            return None
+        try:
+            with safe_open(file, "pt") as opened:
+                values = json.loads(opened.metadata()["values"])
+            return load_file(file), values
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise TrainingError(
+                f"{file} cannot be read ({error}); delete the run folder and train again"
+            ) from error
+
+    def append_metrics(self, values: Mapping[str, Any]) -> None:
+        """One line of ``metrics.jsonl``. A line of the same or a later epoch (from a killed run) gives
+        way."""
+        kept = [line for line in read_metrics(self.path) if line["epoch"] < values["epoch"]]
+        text = "".join(json.dumps(line) + "\n" for line in [*kept, values])
+        with atomic_write(self.path / METRICS) as beside:
+            beside.write_text(text, encoding="utf-8")
+
+
+def load_record(folder: Path) -> RunRecord:
+    """The record of a run.
+
+    Raises:
+        UsageError: the folder holds no run, or one of another format.
+    """
+    file = folder / CONFIG
+    if not file.is_file():
+        raise UsageError(f"{folder} is not a run folder: it has no {CONFIG}. `tvr train-head` makes one.")
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values["format_version"] != FORMAT_VERSION:
+            raise UsageError(
+                f"{file} has format {values['format_version']}, this version reads {FORMAT_VERSION}"
+            )
+        return RunRecord(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is not the record of a run ({error})") from error
+
+
+def load_run(folder: Path, device: str = "cpu") -> tuple[Head, RunRecord]:
+    """The trained head of a run, in evaluation mode, and the run's record.
+
+    Raises:
+        UsageError: the folder holds no run.
+        TrainingError: the run has no finished epoch, or its weights do not fit.
+    """
+    record = load_record(folder)
+    file = folder / HEAD
+    if not file.is_file():
+        raise TrainingError(
+            f"{folder} has no {HEAD} yet: its first epoch is not finished. Run `tvr train-head` again."
+        )
+    with torch.random.fork_rng([]):  # initial weights are drawn and thrown away; the caller's draws stay his
+        head = record.build()
+    try:
+        head.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError) as error:
+        raise TrainingError(f"{file} does not fit head {record.head!r} ({error})") from error
+    return head.to(device).eval(), record
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl``, one for each finished epoch."""
+    file = folder / METRICS
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def restored(kind: type, values: Mapping[str, Any]) -> Any:
+    """A Config from what JSON made of it.
+
+    A field that came later has what runs were made with until then: its default, or ``before`` in its metadata.
+
+    Raises:
+        UsageError: it has a field that this version does not know.
+    """
+    tuples = {name for name, hint in get_type_hints(kind).items() if str(hint).startswith("tuple")}
+    before = {
+        field.name: field.metadata["before"]
+        for field in dataclasses.fields(kind)
+        if "before" in field.metadata
+    }
+    known = {name: tuple(value) if name in tuples else value for name, value in values.items()}
+    try:
+        return kind(**before | known)
+    except TypeError as error:
+        raise UsageError(
+            f"the run was made with other settings than this version of tvr has ({error})"
+        ) from error
+
+
+def _save(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    with atomic_write(file) as beside:
+        # Not save_file, which makes a file that only its owner can read: run folders are shared.
+        beside.write_bytes(save(plain, metadata))
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+_MAY_DIFFER = {"versions", "store.path", "store.relative_path", "training.device", "training.wandb"}
+"""What may change between the start of a run and its resumption."""
+
+
+def _differences(stored: Any, wanted: Any, name: str = "") -> list[str]:
+    if name in _MAY_DIFFER or stored == wanted:
+        return []
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        keys = sorted(set(stored) | set(wanted))
+        return [
+            line
+            for key in keys
+            for line in _differences(stored.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+        ]
+    return [f"{name} is {stored!r} there and {wanted!r} here"]

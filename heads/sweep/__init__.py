@@ -1,0 +1,1 @@
+"""Many trainings, in processes or on a cluster, and what they came to."""

@@ -1,0 +1,121 @@
+"""The trials of a sweep: every combination of a grid, checked before the first one starts."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...data.contracts.errors import UsageError, unknown_name
+from ...data.contracts.plug_ins import configured, load_plug_in
+from ..runs.training_config import TrainingConfig
+
+Grid = Mapping[str, Sequence[str]]
+"""Values by setting: ``head``, fields of TrainingConfig, fields of heads' Configs."""
+
+TRAINING, HEAD = "training.", "head."
+"""What is put before a setting that both Configs have, to say which one is meant."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One combination."""
+
+    head: str
+    varied: Mapping[str, str]
+    """The settings of the grid that apply to this head, seed included; they name the trial."""
+    head_config: Any
+    training: TrainingConfig
+
+    @property
+    def name(self) -> str:
+        """A folder name that says what was varied."""
+        words = [self.head, *(f"{key}={value}" for key, value in self.varied.items())]
+        return ",".join(words).replace("/", "-")
+
+    @property
+    def group(self) -> str:
+        """The name without the seed: what mean and deviation are taken over."""
+        return ",".join([self.head, *(f"{k}={v}" for k, v in self.varied.items() if k != "seed")])
+
+
+def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
+    """Every combination of the grid, in its order, each once.
+
+    A setting that only some heads have is varied for those heads only.
+
+    Args:
+        grid: what is varied.
+        fixed: settings that all trials share; the grid wins.
+
+    Raises:
+        UsageError: an unknown head or setting, or a value that is not allowed. Nothing has been trained yet.
+    """
+    for key, values in grid.items():
+        if not values:
+            raise UsageError(f"the grid gives no value for {key}; write {key}=value1,value2")
+    heads = list(grid.get("head", ())) or [fixed.get("head", "seq_transformer")]
+    settings = {key: values for key, values in grid.items() if key != "head"}
+    known = {head: _fields(head) for head in heads}
+    _refuse_unknown([*settings, *(key for key in fixed if key != "head")], known)
+    trials: dict[str, Trial] = {}
+    for head in heads:
+        own = {key: values for key, values in settings.items() if key in known[head]}
+        shared = {key: value for key, value in fixed.items() if key in known[head]}
+        for combination in itertools.product(*own.values()):
+            trial = _trial(head, dict(zip(own, combination, strict=True)), shared)
+            trials[trial.name] = trial
+    return list(trials.values())
+
+
+def _trial(head: str, varied: dict[str, str], fixed: dict[str, str]) -> Trial:
+    settings = fixed | varied
+    own = {key.removeprefix(HEAD): value for key, value in settings.items() if _is_head_setting(key)}
+    training = {key.removeprefix(TRAINING): v for key, v in settings.items() if not _is_head_setting(key)}
+    return Trial(
+        head=head,
+        varied=varied,
+        head_config=configured(load_plug_in("tvr.heads", head).Config, own, head),
+        training=configured(TrainingConfig, training, "training"),
+    )
+
+
+def _is_head_setting(key: str) -> bool:
+    training = {field.name for field in dataclasses.fields(TrainingConfig)}
+    return not key.startswith(TRAINING) and key not in training
+
+
+def _fields(head: str) -> set[str]:
+    """Every setting that a trial of this head may have, with and without a prefix."""
+    own = {field.name for field in dataclasses.fields(load_plug_in("tvr.heads", head).Config)}
+    training = {field.name for field in dataclasses.fields(TrainingConfig)}
+    prefixed = {HEAD + name for name in own} | {TRAINING + name for name in training}
+    return (own ^ training) | prefixed
+
+
+def _refuse_unknown(keys: Sequence[str], known: Mapping[str, set[str]]) -> None:
+    for key in keys:
+        if any(key in fields for fields in known.values()):
+            continue
+        if any(HEAD + key in fields for fields in known.values()):
+            raise UsageError(
+                f"both training and a head have a setting {key!r}: write {TRAINING}{key} or {HEAD}{key}"
+            )
+        raise UsageError(unknown_name(f"setting of {', '.join(known)}", key, set.union(*known.values())))
+
+
+def parse_grid(words: Sequence[str]) -> dict[str, list[str]]:
+    """``["head=hcmi,wti", "seed=0,1"]`` as a grid. Values that hold a comma are set apart by ``;`` instead.
+
+    Raises:
+        UsageError: a word has no ``=``, or a setting comes twice.
+    """
+    grid: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, values = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"a grid is written setting=value1,value2, got {word!r}")
+        if key in grid:
+            raise UsageError(f"the grid names {key} twice; write all its values after one {key}=")
+        grid[key] = [value.strip() for value in values.split(";" if ";" in values else ",") if value.strip()]
+    return grid

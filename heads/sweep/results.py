@@ -1,0 +1,122 @@
+"""How the trials of a sweep ended: rows, groups over seeds, and the table of both."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...pipeline.store.atomic_files import write_json
+from ..runs.run_folder import RESULT, read_metrics
+from .trial import FAILED, TrialTask
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """How one trial ended."""
+
+    name: str
+    group: str
+    folder: str
+    score: float | None
+    """Validation score of the best epoch; None where there is none."""
+    best_epoch: int | None
+    figures: dict[str, float]
+    """Validation figures of the best epoch by name, such as ``t2v R@1``."""
+    seconds: float | None
+    failure: str | None
+    """Why it failed; None where it did not, or has not run yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """Trials that differ by their seed only."""
+
+    group: str
+    trials: int
+    """Finished ones."""
+    failures: int
+    pending: int
+    mean: float | None
+    """Mean validation score over the seeds."""
+    deviation: float | None
+    """Sample standard deviation over the seeds, from two on."""
+    figures: dict[str, tuple[float, float | None]]
+    """Mean and deviation of each validation figure."""
+    seconds: float | None
+    """Mean training time."""
+
+
+def rows_of(tasks: Sequence[TrialTask]) -> list[TrialRow]:
+    """How each trial ended, the best validation score first; failed ones and those to come at the end."""
+    rows = [_row(task) for task in tasks]
+    return sorted(rows, key=lambda row: (row.score is None, -(row.score or 0.0), row.name))
+
+
+def groups_of(rows: Sequence[TrialRow]) -> list[GroupRow]:
+    """Mean and deviation over seeds, the best mean first."""
+    names = dict.fromkeys(row.group for row in rows)
+    groups = [_group(name, [row for row in rows if row.group == name]) for name in names]
+    return sorted(groups, key=lambda group: (group.mean is None, -(group.mean or 0.0), group.group))
+
+
+def save_table(sweep: Path, rows: Sequence[TrialRow]) -> Path:
+    """``sweep.json``: all trials and groups."""
+    path = sweep / "sweep.json"
+    tables = {"groups": groups_of(rows), "trials": rows}
+    write_json(path, {name: [asdict(row) for row in table] for name, table in tables.items()})
+    return path
+
+
+def _row(task: TrialTask) -> TrialRow:
+    failure = _read(task.folder / FAILED)
+    result = _read(task.folder / RESULT)
+    done = result is not None
+    return TrialRow(
+        name=task.trial.name,
+        group=task.trial.group,
+        folder=str(task.folder),
+        score=result["best_score"] if done else None,
+        best_epoch=result["best_epoch"] if done else None,
+        figures=_figures(task.folder, result["best_epoch"]) if done else {},
+        seconds=result["seconds"] if done else None,
+        failure=None if failure is None or done else failure["reason"],
+    )
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _figures(folder: Path, epoch: int) -> dict[str, float]:
+    validation = next(line["val"] for line in read_metrics(folder) if line["epoch"] == epoch) or {}
+    directions = [name for name in ("t2v", "v2t") if name in validation]
+    return {f"{way} R@{k}": validation[way][f"R@{k}"] for way in directions for k in (1, 5, 10)}
+
+
+def _group(name: str, rows: Sequence[TrialRow]) -> GroupRow:
+    done = [row for row in rows if row.score is not None]
+    failures = sum(row.failure is not None for row in rows)
+    scores = [row.score for row in done if row.score is not None]
+    mean, deviation = _mean_and_deviation(scores)
+    figures = {
+        key: _mean_and_deviation([row.figures[key] for row in done])
+        for key in (done[0].figures if done else ())
+    }
+    return GroupRow(
+        group=name,
+        trials=len(done),
+        failures=failures,
+        pending=len(rows) - len(done) - failures,
+        mean=mean,
+        deviation=deviation,
+        figures={key: (m, d) for key, (m, d) in figures.items() if m is not None},
+        seconds=_mean_and_deviation([row.seconds for row in done if row.seconds is not None])[0],
+    )
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | None]:
+    if not values:
+        return None, None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

@@ -1,0 +1,109 @@
+"""Trials of a sweep, trained in a process of their own, so that whatever they do ends with it."""
+
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ...data.contracts.errors import TvrError
+from ...pipeline.store.atomic_files import write_json
+from ...pipeline.store.reader import FeatureStore
+from ..features.feature_set import FeatureSet
+from ..features.from_store import features_of
+from ..runs.run_folder import RESULT
+from ..training.distributed import Processes
+from ..training.loop import EpochReport, training
+from .grid import Trial
+from .shared_batches import SharedBatches, take_turns
+
+FAILED = "failed.json"
+"""Why a trial failed; in its run folder."""
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial and where it is trained. Travels to other processes and machines."""
+
+    trial: Trial
+    store: Path
+    folder: Path
+    """The trial's run folder."""
+    threads: int = 0
+    """CPU threads; 0: as many as torch takes."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the trial has a result."""
+        return (self.folder / RESULT).exists()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the trial ended with an error."""
+        return (self.folder / FAILED).exists()
+
+
+def run_trial(task: TrialTask) -> bool:
+    """Train one trial, or go on with it; whether it succeeded. A failure becomes a file with the reason."""
+    run_trials([task])
+    return task.is_done
+
+
+def run_trials(tasks: Sequence[TrialTask]) -> None:
+    """Train trials on one store together. Each comes out as it would alone, and fails alone."""
+    for task in tasks:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        (task.folder / FAILED).unlink(missing_ok=True)
+    if tasks[0].threads:
+        torch.set_num_threads(tasks[0].threads)
+    try:
+        device = Processes().device(tasks[0].trial.training.device)
+        features = _features(tasks[0].store, device)
+        batches = SharedBatches()
+        trainings = {place: _training(task, features, batches) for place, task in enumerate(tasks)}
+    except Exception as error:  # noqa: BLE001  # no trial is left without a result or a reason
+        for task in tasks:
+            _record_error(task, error)
+        return
+    for place, error in take_turns(trainings, device):
+        if error is not None:
+            _record_error(tasks[place], error)
+
+
+def _features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
+    store = FeatureStore.open(folder)
+    names = [name for name in ("train", "val") if name in store.splits]
+    # Mapped, so that processes on one machine share the features in memory instead of copying them.
+    return {name: features_of(store, name, mapped=True).placed_on(device) for name in names}
+
+
+def _training(
+    task: TrialTask, features: dict[str, FeatureSet], batches: SharedBatches
+) -> Iterator[EpochReport | None]:
+    trial = task.trial
+    return training(trial.head, trial.head_config, features, trial.training, task.folder, batches)
+
+
+def _record_error(task: TrialTask, error: Exception) -> None:
+    if isinstance(error, TvrError):
+        record_failure(task, str(error))
+    else:
+        details = "".join(traceback.format_exception(error))
+        record_failure(task, f"{type(error).__name__}: {error}", details)
+
+
+def record_failure(task: TrialTask, reason: str, details: str = "") -> None:
+    """Keep why a trial failed."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    write_json(task.folder / FAILED, {"reason": reason, "details": details, "process": os.getpid()})
+
+
+def on_device(task: TrialTask, worker: int) -> TrialTask:
+    """The task on this worker's GPU, where there are several and the user chose none."""
+    count = torch.cuda.device_count()
+    if task.trial.training.device != "auto" or count < 2:
+        return task
+    training = replace(task.trial.training, device=f"cuda:{worker % count}")
+    return replace(task, trial=replace(task.trial, training=training))
