@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from .annotation_files.folder_tree import FolderTree, is_video_name, walk
-from .annotation_files.manifest_paths import PathFinder, ids_from_paths
-from .annotation_files.manifest_rows import MANIFEST_SUFFIXES, sha256_of
-from .annotation_files.manifest_videos import ManifestVideos, read_manifest
 from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
 from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
 from .contracts.errors import DataError
+from .user_manifest.paths import PathFinder, ids_from_paths
+from .user_manifest.rows import MANIFEST_SUFFIXES, sha256_of
+from .user_manifest.videos import ManifestVideos, read_manifest
 
 ABOUT = About(
     title="Your own videos",

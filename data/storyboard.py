@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from .base import About, Caption, Dataset, Preset, Protocol, Split, Video
 from .contracts.errors import DataError, UsageError
-from .rendering.families import SPLITS, VERSION
 from .rendering.files import MANIFEST, VIDEOS, captions_file
 from .rendering.generation import Commission, Report, generate
+from .rendering.twins import SPLITS, VERSION
 
 ABOUT = About(
     title="Storyboard",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..base import Protocol
 from .captions import Telling, tellings
-from .families import Entry
+from .twins import Entry
 from .world import Event
 
 MANIFEST = "storyboard.json"

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 from ..base import Protocol
 from ..contracts.errors import DataError
-from .families import SPLITS, VERSION, Entry, SplitName, entries
 from .files import (
     MANIFEST,
     VIDEOS,
@@ -21,8 +20,8 @@ from .files import (
     video_record,
     write_whole,
 )
-from .film import film
-from .mp4 import mp4_bytes
+from .film import film, mp4_bytes
+from .twins import SPLITS, VERSION, Entry, SplitName, entries
 
 Report = Callable[[int, int], None]
 """Called with how many videos are there and how many there will be."""

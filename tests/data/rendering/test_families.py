@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from tvr.data.rendering.captions import caption_of
-from tvr.data.rendering.families import SPLITS, Entry, SplitName, entries
+from tvr.data.rendering.twins import SPLITS, Entry, SplitName, entries
 from tvr.data.rendering.world import Story, is_held_out
 
 

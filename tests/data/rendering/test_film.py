@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tvr.data.rendering.families import entries
 from tvr.data.rendering.film import RADII, film, sprites_at
+from tvr.data.rendering.twins import entries
 from tvr.data.rendering.world import Event, Motion, Shape, Story
 
 STAR = Shape("star", "white", "big")

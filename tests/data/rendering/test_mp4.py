@@ -7,9 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from tvr.data.rendering.families import entries
-from tvr.data.rendering.film import Frames, film
-from tvr.data.rendering.mp4 import mp4_bytes
+from tvr.data.rendering.film import Frames, film, mp4_bytes
+from tvr.data.rendering.twins import entries
 
 
 @pytest.fixture(scope="module")

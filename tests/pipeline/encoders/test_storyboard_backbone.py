@@ -9,16 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from tvr.data.rendering.captions import PARAPHRASES
-from tvr.data.rendering.families import VERSION
+from tvr.data.rendering.twins import VERSION
 from tvr.data.rendering.world import is_held_out, randomness
-from tvr.pipeline.encoders.storyboard_backbone import MODEL_NAME, register, state_dict, train
-from tvr.pipeline.encoders.storyboard_backbone.stills import draw_still
-from tvr.pipeline.encoders.storyboard_backbone.train import (
-    encode_text,
-    held_out_recall,
-    main,
-    untrained_model,
-)
+from tvr.pipeline.encoders.storyboard_backbone import MODEL_NAME, register, state_dict
 from tvr.pipeline.encoders.storyboard_backbone.weights import (
     KEPT_IDS,
     RECORD,
@@ -27,6 +20,10 @@ from tvr.pipeline.encoders.storyboard_backbone.weights import (
     compact,
     untrained_rows,
 )
+
+from benchmarks.storyboard_backbone import train
+from benchmarks.storyboard_backbone.stills import draw_still
+from benchmarks.storyboard_backbone.train import encode_text, held_out_recall, main, untrained_model
 
 register()
 RECORDED = json.loads(RECORD.read_text())["held_out_stills"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..annotation_files.folder_tree import ids_of, without_video_extension
 from ..contracts.errors import DataError
-from .folder_tree import ids_of, without_video_extension
 
 
 @dataclass

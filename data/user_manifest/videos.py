@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..annotation_files.reading import kind_of, storable
 from ..contracts.errors import DataError, unknown_name
-from .manifest_rows import captions_in, manifest_rows, needed
-from .reading import kind_of, storable
+from .rows import captions_in, manifest_rows, needed
 
 SPLIT_NAMES = {
     "train": "train",

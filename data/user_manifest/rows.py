@@ -8,8 +8,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from ..annotation_files.reading import kind_of, mapping_at, not_utf8, wrong_width
 from ..contracts.errors import DataError
-from .reading import kind_of, mapping_at, not_utf8, wrong_width
 
 FIELDS = ("path", "id", "start", "end", "split", "caption_id", "caption")
 """What a row is made of, in this order."""

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-
-from ....data.rendering.raster import Sprite, picture_of
-from ....data.rendering.world import BACKGROUNDS, SPINNABLE, Point, Shape, Size, draw_shape, pick
+from tvr.data.rendering.raster import Sprite, picture_of
+from tvr.data.rendering.world import BACKGROUNDS, SPINNABLE, Point, Shape, Size, draw_shape, pick
 
 COUNTS = (1, 1, 2, 2, 2, 3)
 """How many shapes a still shows, each count as often as it stands here."""

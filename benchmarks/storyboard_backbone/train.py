@@ -1,6 +1,6 @@
 """Train the backbone on stills drawn as they are needed, and write its weights with the record of how it went.
 
-    python -m tvr.pipeline.encoders.storyboard_backbone.train
+    python -m tvr.benchmarks.storyboard_backbone.train
 
 The loss is CLIP's: the symmetric cross-entropy of a batch's similarities (Radford et al. 2021, figure 3).
 """
@@ -24,11 +24,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from tvr.data.rendering.twins import VERSION
+from tvr.data.rendering.world import randomness
+from tvr.pipeline.encoders.storyboard_backbone.weights import (
+    FOLDER,
+    MODEL_NAME,
+    RECORD,
+    TABLE,
+    WEIGHTS,
+    compact,
+    register,
+    untrained_rows,
+)
 
-from ....data.rendering.families import VERSION
-from ....data.rendering.world import randomness
 from .stills import Still, draw_still
-from .weights import FOLDER, MODEL_NAME, RECORD, TABLE, WEIGHTS, compact, register, untrained_rows
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +219,7 @@ def _command(config: Config) -> str:
     """What to type for the same training, wherever the weights are to be written."""
     chosen = {name: value for name, value in asdict(config).items() if value != getattr(Config(), name)}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in chosen.items()]
-    return " ".join([f"python -m tvr.pipeline.encoders.{FOLDER.name}.train", *options])
+    return " ".join([f"python -m benchmarks.{FOLDER.name}.train", *options])
 
 
 def _parsed(arguments: Sequence[str] | None) -> tuple[Config, Path]:

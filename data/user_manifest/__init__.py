@@ -1,0 +1,1 @@
+"""The user's own list of videos: a CSV, JSON lines or Parquet file beside them."""
