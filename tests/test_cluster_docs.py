@@ -16,7 +16,7 @@ from torch.distributed.run import get_args_parser
 from tvr.cli.main import app
 from tvr.pipeline.doctor import write_sample
 
-from .heads.generated import generated_store
+from .fixtures.generated import generated_store
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "cluster.md").read_text(encoding="utf-8")
 SCRIPTS = dict(re.findall(r"```sh file=(\S+)\n(.*?)```", TEXT, re.DOTALL))

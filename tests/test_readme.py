@@ -8,7 +8,7 @@ import pytest
 import typer
 from tvr.cli.main import app
 
-from .pipeline.stores import manifest, video_row
+from .fixtures.stores import manifest, video_row
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 

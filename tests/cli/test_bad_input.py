@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tvr.pipeline.doctor import write_sample
 
-from .shell import tree, tvr
+from ..fixtures.shell import tree, tvr
 
 EXTRACT = ("extract", "--dataset", "folder", "--model", "tvr-storyboard", "--root")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .shell import tree, tvr
+from ..fixtures.shell import tree, tvr
 
 
 def test_the_list_names_every_data_set_with_its_presets(tmp_path: Path) -> None:

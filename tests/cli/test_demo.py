@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .shell import tvr
+from ..fixtures.shell import tvr
 
 
 def test_doctor(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tvr.pipeline.doctor import write_sample
 
-from .shell import tvr
+from ..fixtures.shell import tvr
 
 LONG = "a grey picture of number three. " * 30
 

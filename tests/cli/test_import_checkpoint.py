@@ -11,7 +11,7 @@ from tvr.data.contracts.errors import UsageError, WeightsError
 from tvr.heads.runs.run_folder import load_run
 from typer.testing import CliRunner
 
-from ..heads.generated import generated_store
+from ..fixtures.generated import generated_store
 
 app = typer.Typer()
 app.command()(import_checkpoint)

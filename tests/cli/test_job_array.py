@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tvr.pipeline.doctor import write_sample
 
-from .shell import tree, tvr
+from ..fixtures.shell import tree, tvr
 
 SMALL = ("--model", "tvr-storyboard", "--precision", "fp32", "--num-frames", "2", "--decoding-processes", "1")
 

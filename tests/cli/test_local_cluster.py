@@ -11,7 +11,7 @@ import pytest
 from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.store.shards import read_receipt
 
-from .shell import tree, tvr
+from ..fixtures.shell import tree, tvr
 
 CLIPS = 60
 

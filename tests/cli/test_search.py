@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .shell import tvr
+from ..fixtures.shell import tvr
 
 SIZES = ("train_videos=24", "val_videos=8", "test_videos=8")
 RUN = Path("tvr-workspace/runs/storyboard/seq_transformer-1")

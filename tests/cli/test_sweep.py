@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ..heads.generated import generated_store
-from .shell import tvr
+from ..fixtures.generated import generated_store
+from ..fixtures.shell import tvr
 
 
 @pytest.mark.slow

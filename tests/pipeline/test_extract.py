@@ -14,7 +14,7 @@ from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
 
-from .datasets import dataset
+from ..fixtures.datasets import dataset
 
 OPTIONS = ExtractionOptions(
     Sampling(num_frames=4), videos_per_shard=2, texts_per_shard=4, frames_per_batch=6, num_children=1

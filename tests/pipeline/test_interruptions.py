@@ -12,8 +12,8 @@ import pytest
 from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.store.verification import verify
 
-from .archive import bytes_of
-from .warm_shell import Running, WarmShell
+from ..fixtures.archive import bytes_of
+from ..fixtures.warm_shell import Running, WarmShell
 
 LINE = "extract --dataset folder --model tvr-storyboard --num-frames 4 --decoding-processes 1 --videos-per-shard 3"
 EXTRACT = [*LINE.split(), "--device", "cpu", "--precision", "fp32"]

@@ -7,7 +7,7 @@ from tvr.pipeline.options import ExtractionOptions, sampling_of
 from tvr.pipeline.plan import plan_extraction
 from tvr.pipeline.sampling import Sampling
 
-from .datasets import dataset
+from ..fixtures.datasets import dataset
 
 PATHS: dict[str, Path | None] = {f"v{i}": Path(f"v{i}.mp4") for i in (3, 1, 4, 0, 2, 5)}
 

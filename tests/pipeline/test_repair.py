@@ -11,7 +11,7 @@ from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.repair import Moved, repair
 from tvr.pipeline.store.verification import verify
 
-from .archive import built_in_encoder, bytes_of, extracted, write_archive
+from ..fixtures.archive import built_in_encoder, bytes_of, extracted, write_archive
 
 VIDEO, TEXT = "video-00001-of-00003.h5", "text-00000-of-00002.h5"
 

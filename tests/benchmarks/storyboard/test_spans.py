@@ -17,7 +17,7 @@ from benchmarks.storyboard.spans import (
     phrase_scores,
 )
 
-from ...heads.generated import generated_features
+from ...fixtures.generated import generated_features
 
 TEXT = "a big star shrinks then a small ring rises"
 WORDS = ["[start]", "a", "big", "star", "shrin", "ks", "then", "a", "small", "ring", "rises", "[end]"]

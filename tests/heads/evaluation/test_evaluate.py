@@ -13,7 +13,7 @@ from tvr.heads.evaluation.normalisations import NormalisationConfig, banks_of
 from tvr.heads.evaluation.ranks import MatrixScores, rank_both
 from tvr.heads.features.feature_set import FeatureSet, Origin
 
-from ..generated import generated_features, generated_rows, without_frames
+from ...fixtures.generated import generated_features, generated_rows, without_frames
 
 
 def wti_head(features: FeatureSet) -> Head:

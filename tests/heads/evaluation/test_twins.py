@@ -6,7 +6,7 @@ from tvr.data.storyboard import Twin
 from tvr.heads.evaluation.twins import twin_accuracy
 from tvr.heads.features.feature_set import FeatureSet
 
-from ..generated import generated_features
+from ...fixtures.generated import generated_features
 
 
 def features() -> FeatureSet:

@@ -19,7 +19,7 @@ from tvr.heads.training.distributed import Processes, part
 from tvr.heads.training.loop import EpochReport, train
 from tvr.heads.training.state import TrainingState
 
-from ..generated import generated_features
+from ...fixtures.generated import generated_features
 
 CONFIG = TrainingConfig(
     epochs=4, batch_size=16, lr=5e-3, ema=0.9, captions="all", alike=4, num_frames=4, device="cpu", seed=3

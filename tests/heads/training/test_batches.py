@@ -7,7 +7,7 @@ from tvr.heads.training.batches import batches_per_epoch, epoch_batches, epoch_o
 from tvr.heads.training.distributed import Processes
 from tvr.heads.training.state import TrainingState
 
-from ..generated import generated_features
+from ...fixtures.generated import generated_features
 
 FEATURES = generated_features(videos=21, captions=3)
 

@@ -18,7 +18,7 @@ from tvr.heads.runs.run_folder import load_run, read_metrics
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import EpochReport, TrainingResult, train
 
-from ..generated import generated_features, generated_rows
+from ...fixtures.generated import generated_features, generated_rows
 from . import child
 
 QUICK = TrainingConfig(epochs=2, batch_size=16, lr=1e-2, device="cpu")

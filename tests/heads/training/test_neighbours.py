@@ -9,7 +9,7 @@ from tvr.heads.training import neighbours
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches
 from tvr.heads.training.neighbours import alike_groups, nearest_videos
 
-from ..generated import generated_features, generated_rows
+from ...fixtures.generated import generated_features, generated_rows
 
 FEATURES = generated_features(videos=40, captions=2)
 

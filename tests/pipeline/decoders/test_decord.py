@@ -7,7 +7,7 @@ from tvr.data.contracts.errors import DecodeError
 from tvr.pipeline.decoders import decord
 from tvr.pipeline.decoders.pyav import Decoder as PyAV
 
-from ..mp4 import Movie, number_of, write_movie
+from ...fixtures.mp4 import Movie, number_of, write_movie
 
 if decord.available():
     pytest.skip(decord.available(), allow_module_level=True)

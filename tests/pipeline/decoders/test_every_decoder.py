@@ -10,7 +10,7 @@ from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.pipeline.decoders.base import Decoder
 from tvr.pipeline.sampling import Sampling, sample
 
-from ..mp4 import HEIGHT, WIDTH, Movie, number_of, numbered_frame, write_movie, write_sound
+from ...fixtures.mp4 import HEIGHT, WIDTH, Movie, number_of, numbered_frame, write_movie, write_sound
 
 PACKAGE = "tvr.pipeline.decoders"
 

@@ -7,7 +7,7 @@ import pytest
 from tvr.data.contracts.errors import DecodeError
 from tvr.pipeline.decoders.pyav import Decoder
 
-from ..mp4 import Movie, damage, number_of, numbered_frame, write_movie
+from ...fixtures.mp4 import Movie, damage, number_of, numbered_frame, write_movie
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

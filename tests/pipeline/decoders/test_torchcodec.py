@@ -11,7 +11,7 @@ from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 
-from ..mp4 import Movie, damage, write_movie
+from ...fixtures.mp4 import Movie, damage, write_movie
 
 SIZE = Preprocessing(32, 32, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

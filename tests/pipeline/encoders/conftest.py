@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tvr.pipeline.encoders import clip
 
-from .families import register_families, small_name
+from ...fixtures.model_families import register_families, small_name
 
 Loader = Callable[..., clip.ClipEncoder]
 

@@ -22,8 +22,8 @@ from tvr.pipeline.encoders.weights.sources import Source
 from tvr.pipeline.encoders.weights.tags import training_of
 from tvr.pipeline.preprocessing import resize
 
+from ...fixtures.model_families import FAMILIES, small_name
 from .conftest import Loader
-from .families import FAMILIES, small_name
 
 TEXTS = (
     "a dog",

@@ -1,0 +1,100 @@
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tvr.data.base import Video
+from tvr.heads import hcmi
+from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, Subject, open_run, scored_runs
+from tvr.heads.features.from_store import features_of
+from tvr.heads.report.report import worst_queries, write_report
+from tvr.heads.report.thumbnails import thumbnails
+from tvr.heads.runs.training_config import TrainingConfig
+from tvr.heads.training.loop import train
+from tvr.pipeline.store.reader import FeatureStore
+
+from ...fixtures.generated import generated_store
+
+Made = tuple[Subject, Sequence[Scored]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("report")
+    store = FeatureStore.open(generated_store(folder / "features"))
+    sets = {name: features_of(store, name) for name in ("train", "val")}
+    config = TrainingConfig(epochs=2, batch_size=16, device="cpu")
+    head = hcmi.Config(layers=1, word_layers=0, clips=2, phrases=2)
+    train("hcmi", head, sets, config, folder / "run")
+    options = EvaluationOptions(device="cpu", normalise=("dsl",))
+    return open_run(folder / "run", options), scored_runs([folder / "run"], options)
+
+
+def clip(path: Path, colour: tuple[int, int, int]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(8):
+            picture = np.broadcast_to(np.array(colour, np.uint8), (48, 64, 3))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
+    subject, scored = made
+    miss = worst_queries(subject, scored[-1], 1)[0]
+    videos = {miss.true_video: Video(miss.true_video, clip(tmp_path / "red.mp4", (200, 0, 0)))}
+    page = write_report(subject, scored, videos).read_text(encoding="utf-8")
+    markdown = (subject.run / "report.md").read_text(encoding="utf-8")
+    for title in ("Figures", "Training", "Ranks", "Worst queries", "What the head looks at"):
+        assert f"## {title}" in markdown
+        assert f"<h2>{title}</h2>" in page
+    assert "**Random weights: these figures say nothing of retrieval.**" in markdown
+    assert "test: 20 of 20 videos and 40 texts scored" in markdown
+    assert "hcmi + dsl" in markdown
+    assert f"“{miss.text}” describes {miss.true_video}, found {miss.found_video}" in markdown
+    assert re.search(r"Clips of “caption \d+”: [\d.]+-[\d.]+ s, [\d.]+-[\d.]+ s", markdown)
+    pictures = re.findall(r"\]\((report/[^)]+\.png)\)", markdown)
+    assert {"report/curves.png", "report/ranks.png", f"report/video-{miss.true_video}.png"} <= set(pictures)
+    assert all((subject.run / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert 'src="report' not in page
+
+
+def test_report_without_videos_and_without_metrics(made: Made, tmp_path: Path) -> None:
+    subject, _ = made
+    bare = Path(shutil.copytree(subject.run, tmp_path / "run"))
+    (bare / "metrics.jsonl").unlink()
+    options = EvaluationOptions(device="cpu", store=subject.store.folder)
+    write_report(open_run(bare, options), scored_runs([bare], options))
+    markdown = (bare / "report.md").read_text(encoding="utf-8")
+    assert "## Training" not in markdown
+    assert "report/video-" not in markdown
+    assert "## Worst queries" in markdown
+
+
+def test_worst_queries_are_the_last_ranked(made: Made) -> None:
+    subject, scored = made
+    own = scored[-1]
+    misses = worst_queries(subject, own, 5)
+    ranks = own.evaluation.ranks.t2v.ranks
+    assert [miss.rank for miss in misses] == sorted(ranks, reverse=True)[:5]
+    assert all(miss.found_video != miss.true_video for miss in misses)
+
+
+def test_thumbnails_are_of_the_video(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    videos = {
+        "red": Video("red", clip(tmp_path / "red.mp4", (220, 20, 20))),
+        "broken": Video("broken", tmp_path / "broken.mp4"),
+        "missing": Video("missing", None),
+    }
+    found = thumbnails(videos, ["red", "broken", "missing", "unknown", "red"])
+    assert list(found) == ["red"]
+    assert found["red"].shape == (4, 90, 120, 3)
+    middle = found["red"][:, 40:50, 50:70].reshape(-1, 3).mean(0)
+    np.testing.assert_allclose(middle, (220, 20, 20), atol=12)

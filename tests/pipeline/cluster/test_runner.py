@@ -1,0 +1,316 @@
+"""Extraction on Dask: a real scheduler and real workers, some of which are killed or unfit."""
+
+import os
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tvr.data.base import Dataset, load_dataset
+from tvr.data.contracts.errors import ClusterError, DecodeError, UsageError
+from tvr.pipeline.cluster import connection as cluster_connection
+from tvr.pipeline.cluster.config import ClusterChoice
+from tvr.pipeline.cluster.connection import job_script
+from tvr.pipeline.cluster.runner import cluster_runner
+from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.extract import extract, extract_with
+from tvr.pipeline.options import EncoderChoice, ExtractionOptions
+from tvr.pipeline.progress import Progress
+from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.verification import verify
+
+from ...fixtures.dask_processes import DaskProcesses, dask_processes
+from ...fixtures.datasets import dataset
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # distributed leaves sockets to the garbage collector
+]
+
+CHOICE = EncoderChoice("tvr-storyboard", device="cpu", precision="fp32")
+OPTIONS = ExtractionOptions(Sampling(num_frames=2), videos_per_shard=4, texts_per_shard=32)
+SHORT = 3.0
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Dataset:
+    """Two small generated clips."""
+    for name in "ab":
+        write_sample(tmp_path / f"{name}.mp4")
+    return dataset({name: tmp_path / f"{name}.mp4" for name in "ab"})
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Generator[DaskProcesses]:
+    """A scheduler with one worker on the CPU."""
+    with dask_processes(tmp_path_factory.mktemp("shared") / "dask", workers=1) as processes:
+        yield processes
+
+
+def cluster(processes: DaskProcesses, wait_seconds: float = 60.0) -> ClusterChoice:
+    return ClusterChoice(str(processes.file), wait_seconds=wait_seconds)
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.h5"))}
+
+
+def test_a_killed_worker_costs_no_byte(shared: Path, tmp_path: Path) -> None:
+    described = load_dataset("folder", shared / "data" / "panda70m_samples", {})
+    assert len(described.videos) == 84
+    with dask_processes(tmp_path / "dask") as processes:
+        workers = [processes.worker(), processes.worker()]
+        killed: list[int] = []
+
+        def kill_one_half_way(progress: Progress) -> None:
+            if progress.stage == "videos" and progress.done >= progress.total // 2 and not killed:
+                processes.kill(workers[0])
+                killed.append(progress.workers)
+
+        both = replace(cluster(processes), workers=2)
+        with cluster_runner(both, CHOICE, described, OPTIONS) as runner:
+            summary = extract_with(
+                runner, described, OPTIONS, tmp_path / "dask-store", on_progress=kill_one_half_way
+            )
+    assert killed == [2]
+    assert (summary.shards_done, dict(summary.status)) == (24, {"ok": 84})
+    extract(described, CHOICE.load(), OPTIONS, tmp_path / "alone")
+    assert shards(tmp_path / "dask-store") == shards(tmp_path / "alone")
+    assert verify(tmp_path / "dask-store").damages == ()
+
+
+def test_a_worker_that_comes_late_goes_on(clips: Dataset, tmp_path: Path) -> None:
+    many = replace(OPTIONS, videos_per_shard=1)
+    with dask_processes(tmp_path / "dask") as processes:
+        first = processes.worker()
+
+        def replace_the_worker(progress: Progress) -> None:
+            if first.poll() is None:
+                processes.kill(first)
+                processes.worker()
+
+        with cluster_runner(cluster(processes), CHOICE, clips, many) as runner:
+            summary = extract_with(runner, clips, many, tmp_path / "store", on_progress=replace_the_worker)
+    assert summary.shards_done == 3
+    assert summary.shards_left == []
+
+
+def test_what_would_end_one_process_ends_the_run(
+    scheduler: DaskProcesses, clips: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    strict = replace(OPTIONS, on_error="fail")
+    with (
+        cluster_runner(cluster(scheduler), CHOICE, clips, strict) as runner,
+        pytest.raises(DecodeError, match="video 'a' failed"),
+    ):
+        extract_with(runner, clips, strict, tmp_path / "store")
+
+
+def test_unmet_demand_fails(scheduler: DaskProcesses, clips: Dataset) -> None:
+    on_gpu = replace(CHOICE, device="cuda")
+    with (
+        pytest.raises(
+            ClusterError, match=r"no worker with GPU=1 within 3 s; workers there: 1 with no resource"
+        ),
+        cluster_runner(cluster(scheduler, SHORT), on_gpu, clips, OPTIONS),
+    ):
+        pass
+
+
+def test_no_worker_fails(clips: Dataset, tmp_path: Path) -> None:
+    with (
+        dask_processes(tmp_path / "dask") as processes,
+        pytest.raises(
+            ClusterError, match=r"no worker within 3 s; workers there: none. Start each with `dask worker"
+        ),
+        cluster_runner(cluster(processes, SHORT), CHOICE, clips, OPTIONS),
+    ):
+        pass
+
+
+def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
+    many = replace(OPTIONS, videos_per_shard=1)
+    with dask_processes(tmp_path / "dask") as processes:
+        only = processes.worker()
+        with cluster_runner(cluster(processes), CHOICE, clips, many) as runner:
+
+            def kill(progress: Progress) -> None:
+                if only.poll() is None:
+                    processes.kill(only)
+                    # Not before: a busy machine may lose sight of a living worker for so long.
+                    runner.wait_seconds = SHORT
+
+            with pytest.raises(ClusterError, match=r"all workers are gone. What is done is kept"):
+                extract_with(runner, clips, many, tmp_path / "store", on_progress=kill)
+    assert len(FeatureStore.open(tmp_path / "store", complete=False).absent_shards()) in (1, 2)
+
+
+def test_nobody_listens_fails(clips: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_connection, "CONNECT_SECONDS", 1)
+    with (
+        pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 "),
+        cluster_runner(ClusterChoice("tcp://127.0.0.1:9"), CHOICE, clips, OPTIONS),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--nthreads", "3"), "has 3 threads for one encoder: start it with --nthreads 1"),
+        (("--resources", "GPU=4"), "offers GPU=4: start one worker process for each GPU"),
+    ],
+)
+def test_a_crowded_worker_fails(
+    options: tuple[str, ...], problem: str, clips: Dataset, tmp_path: Path
+) -> None:
+    choice = replace(CHOICE, device="cuda" if "GPU=4" in options else "cpu")
+    with dask_processes(tmp_path / "dask") as processes:
+        processes.worker(*options)
+        with (
+            pytest.raises(ClusterError, match=problem),
+            cluster_runner(cluster(processes), choice, clips, OPTIONS),
+        ):
+            pass
+
+
+def test_a_worker_with_another_version_fails(clips: Dataset, tmp_path: Path) -> None:
+    other = tmp_path / "packages"
+    (other / "torch-1.0.dist-info").mkdir(parents=True)
+    (other / "torch-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n"
+    )
+    with dask_processes(tmp_path / "dask") as processes:
+        processes.worker(path_first=other)
+        with (
+            pytest.raises(ClusterError, match=r"tcp://\S+ has torch 1.0, but here it is "),
+            cluster_runner(cluster(processes), CHOICE, clips, OPTIONS),
+        ):
+            pass
+
+
+def test_a_worker_that_does_not_see_the_videos_fails(
+    scheduler: DaskProcesses, clips: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seen from another process, this path leads somewhere else: as a disk that only one machine has.
+    monkeypatch.chdir(tmp_path)
+    unseen = dataset({name: Path(f"/proc/self/cwd/{name}.mp4") for name in "ab"})
+    with (
+        pytest.raises(ClusterError, match=r"does not see /proc/self/cwd/a.mp4, or sees another file there"),
+        cluster_runner(cluster(scheduler), CHOICE, unseen, OPTIONS),
+    ):
+        pass
+
+
+def test_a_worker_that_does_not_see_the_store_fails(
+    scheduler: DaskProcesses, clips: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        cluster_runner(cluster(scheduler), CHOICE, clips, OPTIONS) as runner,
+        pytest.raises(ClusterError, match=r"does not see the store /proc/self/cwd/store"),
+    ):
+        extract_with(runner, clips, OPTIONS, Path("/proc/self/cwd/store"))
+
+
+def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dataset) -> None:
+    unknown = replace(CHOICE, pretrained="nowhere.pt")
+    with (
+        pytest.raises(ClusterError, match=r"tcp://\S+ .*nowhere.pt"),
+        cluster_runner(cluster(scheduler), unknown, clips, OPTIONS),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheduler": "node7"}, "'node7' is none of these"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"wait_seconds": 0.0}, "wait_seconds must be more than 0, got 0.0"),
+        ({"queue": "slurm", "scheduler": "tcp://node7:8786"}, "not both"),
+        ({"job": {"queue": "gpu"}}, "need a job queue to submit to: --slurm or --pbs"),
+        (
+            {"queue": "slurm", "job": {"wall": "1:00"}},
+            "unknown setting of a slurm job 'wall'. Did you mean 'walltime'",
+        ),
+        ({"workers": 2, "wants_gpu": True}, "2 workers want a GPU each, but this machine has 0"),
+    ],
+)
+def test_choice_fails(settings: dict[str, object], message: str, clips: Dataset) -> None:
+    with (
+        pytest.raises(UsageError, match=message),
+        cluster_runner(ClusterChoice(**settings), CHOICE, clips, OPTIONS),  # type: ignore[arg-type]
+    ):
+        pass
+
+
+FAKE_QUEUE = """#!/bin/sh
+# Runs the job at once, as a queue that is empty does.
+cp "$1" "{folder}/script"
+sh "{folder}/script" > "{folder}/job.log" 2>&1 &
+echo "Submitted batch job $!"
+"""
+
+
+@pytest.mark.parametrize(
+    ("queue", "submit", "cancel"), [("slurm", "sbatch", "scancel"), ("pbs", "qsub", "qdel")]
+)
+def test_workers_are_submitted_as_jobs(
+    queue: str, submit: str, cancel: str, clips: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, script in ((submit, FAKE_QUEUE.format(folder=tmp_path)), (cancel, "#!/bin/sh\nkill $1\n")):
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    job = {"walltime": "01:00:00", "cores": "4", "memory": "4GB", "account": "vision"}
+    choice = ClusterChoice(queue=queue, wants_gpu=False, job=job)  # type: ignore[arg-type]
+    with cluster_runner(choice, CHOICE, clips, OPTIONS) as runner:
+        summary = extract_with(runner, clips, OPTIONS, tmp_path / "store")
+    assert summary.shards_done == 2
+    script = (tmp_path / "script").read_text()
+    assert "vision" in script
+    assert "01:00:00" in script
+
+
+def test_a_queue_that_takes_no_job_fails(
+    clips: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with (
+        pytest.raises(ClusterError, match=r"slurm took no job: (.|\n)*invalid partition"),
+        cluster_runner(ClusterChoice(queue="slurm"), CHOICE, clips, OPTIONS),
+    ):
+        pass
+
+
+def test_no_queue_fails(clips: Dataset) -> None:
+    with (
+        pytest.raises(ClusterError, match=r"no qsub on this machine: start this where jobs are submitted"),
+        cluster_runner(ClusterChoice(queue="pbs"), CHOICE, clips, OPTIONS),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("queue", "lines"),
+    [
+        (
+            "slurm",
+            ["#SBATCH --gres=gpu:1", "#SBATCH --cpus-per-task=8", "#SBATCH --mem=30G", "#SBATCH -p gpu"],
+        ),
+        ("pbs", ["#PBS -l select=1:ncpus=8:ngpus=1:mem=32GB", "#PBS -q gpu"]),
+    ],
+)
+def test_job_script(queue: str, lines: list[str]) -> None:
+    choice = ClusterChoice(queue=queue, wants_gpu=True, job={"queue": "gpu"})  # type: ignore[arg-type]
+    script = job_script(choice)
+    for line in lines:
+        assert line in script.splitlines()
+    command = script.strip().splitlines()[-1]
+    assert "dask_worker tcp://" in command
+    assert command.endswith("--resources GPU=1 --nthreads 1")  # the last of two --nthreads counts

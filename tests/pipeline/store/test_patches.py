@@ -1,0 +1,167 @@
+"""Patches from the spool into the shard and back, in both number formats."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from tvr.data.contracts.errors import StoreError, UsageError
+from tvr.pipeline.decoding.pool import DecoderPool
+from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.base import Encoder
+from tvr.pipeline.estimate import estimate
+from tvr.pipeline.extract import extract
+from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.shard_worker import decode_task
+from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, quantised, restored
+from tvr.pipeline.store.reader import FeatureStore
+
+from ...fixtures.datasets import dataset
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return clip.load("tvr-storyboard", None, precision="fp32")
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> dict[str, Path | None]:
+    """Sound clips with an empty file and a missing one between them."""
+    paths: dict[str, Path | None] = {name: tmp_path / f"{name}.mp4" for name in "abcd"}
+    for name in "abd":
+        write_sample(tmp_path / f"{name}.mp4")
+    (tmp_path / "c.mp4").touch()
+    return paths | {"e": None}
+
+
+def options(number_format: PatchFormat | None, sampling: Sampling | None = None) -> ExtractionOptions:
+    return ExtractionOptions(
+        sampling or Sampling(num_frames=5),
+        videos_per_shard=3,
+        frames_per_batch=4,
+        num_children=2,
+        patches_dtype=number_format,
+    )
+
+
+@pytest.mark.parametrize(("number_format", "tolerance"), [("float16", 1e-3), ("int8", 1 / 127)])
+def test_patches_come_back(
+    videos: dict[str, Path | None],
+    encoder: Encoder,
+    tmp_path: Path,
+    number_format: PatchFormat,
+    tolerance: float,
+) -> None:
+    described, chosen = dataset(videos), options(number_format)
+    extract(described, encoder, chosen, tmp_path / "store")
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.has_patches
+    with DecoderPool(1) as pool:
+        found = [described.videos[name] for name in ("a", "b", "d")]
+        for video in pool.decode(decode_task(one, encoder, chosen) for one in found):
+            expected = encoder.begin_frames(video.frames, patches=True)().patches
+            assert expected is not None
+            stored = store.patches(video.id)
+            assert stored.shape == expected.shape
+            largest = np.abs(expected).max(axis=-1, keepdims=True)
+            assert (np.abs(stored - expected) <= tolerance * largest + 1e-6).all()
+    assert store.patches("c").shape == store.patches("e").shape == (0, *expected.shape[1:])  # pyright: ignore
+    assert [path.name for path in (tmp_path / "store").iterdir() if "tmp" in path.name] == []
+
+
+def test_patches_are_read_in_a_few_lines(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    extract(dataset(videos), encoder, options("int8"), tmp_path)
+    with h5py.File(tmp_path / "video-00000-of-00002.h5") as shard:
+        start, stop = shard["offsets"][1:3]
+        patches = shard["patches"][start:stop] * shard["patch_scales"][start:stop][..., None]
+    assert np.array_equal(patches, FeatureStore.open(tmp_path).patches("b"))
+
+
+def test_the_bytes_depend_neither_on_children_nor_on_chunks(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    every = Sampling("all")
+    for children in (1, 3):
+        extract(
+            dataset(videos),
+            encoder,
+            ExtractionOptions(
+                every, videos_per_shard=3, frames_per_batch=3, num_children=children, patches_dtype="float16"
+            ),
+            tmp_path / str(children),
+        )
+    for path in (tmp_path / "1").glob("*.h5"):
+        assert path.read_bytes() == (tmp_path / "3" / path.name).read_bytes()
+    assert len(FeatureStore.open(tmp_path / "1").frames("a")) == 8, "two chunks and a rest"
+
+
+def test_a_retry_keeps_the_patches_of_a_video_that_is_gone(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    described, folder = dataset(videos), tmp_path / "store"
+    extract(described, encoder, options("int8"), folder)
+    before = FeatureStore.open(folder).patches("a").copy()
+    path = videos["a"]
+    assert path is not None
+    path.write_bytes(b"")
+    again = ExtractionOptions(
+        Sampling(num_frames=5),
+        videos_per_shard=3,
+        frames_per_batch=4,
+        retry="failed",
+        patches_dtype="int8",
+    )
+    extract(described, encoder, again, folder)
+    assert np.array_equal(FeatureStore.open(folder).patches("a"), before)
+
+
+def test_the_estimate_is_what_the_store_takes(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    described = dataset({name: path for name, path in videos.items() if name in "abd"})
+    expected = estimate(described, encoder, options("int8"))
+    extract(described, encoder, options("int8"), tmp_path / "store")
+    shard = h5py.File(tmp_path / "store" / "video-00000-of-00001.h5")
+    assert expected.patch_gigabytes * 1e9 == shard["patches"].nbytes + shard["patch_scales"].nbytes
+    assert estimate(described, encoder, options(None)).patch_gigabytes == 0
+
+
+def test_a_store_without_patches_fails(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    extract(dataset(videos), encoder, options(None), tmp_path / "store")
+    with pytest.raises(StoreError, match="has no patches; extract with --patches"):
+        FeatureStore.open(tmp_path / "store").patches("a")
+    with pytest.raises(StoreError, match=r"patches_dtype: the store has None, this run would use 'int8'"):
+        extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
+
+
+def test_a_model_without_patches_fails(videos: dict[str, Path | None], tmp_path: Path) -> None:
+    encoder = clip.load("RN50", "random", precision="fp32")
+    with pytest.raises(UsageError, match="RN50 has no patch features: its image tower, ModifiedResNet"):
+        extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_quantised() -> None:
+    patches = np.random.default_rng(0).normal(size=(3, 4, 8)).astype(np.float32) * 7
+    patches[1, 2] = 0
+    values, scales = quantised(patches)
+    back = restored(values, scales)
+    assert np.abs(back - patches).max() <= scales.max() / 2 * 1.0001
+    assert (np.abs(values).max(axis=-1)[scales > 0] == 127).all()
+    assert not back[1, 2].any()
+
+
+@pytest.mark.parametrize("number_format", ["float16", "int8"])
+def test_the_spool_fails(tmp_path: Path, number_format: PatchFormat) -> None:
+    spool = PatchSpool(tmp_path, PatchLayout(2, 3, number_format))
+    with pytest.raises(StoreError, match="NaN or infinity in patch tokens"):
+        spool.add(np.full((1, 2, 3), np.nan, np.float32))
+    if number_format == "float16":
+        with pytest.raises(StoreError, match="too large for float16; use --patches-dtype int8"):
+            spool.add(np.full((1, 2, 3), 1e5, np.float32))
