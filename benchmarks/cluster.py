@@ -15,11 +15,11 @@ from pathlib import Path
 from statistics import median
 
 from tvr.data.base import load_dataset
-from tvr.pipeline.cluster.config import ClusterChoice
+from tvr.pipeline.cluster.config import ClusterConfig
 from tvr.pipeline.cluster.runner import cluster_runner
-from tvr.pipeline.extract import extract_with
+from tvr.pipeline.extract import run_extraction
 from tvr.pipeline.machine import usable_cores
-from tvr.pipeline.options import EncoderChoice, ExtractionOptions, sampling_of
+from tvr.pipeline.options import EncoderSpec, ExtractionOptions, sampling_of
 from tvr.pipeline.shard_worker import ShardRunner, ShardWorker
 
 from .record import keep
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, default=12)
     parser.add_argument("--videos-per-shard", type=int, default=10)
     chosen = parser.parse_args()
-    choice = EncoderChoice(chosen.model, chosen.pretrained)
+    choice = EncoderSpec(chosen.model, chosen.pretrained)
     with tempfile.TemporaryDirectory() as scratch:
         settings = {"train_videos": str(chosen.clips), "val_videos": "0", "test_videos": "0"}
         dataset = load_dataset("storyboard", Path(scratch) / "storyboard", settings)
@@ -50,12 +50,12 @@ def main() -> None:
         def measured(name: str, runner: ShardRunner) -> None:
             folder = Path(scratch) / f"{name}-{len(seconds[name])}"
             started = time.perf_counter()
-            summary = extract_with(runner, dataset, options, folder)
+            summary = run_extraction(runner, dataset, options, folder)
             seconds[name].append(time.perf_counter() - started)
             assert summary.status == {"ok": chosen.clips}, summary.status
 
         encoder = choice.load()
-        with cluster_runner(ClusterChoice(workers=WORKERS), choice, dataset, options) as dask:
+        with cluster_runner(ClusterConfig(workers=WORKERS), choice, dataset, options) as dask:
             for _ in range(chosen.rounds + 1):
                 with ShardWorker(encoder, options) as plain:
                     measured("plain", plain)

@@ -18,7 +18,7 @@ from tvr.heads.base import Head, TextFeatures, VideoFeatures
 from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.evaluation.scores import similarity_matrix
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.training.distributed import Processes
+from tvr.heads.training.distributed import Distributed
 
 from .generated import caption_lengths, features
 from .record import keep
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _against_published(rounds: int) -> dict[str, float]:
-    device = Processes().device("auto")
+    device = Distributed().device("auto")
     some = features(ITEMS, 1, frames=FRAMES, word_lengths=caption_lengths(ITEMS)).placed_on(device)
     torch.manual_seed(0)
     head = xclip.Head(xclip.Config(init="random"), some.shape(FRAMES, WORDS)).to(device).eval()
@@ -90,7 +90,7 @@ def _padded(text: TextFeatures) -> TextFeatures:
 
 
 def _large(items: int, dim: int) -> dict[str, float]:
-    device = Processes().device("auto")
+    device = Distributed().device("auto")
     some = features(items, 1, dim=dim, frames=FRAMES, words=1).placed_on(device)
     head = mean_pool.Head(mean_pool.Config(), some.shape(FRAMES)).to(device)
     before = _peak_gib()

@@ -36,7 +36,7 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.seeding import seeded_everything
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import Batch, epoch_of_batches
-from tvr.heads.training.distributed import Processes
+from tvr.heads.training.distributed import Distributed
 from tvr.heads.training.loop import train
 from tvr.heads.training.state import TrainingState
 
@@ -162,7 +162,7 @@ def _prepared(name: str, placed: FeatureSet, config: TrainingConfig) -> tuple[Tr
 def _endless(placed: FeatureSet, head: Head, config: TrainingConfig) -> Iterator[Batch]:
     epoch = 0
     while True:
-        yield from epoch_of_batches(placed, head, config, epoch, Processes())
+        yield from epoch_of_batches(placed, head, config, epoch, Distributed())
         epoch += 1
 
 
@@ -170,7 +170,7 @@ def _seconds_of_steps(state: TrainingState, batches: Iterator[Batch], count: int
     _synchronise()
     started = time.perf_counter()
     for batch in islice(batches, count):
-        state.update(state.loss(batch, Processes())["total"], Processes())
+        state.update(state.loss(batch, Distributed())["total"], Distributed())
     _synchronise()
     return time.perf_counter() - started
 
@@ -190,7 +190,7 @@ def _floor(
         state, batches = _prepared(name, placed, config)
         batch = next(batches)
         with FlopCounterMode(display=False) as counter, saved_tensors_hooks(count, lambda tensor: tensor):
-            state.loss(batch, Processes())["total"].backward()
+            state.loss(batch, Distributed())["total"].backward()
     for parameter in state.head.parameters():
         kept.pop(parameter.untyped_storage().data_ptr(), None)
     weights = sum(parameter.numel() for parameter in state.head.parameters())

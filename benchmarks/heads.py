@@ -26,7 +26,7 @@ from tvr.heads.evaluation.blockwise import similarity_in_blocks
 from .head_references import OF_ENCODINGS, OF_PAIRS, as_published
 from .record import keep
 
-MOST_SECONDS = 40.0
+MAX_SECONDS = 40.0
 """A size that is expected to take the head longer than this is left out."""
 ENOUGH_SECONDS = 4.0
 """Both are timed in turns until this much time is spent, twice at least."""
@@ -109,7 +109,7 @@ def random_features(shape: FeatureShape, items: int) -> tuple[TextFeatures, Vide
 
 def _similarities(name: str, module: ModuleType, head: Head, items: int) -> dict[str, Any] | None:
     """All pairs of N texts and N videos; None where it would take too long."""
-    if _expected_seconds(head, items) > MOST_SECONDS:
+    if _expected_seconds(head, items) > MAX_SECONDS:
         return None
     features = random_features(head.shape, items)
     encoded = _encoded(head, features)

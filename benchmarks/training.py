@@ -17,7 +17,7 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.seeding import seeded_everything
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import Batch, epoch_of_batches
-from tvr.heads.training.distributed import Processes
+from tvr.heads.training.distributed import Distributed
 from tvr.heads.training.state import TrainingState
 
 from .generated import features
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--captions", type=int, default=20, help="captions of each of the 9,000 videos")
     arguments = parser.parse_args()
-    device = Processes().device("auto")
+    device = Distributed().device("auto")
     stored = features(9_000, arguments.captions).placed_on(device)
     config = TrainingConfig(batch_size=arguments.batch_size, captions="all", num_frames=12, num_words=32)
     figures = {name: _measured(name, stored, config, arguments.steps, device) for name in arguments.heads}
@@ -55,7 +55,7 @@ def main() -> None:
 def _measured(
     name: str, stored: FeatureSet, config: TrainingConfig, steps: int, device: torch.device
 ) -> dict[str, float]:
-    processes = Processes()
+    processes = Distributed()
     with seeded_everything(0, device):
         kind = load_plug_in("tvr.heads", name)
         head = build_head(name, kind.Config(), stored.shape(12, 32)).to(device).train()

@@ -27,17 +27,17 @@ from .terminal import Meter, err, extraction_meters, out, print_json
 
 if TYPE_CHECKING:
     from ..data.base import Dataset
-    from ..pipeline.cluster.config import ClusterChoice
+    from ..pipeline.cluster.config import ClusterConfig
     from ..pipeline.encoders.base import EncoderIdentity
     from ..pipeline.estimate import Estimate
     from ..pipeline.job_array import JobShare
-    from ..pipeline.options import EncoderChoice, ExtractionOptions
+    from ..pipeline.options import EncoderSpec, ExtractionOptions
     from ..pipeline.shard_worker import ShardRunner
     from ..pipeline.summary import Summary
 
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
-MOST_PATCH_GIGABYTES = 20
+MAX_PATCH_GIGABYTES = 20
 """More patches than this are extracted only with --yes."""
 
 
@@ -76,12 +76,14 @@ def extract(
     ] = "decord",
     decoding_processes: Annotated[
         int | None,
-        typer.Option(help="Processes that decode, for each worker. Default: one for each of its CPU cores."),
+        typer.Option(
+            help="Distributed that decode, for each worker. Default: one for each of its CPU cores."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes that encode, one for each GPU. More than one are Dask workers; 1 is this process."
+            help="Distributed that encode, one for each GPU. More than one are Dask workers; 1 is this process."
         ),
     ] = None,
     scheduler: SchedulerOption = None,
@@ -131,7 +133,7 @@ def extract(
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
     from ..pipeline.job_array import EVERYTHING, JobShare
-    from ..pipeline.options import EncoderChoice, ExtractionOptions, Request, sampling_of, text_policy_of
+    from ..pipeline.options import EncoderSpec, ExtractionOptions, Request, sampling_of, text_policy_of
     from ..pipeline.store.patches import patch_format
     from ..pipeline.summary import FailureBudget
     from ..pipeline.workspace import Workspace
@@ -155,7 +157,7 @@ def extract(
         on_error=on_error,
         request=Request(dataset, root, settings, model, pretrained, device, precision, compile_),
     )
-    choice = EncoderChoice(model, pretrained, device, precision, compile_)
+    choice = EncoderSpec(model, pretrained, device, precision, compile_)
     if dry_run:
         _print_estimate(_estimated(described, choice, options, batch_size), as_json=as_json)
         _print_job(None if as_json else cluster)
@@ -176,8 +178,8 @@ def extract(
 
 @contextmanager
 def _runner(
-    cluster: "ClusterChoice | None",
-    choice: "EncoderChoice",
+    cluster: "ClusterConfig | None",
+    choice: "EncoderSpec",
     dataset: "Dataset",
     options: "ExtractionOptions",
 ) -> "Generator[ShardRunner, None, None]":
@@ -228,14 +230,14 @@ def _announce(dataset: "Dataset", identity: "EncoderIdentity") -> None:
 def _extracted(
     runner: "ShardRunner", dataset: "Dataset", options: "ExtractionOptions", folder: Path, share: "JobShare"
 ) -> "Summary":
-    from ..pipeline.extract import extract_with
+    from ..pipeline.extract import run_extraction
 
     with extraction_meters() as show:
-        return extract_with(runner, dataset, options, folder, share=share, on_progress=show)
+        return run_extraction(runner, dataset, options, folder, share=share, on_progress=show)
 
 
 def _estimated(
-    dataset: "Dataset", choice: "EncoderChoice", options: "ExtractionOptions", batch_size: int | None
+    dataset: "Dataset", choice: "EncoderSpec", options: "ExtractionOptions", batch_size: int | None
 ) -> "Estimate":
     """From a sample that is measured on this machine, whoever is to do the rest."""
     from ..pipeline.estimate import estimate
@@ -246,7 +248,7 @@ def _estimated(
     return estimate(dataset, encoder, options)
 
 
-def _print_job(cluster: "ClusterChoice | None") -> None:
+def _print_job(cluster: "ClusterConfig | None") -> None:
     """What would be submitted to a job queue, if that is where the workers are."""
     if cluster is None or cluster.queue is None:
         return
@@ -258,10 +260,10 @@ def _print_job(cluster: "ClusterChoice | None") -> None:
 def _check_size(estimate: "Estimate") -> None:
     """Say what patches take, and stop where nobody can have meant it."""
     err.print(f"patches take about {estimate.patch_gigabytes:,.3g} GB for {estimate.frames:,} frames")
-    if estimate.patch_gigabytes > MOST_PATCH_GIGABYTES:
+    if estimate.patch_gigabytes > MAX_PATCH_GIGABYTES:
         raise UsageError(
             f"the patches of this store would take {estimate.patch_gigabytes:,.0f} GB, more than "
-            f"{MOST_PATCH_GIGABYTES}. Say --yes if that is meant; --patches-dtype int8 halves them, and so do half as "
+            f"{MAX_PATCH_GIGABYTES}. Say --yes if that is meant; --patches-dtype int8 halves them, and so do half as "
             "many --num-frames"
         )
 

@@ -8,7 +8,7 @@ import typer
 from ..data.contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..pipeline.cluster.config import ClusterChoice
+    from ..pipeline.cluster.config import ClusterConfig
 
 WorkspaceOption = Annotated[
     Path,
@@ -61,7 +61,7 @@ def cluster_choice(
     wait_seconds: float | None,
     job: list[str] | None,
     device: str,
-) -> "ClusterChoice | None":
+) -> "ClusterConfig | None":
     """The cluster that a user asked for, or None where this process is to do the work.
 
     Args:
@@ -77,11 +77,11 @@ def cluster_choice(
     """
     if not any(queue) and not job and scheduler in (None, "local") and workers in (None, 1):
         return None
-    from ..pipeline.cluster.config import ClusterChoice
+    from ..pipeline.cluster.config import ClusterConfig
 
     if all(queue):
         raise UsageError("a job goes to --slurm or to --pbs, not to both")
-    return ClusterChoice(
+    return ClusterConfig(
         scheduler=scheduler or "local",
         queue="slurm" if queue[0] else "pbs" if queue[1] else None,
         workers=1 if workers is None else workers,

@@ -45,7 +45,7 @@ def train_head(
     from ..data.contracts.plug_ins import configured, load_plug_in
     from ..heads.features.from_store import features_of
     from ..heads.runs.training_config import TrainingConfig
-    from ..heads.training.distributed import Processes
+    from ..heads.training.distributed import Distributed
     from ..heads.training.loop import train
     from ..pipeline.store.reader import FeatureStore
     from ..pipeline.workspace import Workspace
@@ -75,7 +75,7 @@ def train_head(
                 report.epoch, report.epochs, " ".join(f"{k} {v:.3f}" for k, v in report.loss.items())
             ),
         )
-    if Processes().is_first:
+    if Distributed().is_first:
         _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
 
 

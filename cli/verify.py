@@ -9,7 +9,7 @@ import typer
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from ..pipeline.repair import Moved, Repair
+    from ..pipeline.repair import Overrides, Repair
     from ..pipeline.store.verification import Verification
 
 
@@ -34,13 +34,13 @@ def verify(
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
     from ..data.contracts.errors import StoreError
-    from ..pipeline.repair import Moved
+    from ..pipeline.repair import Overrides
     from ..pipeline.store.verification import verify as verify_store
     from ..pipeline.workspace import Workspace
     from .terminal import print_json
 
     found = verify_store(store or Workspace(workspace).find_store(dataset))
-    mended = _repaired(found, Moved(root, pretrained, device)) if repair else None
+    mended = _repaired(found, Overrides(root, pretrained, device)) if repair else None
     if as_json:
         record = asdict(found) | {"folder": str(found.folder)}
         print_json(record | ({"repair": asdict(mended)} if mended else {}))
@@ -51,7 +51,7 @@ def verify(
         raise typer.Exit(StoreError.exit_code)
 
 
-def _repaired(found: "Verification", moved: "Moved") -> "Repair":
+def _repaired(found: "Verification", moved: "Overrides") -> "Repair":
     from ..pipeline.repair import repair
     from .terminal import extraction_meters
 

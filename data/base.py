@@ -157,7 +157,7 @@ class Dataset:
     def num_over_long(self, max_words: int) -> int:
         """At least how many captions lose words at ``max_words`` tokens, start and end included.
 
-        Words are what white space parts, and a word is a token or more: a lower bound without a tokeniser.
+        Words are what white space parts, and a word is a token or more: a lower bound without a tokenizer.
         """
         return sum(len(caption.text.split()) > max_words - 2 for caption in self.captions)
 

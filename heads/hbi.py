@@ -11,7 +11,7 @@ from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.losses import ranking_divergence, symmetric_info_nce
-from .layers.padding import unit, without_start, zero_padding
+from .layers.padding import l2_normalise, without_start, zero_padding
 from .layers.token_interaction import Tokens, TokenWeights, token_interaction
 from .layers.token_merge import TokenMerge
 from .layers.transformer import Start, Transformer, released_names
@@ -165,7 +165,7 @@ def _encoded(
             merged = merges[step - 1](parts, mask)
             parts, mask = merged.vectors, merged.mask
         found |= {
-            level: unit(zero_padding(parts, mask)),
+            level: l2_normalise(zero_padding(parts, mask)),
             f"{level}_weights": weights[step](parts, mask),
             f"{level}_mask": mask,
         }

@@ -8,7 +8,7 @@ from torch.nn.functional import linear
 
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import masked_mean, unit
+from .layers.padding import l2_normalise, masked_mean
 
 CITATION = "Luo et al., CLIP4Clip, Neurocomputing 2022, arXiv 2104.08860, section 3.3 (parameter-free type)"
 
@@ -27,10 +27,10 @@ class Head(Contract):
         super().__init__(shape)
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        return {"video": unit(masked_mean(unit(video.frames), video.mask))}
+        return {"video": l2_normalise(masked_mean(l2_normalise(video.frames), video.mask))}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        return {"sentence": unit(text.sentence)}
+        return {"sentence": l2_normalise(text.sentence)}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         return linear(text["sentence"], video["video"])

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import unit, without_start, zero_padding
+from .layers.padding import l2_normalise, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 
 CITATION = "Liu et al., Mug-STAN: Adapting Image-Language Pretrained Models, arXiv 2311.15075"
@@ -46,11 +46,11 @@ class Head(Contract):
         self.config = config
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        return {"frames": unit(zero_padding(video.frames, video.mask)), "mask": video.mask}
+        return {"frames": l2_normalise(zero_padding(video.frames, video.mask)), "mask": video.mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         mask = text.mask if self.config.start_token else without_start(text.mask)
-        return {"words": unit(zero_padding(text.words, mask)), "mask": mask}
+        return {"words": l2_normalise(zero_padding(text.words, mask)), "mask": mask}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         (texts, words), (videos, frames) = text["mask"].shape, video["mask"].shape

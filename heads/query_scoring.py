@@ -9,7 +9,7 @@ from torch import Tensor
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import unit
+from .layers.padding import l2_normalise
 
 CITATION = "Bain et al., A CLIP-Hitchhiker's Guide to Long Video Retrieval, arXiv 2205.08508"
 
@@ -58,7 +58,7 @@ class Head(Contract):
         return {"frames": frames, "lengths": lengths, "products": products, "mask": video.mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        return {"sentence": unit(text.sentence)}
+        return {"sentence": l2_normalise(text.sentence)}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         mask, lengths = video["mask"], video["lengths"]

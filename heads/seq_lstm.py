@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import masked_mean, unit, zero_padding
+from .layers.padding import l2_normalise, masked_mean, zero_padding
 from .layers.transformer import Start
 
 CITATION = "Luo et al., CLIP4Clip, Neurocomputing 2022, arXiv 2104.08860, section 3.3 (sequential type, LSTM)"
@@ -48,10 +48,10 @@ class Head(Contract):
         with torch.autocast("cpu", enabled=False):
             added, _ = self.lstm(frames)
         frames = frames + (added if self.gate is None else self.gate * added)
-        return {"video": unit(masked_mean(unit(frames), mask))}
+        return {"video": l2_normalise(masked_mean(l2_normalise(frames), mask))}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        return {"sentence": unit(text.sentence)}
+        return {"sentence": l2_normalise(text.sentence)}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         return linear(text["sentence"], video["video"])

@@ -9,7 +9,7 @@ from torch.nn.functional import dropout
 
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import masked_mean, unit, zero_padding
+from .layers.padding import l2_normalise, masked_mean, zero_padding
 from .layers.transformer import LAYER_NORM_EPS, Start, quick_gelu, released_names, stacked_blocks
 
 CITATION = "Luo et al., CLIP4Clip, Neurocomputing 2022, arXiv 2104.08860, section 3.3 (tight type)"
@@ -70,7 +70,7 @@ class Head(Contract):
         self.register_buffer("score_offset", torch.zeros(1))
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        mean = unit(masked_mean(unit(video.frames), video.mask))
+        mean = l2_normalise(masked_mean(l2_normalise(video.frames), video.mask))
         return {"frames": zero_padding(video.frames, video.mask), "mask": video.mask, "video": mean}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
@@ -86,7 +86,11 @@ class Head(Contract):
         own = torch.ones_like(video["mask"][:, :1])
         mask = torch.cat([own, video["mask"]], dim=1).expand(texts, -1, -1).flatten(0, 1)
         score = self._score(pairs, mask).view(texts, videos) / self.logit_scale
-        return score if self.config.init == "random" else unit(text["sentence"]) @ video["video"].T + score
+        return (
+            score
+            if self.config.init == "random"
+            else l2_normalise(text["sentence"]) @ video["video"].T + score
+        )
 
     def _score(self, parts: Float[Tensor, "pair part dim"], mask: Tensor) -> Float[Tensor, " pair"]:
         parts = dropout(parts, self.config.dropout, self.training)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import unit, without_start, zero_padding
+from .layers.padding import l2_normalise, without_start, zero_padding
 from .layers.token_interaction import Tokens, TokenWeights, token_interaction
 from .layers.transformer import Start, stacked_blocks
 
@@ -58,14 +58,14 @@ class Head(Contract):
     def encode_video(self, video: VideoFeatures) -> Encoded:
         moved = self._transformed(video.frames, video.mask, self.frame_positions, self.extra_frames)
         mask = self._with_extra(video.mask, self.config.extra_frames)
-        return {"frames": unit(moved), "weights": self.video_weights(moved, mask), "mask": mask}
+        return {"frames": l2_normalise(moved), "weights": self.video_weights(moved, mask), "mask": mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         moved = self._transformed(text.words, text.mask, self.word_positions, self.extra_words)
         counted = text.mask if self.config.start_token else without_start(text.mask)
         mask = self._with_extra(counted, self.config.extra_words)
         return {
-            "words": unit(zero_padding(moved, mask)),
+            "words": l2_normalise(zero_padding(moved, mask)),
             "weights": self.text_weights(moved, mask),
             "mask": mask,
         }

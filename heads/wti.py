@@ -10,7 +10,7 @@ from torch import Tensor
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.channel_correlation import channel_correlation_loss
-from .layers.padding import unit, without_start, zero_padding
+from .layers.padding import l2_normalise, without_start, zero_padding
 from .layers.token_interaction import Tokens, TokenWeights, token_interaction, uniform_weights
 from .layers.transformer import Start, Transformer, released_names
 
@@ -86,7 +86,7 @@ class Head(Contract):
         learned = self.config.weights != "uniform"
         weights = self.video_weights(frames, mask) if learned else uniform_weights(mask, frames)
         frames = zero_padding(frames, mask) if self.config.masked else frames
-        return {"frames": unit(frames), "weights": weights, "mask": mask}
+        return {"frames": l2_normalise(frames), "weights": weights, "mask": mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         words, mask = text.words, text.mask
@@ -96,7 +96,7 @@ class Head(Contract):
         learned = self.config.weights != "uniform"
         weights = self.text_weights(words, mask) if learned else uniform_weights(mask, words)
         words = zero_padding(words, mask) if self.config.masked else words
-        return {"words": unit(words), "weights": weights, "mask": mask}
+        return {"words": l2_normalise(words), "weights": weights, "mask": mask}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         return token_interaction(*_tokens(text, video), masked=self.config.masked)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.bucketing import Group, groups_of_like_length, in_order, texts_per_block
-from .layers.padding import masked_mean, unit, without_start, zero_padding
+from .layers.bucketing import Group, in_order, length_buckets, texts_per_block
+from .layers.padding import l2_normalise, masked_mean, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 from .layers.term_weights import TermWeights
 from .layers.transformer import Start, Transformer, released_names
@@ -92,21 +92,25 @@ class Head(Contract):
         frames, mask = video.frames, video.mask
         moved = frames if self.temporal is None else self.temporal(frames, mask)
         frames = zero_padding(frames, mask) if self.config.masked else frames
-        return {"video": unit(masked_mean(unit(moved), mask)), "frames": unit(frames), "mask": mask}
+        return {
+            "video": l2_normalise(masked_mean(l2_normalise(moved), mask)),
+            "frames": l2_normalise(frames),
+            "mask": mask,
+        }
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         words, mask = text.words, text.mask
         mask = mask if self.config.start_token else without_start(mask)
         words = zero_padding(words, mask) if self.config.masked else words
-        words = unit(words)
+        words = l2_normalise(words)
         mixed = words @ self.local_mix
-        return {"sentence": unit(text.sentence), "words": words, "mixed_words": mixed, "mask": mask}
+        return {"sentence": l2_normalise(text.sentence), "words": words, "mixed_words": mixed, "mask": mask}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         if not self.config.masked:
             return self._block(text, video)
         mask = text["mask"]
-        groups = groups_of_like_length(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
+        groups = length_buckets(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
         return in_order([self._block(_cut(text, group), video) for group in groups], groups)
 
     def _block(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:

@@ -10,7 +10,7 @@ from torch.nn.functional import dropout
 
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import masked_softmax, unit, zero_padding
+from .layers.padding import l2_normalise, masked_softmax, zero_padding
 
 CITATION = "Gorti et al., X-Pool: Cross-Modal Language-Video Attention, CVPR 2022, arXiv 2203.15086"
 
@@ -72,7 +72,7 @@ class Head(Contract):
         return {"keys": self.key(frames), "values": values, "mask": mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        return {"query": self.query(self.norm_1(text.sentence)), "sentence": unit(text.sentence)}
+        return {"query": self.query(self.norm_1(text.sentence)), "sentence": l2_normalise(text.sentence)}
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         scores = torch.einsum("ad,bvd->bav", text["query"], video["keys"]) / self.shape.dim**0.5

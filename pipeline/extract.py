@@ -1,4 +1,4 @@
-"""Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``extract_with``; read it first.
+"""Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``run_extraction``; read it first.
 
 A shard is the unit of everything: batches never cross one, a finished one is never touched again, and running
 the same command again does whatever is left. So a run that was killed anywhere ends with the same bytes.
@@ -50,10 +50,10 @@ def extract(
             written. Every shard that is in place stays valid.
     """
     with ShardWorker(encoder, options) as worker:
-        return extract_with(worker, dataset, options, folder, share=share, on_progress=on_progress)
+        return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
 
 
-def extract_with(
+def run_extraction(
     runner: ShardRunner,
     dataset: Dataset,
     options: ExtractionOptions,

@@ -106,7 +106,7 @@ def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps:
     policies = get_args(Policy)
     if name not in policies:
         raise UsageError(unknown_name("sampling policy", name, policies))
-    cap = MOST_FRAMES if name == "fps" else spread
+    cap = MAX_FRAMES if name == "fps" else spread
     return Sampling(
         policy=cast(Policy, name),
         num_frames=cap if num_frames is None else num_frames,
@@ -125,12 +125,12 @@ def text_policy_of(name: str) -> TextPolicy:
     return cast(TextPolicy, name)
 
 
-MOST_FRAMES = 512
+MAX_FRAMES = 512
 """The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderChoice:
+class EncoderSpec:
     """The arguments of ``encoders.clip.load``, and whether its image tower is compiled."""
 
     model: str
@@ -146,11 +146,11 @@ class EncoderChoice:
         encoder = clip.load(self.model, self.pretrained, device=self.device, precision=self.precision)
         return clip.compiled(encoder) if self.compiled else encoder
 
-    def for_any_folder(self) -> "EncoderChoice":
+    def for_any_folder(self) -> "EncoderSpec":
         """The same, however it is that a worker was started."""
         return replace(self, pretrained=for_any_folder(self.pretrained))
 
-    def on_own_gpu(self, worker: str) -> "EncoderChoice":
+    def on_own_gpu(self, worker: str) -> "EncoderSpec":
         """The same for one of the workers 0, 1, ... of a machine, each of which sees all its GPUs."""
         import torch
 

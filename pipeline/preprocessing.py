@@ -17,7 +17,7 @@ from ..data.contracts.errors import UsageError
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
 
-_MOST_PIXELS = 1 << 25
+_MAX_PIXELS = 1 << 25
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -62,7 +62,7 @@ def resize(
     left, width = _crop(scaled_width, preprocessing.width)
     box = (left, top, left + width, top + height)
     picture = Image.fromarray(frame)
-    if scaled_height * scaled_width > _MOST_PIXELS:
+    if scaled_height * scaled_width > _MAX_PIXELS:
         picture = _resampled_box(picture, box, (scaled_height, scaled_width), preprocessing)
     else:
         picture = picture.resize((scaled_width, scaled_height), _filter(preprocessing)).crop(box)

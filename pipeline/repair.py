@@ -28,14 +28,14 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Overrides:
     """What is elsewhere than when the store was made; None is where it was."""
 
     root: Path | None = None
     pretrained: str | None = None
     device: str | None = None
 
-    def applied_to(self, request: Request) -> Request:
+    def apply(self, request: Request) -> Request:
         """The request with what has moved."""
         changes: dict[str, Any] = {
             name: value for name, value in dataclasses.asdict(self).items() if value is not None
@@ -44,7 +44,7 @@ class Moved:
 
 
 def repair(
-    found: Verification, moved: Moved = Moved(), on_progress: OnProgress = lambda progress: None
+    found: Verification, moved: Overrides = Overrides(), on_progress: OnProgress = lambda progress: None
 ) -> Repair:
     """Extract again exactly what ``verify`` found damaged.
 
@@ -61,7 +61,7 @@ def repair(
     if not damages:
         return Repair((), ())
     request, options = load_request(folder)
-    request = moved.applied_to(request)
+    request = moved.apply(request)
     dataset, encoder = requested_dataset(request), requested_encoder(request)
     plan = plan_extraction(dataset, options)
     manifest = manifest_of(dataset, encoder.identity, plan, options)

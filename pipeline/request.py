@@ -11,9 +11,9 @@ from typing import Any
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import StoreError, TvrError
 from .encoders.base import Encoder
-from .options import EncoderChoice, ExtractionOptions, Request, for_any_folder
+from .options import EncoderSpec, ExtractionOptions, Request, for_any_folder
 from .sampling import Sampling
-from .store.checksummed_json import read_sealed, write_sealed
+from .store.checksummed_json import read_checksummed, write_checksummed
 from .store.manifest import REQUEST_NAME
 
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
@@ -30,7 +30,7 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
         "pretrained": for_any_folder(options.request.pretrained),
     }
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
-    write_sealed(folder / REQUEST_NAME, kept)
+    write_checksummed(folder / REQUEST_NAME, kept)
 
 
 def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
@@ -42,7 +42,7 @@ def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
     path = folder / REQUEST_NAME
     remedy = "Delete the damaged shards and run the `tvr extract` that made the store: it makes them again"
     try:
-        record: dict[str, Any] = read_sealed(path)
+        record: dict[str, Any] = read_checksummed(path)
         record["sampling"] = Sampling(**record["sampling"])
         request = Request(**record["request"] | {"root": Path(record["request"]["root"])})
         record["request"] = request
@@ -68,7 +68,7 @@ def requested_encoder(request: Request) -> Encoder:
     Raises:
         WeightsError: its weights are no longer where they were.
     """
-    choice = EncoderChoice(
+    choice = EncoderSpec(
         request.model, request.pretrained, request.device, request.precision, request.compiled
     )
     return choice.load()

@@ -17,9 +17,9 @@ from .encoders.base import Encoder, EncoderIdentity
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
 from .progress import OnProgress, Report
-from .store.merge import with_stored
+from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
-from .store.shard_locks import Claims
+from .store.shard_locks import ShardLocks
 from .store.shards import Receipt, write_text_shard, write_video_shard
 
 
@@ -101,7 +101,7 @@ class ShardWorker:
         A shard that another process is doing, or has done since, is left to it.
         """
         report = Report(shards, on_progress)
-        with Claims(recipe.folder) as claims, ThreadPoolExecutor(1, "writing") as writer:
+        with ShardLocks(recipe.folder) as claims, ThreadPoolExecutor(1, "writing") as writer:
             mine = (
                 shard for shard in shards if isinstance(shard, VideoShardPlan) and claims.take(shard.name)
             )
@@ -140,14 +140,14 @@ class ShardWorker:
             )
             return partial(write_text_shard, path, texts, recipe.dim, seconds)
         rows, seconds = video_rows(shard, decoded, batches, report.add_video)
-        rows = with_stored(path, rows, recipe.patches)
+        rows = merge_with_stored(path, rows, recipe.patches)
         return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
 
 
 class _Writing:
     """Writes one shard while the next one is encoded."""
 
-    def __init__(self, writer: ThreadPoolExecutor, claims: Claims) -> None:
+    def __init__(self, writer: ThreadPoolExecutor, claims: ShardLocks) -> None:
         self._writer, self._claims = writer, claims
         self._begun: tuple[ShardPlan, Future[Receipt]] | None = None
 

@@ -45,7 +45,7 @@ MEAN, STD = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
 """What open_clip normalises pictures with where a model's configuration does not say otherwise."""
 SIDE_PIXELS = 64
 """Of a picture, as the model's configuration has it."""
-LARGEST_LOGIT_SCALE = 100.0
+MAX_LOGIT_SCALE = 100.0
 HELD_OUT_STILLS = 1000
 VOCABULARY_STILLS = 4000
 """So many captions hold every word that any caption can hold."""
@@ -165,7 +165,7 @@ def _contrastive_loss(model: Any, batch: Batch, precision: str) -> Float[Tensor,
     mixed = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
     with mixed, sdpa_kernel(SDPBackend.MATH):
         text, picture = _features(model, batch)
-    logits = model.logit_scale.exp().clamp(max=LARGEST_LOGIT_SCALE) * text.float() @ picture.float().T
+    logits = model.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE) * text.float() @ picture.float().T
     right = torch.arange(len(logits))
     return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
 
@@ -198,7 +198,7 @@ def _batches(config: Config) -> Iterator[Batch]:
 def _batch(stills: Sequence[Still]) -> Batch:
     pixels = torch.from_numpy(np.stack([still.picture(SIDE_PIXELS) for still in stills])).permute(0, 3, 1, 2)
     pictures = (pixels / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
-    tokens = _tokeniser()([still.caption for still in stills])
+    tokens = _tokenizer()([still.caption for still in stills])
     return Batch(pictures, tokens[:, : int(tokens.argmax(dim=1).max()) + 1])
 
 
@@ -206,11 +206,11 @@ def _vocabulary() -> Int[Tensor, " token"]:
     """The ids of all tokens in training captions, those of start, end and padding among them."""
     dice = randomness("vocabulary", VERSION)
     captions = [draw_still(dice).caption for _ in range(VOCABULARY_STILLS)]
-    return _tokeniser()(captions).unique()
+    return _tokenizer()(captions).unique()
 
 
 @cache
-def _tokeniser() -> Any:
+def _tokenizer() -> Any:
     register()
     return open_clip.get_tokenizer(MODEL_NAME)
 

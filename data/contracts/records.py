@@ -6,23 +6,23 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 
-def fits(value: Any, hint: Any) -> bool:
+def has_type(value: Any, hint: Any) -> bool:
     """Whether a value is what a field of a record is annotated as, to the innermost list."""
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if hint is Any:
         return True
     if origin is UnionType:
-        return any(fits(value, one) for one in inner)
+        return any(has_type(value, one) for one in inner)
     if origin is float:
         return type(value) in (int, float)
     if origin in (Mapping, dict):
-        return type(value) is dict and all(fits(one, inner[1]) for one in value.values())
+        return type(value) is dict and all(has_type(one, inner[1]) for one in value.values())
     if origin in (Sequence, list):
-        return type(value) is list and all(fits(one, inner[0]) for one in value)
+        return type(value) is list and all(has_type(one, inner[0]) for one in value)
     return type(value) is origin
 
 
-def misfit(values: Mapping[str, Any], record: type) -> str:
+def first_mistyped_field(values: Mapping[str, Any], record: type) -> str:
     """The first field of a record of which a value is missing or unfit, or nothing.
 
     Raises:
@@ -32,4 +32,4 @@ def misfit(values: Mapping[str, Any], record: type) -> str:
     known = {field.name for field in dataclasses.fields(record)}
     if unknown := values.keys() - known:
         raise ValueError(f"it has the unknown field {min(unknown)!r}")
-    return next((name for name in hints if name in known and not fits(values.get(name), hints[name])), "")
+    return next((name for name in hints if name in known and not has_type(values.get(name), hints[name])), "")

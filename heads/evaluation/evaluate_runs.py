@@ -16,7 +16,7 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.find_store import run_store
 from ..runs.run_folder import RunRecord, load_run
-from ..training.distributed import Processes
+from ..training.distributed import Distributed
 from .evaluate import Evaluation, evaluate
 from .normalisations import PUBLISHED, NormalisationConfig, column
 from .scores import EncodedTexts, EncodedVideos, HeadScores
@@ -90,7 +90,7 @@ def open_run(run: Path, options: EvaluationOptions) -> Subject:
         StoreError: the features are not there, or are another encoder's.
         DataError: the store has no such split.
     """
-    place = Processes().device(options.device)
+    place = Distributed().device(options.device)
     head, record = load_run(run, str(place))
     store = run_store(run, record, options.store)
     features = features_of(store, options.split).placed_on(place)

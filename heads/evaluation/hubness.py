@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .ranks import Scores, Strip
+from .ranks import ScoreBlock, Scores
 
 Direction = Literal["t2v", "v2t"]
 
 
 @dataclass(frozen=True)
-class Sides:
+class SideTerms:
     """What is known of each text and of each video; the queries' side is neutral."""
 
     text: Float[Tensor, " text"]
@@ -33,35 +33,37 @@ class Sides:
 class Adjusted(Scores):
     """Scores that are functions of a plain score and of what is known of its text and its video."""
 
-    def __init__(self, scores: Scores, sides: Sides, adjust: Callable[..., Tensor], steepness: float) -> None:
+    def __init__(
+        self, scores: Scores, sides: SideTerms, adjust: Callable[..., Tensor], steepness: float
+    ) -> None:
         self.scores = scores
         self.num_texts, self.num_videos = scores.num_texts, scores.num_videos
         self.sides = sides
         self.adjust = adjust
         self.steepness = steepness
 
-    def strips(self) -> Iterator[Strip]:
+    def strips(self) -> Iterator[ScoreBlock]:
         """Every video once, in any order."""
         for strip in self.scores.strips():
             of_text, of_video = self.sides.text[:, None], self.sides.video[strip.videos]
-            yield Strip(strip.videos, self.adjust(strip.scores, of_text, of_video))
+            yield ScoreBlock(strip.videos, self.adjust(strip.scores, of_text, of_video))
 
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""
         of_video = self.sides.video[videos.to(self.sides.video.device)]
         return self.adjust(self.scores.pairs(videos), self.sides.text, of_video)
 
-    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """The margin of the plain scores, as the adjustment stretches it."""
-        return self.scores.tie_margin(truth) * self.steepness
+        return self.scores.tie_tolerance(truth) * self.steepness
 
 
 class RelativelyAdjusted(Adjusted):
     """Adjusted scores that are exponential in the plain one: their margin grows with them."""
 
-    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """The margin of the plain scores, as the adjustment stretches it."""
-        return super().tie_margin(truth) * truth.abs()
+        return super().tie_tolerance(truth) * truth.abs()
 
 
 def dual_softmax(scores: Scores, direction: Direction, scale: float = 100.0) -> Scores:
@@ -133,7 +135,7 @@ def sinkhorn(
         return score / temperature + of_text + of_video
 
     neutral = bias.new_zeros(scores.num_texts if direction == "t2v" else scores.num_videos)
-    sides = Sides(neutral, bias) if direction == "t2v" else Sides(bias, neutral)
+    sides = SideTerms(neutral, bias) if direction == "t2v" else SideTerms(bias, neutral)
     return Adjusted(scores, sides, adjust, 1 / temperature)
 
 
@@ -164,21 +166,23 @@ def _best_texts(scores: Scores, count: int) -> Int[Tensor, "video best"]:
     return ordered
 
 
-def _candidates(scores: Scores, direction: Direction, scale: float) -> Sides:
+def _candidates(scores: Scores, direction: Direction, scale: float) -> SideTerms:
     """The log of each candidate's softmax denominator over the queries."""
     if direction == "t2v":
         of_video = _per_video(scores, scale)
-        return Sides(of_video.new_zeros(scores.num_texts), of_video)
+        return SideTerms(of_video.new_zeros(scores.num_texts), of_video)
     of_text = _per_text(scores, scale)
-    return Sides(of_text, of_text.new_zeros(scores.num_videos))
+    return SideTerms(of_text, of_text.new_zeros(scores.num_videos))
 
 
-def _bank_sides(bank: Scores, direction: Direction, scale: float, asks_hub: Bool[Tensor, " query"]) -> Sides:
+def _bank_sides(
+    bank: Scores, direction: Direction, scale: float, asks_hub: Bool[Tensor, " query"]
+) -> SideTerms:
     """As ``_candidates`` over the bank's queries; the side that asks is NaN where a query stays as it is."""
     candidates = _per_video(bank, scale) if direction == "t2v" else _per_text(bank, scale)
     asking = torch.zeros(len(asks_hub), dtype=candidates.dtype, device=candidates.device)
     asking[~asks_hub] = float("nan")
-    return Sides(asking, candidates) if direction == "t2v" else Sides(candidates, asking)
+    return SideTerms(asking, candidates) if direction == "t2v" else SideTerms(candidates, asking)
 
 
 def _where_asked(scale: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

@@ -19,7 +19,7 @@ RECALLS = (1, 5, 10, 50, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
+class ScoreBlock:
     """Similarities of every text with some of the videos."""
 
     videos: Int[Tensor, " strip"]
@@ -35,7 +35,7 @@ class Scores(ABC):
     num_videos: int
 
     @abstractmethod
-    def strips(self) -> Iterator[Strip]:
+    def strips(self) -> Iterator[ScoreBlock]:
         """Every video once, in any order."""
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Scores(ABC):
         """The score of each text with one video."""
 
     @abstractmethod
-    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """Scores no further than this from the true match's count as equal to it."""
 
     def write_to(self, matrix: Float[np.ndarray, "text video"]) -> None:
@@ -61,15 +61,15 @@ class MatrixScores(Scores):
         )
         self.num_texts, self.num_videos = self.matrix.shape
 
-    def strips(self) -> Iterator[Strip]:
+    def strips(self) -> Iterator[ScoreBlock]:
         """The whole matrix at once."""
-        yield Strip(torch.arange(self.num_videos, device=self.matrix.device), self.matrix)
+        yield ScoreBlock(torch.arange(self.num_videos, device=self.matrix.device), self.matrix)
 
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""
         return self.matrix.gather(1, videos.to(self.matrix.device)[:, None]).squeeze(1)
 
-    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """Only equal numbers are equal."""
         return torch.zeros_like(truth)
 
@@ -182,7 +182,7 @@ def _check(scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         )
 
 
-def _refuse_non_finite(strip: Strip) -> None:
+def _refuse_non_finite(strip: ScoreBlock) -> None:
     # One sum instead of a mask: NaN and infinities stay in it.
     if bool(strip.scores.sum().isfinite()):
         return
@@ -199,7 +199,7 @@ class _Counts:
 
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         truth = scores.pairs(text_video)
-        self.margin = scores.tie_margin
+        self.margin = scores.tie_tolerance
         self.device = truth.device
         self.text_video = text_video.to(self.device)
         self.truth = truth[:, None]
@@ -210,7 +210,7 @@ class _Counts:
         self.by_video = torch.zeros(4, scores.num_videos, dtype=torch.long, device=self.device)
         self.column_of = torch.full((scores.num_videos,), -1, device=self.device)
 
-    def add(self, strip: Strip) -> None:
+    def add(self, strip: ScoreBlock) -> None:
         """Count one strip in every direction."""
         self.column_of.fill_(-1)
         self.column_of[strip.videos] = torch.arange(len(strip.videos), device=self.device)

@@ -11,14 +11,14 @@ from ...data.contracts.errors import UsageError
 from ..base import Encoded, Head
 from ..features.feature_set import FeatureSet
 from .blockwise import similarity_in_blocks
-from .ranks import Scores, Strip
+from .ranks import ScoreBlock, Scores
 
 ITEMS_PER_BATCH = 512
 """The most items that are encoded at once."""
 LENGTHS_TOLD_APART = 16
 """A small set is encoded in about this many batches, from the shortest items to the longest: each padding is
 computed for every pair with it, so that batches of like length save far more than few batches would."""
-FEWEST_PER_BATCH = 64
+MIN_PER_BATCH = 64
 NUMBERS_PER_STRIP = 1 << 25
 """The most similarities of a strip: 128 MB in float32."""
 TIE_TOLERANCE = 1e-6
@@ -97,9 +97,9 @@ class HeadScores(Scores):
         self.videos = videos.groups
         self.num_texts = sum(len(group.items) for group in self.texts)
         self.num_videos = sum(len(group.items) for group in self.videos)
-        self._whole: Strip | None = None
+        self._whole: ScoreBlock | None = None
 
-    def strips(self) -> Iterator[Strip]:
+    def strips(self) -> Iterator[ScoreBlock]:
         """Every video once, in the order of length."""
         if self.num_texts * self.num_videos <= NUMBERS_PER_STRIP:
             yield self._everything()
@@ -126,7 +126,7 @@ class HeadScores(Scores):
             found[text.items] = block.gather(1, columns[:, None]).squeeze(1)
         return found
 
-    def tie_margin(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
+    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """What the rounding of float32 may make of two equal scores."""
         return torch.full_like(truth, TIE_TOLERANCE)
 
@@ -141,19 +141,19 @@ class HeadScores(Scores):
                         chosen = {name: tensor[wanted] for name, tensor in text.encoded.items()}
                         yield Group(text.items[wanted], chosen), some
 
-    def _everything(self) -> Strip:
+    def _everything(self) -> ScoreBlock:
         if self._whole is None:
             strips = [self._strip(group) for group in self.videos]
-            self._whole = Strip(
+            self._whole = ScoreBlock(
                 torch.cat([s.videos for s in strips]), torch.cat([s.scores for s in strips], dim=1)
             )
         return self._whole
 
-    def _strip(self, videos: Group) -> Strip:
+    def _strip(self, videos: Group) -> ScoreBlock:
         scores = torch.empty(self.num_texts, len(videos.items), device=videos.items.device)
         for text in self.texts:
             scores[text.items] = similarity_in_blocks(self.head, text.encoded, videos.encoded)
-        return Strip(videos.items, scores)
+        return ScoreBlock(videos.items, scores)
 
 
 def similarity_matrix(head: Head, features: FeatureSet) -> Float[Tensor, "text video"]:
@@ -173,7 +173,7 @@ def _encoded_groups(
 ) -> list[Group]:
     """The chosen items encoded in order of their length, so that short ones are not padded to the longest."""
     chosen = torch.arange(len(lengths)) if chosen is None else chosen
-    at_once = min(ITEMS_PER_BATCH, max(FEWEST_PER_BATCH, len(chosen) // LENGTHS_TOLD_APART))
+    at_once = min(ITEMS_PER_BATCH, max(MIN_PER_BATCH, len(chosen) // LENGTHS_TOLD_APART))
     batches = lengths[chosen].argsort(stable=True).split(at_once)
     groups: list[list[Group]] = []
     for items in batches:

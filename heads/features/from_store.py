@@ -11,7 +11,7 @@ import torch
 from ...data.contracts.errors import DataError
 from ...pipeline.store.reader import FeatureStore, Shard
 from .feature_set import FeatureSet, Origin
-from .rows import JoinedArrays, Rows, Texts, Videos
+from .rows import ConcatenatedArrays, Rows, Texts, Videos
 
 
 def features_of(store: FeatureStore, split: str, *, mapped: bool | None = None) -> FeatureSet:
@@ -131,8 +131,8 @@ def _shards(store: FeatureStore, kind: str) -> list[Shard]:
     return [Shard(store.folder / name) for name in store.shard_names(kind) if store.receipt(name) is not None]
 
 
-def _joined(shards: Sequence[Shard], column: str) -> JoinedArrays:
-    return JoinedArrays([shard.array(column) for shard in shards])
+def _joined(shards: Sequence[Shard], column: str) -> ConcatenatedArrays:
+    return ConcatenatedArrays([shard.array(column) for shard in shards])
 
 
 def _joined_rows(shards: Sequence[Shard], column: str, boundaries: str) -> Rows:

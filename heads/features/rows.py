@@ -15,7 +15,7 @@ from ...pipeline.store.reader import TextRows, VideoRows
 Device = torch.device | str
 
 
-class JoinedArrays:
+class ConcatenatedArrays:
     """Arrays end to end along their first axis. Indexing with row numbers copies those rows and nothing else."""
 
     def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
@@ -41,7 +41,7 @@ class JoinedArrays:
         return rows
 
 
-Values = np.ndarray | Tensor | JoinedArrays
+Values = np.ndarray | Tensor | ConcatenatedArrays
 """Numbers by row."""
 
 

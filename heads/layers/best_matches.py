@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-from .bucketing import Group, groups_of_like_length, in_order, texts_per_block
+from .bucketing import Group, in_order, length_buckets, texts_per_block
 
 
 class BestMatches(NamedTuple):
@@ -129,4 +129,4 @@ def _groups(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Grou
     if padding is None:
         return [Group(slice(None), words.shape[1])]
     at_a_time = texts_per_block(words.shape[1], frames.shape[0] * frames.shape[1])
-    return groups_of_like_length(padding.words, at_a_time)
+    return length_buckets(padding.words, at_a_time)

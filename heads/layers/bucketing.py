@@ -9,7 +9,7 @@ from torch import Tensor
 
 NUMBERS_AT_A_TIME = 2**20
 """Of a block of word-frame similarities: 4 MB in single precision."""
-FEWEST_TEXTS = 8
+MIN_TEXTS = 8
 """Of a group: below that, calls cost more than padding."""
 
 
@@ -22,7 +22,7 @@ class Group:
     """How many words the longest of them has."""
 
 
-def groups_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Group]:
+def length_buckets(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Group]:
     """The texts in groups, from the shortest to the longest; one group where there is nothing to gain.
 
     A GPU would have to wait to be told the lengths, and a compiler cannot know them.
@@ -40,7 +40,7 @@ def groups_of_like_length(mask: Bool[Tensor, "text word"], texts_at_a_time: int)
 
 def texts_per_block(words: int, frames: int) -> int:
     """How many texts' similarities to that many frames, of all videos together, make a block."""
-    return max(FEWEST_TEXTS, NUMBERS_AT_A_TIME // max(1, words * frames))
+    return max(MIN_TEXTS, NUMBERS_AT_A_TIME // max(1, words * frames))
 
 
 def in_order(parts: Sequence[Tensor], groups: Sequence[Group], axis: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .aggregation import Aggregation, Clustering, Clusters, Readout
-from .padding import masked_mean, unit, zero_padding
+from .padding import l2_normalise, masked_mean, zero_padding
 from .term_weights import SPEED
 from .token_interaction import Tokens, TokenWeights
 from .transformer import Block, Start, Transformer
@@ -102,17 +102,19 @@ class Hierarchy(nn.Module):
             parts = self.transformer(parts, mask)
         tokens = None
         if "parts" in levels:
-            tokens = Tokens(unit(zero_padding(parts, counted)), self.part_weights(parts, counted), counted)
+            tokens = Tokens(
+                l2_normalise(zero_padding(parts, counted)), self.part_weights(parts, counted), counted
+            )
         if self.only_parts:
             return Views(tokens, None, None)
         found = self._clusters(parts, counted, clusters)
         gathered = None
         if "clusters" in levels:
             weights = self.cluster_weights(found.vectors, found.mask)
-            gathered = Tokens(unit(found.vectors), weights, found.mask)
+            gathered = Tokens(l2_normalise(found.vectors), weights, found.mask)
         if "whole" not in levels:
             return Views(tokens, gathered, None)
-        start = masked_mean(unit(parts), mask) if whole is None else unit(whole)
+        start = masked_mean(l2_normalise(parts), mask) if whole is None else l2_normalise(whole)
         return Views(tokens, gathered, self._whole(found, start))
 
     def _clusters(self, parts: Tensor, counted: Tensor, given: Clusters | None) -> Clusters:
@@ -121,5 +123,5 @@ class Hierarchy(nn.Module):
         return Clusters(self.refine(zero_padding(given.vectors, given.mask), given.mask), given.mask)
 
     def _whole(self, clusters: Clusters, start: Tensor) -> Float[Tensor, "item dim"]:
-        found = unit(self.readout(clusters))
-        return found if self.gate is None else unit(start + SPEED * self.gate * found)
+        found = l2_normalise(self.readout(clusters))
+        return found if self.gate is None else l2_normalise(start + SPEED * self.gate * found)

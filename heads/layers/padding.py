@@ -26,7 +26,7 @@ def repeat_first(
     )
 
 
-def unit(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
+def l2_normalise(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
     """The vectors at length 1; a zero vector stays zero, in half precision too."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     return vectors / length.clamp_min(torch.finfo(vectors.dtype).tiny)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..base import Encoded, Head, TextFeatures, VideoFeatures
 from ..features.feature_set import FeatureSet
 from ..layers.aggregation import Aggregation
-from ..layers.padding import unit
+from ..layers.padding import l2_normalise
 
 START_TOKEN, WORD_END = 49406, "</w>"
 """CLIP's own vocabulary: its first token of every text, and what ends a word."""
@@ -64,7 +64,7 @@ def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> 
         text=features.texts[text_item],
         words=word_labels(features.token_ids(text_item, head.shape.num_words).tolist()),
         frame_seconds=features.frame_seconds(video_item, head.shape.num_frames).tolist(),
-        scores=(unit(words) @ unit(frames).T).float().cpu(),
+        scores=(l2_normalise(words) @ l2_normalise(frames).T).float().cpu(),
         is_of_head=is_of_head,
         clips=clips[0][0].float().cpu() if clips else None,
         clip_scores=_clip_scores(encoded_text, encoded_video, phrases, clips),
@@ -117,7 +117,7 @@ def _clip_scores(
     """Each word and frame meet as their phrases and clips do, in the shares in which they belong to these."""
     if not (phrases and clips and "clusters" in encoded_text and "clusters" in encoded_video):
         return None
-    cosines = unit(encoded_text["clusters"][0]) @ unit(encoded_video["clusters"][0]).T
+    cosines = l2_normalise(encoded_text["clusters"][0]) @ l2_normalise(encoded_video["clusters"][0]).T
     of_word, of_frame = (_shares(weights[0].T) for weights in (phrases[0], clips[0]))
     return (of_word @ cosines @ of_frame.T).float().cpu()
 

@@ -9,7 +9,7 @@ Captions = Literal["sample", "all"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Selection = Literal["recall_sum", "t2v_r1", "v2t_r1"]
 
-MOST_ALIKE = 17
+MAX_ALIKE = 17
 """A video and the neighbours that are known of it."""
 
 
@@ -84,7 +84,7 @@ class TrainingConfig:
             "2 or more: a contrastive loss needs a negative",
             self.batch_size,
         )
-        most = MOST_ALIKE
+        most = MAX_ALIKE
         _require(1 <= self.alike <= most, "alike", f"from 1 (random batches) to {most}", self.alike)
         _require(0 <= self.warmup <= 1, "warmup", "between 0 and 1 (a fraction of all steps)", self.warmup)
         _require(0 <= self.ema < 1, "ema", "at least 0 and less than 1", self.ema)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...data.contracts.plug_ins import load_plug_in
 from ..base import Encoded, Head, TextFeatures, VideoFeatures, build_head
-from ..layers.padding import unit
+from ..layers.padding import l2_normalise
 
 _PAIRS = (("sentence", "video"), ("whole", "whole"))
 """What heads call the single vector of a text and of a video among what they encode."""
@@ -29,12 +29,12 @@ class Coarse:
     @torch.no_grad()
     def of_videos(self, videos: VideoFeatures) -> Float[Tensor, "video dim"]:
         """Unit vectors of some videos."""
-        return unit(self.head.encode_video(videos)[self.video_name].float())
+        return l2_normalise(self.head.encode_video(videos)[self.video_name].float())
 
     @torch.no_grad()
     def of_texts(self, texts: TextFeatures) -> Float[Tensor, "text dim"]:
         """Unit vectors of some texts."""
-        return unit(self.head.encode_text(texts)[self.text_name].float())
+        return l2_normalise(self.head.encode_text(texts)[self.text_name].float())
 
 
 def coarse_of(head: Head) -> Coarse:

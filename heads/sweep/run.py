@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ...data.contracts.errors import UsageError
-from ...pipeline.cluster.config import ClusterChoice
+from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
 from .grid import Trial
@@ -19,7 +19,7 @@ from .trial import FAILED, TrialTask, on_device, record_failure, run_trial, run_
 
 SECONDS_BETWEEN_LOOKS = 0.05
 
-MOST_NUMBERS = 1 << 26
+MAX_PARAMETERS = 1 << 26
 """Parameters that are trained in one process; with what AdamW keeps of them, a gigabyte."""
 
 Told = Callable[[int, int, str], None]
@@ -68,7 +68,7 @@ def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]
             last.append(task)
         else:
             bundles.append([task])
-            room = MOST_NUMBERS
+            room = MAX_PARAMETERS
         room -= size
     return bundles
 
@@ -84,7 +84,7 @@ def _numbers_trained(task: TrialTask) -> int:
                 task.trial.head, task.trial.head_config, FeatureShape(manifest.dim, frames, words)
             )
     except UsageError:
-        return MOST_NUMBERS
+        return MAX_PARAMETERS
     return sum(parameter.numel() for parameter in head.parameters())
 
 
@@ -114,7 +114,7 @@ def run_in_processes(tasks: Sequence[TrialTask], workers: int, told: Told | None
             process.join()
 
 
-def run_on_dask(tasks: Sequence[TrialTask], cluster: ClusterChoice, told: Told | None = None) -> None:
+def run_on_dask(tasks: Sequence[TrialTask], cluster: ClusterConfig, told: Told | None = None) -> None:
     """Run tasks on the workers of a cluster, which must see the store and the sweep's folder.
 
     Raises:

@@ -10,7 +10,7 @@ from ..base import Head
 from ..features.feature_set import FeatureSet
 from ..runs.training_config import TrainingConfig
 from ..training.batches import Batch, epoch_of_batches
-from ..training.distributed import Processes
+from ..training.distributed import Distributed
 
 _Name = TypeVar("_Name", bound=Hashable)
 
@@ -26,7 +26,7 @@ class SharedBatches:
         self._epochs: dict[Hashable, _Epoch] = {}
 
     def __call__(
-        self, features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Processes
+        self, features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Distributed
     ) -> Iterator[Batch]:
         """As ``epoch_of_batches``."""
         shape = head.shape

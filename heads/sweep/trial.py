@@ -14,7 +14,7 @@ from ...pipeline.store.reader import FeatureStore
 from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.run_folder import RESULT
-from ..training.distributed import Processes
+from ..training.distributed import Distributed
 from ..training.loop import EpochReport, training
 from .grid import Trial
 from .shared_batches import SharedBatches, take_turns
@@ -59,7 +59,7 @@ def run_trials(tasks: Sequence[TrialTask]) -> None:
     if tasks[0].threads:
         torch.set_num_threads(tasks[0].threads)
     try:
-        device = Processes().device(tasks[0].trial.training.device)
+        device = Distributed().device(tasks[0].trial.training.device)
         features = _features(tasks[0].store, device)
         batches = SharedBatches()
         trainings = {place: _training(task, features, batches) for place, task in enumerate(tasks)}

@@ -14,8 +14,8 @@ from ..base import Head, TextFeatures, VideoFeatures
 from ..features.feature_set import FeatureSet
 from ..features.seeding import seeded
 from ..runs.training_config import TrainingConfig
-from .distributed import Processes
-from .neighbours import alike_groups
+from .distributed import Distributed
+from .neighbours import hard_negative_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def epoch_batches(features: FeatureSet, config: TrainingConfig, epoch: int) -> I
     )
     texts = texts[torch.randperm(len(texts), generator=generator)]
     if config.alike > 1:
-        groups = list(alike_groups(features, texts, config.alike))
+        groups = list(hard_negative_groups(features, texts, config.alike))
         # The groups that were made last had little choice left: mixed, every batch has some of them.
         texts = torch.cat([groups[i] for i in torch.randperm(len(groups), generator=generator).tolist()])
     for step in range(batches_per_epoch(features, config)):
@@ -83,7 +83,7 @@ class Batch:
 
 
 def epoch_of_batches(
-    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Processes
+    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Distributed
 ) -> Iterator[Batch]:
     """The batches of an epoch: the same for the same seed and epoch, however many processes share them."""
     batches = _batches(features, head, config, epoch, processes)
@@ -91,7 +91,7 @@ def epoch_of_batches(
 
 
 def _batches(
-    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Processes
+    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Distributed
 ) -> Iterator[Batch]:
     generator = seeded(config.seed, "frames", epoch)
     for pairs in epoch_batches(features, config, epoch):
@@ -123,5 +123,5 @@ def gathered_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
             yield item
 
 
-Batches = Callable[[FeatureSet, Head, TrainingConfig, int, Processes], Iterator[Batch]]
+Batches = Callable[[FeatureSet, Head, TrainingConfig, int, Distributed], Iterator[Batch]]
 """Where a training takes the batches of an epoch from; ``epoch_of_batches`` is one."""

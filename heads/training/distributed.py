@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...data.contracts.errors import UsageError
 
 
-class Processes:
+class Distributed:
     """The processes of this job: one, unless ``torchrun`` started several.
 
     Every process encodes its share of the batch, then all encodings are gathered, so that each item meets the

@@ -17,9 +17,9 @@ from ..features.seeding import seed_dropout, seeded_everything
 from ..runs.run_folder import RunFolder, load_run, read_metrics, record_of
 from ..runs.training_config import TrainingConfig
 from .batches import Batch, Batches, batches_per_epoch, epoch_of_batches, pairs_per_epoch
-from .distributed import Processes
+from .distributed import Distributed
 from .loss_meter import Losses
-from .metric_loggers import Journal
+from .metric_loggers import MetricLoggers
 from .neighbours import nearest_videos
 from .state import TrainingState
 
@@ -147,7 +147,7 @@ def training(
     """
     if "train" not in features:
         raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
-    processes = Processes()
+    processes = Distributed()
     device = processes.device(config.device)
     processes.connect(device)
     if config.alike > 1:
@@ -169,7 +169,7 @@ def training(
         processes.first(folder.prepare)
         state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
         state.restore(folder)
-        with Journal(run_folder, asdict(folder.record), config.wandb) as journal:
+        with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as journal:
             while not state.is_finished:
                 report = yield from _one_epoch(state, sets, processes, folder, batches)
                 if processes.is_first:
@@ -193,7 +193,7 @@ def _placed(store: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
 def _one_epoch(
     state: TrainingState,
     sets: Mapping[str, FeatureSet],
-    processes: Processes,
+    processes: Distributed,
     folder: RunFolder,
     batches: Batches,
 ) -> Generator[None, None, EpochReport]:
@@ -205,7 +205,7 @@ def _one_epoch(
     training_seconds = watch.seconds
     validation = _validate(state, sets.get("val")) if processes.is_first else None
     score = processes.agreed(None if validation is None else validation.score(state.config.select_by))
-    is_best = state.close_epoch(score)
+    is_best = state.end_epoch(score)
     report = EpochReport(
         epoch=state.epoch,
         epochs=state.config.epochs,
@@ -221,7 +221,7 @@ def _one_epoch(
 
 
 def _train_epoch(
-    state: TrainingState, batches: Iterator[Batch], processes: Processes, watch: Stopwatch
+    state: TrainingState, batches: Iterator[Batch], processes: Distributed, watch: Stopwatch
 ) -> Generator[None, None, dict[str, float]]:
     """One pass over the training pairs; the mean of each loss term."""
     losses = Losses(state.epoch)
@@ -241,7 +241,7 @@ def _validate(state: TrainingState, features: FeatureSet | None) -> Evaluation |
     state.refuse_broken_weights()
     if features is None:
         return None
-    with state.kept_weights():
+    with state.ema_weights():
         return evaluate(state.head, features)
 
 
@@ -254,7 +254,7 @@ def _keep(state: TrainingState, folder: RunFolder, report: EpochReport) -> None:
 
 
 def _check(
-    head_name: str, head: Head, sets: Mapping[str, FeatureSet], config: TrainingConfig, processes: Processes
+    head_name: str, head: Head, sets: Mapping[str, FeatureSet], config: TrainingConfig, processes: Distributed
 ) -> None:
     for features in sets.values():
         check_fit(head, features)
@@ -273,7 +273,7 @@ def _check(
         )
 
 
-def _finished(state: TrainingState, folder: RunFolder, processes: Processes) -> TrainingResult:
+def _finished(state: TrainingState, folder: RunFolder, processes: Distributed) -> TrainingResult:
     """The run's best head, read back from the folder so that what is returned is what was kept."""
     processes.agreed(None)  # the first process may still be writing what all of them read here
     seconds = sum(line["seconds"] for line in read_metrics(folder.path))

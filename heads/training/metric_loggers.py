@@ -23,7 +23,7 @@ class Reported(Protocol):
         ...
 
 
-class Journal:
+class MetricLoggers:
     """Writes one point of every curve an epoch. Files are opened with the first point."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], wandb_project: str | None) -> None:
@@ -34,7 +34,7 @@ class Journal:
         self._events: Any = None
         self._run: Any = None
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "MetricLoggers":
         return self
 
     def __exit__(

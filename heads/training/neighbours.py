@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..features.feature_set import FeatureSet
-from ..layers.padding import masked_mean, unit
-from ..runs.training_config import MOST_ALIKE
+from ..layers.padding import l2_normalise, masked_mean
+from ..runs.training_config import MAX_ALIKE
 
-MOST_NEIGHBOURS = MOST_ALIKE - 1
+MAX_NEIGHBOURS = MAX_ALIKE - 1
 """Of each video; they are asked in turn whether another group already has them."""
 ROWS_AT_A_TIME = 2**15
 """Frames that are read at once."""
@@ -18,7 +18,7 @@ VIDEOS_AT_A_TIME = 1024
 """Videos that are compared with all others at once."""
 
 
-def alike_groups(
+def hard_negative_groups(
     features: FeatureSet, texts: Int[Tensor, " text"], size: int
 ) -> Iterator[Int[Tensor, " member"]]:
     """The texts in groups: a text, then one of each of the videos most alike to its own that are still free.
@@ -52,7 +52,7 @@ def nearest_videos(features: FeatureSet) -> Int[Tensor, "video neighbour"]:
     """
     vectors = torch.cat([_videos(features), _captions(features)], dim=1)
     silent = features.captions_per_video == 0
-    count = min(MOST_NEIGHBOURS, len(vectors) - 1)
+    count = min(MAX_NEIGHBOURS, len(vectors) - 1)
     found: list[Tensor] = []
     for start in range(0, len(vectors), VIDEOS_AT_A_TIME):
         cosines = vectors[start : start + VIDEOS_AT_A_TIME] @ vectors.T
@@ -69,7 +69,7 @@ def _videos(features: FeatureSet) -> Float[Tensor, "video dim"]:
     longest = features.frames.longest
     for items in torch.arange(features.num_videos).split(max(1, ROWS_AT_A_TIME // longest)):
         batch = features.video_batch(items, longest)
-        found.append(unit(masked_mean(unit(batch.frames), batch.mask)).cpu())
+        found.append(l2_normalise(masked_mean(l2_normalise(batch.frames), batch.mask)).cpu())
     return torch.cat(found)
 
 
@@ -78,5 +78,5 @@ def _captions(features: FeatureSet) -> Float[Tensor, "video dim"]:
     total = torch.zeros(features.num_videos, features.dim)
     for items in torch.arange(features.num_texts).split(ROWS_AT_A_TIME):
         sentences = features.words.row(items, features.sentence_row[items])
-        total.index_add_(0, features.text_video[items], unit(sentences).cpu())
-    return unit(total)
+        total.index_add_(0, features.text_video[items], l2_normalise(sentences).cpu())
+    return l2_normalise(total)

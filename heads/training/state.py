@@ -9,14 +9,14 @@ from torch.nn.functional import pad
 
 from ...data.contracts.errors import TrainingError, UsageError
 from ..base import Encoded, Head, TextFeatures
-from ..layers.bucketing import Group, groups_of_like_length, in_order
+from ..layers.bucketing import Group, in_order, length_buckets
 from ..runs.run_folder import RunFolder
 from ..runs.training_config import Precision, TrainingConfig
 from .batches import Batch
-from .distributed import Processes
+from .distributed import Distributed
 from .optimiser import adamw, learning_rate
 
-LossFunction = Callable[[Head, Batch, Processes], dict[str, Tensor]]
+LossFunction = Callable[[Head, Batch, Distributed], dict[str, Tensor]]
 
 TEXTS_AT_A_TIME = 32
 """On a CPU. A batch of 128 captions of 27 tokens on average, but up to 48, loses two fifths of its padding."""
@@ -51,7 +51,7 @@ class TrainingState:
         )
         return stale or self.epoch >= self.config.epochs
 
-    def loss(self, batch: Batch, processes: Processes) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, processes: Distributed) -> dict[str, Tensor]:
         """The head's loss terms of a batch."""
         device = self.head.device.type
         if self.config.cuda_graphs:
@@ -61,7 +61,7 @@ class TrainingState:
         # A graph's results lie where those of its next replay will.
         return {name: term.clone() for name, term in terms.items()} if self.config.cuda_graphs else terms
 
-    def update(self, loss: Tensor, processes: Processes) -> None:
+    def update(self, loss: Tensor, processes: Distributed) -> None:
         """One step of the optimiser down the gradient of the loss."""
         rate = learning_rate(self.config, self.step, self.steps_per_epoch * self.config.epochs)
         for group in self.optimiser.param_groups:
@@ -75,10 +75,10 @@ class TrainingState:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.step += 1
-        self._follow()
+        self._update_ema()
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Move the averaged weights towards the new ones; early on faster, so that the start is forgotten."""
         if self.average is None:
             return
@@ -91,7 +91,7 @@ class TrainingState:
         return {**self.head.state_dict(), **(self.average or {})}
 
     @contextmanager
-    def kept_weights(self) -> Generator[None]:
+    def ema_weights(self) -> Generator[None]:
         """The head with the weights that would be kept, for as long as the context lasts."""
         if self.average is None:
             yield
@@ -116,7 +116,7 @@ class TrainingState:
                 "finished epoch is kept in the run folder. Train with a smaller lr, a longer warmup or precision=fp32."
             )
 
-    def close_epoch(self, score: float | None) -> bool:
+    def end_epoch(self, score: float | None) -> bool:
         """Count an epoch with this validation score; whether it is the one to keep (without a score: yes)."""
         self.epoch += 1
         is_best = score is None or self.best_score is None or score > self.best_score
@@ -169,8 +169,8 @@ def _loss_function(config: TrainingConfig, device: torch.device) -> LossFunction
     return torch.compile(_loss_of, mode="reduce-overhead")
 
 
-def _loss_of(head: Head, batch: Batch, processes: Processes) -> dict[str, Tensor]:
-    # Processes that share a batch must pad it alike.
+def _loss_of(head: Head, batch: Batch, processes: Distributed) -> dict[str, Tensor]:
+    # Distributed that share a batch must pad it alike.
     text = encoded_texts(head, batch.text) if processes.count == 1 else head.encode_text(batch.text)
     views = [processes.gathered(head.encode_video(view)) for view in batch.views]
     if len(views) == 1:  # drawn once, whatever the head asks for
@@ -192,7 +192,7 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def encoded_texts(head: Head, text: TextFeatures) -> Encoded:
     """The texts; on a CPU some at a time, those of like length together."""
-    groups = groups_of_like_length(text.mask, TEXTS_AT_A_TIME)
+    groups = length_buckets(text.mask, TEXTS_AT_A_TIME)
     if len(groups) == 1:
         return head.encode_text(text)
     encoded = [head.encode_text(_cut(text, group)) for group in groups]

@@ -14,7 +14,7 @@ Queue = Literal["slurm", "pbs"]
 
 
 @dataclass(frozen=True)
-class ClusterChoice:
+class ClusterConfig:
     """Where shards are done, as a user asks for it."""
 
     scheduler: str = LOCAL

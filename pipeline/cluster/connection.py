@@ -14,7 +14,7 @@ import torch
 from distributed import Client, LocalCluster, Status
 
 from ...data.contracts.errors import ClusterError, UsageError, unknown_name
-from .config import GPU, LOCAL, ClusterChoice
+from .config import GPU, LOCAL, ClusterConfig
 
 _JOB = {"cores": "8", "memory": "32GB"}
 CONNECT_SECONDS = 10
@@ -22,7 +22,7 @@ _LISTS = ("job_extra_directives", "job_script_prologue", "worker_extra_args")
 
 
 @contextmanager
-def connected(choice: ClusterChoice) -> Generator[Client, None, None]:
+def connected(choice: ClusterConfig) -> Generator[Client, None, None]:
     """A client of the cluster. What was started for it ends with it; a scheduler of others goes on.
 
     Raises:
@@ -47,13 +47,13 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def job_script(choice: ClusterChoice) -> str:
+def job_script(choice: ClusterConfig) -> str:
     """What would be submitted for each worker; nothing is."""
     with _job_cluster(choice) as cluster:
         return cluster.job_script()
 
 
-def _job_cluster(choice: ClusterChoice) -> Any:
+def _job_cluster(choice: ClusterConfig) -> Any:
     """A scheduler in this process for workers that are jobs, each with one worker process; none yet."""
     try:
         from dask_jobqueue.pbs import PBSCluster
@@ -68,7 +68,7 @@ def _job_cluster(choice: ClusterChoice) -> Any:
         raise UsageError(f"a setting of the {choice.queue} job is wrong: {error}") from error
 
 
-def _submit(cluster: Any, choice: ClusterChoice) -> None:
+def _submit(cluster: Any, choice: ClusterConfig) -> None:
     command = cluster.job_cls.submit_command
     if shutil.which(command) is None:
         raise ClusterError(f"there is no {command} on this machine: start this where jobs are submitted")
@@ -83,7 +83,7 @@ def _submit(cluster: Any, choice: ClusterChoice) -> None:
         raise ClusterError(f"{choice.queue} took no job: {error}") from error
 
 
-def _job_settings(choice: ClusterChoice, job: Any) -> dict[str, Any]:
+def _job_settings(choice: ClusterConfig, job: Any) -> dict[str, Any]:
     """Arguments of a dask-jobqueue job class, from what the user set and from what a worker of ours needs.
 
     Raises:
@@ -107,7 +107,7 @@ def _job_settings(choice: ClusterChoice, job: Any) -> dict[str, Any]:
     return settings
 
 
-def _ask_for_gpu(settings: dict[str, Any], choice: ClusterChoice) -> None:
+def _ask_for_gpu(settings: dict[str, Any], choice: ClusterConfig) -> None:
     settings["worker_extra_args"] += ["--resources", f"{GPU}=1"]
     if choice.queue == "pbs":
         spec = f"select=1:ncpus={settings['cores']}:ngpus=1:mem={settings['memory']}"
@@ -134,7 +134,7 @@ def _client_of(scheduler: str) -> Client:
         ) from error
 
 
-def _local_cluster(choice: ClusterChoice) -> LocalCluster:
+def _local_cluster(choice: ClusterConfig) -> LocalCluster:
     """Worker processes on this machine, one for each GPU, or that share its cores."""
     gpus = torch.cuda.device_count()
     if choice.wants_gpu and choice.workers > gpus:

@@ -15,10 +15,10 @@ from distributed import Client, Future
 from ...data.base import Video
 from ...data.contracts.errors import ClusterError
 from ..encoders.base import EncoderIdentity
-from ..options import EncoderChoice
+from ..options import EncoderSpec
 from ..store.atomic_files import sha256_of
 from ..store.manifest import MANIFEST_NAME, differing, versions
-from .config import GPU, ClusterChoice
+from .config import GPU, ClusterConfig
 from .connection import connected
 from .worker import WorkerReport, cores_each, examine, folder_problem, sharing
 
@@ -30,10 +30,10 @@ Demand = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Examination:
+class PreflightCheck:
     """What a worker is asked to try."""
 
-    choice: EncoderChoice
+    choice: EncoderSpec
     decoder: str
     videos: Sequence[Video]
     """It must see a few of them."""
@@ -46,7 +46,7 @@ class Examination:
         return [(path, path.stat().st_size) for path in found[::step][:_SAMPLE_FILES]]
 
 
-class Workforce:
+class WorkerPool:
     """The workers that have shown that they can do the work; whoever comes later is examined too.
 
     Args:
@@ -59,7 +59,7 @@ class Workforce:
         ClusterError: they did not come in time, or one of them cannot do the work.
     """
 
-    def __init__(self, client: Client, examination: Examination, count: int, wait_seconds: float) -> None:
+    def __init__(self, client: Client, examination: PreflightCheck, count: int, wait_seconds: float) -> None:
         self._client, self._examination = client, examination
         self._rejected: dict[str, str] = {}
         self._folder: Path | None = None
@@ -117,7 +117,7 @@ class Workforce:
     def _examine(self, workers: Mapping[str, Any]) -> None:
         self._reject(package_problems(self._client, list(workers)))
         fit = [address for address in workers if address not in self._rejected]
-        self._reject({address: _crowded(workers[address], self.demand) for address in fit})
+        self._reject({address: _oversubscribed(workers[address], self.demand) for address in fit})
         trial = self._examination
         for address, report in self._on_each(fit, examine, trial.choice, trial.decoder, trial.files).items():
             if isinstance(report, Exception):
@@ -125,10 +125,10 @@ class Workforce:
             elif report.problem:
                 self._reject({address: report.problem})
             else:
-                self._welcome(address, report)
+                self._admit(address, report)
         self._check_folder(fit)
 
-    def _welcome(self, address: str, report: WorkerReport) -> None:
+    def _admit(self, address: str, report: WorkerReport) -> None:
         """Take a worker on, if its features may be mixed with those of the others."""
         if self.reports:
             sides = ("the others have", "it has")
@@ -158,7 +158,7 @@ class Workforce:
 
 
 @contextmanager
-def connected_workers(cluster: ClusterChoice) -> Generator[Client, None, None]:
+def connected_workers(cluster: ClusterConfig) -> Generator[Client, None, None]:
     """A client of a cluster that has workers with the packages of this machine.
 
     Raises:
@@ -263,7 +263,7 @@ def on_each(
     return cast(dict[str, Any], answers)
 
 
-def _crowded(worker: Mapping[str, Any], demand: Demand) -> str:
+def _oversubscribed(worker: Mapping[str, Any], demand: Demand) -> str:
     """Why a worker would do several shards at once, which would fight for its cores or its GPU."""
     offered = worker["resources"].get(GPU, 0)
     if GPU in demand and offered > 1:

@@ -17,66 +17,66 @@ from distributed import Client, Future
 from ...data.base import Dataset, Video
 from ...data.contracts.errors import ClusterError, TvrError
 from ..encoders.base import EncoderIdentity
-from ..options import EncoderChoice, ExtractionOptions
+from ..options import EncoderSpec, ExtractionOptions
 from ..plan import ShardPlan, VideoShardPlan
 from ..progress import OnProgress, Report
 from ..shard_worker import Recipe
 from ..store.shards import Receipt
-from .config import ClusterChoice
+from .config import ClusterConfig
 from .connection import connected
-from .preflight import Examination, Workforce
+from .preflight import PreflightCheck, WorkerPool
 from .worker import Assignment, WorkerReport, do_shard, release, sharing
 
 SHARDS_PER_WORKER = 2
 """Submitted at a time: the one that a worker does and the next, so that it never waits for one."""
 RETRIES = 2
 """More attempts for a shard whose worker raised an error, such as a disk that did not answer for a moment."""
-MOST_FAILED_SHARDS = 5
+MAX_FAILED_SHARDS = 5
 """After so many shards that nobody could do, no more are begun."""
 LOOK_SECONDS = 1.0
 
 
 @contextmanager
 def cluster_runner(
-    cluster: ClusterChoice, choice: EncoderChoice, dataset: Dataset, options: ExtractionOptions
+    cluster: ClusterConfig, choice: EncoderSpec, dataset: Dataset, options: ExtractionOptions
 ) -> Generator["DaskShards", None, None]:
-    """The workers that a user asked for, examined, as a runner for ``extract_with``.
+    """The workers that a user asked for, examined, as a runner for ``run_extraction``.
 
     Raises:
         ClusterError: they cannot do the work; the message says which of them and why.
     """
     videos = [_absolute(video) for video in dataset.videos.values()]
-    examination = Examination(choice.for_any_folder(), options.decoder, videos)
+    examination = PreflightCheck(choice.for_any_folder(), options.decoder, videos)
     with connected(cluster) as client:
-        workforce = Workforce(client, examination, cluster.workers_to_wait_for, cluster.wait_seconds)
-        num_children = options.num_children or workforce.fewest_cores
-        yield DaskShards(client, workforce, examination.choice, num_children, cluster.wait_seconds)
+        pool = WorkerPool(client, examination, cluster.workers_to_wait_for, cluster.wait_seconds)
+        num_children = options.num_children or pool.fewest_cores
+        yield DaskShards(client, pool, examination.choice, num_children, cluster.wait_seconds)
 
 
 class DaskShards:
-    """Does shards on the workers of a cluster; a runner for ``extract_with``."""
+    """Does shards on the workers of a cluster; a runner for ``run_extraction``."""
 
     def __init__(
         self,
         client: Client,
-        workforce: Workforce,
-        choice: EncoderChoice,
+        pool: WorkerPool,
+        choice: EncoderSpec,
         num_children: int,
         wait_seconds: float,
     ) -> None:
-        self._client, self._workforce, self._choice = client, workforce, choice
+        self._client, self._pool, self._choice = client, pool, choice
         self.num_children, self.wait_seconds = num_children, wait_seconds
         self._run_id = uuid.uuid4().hex
 
     @property
     def identity(self) -> EncoderIdentity:
         """The encoder that every worker has."""
-        return self._workforce.identity
+        return self._pool.identity
 
     @property
     def frames_per_batch(self) -> int:
         """What suits the workers best."""
-        return min(report.frames_per_batch for report in self._workforce.reports.values())
+        return min(report.frames_per_batch for report in self._pool.reports.values())
 
     def run(
         self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
@@ -88,11 +88,11 @@ class DaskShards:
             TvrError: what would end a run in one process too, such as a full disk.
         """
         recipe = replace(recipe, folder=recipe.folder.absolute())
-        self._workforce.send_to(recipe.folder)
+        self._pool.send_to(recipe.folder)
         tasks, report, seen = _Tasks(shards), Report(shards, on_progress), time.monotonic()
         try:
             while tasks.waiting or tasks.running:
-                workers = self._workforce.present()
+                workers = self._pool.present()
                 seen = self._last_seen(workers, seen)
                 self._client.cancel(tasks.taken_back(workers))
                 while tasks.waiting and len(tasks.running) < SHARDS_PER_WORKER * len(workers):
@@ -119,7 +119,7 @@ class DaskShards:
             assignment,
             key=f"{shard.name}-{uuid.uuid4().hex}",
             workers=list(workers),
-            resources=dict(self._workforce.demand),
+            resources=dict(self._pool.demand),
             retries=RETRIES,
             pure=False,
         )
@@ -131,7 +131,7 @@ class DaskShards:
         if time.monotonic() - seen > self.wait_seconds:
             raise ClusterError(
                 "all workers are gone. What is done is kept: run the same command again to go on. There was "
-                + self._workforce.absence(self.wait_seconds)
+                + self._pool.absence(self.wait_seconds)
             )
         return seen
 
@@ -195,7 +195,7 @@ class _Tasks:
         if isinstance(error, TvrError):
             raise error
         self._failures[shard.name] = str(error)
-        if len(self._failures) >= MOST_FAILED_SHARDS:
+        if len(self._failures) >= MAX_FAILED_SHARDS:
             self.waiting.clear()
 
 

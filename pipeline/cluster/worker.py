@@ -21,7 +21,7 @@ from ...data.contracts.errors import ClusterError, TvrError
 from ..decoding.pool import DecoderPool, DecodeTask
 from ..encoders.base import Encoder, EncoderIdentity
 from ..machine import usable_cores
-from ..options import EncoderChoice
+from ..options import EncoderSpec
 from ..plan import ShardPlan
 from ..sampling import Sampling
 from ..shard_worker import Recipe, ShardWorker
@@ -43,7 +43,7 @@ class Assignment:
 
     run: str
     """Names the run, so that the end of one leaves another's decoding children alone."""
-    choice: EncoderChoice
+    choice: EncoderSpec
     sharing: Mapping[Place, int]
     """Workers by place."""
 
@@ -77,7 +77,7 @@ def do_shard(shard: ShardPlan, recipe: Recipe, assignment: Assignment) -> Receip
 
 
 async def examine(
-    choice: EncoderChoice, decoder: str, files: Sequence[tuple[Path, int]], dask_worker: Worker
+    choice: EncoderSpec, decoder: str, files: Sequence[tuple[Path, int]], dask_worker: Worker
 ) -> WorkerReport:
     """Do here once what every shard needs: see the data, start a decoding child, load the encoder.
 
@@ -123,7 +123,7 @@ def release(run: str) -> None:
 
 
 def _examined(
-    choice: EncoderChoice, decoder: str, files: Sequence[tuple[Path, int]], worker: str
+    choice: EncoderSpec, decoder: str, files: Sequence[tuple[Path, int]], worker: str
 ) -> WorkerReport:
     place = _place()
     for file, size in files:
@@ -153,12 +153,12 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt."""
 
 _LOCK = threading.Lock()
-_KEPT: dict[tuple[str, EncoderChoice], ShardWorker] = {}
+_KEPT: dict[tuple[str, EncoderSpec], ShardWorker] = {}
 """At most one: what is slow to start, the encoder and the decoding children, is started once, not once a shard."""
 
 
 @lru_cache(maxsize=1)
-def _encoder(choice: EncoderChoice, worker: str) -> Encoder:
+def _encoder(choice: EncoderSpec, worker: str) -> Encoder:
     return choice.on_own_gpu(worker).load()
 
 

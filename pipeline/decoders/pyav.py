@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..video.damage import DamageLog, shown_pts, sound_frames
+from ..video.damage import DamageLog, intact_frames, shown_pts
 from ..video.packets import PacketIndex, VideoTimes, index_packets, video_times
 
 _TIE_SECONDS = 1e-6
@@ -36,7 +36,7 @@ class Decoder:
         """The frames at increasing indices; a damaged one is an error."""
         log = DamageLog()
         given = 0
-        for _, picture in sound_frames(path, self.index(path), indices, log):
+        for _, picture in intact_frames(path, self.index(path), indices, log):
             given += 1
             yield picture
         if given < len(indices):

@@ -16,7 +16,7 @@ from ...data.contracts.errors import DecodeError
 from ..video.sample_clip import write_sample
 from ..video.seeking_decoder import SeekingDecoder
 
-_MOST_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 # Read when it is imported. That it paints over a damaged picture, FFmpeg logs as information.
 _ENVIRONMENT = {"TORCHCODEC_FFMPEG_LOG_LEVEL": "INFO"}
 
@@ -68,4 +68,4 @@ class Decoder(SeekingDecoder):
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:_MOST_CHARACTERS] or type(error).__name__
+    return " ".join(str(error).split())[:_MAX_CHARACTERS] or type(error).__name__

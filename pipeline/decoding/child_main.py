@@ -22,7 +22,7 @@ from .messages import failed, send_line, send_video, task_of, time_limit
 from .shared_frames import FrameWriter
 
 _ORPHAN_SECONDS = 30.0
-_MOST_ERROR_BYTES = 64 * 1024
+_MAX_ERROR_BYTES = 64 * 1024
 # swscale warns of the name by which a full-range pixel format is called.
 _HARMLESS = ("[swscaler @",)
 
@@ -64,7 +64,7 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
         send_line(answers, {"duration_seconds": duration_seconds})
 
     def hand_over(number: int, num_frames: int) -> None:
-        with _unhurried():
+        with _paused_alarm():
             send_line(answers, {"chunk": number, "num_in_memory": num_frames})
             if not sys.stdin.buffer.readline():
                 sys.exit(0)  # the parent is gone
@@ -89,7 +89,7 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
 
 
 @contextmanager
-def _unhurried() -> Generator[None]:
+def _paused_alarm() -> Generator[None]:
     """Waiting for the parent takes nothing of a video's time."""
     left = 0.0
     if sys.platform != "win32":
@@ -124,7 +124,7 @@ def _taken_errors() -> str:
     if not size:
         return ""
     os.lseek(2, 0, os.SEEK_SET)
-    text = os.read(2, _MOST_ERROR_BYTES).decode(errors="replace")
+    text = os.read(2, _MAX_ERROR_BYTES).decode(errors="replace")
     os.ftruncate(2, 0)
     os.lseek(2, 0, os.SEEK_SET)
     return "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith(_HARMLESS))

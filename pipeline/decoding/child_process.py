@@ -26,7 +26,7 @@ from .messages import (
 from .shared_frames import SharedFrames
 
 _START_SECONDS = 120.0
-_LAST_WORDS_BYTES = 2000
+_STDERR_TAIL_BYTES = 2000
 
 # Not multiprocessing: its spawn imports the parent's main module, and with it torch, and a daemonic process (a Dask
 # worker) may not use it at all.
@@ -41,7 +41,7 @@ class ChildGoneError(Exception):
 class ChunkTaker(Protocol):
     """Where the chunks of videos go."""
 
-    def wait_for_room(self) -> None:
+    def wait_for_slot(self) -> None:
         """Return as soon as one more chunk can be taken."""
         ...
 
@@ -102,7 +102,7 @@ class ChildProcess:
         video = self._answer(task, time_limit_seconds, chunks)
         self._deadline = None
         self.videos += 1
-        return video or failed(task, self._epitaph(), time.monotonic() - self._started)
+        return video or failed(task, self._exit_reason(), time.monotonic() - self._started)
 
     def kill(self, why: str) -> None:
         """End the process at once, whatever it is doing."""
@@ -130,7 +130,7 @@ class ChildProcess:
             return
         self._deadline = time.monotonic() + _START_SECONDS
         if not self._line():
-            words = self._last_words()
+            words = self._stderr_tail()
             raise DecodeError(
                 f"a decoding process could not start (exit code {self._process.wait()}): {words or 'it said nothing'}"
             )
@@ -142,7 +142,7 @@ class ChildProcess:
         """The video, or None where the child died over it."""
         while line := self._line():
             if "chunk" in line:
-                self._hand_on(task, line, chunks)
+                self._forward_chunk(task, line, chunks)
             elif "video" in line:
                 frames = self._pixels(task, line)
                 return None if frames is None else received_video(self._stdout, line, frames)
@@ -150,11 +150,11 @@ class ChildProcess:
                 self._deadline = self._started + time_limit(time_limit_seconds, line["duration_seconds"])
         return None
 
-    def _hand_on(self, task: DecodeTask, line: dict[str, Any], chunks: ChunkTaker) -> None:
+    def _forward_chunk(self, task: DecodeTask, line: dict[str, Any], chunks: ChunkTaker) -> None:
         """Pass a chunk on as soon as there is room, and let the child go on."""
         waiting_since = time.monotonic()
         deadline, self._deadline = self._deadline, None
-        chunks.wait_for_room()
+        chunks.wait_for_slot()
         frames = self._pixels(task, line)
         if frames is None:
             return
@@ -187,19 +187,19 @@ class ChildProcess:
     def _stdout(self) -> BinaryIO:
         return cast(BinaryIO, self._process.stdout)
 
-    def _epitaph(self) -> str:
+    def _exit_reason(self) -> str:
         """Why the child is dead, in words for the user."""
         code = self._process.wait()
         if self._killed_because:
             return f"decoder stopped: {self._killed_because}"
         if code < 0:
             return f"decoder died (signal {-code})"
-        words = self._last_words()
+        words = self._stderr_tail()
         return f"decoder died (exit code {code}{': ' + words if words else ''})"
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         """The last line that the child wrote to stderr."""
         self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS_BYTES))
+        self._errors.seek(max(0, self._errors.tell() - _STDERR_TAIL_BYTES))
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""

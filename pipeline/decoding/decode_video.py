@@ -14,7 +14,7 @@ from ...data.contracts.errors import DecodeError
 from ..decoders.base import Decoder
 from ..decoders.pyav import Decoder as PyAV
 from ..sampling import sample
-from ..video.damage import DamageLog, sound_frames, why_nothing
+from ..video.damage import DamageLog, intact_frames, why_nothing
 from .messages import DecodedVideo, DecodeTask, Status, failed
 from .shared_frames import FrameWriter
 
@@ -93,7 +93,7 @@ def _strictly(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter
     wanted = _sampled(task, times.frame_seconds)
     log = DamageLog()
     sound: list[int] = []
-    for position, frame in sound_frames(task.path, index, wanted.tolist(), log):
+    for position, frame in intact_frames(task.path, index, wanted.tolist(), log):
         if not sound or position > sound[-1]:  # a damaged stream may show one frame twice
             writer.add(frame)
             sound.append(position)

@@ -19,7 +19,7 @@ from ..sampling import Sampling
 
 Status = Literal["ok", "partial", "suspect", "failed"]
 
-_MOST_SECONDS = 24 * 3600.0
+_MAX_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def time_limit(fixed_seconds: float | None, duration_seconds: float) -> float:
     if fixed_seconds is not None:
         return fixed_seconds
     doubled = 2.0 * duration_seconds if math.isfinite(duration_seconds) else 0.0
-    return min(max(30.0, doubled), _MOST_SECONDS)
+    return min(max(30.0, doubled), _MAX_SECONDS)
 
 
 def task_message(

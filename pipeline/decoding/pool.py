@@ -31,7 +31,7 @@ _STARTS = 3
 _WAITING_CHUNKS = 2
 """Chunks in the parent that nobody has taken; further ones wait in their children."""
 
-MOST_AHEAD_BYTES = 1 << 29
+MAX_AHEAD_BYTES = 1 << 29
 """Of decoded frames that wait for the turn of their video."""
 
 
@@ -117,7 +117,7 @@ class DecoderPool:
         """Chunks of videos as they come, and the videos in the order of the tasks, each after its own chunks.
 
         So no video is ever in memory as a whole, and a long one delays no other. Children whose frames are not
-        taken wait: what is decoded ahead stays below ``MOST_AHEAD_BYTES`` or, if that is more, a chunk a child.
+        taken wait: what is decoded ahead stays below ``MAX_AHEAD_BYTES`` or, if that is more, a chunk a child.
 
         Args:
             tasks: with different ids.
@@ -125,15 +125,15 @@ class DecoderPool:
         Raises:
             DecodeError: a child cannot start at all (the message holds what it wrote), or the pool was closed.
         """
-        turns: deque[_Turn] = deque()
-        coming, inbox = iter(tasks), _Inbox()
+        turns: deque[_PendingVideo] = deque()
+        coming, inbox = iter(tasks), _ResultQueue()
         try:
             self._begin_more(turns, coming, inbox)
             while turns:
                 given = inbox.get()
                 if isinstance(given, Chunk):
                     yield given
-                    inbox.make_room()
+                    inbox.release_slot()
                     continue
                 given.finish()
                 while turns and turns[0].is_finished:
@@ -145,19 +145,21 @@ class DecoderPool:
             for turn in turns:
                 turn.future.cancel()
 
-    def _begin_more(self, turns: "deque[_Turn]", coming: Iterator[DecodeTask], inbox: "_Inbox") -> None:
+    def _begin_more(
+        self, turns: "deque[_PendingVideo]", coming: Iterator[DecodeTask], inbox: "_ResultQueue"
+    ) -> None:
         """Begin with the next videos, as long as not too many wait for their turn."""
         while len(turns) < self._num_children or (
-            len(turns) <= 2 * self._num_children and sum(turn.num_bytes for turn in turns) < MOST_AHEAD_BYTES
+            len(turns) <= 2 * self._num_children and sum(turn.num_bytes for turn in turns) < MAX_AHEAD_BYTES
         ):
             task = next(coming, None)
             if task is None:
                 return
-            turn = _Turn(self._threads.submit(self._decode, task, inbox), _chunk_bytes(task))
+            turn = _PendingVideo(self._threads.submit(self._decode, task, inbox), _chunk_bytes(task))
             turns.append(turn)
             turn.future.add_done_callback(partial(inbox.announce, turn))
 
-    def _decode(self, task: DecodeTask, inbox: "_Inbox") -> DecodedVideo:
+    def _decode(self, task: DecodeTask, inbox: "_ResultQueue") -> DecodedVideo:
         for _ in range(_STARTS):
             child = self._taken()
             try:
@@ -201,7 +203,7 @@ class DecoderPool:
 
 
 @dataclass(eq=False)
-class _Turn:
+class _PendingVideo:
     """A video that has been begun and not yet been given out."""
 
     future: Future[DecodedVideo]
@@ -215,30 +217,30 @@ class _Turn:
         self.num_bytes = self.future.result().frames.nbytes
 
 
-class _Inbox:
+class _ResultQueue:
     """What children have decoded, in the order in which it came. Implements ``ChunkTaker``."""
 
     def __init__(self) -> None:
         self._room = threading.Semaphore(_WAITING_CHUNKS)
         self._is_closed = threading.Event()
-        self._given: SimpleQueue[Chunk | _Turn] = SimpleQueue()
+        self._given: SimpleQueue[Chunk | _PendingVideo] = SimpleQueue()
 
-    def wait_for_room(self) -> None:
+    def wait_for_slot(self) -> None:
         while not self._room.acquire(timeout=_WATCH_SECONDS) and not self._is_closed.is_set():
             pass
 
     def take(self, chunk: Chunk) -> None:
         self._given.put(chunk)
 
-    def announce(self, turn: _Turn, future: Future[DecodedVideo]) -> None:
+    def announce(self, turn: _PendingVideo, future: Future[DecodedVideo]) -> None:
         """The video of that turn is done."""
         self._given.put(turn)
 
-    def get(self) -> Chunk | _Turn:
+    def get(self) -> Chunk | _PendingVideo:
         """Whatever comes next."""
         return self._given.get()
 
-    def make_room(self) -> None:
+    def release_slot(self) -> None:
         """A chunk is not needed any more."""
         self._room.release()
 

@@ -15,14 +15,14 @@ from .towers.image import FrameTower
 from .towers.patches import num_patches, why_no_patches
 from .towers.precision import arithmetic, fold_batch_norms
 from .towers.text import TextTower, text_tower
-from .towers.tokens import Tokeniser
+from .towers.tokens import Tokenizer
 from .weights.build import activation_of, build_network, preprocessing_of, weights_digest
 from .weights.sources import RANDOM, Source, find_source, known_models, model_config
 from .weights.tokenizers import tokenizer_of
 
 __all__ = ["ClipEncoder", "known_models", "load"]
 
-LARGEST_LOGIT_SCALE = 100.0
+MAX_LOGIT_SCALE = 100.0
 """To which CLIP clips its own (Radford et al. 2021, section 2.5)."""
 
 
@@ -109,8 +109,8 @@ def load(
     source = find_source(model, pretrained, cache_dir)
     tokenizer = tokenizer_of(source, cache_dir)
     network = build_network(source, seed, cache_dir)
-    tokeniser = Tokeniser(tokenizer, tokenizer.context_length)
-    texts = text_tower(network, tokeniser, chosen)
+    tokenizer = Tokenizer(tokenizer, tokenizer.context_length)
+    texts = text_tower(network, tokenizer, chosen)
     identity = _identity(source, network, texts)
     if chosen.precision != "fp32":
         fold_batch_norms(network)
@@ -136,8 +136,8 @@ def _identity(source: Source, network: Any, texts: TextTower) -> EncoderIdentity
         random_weights=source.pretrained == RANDOM,
         activation=activation_of(network),
         dim=int(model_config(source)["embed_dim"]),
-        context_length=texts.tokeniser.context_length,
-        logit_scale=min(float(network.logit_scale.detach().exp()), LARGEST_LOGIT_SCALE),
+        context_length=texts.tokenizer.context_length,
+        logit_scale=min(float(network.logit_scale.detach().exp()), MAX_LOGIT_SCALE),
         preprocessing=preprocessing_of(network),
         precision=texts.arithmetic.precision,
         words_available=texts.words is not None,

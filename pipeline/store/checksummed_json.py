@@ -9,17 +9,17 @@ from typing import Any
 
 from .atomic_files import as_json, atomic_write, flush_to_disk, temporary_path
 
-_SEAL = "seal"
+_CHECKSUM_KEY = "seal"
 
-_LARGEST_RECORD_BYTES = 256 << 20
+_MAX_RECORD_BYTES = 256 << 20
 """The receipt of a shard of a million missing videos is a tenth of that."""
 
 
-def write_sealed_once(path: Path, record: Mapping[str, Any]) -> None:
+def create_checksummed(path: Path, record: Mapping[str, Any]) -> None:
     """Write a sealed object unless ``path`` is there already; of several processes that try at once, one succeeds."""
     beside = temporary_path(path)
     try:
-        beside.write_text(_sealed(record), encoding="utf-8")
+        beside.write_text(_with_checksum(record), encoding="utf-8")
         flush_to_disk(beside)
         os.link(beside, path)  # unlike a rename, it fails where there is a file
     except FileExistsError:
@@ -32,33 +32,33 @@ def write_sealed_once(path: Path, record: Mapping[str, Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def write_sealed(path: Path, record: Mapping[str, Any]) -> None:
+def write_checksummed(path: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON object whose last value is the sha256 of the others, so that any later change is noticed."""
     with atomic_write(path) as beside:
-        beside.write_text(_sealed(record), encoding="utf-8")
+        beside.write_text(_with_checksum(record), encoding="utf-8")
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
-    """What ``write_sealed`` wrote.
+def read_checksummed(path: Path) -> dict[str, Any]:
+    """What ``write_checksummed`` wrote.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is not what was written; the message says so.
     """
     with path.open("rb") as file:
-        data = file.read(_LARGEST_RECORD_BYTES + 1)
-    if len(data) > _LARGEST_RECORD_BYTES:
-        raise ValueError(f"more than {_LARGEST_RECORD_BYTES >> 20} MiB long")
+        data = file.read(_MAX_RECORD_BYTES + 1)
+    if len(data) > _MAX_RECORD_BYTES:
+        raise ValueError(f"more than {_MAX_RECORD_BYTES >> 20} MiB long")
     try:
         record = json.loads(data)
-        seal = record.pop(_SEAL)
+        seal = record.pop(_CHECKSUM_KEY)
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a sealed JSON object: {error or type(error).__name__}") from None
-    if _sealed(record).encode() != data:
+    if _with_checksum(record).encode() != data:
         raise ValueError(f"changed after it was written: the seal {str(seal)[:12]!r} does not fit")
     return record
 
 
-def _sealed(record: Mapping[str, Any]) -> str:
+def _with_checksum(record: Mapping[str, Any]) -> str:
     seal = hashlib.sha256(as_json(record).encode()).hexdigest()
-    return as_json({**record, _SEAL: seal})
+    return as_json({**record, _CHECKSUM_KEY: seal})

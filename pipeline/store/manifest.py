@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import StoreError
-from ...data.contracts.records import fits, misfit
+from ...data.contracts.records import first_mistyped_field, has_type
 from .atomic_files import write_json
-from .checksummed_json import read_sealed, write_sealed, write_sealed_once
+from .checksummed_json import create_checksummed, read_checksummed, write_checksummed
 
 FORMAT_VERSION = 1
 
@@ -88,12 +88,12 @@ class Manifest:
 
     def claim(self, folder: Path) -> None:
         """Write ``store.json`` unless there is one: of jobs that start together, the first decides."""
-        write_sealed_once(folder / MANIFEST_NAME, dataclasses.asdict(self))
+        create_checksummed(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
     def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]]) -> None:
         """Write ``splits.json``, then ``store.json``: the manifest never names ids that are not there."""
         write_json(folder / SPLITS_NAME, {name: list(ids) for name, ids in split_ids.items()})
-        write_sealed(folder / MANIFEST_NAME, dataclasses.asdict(self))
+        write_checksummed(folder / MANIFEST_NAME, dataclasses.asdict(self))
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -106,7 +106,7 @@ def load_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise StoreError(f"no feature store at {folder} (no {MANIFEST_NAME}). Make one with `tvr extract`.")
     try:
-        values = read_sealed(path)
+        values = read_checksummed(path)
         if values["format_version"] != FORMAT_VERSION:
             raise StoreError(
                 f"{path} has format version {values['format_version']}, this tvr reads {FORMAT_VERSION}; "
@@ -120,7 +120,7 @@ def load_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-_MOST_SHARDS = 1_000_000
+_MAX_SHARDS = 1_000_000
 """More than any store has; a manifest that claims more would make its reader list names for hours."""
 
 _COUNTS = ("num_videos", "num_texts", "videos_per_shard", "texts_per_shard", "frames_per_batch")
@@ -139,12 +139,13 @@ _OF_ENCODER = {
 def _checked(manifest: Manifest) -> Manifest:
     """The manifest, if its values can be those of a store; ValueError otherwise."""
     values = vars(manifest)
-    wrong = misfit(values | {"splits": {}}, Manifest)
+    wrong = first_mistyped_field(values | {"splits": {}}, Manifest)
     wrong = wrong or next(
-        (misfit(dataclasses.asdict(split), SplitRecord) for split in manifest.splits.values()), ""
+        (first_mistyped_field(dataclasses.asdict(split), SplitRecord) for split in manifest.splits.values()),
+        "",
     )
     wrong = wrong or next(
-        (name for name, kind in _OF_ENCODER.items() if not fits(manifest.encoder.get(name), kind)), ""
+        (name for name, kind in _OF_ENCODER.items() if not has_type(manifest.encoder.get(name), kind)), ""
     )
     if wrong:
         raise ValueError(f"{wrong} is {values.get(wrong, manifest.encoder.get(wrong))!r}"[:200])
@@ -153,7 +154,7 @@ def _checked(manifest: Manifest) -> Manifest:
         if count < (0 if name.startswith("num_") else 1):
             raise ValueError(f"{name} is {count}")
     shards = manifest.num_videos / manifest.videos_per_shard + manifest.num_texts / manifest.texts_per_shard
-    if shards > _MOST_SHARDS:
+    if shards > _MAX_SHARDS:
         raise ValueError(f"it names {shards:,.0f} shards")
     return manifest
 

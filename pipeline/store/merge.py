@@ -12,7 +12,9 @@ from .shards import VideoRow
 from .verification import damage_of
 
 
-def with_stored(shard: Path, rows: Sequence[VideoRow], patches: PatchLayout | None = None) -> list[VideoRow]:
+def merge_with_stored(
+    shard: Path, rows: Sequence[VideoRow], patches: PatchLayout | None = None
+) -> list[VideoRow]:
     """The rows of a shard that is done again, with the stored row for each video that now failed but once had frames.
 
     A shard that is damaged, or not there, has nothing to give.

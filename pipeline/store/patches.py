@@ -22,7 +22,7 @@ PatchFormat = Literal["float16", "int8"]
 """float16: as they are. int8: a row is its integers times its own scale, half the size, wrong by 0.4 % of the
 largest number of the row."""
 
-_LARGEST_INT8 = 127
+_MAX_INT8 = 127
 _FRAMES_PER_PIECE = 64
 
 
@@ -150,7 +150,7 @@ def quantised(
         StoreError: a patch holds NaN or infinity.
     """
     _check_finite(patches, patches)
-    scales = np.abs(patches).max(axis=-1) / _LARGEST_INT8
+    scales = np.abs(patches).max(axis=-1) / _MAX_INT8
     steps = np.where(scales > 0, scales, 1)[..., None]
     return np.rint(patches / steps).astype(np.int8), scales.astype(np.float32)
 

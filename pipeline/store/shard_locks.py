@@ -22,7 +22,7 @@ _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 """What a file system without locks answers, such as Lustre mounted without ``-o flock``."""
 
 
-class Claims:
+class ShardLocks:
     """The shards that this process may make. A context manager: on leaving it, every claim is given back.
 
     Make it before you look which shards are there: what others finish from then on is not made again.
@@ -34,7 +34,7 @@ class Claims:
         self._granted: dict[str, bool] = {}
         self._locks: dict[str, int] = {}
 
-    def __enter__(self) -> "Claims":
+    def __enter__(self) -> "ShardLocks":
         # Those of killed processes; what a living one holds cannot be locked.
         for path in self._folder.glob(f"*{_SUFFIX}"):
             with suppress(BlockingIOError):

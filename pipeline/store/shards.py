@@ -17,17 +17,17 @@ from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
-from ...data.contracts.records import misfit
+from ...data.contracts.records import first_mistyped_field
 from .atomic_files import atomic_write, os_errors_as_store_error, sha256_of
-from .checksummed_json import read_sealed, write_sealed
-from .full_disk_file import PatientFile
+from .checksummed_json import read_checksummed, write_checksummed
+from .deferred_error_file import DeferredErrorFile
 from .patches import PatchLayout, SpooledPatches
 
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
 
 _LARGE_BYTES = 4096
-_LARGEST_RELATIVE_ERROR = 2e-3
+_MAX_RELATIVE_ERROR = 2e-3
 """Above this, float16 loses what a head could use: rounding alone costs 5e-4, underflow much more."""
 
 
@@ -186,8 +186,8 @@ def load_receipt(shard: Path) -> Receipt:
         OSError: it cannot be read.
         ValueError: it is not the receipt that was written; the message says why.
     """
-    values = read_sealed(receipt_path(shard))
-    if wrong := misfit(values, Receipt):
+    values = read_checksummed(receipt_path(shard))
+    if wrong := first_mistyped_field(values, Receipt):
         raise ValueError(f"{wrong} is {values.get(wrong)!r}"[:200])
     if values["shard"] != shard.name:
         raise ValueError(f"it is the receipt of {values['shard']}")
@@ -252,14 +252,14 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
     half = rows.astype(np.float16)
     norm = np.linalg.norm(rows, axis=1)
     error = np.linalg.norm(half.astype(np.float32) - rows, axis=1)
-    return half if bool((error <= _LARGEST_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
+    return half if bool((error <= _MAX_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
 
 
 def _write_columns(path: Path, columns: dict[str, Any]) -> None:
     strings = h5py.string_dtype("utf-8")
     with os_errors_as_store_error(path.parent), atomic_write(path) as beside:
         with (
-            PatientFile(beside) as raw,
+            DeferredErrorFile(beside) as raw,
             h5py.File(raw, "w", alignment_threshold=4096, alignment_interval=64) as file,
         ):
             for name, values in columns.items():
@@ -322,7 +322,7 @@ def _write_receipt(
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
     )
     with os_errors_as_store_error(path.parent):
-        write_sealed(receipt_path(path), dataclasses.asdict(receipt))
+        write_checksummed(receipt_path(path), dataclasses.asdict(receipt))
     return receipt
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...data.contracts.errors import StoreError
 from .atomic_files import sha256_of
-from .checksummed_json import read_sealed
+from .checksummed_json import read_checksummed
 from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
 from .reader import FeatureStore
 from .shards import load_receipt, receipt_path
@@ -82,7 +82,7 @@ def _manifest_of(folder: Path) -> tuple[Manifest | None, list[Damage]]:
 def _damaged_records(folder: Path, manifest: Manifest | None) -> Iterator[Damage]:
     if (folder / REQUEST_NAME).exists():  # a store that a program made without the command line has none
         try:
-            read_sealed(folder / REQUEST_NAME)
+            read_checksummed(folder / REQUEST_NAME)
         except (OSError, ValueError) as error:
             yield Damage(REQUEST_NAME, str(error))
     if manifest is not None:

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from ...data.contracts.errors import DecodeError
-from .ffmpeg_log import listening
+from .ffmpeg_log import capture_ffmpeg_log
 
 # A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
 # is read.
@@ -28,12 +28,12 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
         DecodeError: the file cannot be read or has no video; the message is the reason.
     """
     _check_file(path)
-    with listening() as ear:
+    with capture_ffmpeg_log() as messages:
         try:
             container = av.open(str(path.absolute()), options=_OPEN_OPTIONS, metadata_errors="replace")
         except av.error.FFmpegError as error:
             kind = "encrypted" if _names_encryption(path) else "not a readable video file"
-            raise DecodeError(f"{kind} ({ear.reason(error)})") from None
+            raise DecodeError(f"{kind} ({messages.reason(error)})") from None
     with container:
         if _PLAYLISTS & set(container.format.name.split(",")):
             raise DecodeError(f"a playlist ({container.format.name}) is not a video file")

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
 from .container import is_encrypted, opened
-from .ffmpeg_log import listening
+from .ffmpeg_log import capture_ffmpeg_log
 from .orientation import orientation_of, upright
 from .packets import PacketIndex
 
@@ -46,7 +46,7 @@ class DamageLog:
         self.first = self.first or words
         self._open.append(packet)
 
-    def admits(self, packet: int | None, *, is_key: bool) -> bool:
+    def is_intact(self, packet: int | None, *, is_key: bool) -> bool:
         """Whether the frame of that packet, next on display, is sound. Ask once per frame, in display order.
 
         A frame whose packet is not known (None) is sound only while no damage is open.
@@ -63,7 +63,7 @@ class DamageLog:
         self._open.clear()
 
 
-def sound_frames(
+def intact_frames(
     path: Path, index: PacketIndex, indices: Sequence[int], log: DamageLog
 ) -> Iterator[tuple[int, Picture]]:
     """Those of the wanted frames that are sound: display index and upright RGB picture, in display order.
@@ -98,8 +98,8 @@ def _frames_of(
         for key, positions in runs:
             wanted = set(positions)
             shown = _shown(_packets_from(container, stream, index, key), index, log)
-            for position, frame, is_sound in _located(shown, index):
-                if is_sound and position in wanted:
+            for position, frame, is_intact in _located(shown, index):
+                if is_intact and position in wanted:
                     yield position, upright(frame.to_ndarray(format="rgb24"), orientation_of(frame))
                 if position >= positions[-1]:
                     break
@@ -197,7 +197,7 @@ def _shown(
             if frame.is_corrupt:
                 log.add(number if origin is None else origin, "a frame is corrupt")
             is_key = origin is not None and index.packets[origin].is_key and frame.key_frame
-            yield frame, log.admits(origin, is_key=is_key)
+            yield frame, log.is_intact(origin, is_key=is_key)
 
 
 def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:
@@ -213,14 +213,14 @@ def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterat
 
 
 def _decode(packet: av.Packet, number: int, log: DamageLog) -> list[VideoFrame]:
-    with listening() as ear:
+    with capture_ffmpeg_log() as messages:
         try:
             frames = packet.decode()
         except av.error.FFmpegError as error:
-            log.add(number, ear.reason(error))
+            log.add(number, messages.reason(error))
             return []
-    if complaint := ear.complaint():
-        log.add(number, complaint)
+    if last_error := messages.last_error():
+        log.add(number, last_error)
     return frames
 
 
@@ -229,8 +229,8 @@ def _located(
 ) -> Iterator[tuple[int, VideoFrame, bool]]:
     """Frames with their display index: by their time where the packets told it, otherwise by counting."""
     if not index.trustworthy:
-        for position, (frame, is_sound) in enumerate(shown):
-            yield position, frame, is_sound
+        for position, (frame, is_intact) in enumerate(shown):
+            yield position, frame, is_intact
         return
-    for frame, is_sound in shown:
-        yield index.position_of_pts.get(frame.pts, -1), frame, is_sound
+    for frame, is_intact in shown:
+        yield index.position_of_pts.get(frame.pts, -1), frame, is_intact

@@ -8,7 +8,7 @@ import av.error
 import av.logging
 
 
-class Ear:
+class FfmpegLog:
     """The messages of one operation.
 
     PyAV attaches the last error to an exception even if an earlier file caused it; reasons that depend on what was
@@ -18,7 +18,7 @@ class Ear:
     def __init__(self, heard: list[tuple[int, str, str]]) -> None:
         self._heard = heard
 
-    def complaint(self, speaker: str = "") -> str:
+    def last_error(self, speaker: str = "") -> str:
         """The last error message, of all or of one speaker such as a demuxer, or empty.
 
         That it paints over a damaged picture, FFmpeg logs as information; here it is an error.
@@ -37,11 +37,11 @@ class Ear:
         """
         if isinstance(error, MemoryError):
             raise MemoryError from error
-        return self.complaint() or error.strerror or type(error).__name__
+        return self.last_error() or error.strerror or type(error).__name__
 
 
 @contextmanager
-def listening() -> Generator[Ear]:
+def capture_ffmpeg_log() -> Generator[FfmpegLog]:
     """Collect what FFmpeg logs inside the block, on this thread."""
     av.logging.set_level(av.logging.INFO)
     # The same damage in two packets gives the same message twice, and both count.
@@ -50,4 +50,4 @@ def listening() -> Generator[Ear]:
     logging.getLogger("libav").addHandler(logging.NullHandler())
     logging.getLogger("libav").propagate = False
     with av.logging.Capture() as heard:
-        yield Ear(heard)
+        yield FfmpegLog(heard)

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int64
 
 from ...data.contracts.errors import DecodeError
 from .container import opened
-from .ffmpeg_log import listening
+from .ffmpeg_log import capture_ffmpeg_log
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of
 
@@ -111,13 +111,13 @@ def index_packets(path: Path) -> PacketIndex:
     """
     with opened(path) as (container, stream):
         reading = _Reading(stream.codec_context.name, stream.codec_context.extradata)
-        with listening() as ear:
+        with capture_ffmpeg_log() as messages:
             try:
                 for packet in container.demux(stream):
                     reading.take(packet)
-                reading.damage = reading.damage or ear.complaint(container.format.name)
+                reading.damage = reading.damage or messages.last_error(container.format.name)
             except av.error.FFmpegError as error:
-                reading.damage = ear.reason(error)
+                reading.damage = messages.reason(error)
         if not reading.packets:
             raise DecodeError(
                 f"its video stream holds no frames{': ' if reading.damage else ''}{reading.damage}"

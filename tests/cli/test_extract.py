@@ -89,7 +89,7 @@ def test_patches_fails_where_nobody_said_yes(
     large = Estimate(9, 0, 9, 1_000_000, 60.0, 50.2, 1.0, 1, 1, 9, 0)
     with pytest.raises(UsageError, match=r"would take 50 GB, more than 20\. Say --yes"):
         extract._check_size(large)
-    monkeypatch.setattr(extract, "MOST_PATCH_GIGABYTES", 60)
+    monkeypatch.setattr(extract, "MAX_PATCH_GIGABYTES", 60)
     extract._check_size(large)
 
 

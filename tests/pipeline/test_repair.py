@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tvr.data.contracts.errors import StoreError, WeightsError
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.repair import Moved, repair
+from tvr.pipeline.repair import Overrides, repair
 from tvr.pipeline.store.verification import verify
 
 from ..fixtures.archive import built_in_encoder, bytes_of, extracted, write_archive
@@ -121,7 +121,7 @@ def test_a_root_that_has_moved(sound: Path, place: Path) -> None:
     flip(place / "own" / VIDEO)
     with pytest.raises(Exception, match="elsewhere"):
         repair(verify(place / "own"))
-    repair(verify(place / "own"), Moved(root=place / "archive"))
+    repair(verify(place / "own"), Overrides(root=place / "archive"))
     assert bytes_of(place / "own") == bytes_of(sound / "store")
     flip(place / "own" / VIDEO)
     repair(verify(place / "own"))  # the new root is remembered
@@ -176,7 +176,7 @@ def test_repair_fails_without_a_request(place: Path) -> None:
 def test_repair_fails_without_the_weights(place: Path) -> None:
     flip(place / "store" / VIDEO)
     with pytest.raises(WeightsError, match="no such file"):
-        repair(verify(place / "store"), Moved(pretrained="nowhere/weights.safetensors"))
+        repair(verify(place / "store"), Overrides(pretrained="nowhere/weights.safetensors"))
 
 
 def test_paths_are_in_no_shard(sound: Path, place: Path, encoder: Encoder) -> None:

@@ -34,7 +34,7 @@ RECORD = FOLDER / "training.json"
 """How the weights were made: command, seed, time, loss."""
 
 VOCABULARY_ROWS = 49408
-"""Of open_clip's standard tokeniser."""
+"""Of open_clip's standard tokenizer."""
 UNTRAINED_STD = 0.02
 """Of the rows before training, as open_clip initialises them."""
 UNTRAINED_SEED = 20_220_101

@@ -14,7 +14,7 @@ from ..base import EncodedFrames
 from .patches import with_patches
 from .precision import Arithmetic
 
-MOST_FRAMES_PER_PASS = {"cuda": 256, "mps": 64, "cpu": 32}
+MAX_FRAMES_PER_PASS = {"cuda": 256, "mps": 64, "cpu": 32}
 """A CPU gains nothing by more; 64 frames of ViT-B-32 keep a large GPU busy for less time than they take to launch."""
 
 
@@ -28,7 +28,7 @@ class FrameTower:
 
     def __init__(self, model: Any, preprocessing: Preprocessing, arithmetic: Arithmetic) -> None:
         self._model, self._preprocessing, self._arithmetic = model, preprocessing, arithmetic
-        self.frames_per_pass = MOST_FRAMES_PER_PASS[arithmetic.device.type]
+        self.frames_per_pass = MAX_FRAMES_PER_PASS[arithmetic.device.type]
         self._transfer = Transfer(arithmetic.device)
         scale = torch.tensor([preprocessing.mean, preprocessing.std], device=arithmetic.device)
         self._mean, self._std = scale[:, None, None, None, :].unbind()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..base import NO_TOKEN, EncodedText
 from .precision import Arithmetic
-from .tokens import Tokeniser, Tokens
+from .tokens import Tokenizer, Tokens
 from .words import WordsUnavailableError, WordTower, check_words
 
 _PROBES = ("a", "a man is slicing two ripe tomatoes on a wooden board")
@@ -23,7 +23,7 @@ class TextTower:
     """Runs a text tower; see ``EncodedText`` for what comes out."""
 
     model: Any
-    tokeniser: Tokeniser
+    tokenizer: Tokenizer
     words: WordTower | None
     """None where the model has no feature of each word: then every text has its pooled row alone."""
     words_unavailable_reason: str
@@ -39,7 +39,7 @@ class TextTower:
         distinct = list(dict.fromkeys(texts))
         if not distinct:
             return []
-        encoded = dict(zip(distinct, self._encode(self.tokeniser(distinct)), strict=True))
+        encoded = dict(zip(distinct, self._encode(self.tokenizer(distinct)), strict=True))
         return [encoded[text] for text in texts]
 
     def _encode(self, tokens: Tokens) -> list[EncodedText]:
@@ -54,7 +54,7 @@ class TextTower:
     def _passes(self, tokens: Tokens) -> Iterator[tuple[Int64[Tensor, " chosen"], int]]:
         """Which texts run together, and how many positions of them."""
         if self.words is None:
-            needed = torch.full_like(tokens.lengths, self.tokeniser.context_length)
+            needed = torch.full_like(tokens.lengths, self.tokenizer.context_length)
         else:
             needed = self.words.needed(tokens)
         for chosen in needed.argsort(stable=True).split(self.texts_per_pass):
@@ -79,15 +79,15 @@ class TextTower:
         ]
 
 
-def text_tower(model: Any, tokeniser: Tokeniser, arithmetic: Arithmetic) -> TextTower:
+def text_tower(model: Any, tokenizer: Tokenizer, arithmetic: Arithmetic) -> TextTower:
     """The text tower of a model that is still in float32, checked against the model's own ``encode_text``."""
     try:
         with torch.no_grad():
             words = WordTower(model)
-            check_words(words, model, tokeniser(_PROBES))
+            check_words(words, model, tokenizer(_PROBES))
     except WordsUnavailableError as error:
-        return TextTower(model, tokeniser, None, str(error), arithmetic)
-    return TextTower(model, tokeniser, words, "", arithmetic)
+        return TextTower(model, tokenizer, None, str(error), arithmetic)
+    return TextTower(model, tokenizer, words, "", arithmetic)
 
 
 def _encoded(

@@ -1,4 +1,4 @@
-"""Texts to token ids, exactly as open_clip's tokeniser of the model gives them, and where each text ends."""
+"""Texts to token ids, exactly as open_clip's tokenizer of the model gives them, and where each text ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Tokens:
     """Whether the text goes on after its last token."""
 
 
-class Tokeniser:
-    """An open_clip tokeniser together with the tokens that end and pad its texts."""
+class Tokenizer:
+    """An open_clip tokenizer together with the tokens that end and pad its texts."""
 
     _BEYOND = 8
     """By how many positions the context is widened to see whether a text goes on; special tokens take up to 3."""

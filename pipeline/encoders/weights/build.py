@@ -38,7 +38,7 @@ _UNREADABLE = (
 )
 """What open_clip and torch raise on files that are damaged, no checkpoint, or another model's."""
 
-_MOST_CHARACTERS = 600
+_MAX_CHARACTERS = 600
 
 
 def build_network(source: Source, seed: int, cache: Path | None) -> Any:
@@ -139,8 +139,8 @@ def _load(model: Any, source: Source) -> None:
             open_clip.load_checkpoint(model, str(source.checkpoint), weights_only=not source.is_scripted)
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())
-        if len(reason) > _MOST_CHARACTERS:
-            reason = f"{reason[:_MOST_CHARACTERS]} ..."
+        if len(reason) > _MAX_CHARACTERS:
+            reason = f"{reason[:_MAX_CHARACTERS]} ..."
         raise WeightsError(
             f"{source.checkpoint} does not hold weights of {source.model}: {reason}. Name the checkpoint's own "
             "model with --model, or another checkpoint with --pretrained"

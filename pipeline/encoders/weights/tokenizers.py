@@ -1,4 +1,4 @@
-"""Parts of text towers that the package transformers makes: tokenisers, and whole towers, by names of the hub."""
+"""Parts of text towers that the package transformers makes: tokenizers, and whole towers, by names of the hub."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from .sources import Source, model_config
 
 
 def tokenizer_of(source: Source, cache: Path | None) -> Any:
-    """open_clip's tokeniser of the model.
+    """open_clip's tokenizer of the model.
 
     Raises:
         WeightsError: it needs a package or files that are not here.
@@ -22,7 +22,7 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
     name = text.get("hf_tokenizer_name")
     if not name:
         return open_clip.get_tokenizer(source.open_clip_name)
-    _require_transformers(source.model, "tokeniser")
+    _require_transformers(source.model, "tokenizer")
     settings: dict[str, Any] = {
         "context_length": text.get("context_length", DEFAULT_CONTEXT_LENGTH),
         "cache_dir": cache,
@@ -37,7 +37,7 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
             return HFTokenizer(name, **settings)
         except (MissingFileError, OSError, ValueError) as error:
             raise WeightsError(
-                f"{source.model} reads texts with the tokeniser {name}, which is not on this machine: {error}. "
+                f"{source.model} reads texts with the tokenizer {name}, which is not on this machine: {error}. "
                 f"Run `hf download {name}` on a machine with a network and copy its cache here"
             ) from error
 

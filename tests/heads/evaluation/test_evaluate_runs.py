@@ -15,7 +15,7 @@ from tvr.heads.runs.find_store import run_store
 from tvr.heads.runs.run_folder import load_record
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
-from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.generated import generated_store
@@ -81,9 +81,9 @@ def test_a_run_finds_its_store_in_another_workspace(workspace: Path, tmp_path: P
 def test_run_store_fails_on_another_encoder(workspace: Path) -> None:
     run = workspace / "runs" / "toy" / "run-1"
     manifest = workspace / "features" / "toy" / "model-tag" / "store.json"
-    values = read_sealed(manifest)
+    values = read_checksummed(manifest)
     values["encoder"]["weights_digest"] = "ff" * 32
-    write_sealed(manifest, values)
+    write_checksummed(manifest, values)
     with pytest.raises(StoreError, match=r"weights ffffffffffff\), the head was trained on weights 0000"):
         run_store(run, load_record(run), manifest.parent)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 from tvr.heads.evaluation.hubness import best_candidates, dual_softmax, querybank, sinkhorn
-from tvr.heads.evaluation.ranks import MatrixScores, Scores, Strip, rank_both
+from tvr.heads.evaluation.ranks import MatrixScores, ScoreBlock, Scores, rank_both
 
 TOY = torch.tensor([[0.30, 0.31], [0.10, 0.30]], dtype=torch.float64)
 TOY_BANK = torch.tensor([[0.20, 0.35], [0.1, 0.3], [0.25, 0.2]], dtype=torch.float64)
@@ -14,7 +14,7 @@ TOY_BANK = torch.tensor([[0.20, 0.35], [0.1, 0.3], [0.25, 0.2]], dtype=torch.flo
 class InStrips(MatrixScores):
     def strips(self):
         for some in torch.randperm(self.num_videos, generator=torch.Generator().manual_seed(1)).split(3):
-            yield Strip(some, self.matrix[:, some])
+            yield ScoreBlock(some, self.matrix[:, some])
 
 
 def whole(scores: Scores) -> Tensor:

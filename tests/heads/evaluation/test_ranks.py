@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from tvr.data.contracts.errors import DataError, TrainingError
-from tvr.heads.evaluation.ranks import MatrixScores, Ranks, Strip, rank_both
+from tvr.heads.evaluation.ranks import MatrixScores, Ranks, ScoreBlock, rank_both
 
 
 def diagonal(matrix: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class InStrips(MatrixScores):
     def strips(self):
         order = torch.randperm(self.num_videos, generator=torch.Generator().manual_seed(0))
         for some in order.split(3):
-            yield Strip(some, self.matrix[:, some])
+            yield ScoreBlock(some, self.matrix[:, some])
 
 
 @settings(max_examples=30, deadline=None)

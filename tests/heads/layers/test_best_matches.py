@@ -9,7 +9,7 @@ from tvr.heads.layers.best_matches import Padding, best_matches
 
 
 def in_blocks_of(monkeypatch: pytest.MonkeyPatch, texts: int) -> None:
-    monkeypatch.setattr(like_lengths, "FEWEST_TEXTS", texts)
+    monkeypatch.setattr(like_lengths, "MIN_TEXTS", texts)
     monkeypatch.setattr(like_lengths, "NUMBERS_AT_A_TIME", 1)
 
 

@@ -1,13 +1,13 @@
 import pytest
 import torch
-from tvr.heads.layers.bucketing import Group, groups_of_like_length, in_order, texts_per_block
+from tvr.heads.layers.bucketing import Group, in_order, length_buckets, texts_per_block
 
 LENGTHS = torch.tensor([5, 2, 6, 1, 3, 2, 4])
 MASK = torch.arange(8) < LENGTHS[:, None]
 
 
 def test_groups_go_from_short_to_long() -> None:
-    groups = groups_of_like_length(MASK, 3)
+    groups = length_buckets(MASK, 3)
     assert [group.words for group in groups] == [2, 5, 6]
     lengths = torch.cat([LENGTHS[group.texts] for group in groups])
     assert lengths.tolist() == [1, 2, 2, 3, 4, 5, 6]
@@ -17,17 +17,17 @@ def test_a_left_out_start_token_does_not_shorten_a_text() -> None:
     mask = MASK.clone()
     mask[:, 0] = False
     mask[3, 1] = True  # the only text of one word, now of two
-    assert [group.words for group in groups_of_like_length(mask, 3)] == [2, 5, 6]
+    assert [group.words for group in length_buckets(mask, 3)] == [2, 5, 6]
 
 
 def test_few_texts_are_one_group() -> None:
-    assert groups_of_like_length(MASK, 7) == [Group(slice(None), 8)]
+    assert length_buckets(MASK, 7) == [Group(slice(None), 8)]
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_in_order_undoes_the_groups(axis: int) -> None:
     values = torch.randn(7, 7)
-    groups = groups_of_like_length(MASK, 2)
+    groups = length_buckets(MASK, 2)
     parts = [values.index_select(axis, group.texts) for group in groups if not isinstance(group.texts, slice)]
     assert len(parts) == len(groups) == 4
     assert torch.equal(in_order(parts, groups, axis), values)

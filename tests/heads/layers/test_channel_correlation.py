@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from tvr.heads.layers.channel_correlation import channel_correlation_loss
-from tvr.heads.layers.padding import unit
+from tvr.heads.layers.padding import l2_normalise
 from tvr.heads.layers.token_interaction import Tokens, uniform_weights
 
 DIM = 3
@@ -15,7 +15,7 @@ DIM = 3
 def tokens(lengths: list[int], seed: int) -> Tokens:
     generator = torch.Generator().manual_seed(seed)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    vectors = unit(torch.randn(*mask.shape, DIM, generator=generator, dtype=torch.float64))
+    vectors = l2_normalise(torch.randn(*mask.shape, DIM, generator=generator, dtype=torch.float64))
     return Tokens(vectors, uniform_weights(mask, vectors), mask)
 
 

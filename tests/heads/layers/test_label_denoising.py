@@ -2,7 +2,7 @@
 
 import torch
 from tvr.heads.layers.losses import potential_positives
-from tvr.heads.layers.padding import unit
+from tvr.heads.layers.padding import l2_normalise
 
 
 def test_by_loops() -> None:
@@ -10,7 +10,7 @@ def test_by_loops() -> None:
     things = torch.randn(9, 5, dtype=torch.float64)
     things[3] = things[1] + 0.05 * torch.randn(5)
     noise = torch.tensor([0.1, 0.4, 0.1, 0.02, 2.0, 2.0, 2.0, 0.1, 0.1])[:, None]
-    views = [unit(things + noise * torch.randn(9, 5)) for _ in range(2)]
+    views = [l2_normalise(things + noise * torch.randn(9, 5)) for _ in range(2)]
     found = potential_positives(*views)
 
     def fires(i: int, j: int) -> bool:
@@ -29,7 +29,7 @@ def test_equal_views_find_only_duplicates() -> None:
 
 
 def test_takes_no_gradient() -> None:
-    view = unit(torch.randn(3, 4, requires_grad=True))
+    view = l2_normalise(torch.randn(3, 4, requires_grad=True))
     assert not potential_positives(view, view).requires_grad
 
 
@@ -37,7 +37,7 @@ def test_mixed_precision_decides_alike() -> None:
     """Of nearly still videos, where a rounded cosine would find positives everywhere."""
     torch.manual_seed(0)
     things = torch.randn(1, 64) + 0.02 * torch.randn(40, 64)
-    views = [unit(things + 0.002 * torch.randn(40, 64)) for _ in range(2)]
+    views = [l2_normalise(things + 0.002 * torch.randn(40, 64)) for _ in range(2)]
     exact = potential_positives(*views)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(potential_positives(*views), exact)

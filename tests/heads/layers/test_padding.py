@@ -39,6 +39,6 @@ def test_last_real_and_without_start() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_unit_keeps_zero_finite(dtype: torch.dtype) -> None:
     vectors = torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=dtype)
-    found = padding.unit(vectors)
+    found = padding.l2_normalise(vectors)
     assert found.dtype == dtype
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.6, 0.8]], dtype=dtype))

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tvr.heads.layers.padding import unit
+from tvr.heads.layers.padding import l2_normalise
 from tvr.heads.layers.token_interaction import Tokens, TokenWeights, token_interaction, uniform_weights
 
 
 def tokens(items: int, parts: int, seed: int) -> Tokens:
     generator = torch.Generator().manual_seed(seed)
-    vectors = unit(torch.randn(items, parts, 5, generator=generator, dtype=torch.float64))
+    vectors = l2_normalise(torch.randn(items, parts, 5, generator=generator, dtype=torch.float64))
     mask = torch.arange(parts) < torch.randint(1, parts + 1, (items, 1), generator=generator)
     weights = torch.rand(items, parts, generator=generator, dtype=torch.float64) * mask
     return Tokens(vectors, weights / weights.sum(1, keepdim=True), mask)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import Head, build_head
-from tvr.heads.layers.padding import unit
+from tvr.heads.layers.padding import l2_normalise
 from tvr.heads.report.alignment import Alignment, align, word_labels
 
 from ...fixtures.generated import generated_features
@@ -32,7 +32,7 @@ def test_learned_tokens_are_no_words() -> None:
     found = align(head, FEATURES, 2, 4)
     text, video = FEATURES.text_batch(torch.tensor([2]), 5), FEATURES.video_batch(torch.tensor([4]), 8)
     words, frames = head.encode_text(text)["words"][0, 2:], head.encode_video(video)["frames"][0, 3:]
-    torch.testing.assert_close(found.scores, unit(words) @ unit(frames).T)
+    torch.testing.assert_close(found.scores, l2_normalise(words) @ l2_normalise(frames).T)
 
 
 def test_a_head_that_does_not_shows_the_stored_features() -> None:
@@ -40,7 +40,7 @@ def test_a_head_that_does_not_shows_the_stored_features() -> None:
     assert not found.is_of_head
     text = FEATURES.text_batch(torch.tensor([1]), 5)
     video = FEATURES.video_batch(torch.tensor([1]), 8)
-    torch.testing.assert_close(found.scores, unit(text.words[0]) @ unit(video.frames[0]).T)
+    torch.testing.assert_close(found.scores, l2_normalise(text.words[0]) @ l2_normalise(video.frames[0]).T)
     assert found.clips is None
     assert found.spans == []
 
@@ -63,7 +63,7 @@ def test_phrases_and_clips_meet_in_their_words_and_frames() -> None:
     text, video = FEATURES.text_batch(torch.tensor([0]), 5), FEATURES.video_batch(torch.tensor([0]), 8)
     phrase, clip = head.encode_text(text)["clusters"], head.encode_video(video)["clusters"]
     # With one phrase and one clip every word meets every frame as these two meet; the start token is in no phrase.
-    expected = torch.full((4, 8), float((unit(phrase[0]) @ unit(clip[0]).T).squeeze()))
+    expected = torch.full((4, 8), float((l2_normalise(phrase[0]) @ l2_normalise(clip[0]).T).squeeze()))
     torch.testing.assert_close(found.clip_scores[1:], expected)
     assert not found.clip_scores[0].any()
     assert align(head_of("wti"), FEATURES, 0, 0).clip_scores is None

@@ -15,7 +15,7 @@ from tvr.heads.sweep.grid import parse_grid, plan_trials
 from tvr.heads.sweep.results import groups_of, rows_of, save_table
 from tvr.heads.sweep.run import bundles_of, open_for_sweep, run_in_processes, run_on_dask, tasks_of, to_do
 from tvr.heads.sweep.trial import TrialTask, run_trial, run_trials
-from tvr.pipeline.cluster.config import ClusterChoice
+from tvr.pipeline.cluster.config import ClusterConfig
 
 from ...fixtures.generated import generated_store
 from ...fixtures.stores import write_store
@@ -107,7 +107,7 @@ def test_small_trials_of_a_head_share_a_process(tmp_path: Path) -> None:
 
 
 def test_large_trials_have_a_process_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MOST_NUMBERS", 3000)
+    monkeypatch.setattr(sweep, "MAX_PARAMETERS", 3000)
     tasks = planned(tmp_path, "lr=1e-3,1e-2,1e-1")
     assert [len(bundle) for bundle in bundles_of(tasks, 1)] == [1, 1, 1]
 
@@ -143,7 +143,7 @@ def test_a_sweep_on_dask(tmp_path: Path) -> None:
 
     tasks = planned(tmp_path, "seed=0") + planned(tmp_path, "heads=5")
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="") as cluster:
-        run_on_dask(tasks, ClusterChoice(str(cluster.scheduler_address)))
+        run_on_dask(tasks, ClusterConfig(str(cluster.scheduler_address)))
     rows = rows_of(tasks)
     assert rows[0].score is not None
     assert "heads must divide" in str(rows[1].failure)

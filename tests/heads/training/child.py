@@ -15,7 +15,7 @@ from tvr.heads.base import Head, build_head
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import epoch_of_batches
-from tvr.heads.training.distributed import Processes, part
+from tvr.heads.training.distributed import Distributed, part
 from tvr.heads.training.loop import EpochReport, train
 from tvr.heads.training.state import TrainingState
 
@@ -45,7 +45,7 @@ def shaken_head(name: str, some: FeatureSet) -> Head:
 
 def gradients(name: str) -> dict[str, torch.Tensor]:
     """Gradients of the first batch, whoever computes which part of it."""
-    processes = Processes()
+    processes = Distributed()
     processes.connect(torch.device("cpu"))
     some = features("train")
     state = TrainingState(shaken_head(name, some), CONFIG, 3)
@@ -70,7 +70,7 @@ if __name__ == "__main__":
     task, target, head_name = sys.argv[1:]
     if "gradients" in task:
         found = gradients(head_name)
-        if Processes().is_first:
+        if Distributed().is_first:
             Path(target).mkdir(parents=True, exist_ok=True)
             save_file(found, Path(target) / "gradients.safetensors")
     if "train" in task:

@@ -4,7 +4,7 @@ from tvr.heads import hcmi
 from tvr.heads.base import build_head
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches, epoch_of_batches
-from tvr.heads.training.distributed import Processes
+from tvr.heads.training.distributed import Distributed
 from tvr.heads.training.state import TrainingState
 
 from ...fixtures.generated import generated_features
@@ -51,8 +51,8 @@ def test_a_view_is_drawn_once_where_videos_are_shown_whole(num_frames: int, draw
     assert FEATURES.frames.longest == 9
     head = build_head("hcmi", hcmi.Config(), FEATURES.shape(num_frames=num_frames))
     config = TrainingConfig(batch_size=7, num_frames=num_frames)
-    for batch in epoch_of_batches(FEATURES, head, config, 0, Processes()):
+    for batch in epoch_of_batches(FEATURES, head, config, 0, Distributed()):
         assert len(batch.views) == draws
         if draws == 2:
             assert not torch.equal(batch.views[0].frames, batch.views[1].frames)
-        assert TrainingState(head, config, 3).loss(batch, Processes())["total"].isfinite()
+        assert TrainingState(head, config, 3).loss(batch, Distributed())["total"].isfinite()

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.runs.run_folder import read_metrics
-from tvr.heads.training.distributed import Processes
+from tvr.heads.training.distributed import Distributed
 
 from .child import gradients, run
 
@@ -49,7 +49,7 @@ def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
 
 
 def test_one_process_is_no_job() -> None:
-    processes = Processes()
+    processes = Distributed()
     assert processes.is_first
     assert processes.share(16) == slice(0, 16)
     assert processes.agreed("as it is") == "as it is"
@@ -59,7 +59,7 @@ def test_one_process_is_no_job() -> None:
 
 def test_device_fails_when_it_is_not_there() -> None:
     with pytest.raises(UsageError, match="device must be auto, cpu, cuda"):
-        Processes().device("gpu")
+        Distributed().device("gpu")
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="torch sees no GPU"):
-            Processes().device("cuda:0")
+            Distributed().device("cuda:0")

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.layers.padding import unit
+from tvr.heads.layers.padding import l2_normalise
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training import neighbours
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches
-from tvr.heads.training.neighbours import alike_groups, nearest_videos
+from tvr.heads.training.neighbours import hard_negative_groups, nearest_videos
 
 from ...fixtures.generated import generated_features, generated_rows
 
@@ -18,11 +18,13 @@ def cosine(features: FeatureSet, i: int, j: int) -> float:
     """Of the mean frames, plus that of the mean captions."""
 
     def frames(item: int) -> torch.Tensor:
-        return unit(unit(features.video_batch(torch.tensor([item]), 9).frames[0]).sum(0)[None])[0]
+        return l2_normalise(
+            l2_normalise(features.video_batch(torch.tensor([item]), 9).frames[0]).sum(0)[None]
+        )[0]
 
     def captions(item: int) -> torch.Tensor:
         texts = (features.text_video == item).nonzero().flatten()
-        return unit(unit(features.text_batch(texts, 8).sentence).sum(0)[None])[0]
+        return l2_normalise(l2_normalise(features.text_batch(texts, 8).sentence).sum(0)[None])[0]
 
     return float(frames(i) @ frames(j) + captions(i) @ captions(j))
 
@@ -40,7 +42,7 @@ def test_nearest_videos_by_loops(at_a_time: int, monkeypatch: pytest.MonkeyPatch
 
 def test_groups_hold_every_text_once_and_neighbours_together() -> None:
     order = torch.randperm(80, generator=torch.Generator().manual_seed(0))
-    groups = [group.tolist() for group in alike_groups(FEATURES, order, 4)]
+    groups = [group.tolist() for group in hard_negative_groups(FEATURES, order, 4)]
     assert sorted(text for group in groups for text in group) == list(range(80))
     assert max(len(group) for group in groups) == 4
     near = nearest_videos(FEATURES).tolist()
@@ -78,7 +80,7 @@ def test_the_same_seed_gives_the_same_groups() -> None:
 def test_a_set_smaller_than_its_neighbourhood() -> None:
     few = generated_features(videos=3)
     assert nearest_videos(few).shape == (3, 2)
-    assert sorted(torch.cat(list(alike_groups(few, torch.arange(3), 4))).tolist()) == [0, 1, 2]
+    assert sorted(torch.cat(list(hard_negative_groups(few, torch.arange(3), 4))).tolist()) == [0, 1, 2]
 
 
 def test_videos_without_a_caption_are_nobodys_neighbours() -> None:
@@ -90,7 +92,7 @@ def test_videos_without_a_caption_are_nobodys_neighbours() -> None:
 
 def test_a_search_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     some = generated_features(videos=12)
-    first = list(alike_groups(some, torch.arange(12), 3))
+    first = list(hard_negative_groups(some, torch.arange(12), 3))
     monkeypatch.setattr(neighbours, "nearest_videos", None)
-    again = list(alike_groups(some.placed_on("cpu"), torch.arange(12), 3))
+    again = list(hard_negative_groups(some.placed_on("cpu"), torch.arange(12), 3))
     assert [group.tolist() for group in first] == [group.tolist() for group in again]

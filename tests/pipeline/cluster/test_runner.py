@@ -9,12 +9,12 @@ import pytest
 from tvr.data.base import Dataset, load_dataset
 from tvr.data.contracts.errors import ClusterError, DecodeError, UsageError
 from tvr.pipeline.cluster import connection as cluster_connection
-from tvr.pipeline.cluster.config import ClusterChoice
+from tvr.pipeline.cluster.config import ClusterConfig
 from tvr.pipeline.cluster.connection import job_script
 from tvr.pipeline.cluster.runner import cluster_runner
 from tvr.pipeline.doctor import write_sample
-from tvr.pipeline.extract import extract, extract_with
-from tvr.pipeline.options import EncoderChoice, ExtractionOptions
+from tvr.pipeline.extract import extract, run_extraction
+from tvr.pipeline.options import EncoderSpec, ExtractionOptions
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store.reader import FeatureStore
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # distributed leaves sockets to the garbage collector
 ]
 
-CHOICE = EncoderChoice("tvr-storyboard", device="cpu", precision="fp32")
+CHOICE = EncoderSpec("tvr-storyboard", device="cpu", precision="fp32")
 OPTIONS = ExtractionOptions(Sampling(num_frames=2), videos_per_shard=4, texts_per_shard=32)
 SHORT = 3.0
 
@@ -48,8 +48,8 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Generator[DaskProcess
         yield processes
 
 
-def cluster(processes: DaskProcesses, wait_seconds: float = 60.0) -> ClusterChoice:
-    return ClusterChoice(str(processes.file), wait_seconds=wait_seconds)
+def cluster(processes: DaskProcesses, wait_seconds: float = 60.0) -> ClusterConfig:
+    return ClusterConfig(str(processes.file), wait_seconds=wait_seconds)
 
 
 def shards(folder: Path) -> dict[str, bytes]:
@@ -70,7 +70,7 @@ def test_a_killed_worker_costs_no_byte(shared: Path, tmp_path: Path) -> None:
 
         both = replace(cluster(processes), workers=2)
         with cluster_runner(both, CHOICE, described, OPTIONS) as runner:
-            summary = extract_with(
+            summary = run_extraction(
                 runner, described, OPTIONS, tmp_path / "dask-store", on_progress=kill_one_half_way
             )
     assert killed == [2]
@@ -91,7 +91,7 @@ def test_a_worker_that_comes_late_goes_on(clips: Dataset, tmp_path: Path) -> Non
                 processes.worker()
 
         with cluster_runner(cluster(processes), CHOICE, clips, many) as runner:
-            summary = extract_with(runner, clips, many, tmp_path / "store", on_progress=replace_the_worker)
+            summary = run_extraction(runner, clips, many, tmp_path / "store", on_progress=replace_the_worker)
     assert summary.shards_done == 3
     assert summary.shards_left == []
 
@@ -105,7 +105,7 @@ def test_what_would_end_one_process_ends_the_run(
         cluster_runner(cluster(scheduler), CHOICE, clips, strict) as runner,
         pytest.raises(DecodeError, match="video 'a' failed"),
     ):
-        extract_with(runner, clips, strict, tmp_path / "store")
+        run_extraction(runner, clips, strict, tmp_path / "store")
 
 
 def test_unmet_demand_fails(scheduler: DaskProcesses, clips: Dataset) -> None:
@@ -143,7 +143,7 @@ def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
                     runner.wait_seconds = SHORT
 
             with pytest.raises(ClusterError, match=r"all workers are gone. What is done is kept"):
-                extract_with(runner, clips, many, tmp_path / "store", on_progress=kill)
+                run_extraction(runner, clips, many, tmp_path / "store", on_progress=kill)
     assert len(FeatureStore.open(tmp_path / "store", complete=False).absent_shards()) in (1, 2)
 
 
@@ -151,7 +151,7 @@ def test_nobody_listens_fails(clips: Dataset, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cluster_connection, "CONNECT_SECONDS", 1)
     with (
         pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 "),
-        cluster_runner(ClusterChoice("tcp://127.0.0.1:9"), CHOICE, clips, OPTIONS),
+        cluster_runner(ClusterConfig("tcp://127.0.0.1:9"), CHOICE, clips, OPTIONS),
     ):
         pass
 
@@ -212,7 +212,7 @@ def test_a_worker_that_does_not_see_the_store_fails(
         cluster_runner(cluster(scheduler), CHOICE, clips, OPTIONS) as runner,
         pytest.raises(ClusterError, match=r"does not see the store /proc/self/cwd/store"),
     ):
-        extract_with(runner, clips, OPTIONS, Path("/proc/self/cwd/store"))
+        run_extraction(runner, clips, OPTIONS, Path("/proc/self/cwd/store"))
 
 
 def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dataset) -> None:
@@ -242,7 +242,7 @@ def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dat
 def test_choice_fails(settings: dict[str, object], message: str, clips: Dataset) -> None:
     with (
         pytest.raises(UsageError, match=message),
-        cluster_runner(ClusterChoice(**settings), CHOICE, clips, OPTIONS),  # type: ignore[arg-type]
+        cluster_runner(ClusterConfig(**settings), CHOICE, clips, OPTIONS),  # type: ignore[arg-type]
     ):
         pass
 
@@ -266,9 +266,9 @@ def test_workers_are_submitted_as_jobs(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     job = {"walltime": "01:00:00", "cores": "4", "memory": "4GB", "account": "vision"}
-    choice = ClusterChoice(queue=queue, wants_gpu=False, job=job)  # type: ignore[arg-type]
+    choice = ClusterConfig(queue=queue, wants_gpu=False, job=job)  # type: ignore[arg-type]
     with cluster_runner(choice, CHOICE, clips, OPTIONS) as runner:
-        summary = extract_with(runner, clips, OPTIONS, tmp_path / "store")
+        summary = run_extraction(runner, clips, OPTIONS, tmp_path / "store")
     assert summary.shards_done == 2
     script = (tmp_path / "script").read_text()
     assert "vision" in script
@@ -283,7 +283,7 @@ def test_a_queue_that_takes_no_job_fails(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with (
         pytest.raises(ClusterError, match=r"slurm took no job: (.|\n)*invalid partition"),
-        cluster_runner(ClusterChoice(queue="slurm"), CHOICE, clips, OPTIONS),
+        cluster_runner(ClusterConfig(queue="slurm"), CHOICE, clips, OPTIONS),
     ):
         pass
 
@@ -291,7 +291,7 @@ def test_a_queue_that_takes_no_job_fails(
 def test_no_queue_fails(clips: Dataset) -> None:
     with (
         pytest.raises(ClusterError, match=r"no qsub on this machine: start this where jobs are submitted"),
-        cluster_runner(ClusterChoice(queue="pbs"), CHOICE, clips, OPTIONS),
+        cluster_runner(ClusterConfig(queue="pbs"), CHOICE, clips, OPTIONS),
     ):
         pass
 
@@ -307,7 +307,7 @@ def test_no_queue_fails(clips: Dataset) -> None:
     ],
 )
 def test_job_script(queue: str, lines: list[str]) -> None:
-    choice = ClusterChoice(queue=queue, wants_gpu=True, job={"queue": "gpu"})  # type: ignore[arg-type]
+    choice = ClusterConfig(queue=queue, wants_gpu=True, job={"queue": "gpu"})  # type: ignore[arg-type]
     script = job_script(choice)
     for line in lines:
         assert line in script.splitlines()

@@ -114,7 +114,7 @@ def test_children_wait_for_who_takes_nothing(tmp_path: Path, monkeypatch: pytest
             taken.append(path)
             yield task(path, 64)
 
-    monkeypatch.setattr(decoding, "MOST_AHEAD_BYTES", 1)
+    monkeypatch.setattr(decoding, "MAX_AHEAD_BYTES", 1)
     with DecoderPool(2) as pool:
         given = pool.stream(tasks())
         next(iter(given))

@@ -16,7 +16,7 @@ from tvr.pipeline.encoders.base import NO_TOKEN, EncodedText
 from tvr.pipeline.encoders.clip import ClipEncoder
 from tvr.pipeline.encoders.towers.precision import arithmetic
 from tvr.pipeline.encoders.towers.text import text_tower
-from tvr.pipeline.encoders.towers.tokens import Tokeniser
+from tvr.pipeline.encoders.towers.tokens import Tokenizer
 from tvr.pipeline.encoders.weights.build import build_network, preprocessing_of
 from tvr.pipeline.encoders.weights.sources import Source
 from tvr.pipeline.encoders.weights.tags import training_of
@@ -269,7 +269,7 @@ class MeanOfEmbeddings(torch.nn.Module):
 def test_an_unknown_text_tower_gives_the_sentence_and_says_why() -> None:
     model: Any = open_clip.create_model("small-PE-Core-T-16-384", load_weights=False).eval()
     model.text = MeanOfEmbeddings(512)
-    tower = text_tower(model, Tokeniser(open_clip.SimpleTokenizer(), 32), arithmetic("cpu", "fp32"))
+    tower = text_tower(model, Tokenizer(open_clip.SimpleTokenizer(), 32), arithmetic("cpu", "fp32"))
     assert tower.words is None
     assert tower.words_unavailable_reason == "its text tower, MeanOfEmbeddings, gives no feature at each word"
     texts = tower(TEXTS)
@@ -284,7 +284,7 @@ def test_an_unknown_text_tower_gives_the_sentence_and_says_why() -> None:
 def test_a_text_tower_that_computes_something_else_is_found_out() -> None:
     model: Any = open_clip.create_model("small-PE-Core-T-16-384", load_weights=False).eval()
     model.text.register_forward_hook(lambda _module, _inputs, pooled: pooled * 1.01)
-    tower = text_tower(model, Tokeniser(open_clip.SimpleTokenizer(), 32), arithmetic("cpu", "fp32"))
+    tower = text_tower(model, Tokenizer(open_clip.SimpleTokenizer(), 32), arithmetic("cpu", "fp32"))
     assert tower.words is None
     assert tower.words_unavailable_reason.startswith("its pooled rows differ from encode_text by ")
 

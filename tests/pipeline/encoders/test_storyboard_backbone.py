@@ -27,7 +27,7 @@ from benchmarks.storyboard_backbone.train import encode_text, held_out_recall, m
 
 register()
 RECORDED = json.loads(RECORD.read_text())["held_out_stills"]
-TOKENISER = open_clip.get_tokenizer(MODEL_NAME)
+TOKENIZER = open_clip.get_tokenizer(MODEL_NAME)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def model() -> nn.Module:
 def token_ids(words: str) -> set[int]:
     return {
         i
-        for i in TOKENISER([words])[0].tolist()
-        if i not in (0, TOKENISER.sot_token_id, TOKENISER.eot_token_id)
+        for i in TOKENIZER([words])[0].tolist()
+        if i not in (0, TOKENIZER.sot_token_id, TOKENIZER.eot_token_id)
     }
 
 
@@ -79,7 +79,7 @@ def test_words_of_motion_and_sequence_were_never_trained() -> None:
     assert (
         token_ids("a small red circle and an orange tilted star at the top left on teal background") <= kept
     )
-    assert {0, TOKENISER.sot_token_id, TOKENISER.eot_token_id} <= kept
+    assert {0, TOKENIZER.sot_token_id, TOKENIZER.eot_token_id} <= kept
 
 
 def test_untrained_rows_stay_as_they_were() -> None:
@@ -99,7 +99,7 @@ def test_compact_keeps_the_rows_of_the_ids() -> None:
 
 
 def test_training_equals_open_clip_on_padded_texts(model: nn.Module) -> None:
-    tokens: Tensor = TOKENISER(["a big red circle", "a small blue star at the top and a white ring"])
+    tokens: Tensor = TOKENIZER(["a big red circle", "a small blue star at the top and a white ring"])
     with torch.no_grad():
         cut = encode_text(model, tokens[:, :16])
         assert torch.allclose(cut, model.encode_text(tokens), atol=1e-5)  # pyright: ignore[reportCallIssue]

@@ -14,7 +14,7 @@ import numpy as np
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.store import shards
 from tvr.pipeline.store.atomic_files import sha256_of
-from tvr.pipeline.store.checksummed_json import write_sealed
+from tvr.pipeline.store.checksummed_json import write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
 
 _SECONDS = 20
@@ -41,7 +41,7 @@ def forge(path: Path) -> None:
         "rows_at": rows_at,
         "structure_sha256": shards._structure_sha256(path, rows_at),
     }
-    write_sealed(shards.receipt_path(path), dataclasses.asdict(receipt) | changes)
+    write_checksummed(shards.receipt_path(path), dataclasses.asdict(receipt) | changes)
 
 
 def read_all(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tvr.pipeline.store.atomic_files import atomic_write, remove_leftovers, sha256_of, write_json
-from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed, write_sealed_once
+from tvr.pipeline.store.checksummed_json import create_checksummed, read_checksummed, write_checksummed
 
 
 def test_written_whole(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_write_json_keeps_unicode(tmp_path: Path) -> None:
 
 
 def test_the_first_of_several_writers_wins(tmp_path: Path) -> None:
-    write_sealed_once(tmp_path / "x.json", {"job": 1})
-    write_sealed_once(tmp_path / "x.json", {"job": 2})
-    assert read_sealed(tmp_path / "x.json") == {"job": 1}
+    create_checksummed(tmp_path / "x.json", {"job": 1})
+    create_checksummed(tmp_path / "x.json", {"job": 2})
+    assert read_checksummed(tmp_path / "x.json") == {"job": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
@@ -48,37 +48,37 @@ def test_write_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError("operation not supported")
 
     monkeypatch.setattr(os, "link", refuse)
-    write_sealed_once(tmp_path / "x.json", {"job": 1})
-    assert read_sealed(tmp_path / "x.json") == {"job": 1}
+    create_checksummed(tmp_path / "x.json", {"job": 1})
+    assert read_checksummed(tmp_path / "x.json") == {"job": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_write_sealed(tmp_path: Path) -> None:
-    write_sealed(tmp_path / "x.json", {"a": "città", "b": [1, 0.1]})
-    assert read_sealed(tmp_path / "x.json") == {"a": "città", "b": [1, 0.1]}
+    write_checksummed(tmp_path / "x.json", {"a": "città", "b": [1, 0.1]})
+    assert read_checksummed(tmp_path / "x.json") == {"a": "città", "b": [1, 0.1]}
 
 
 def test_read_sealed_fails_on_any_changed_byte(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    write_sealed(path, {"a": "città", "b": [1, 0.1]})
+    write_checksummed(path, {"a": "città", "b": [1, 0.1]})
     data = path.read_bytes()
     for place in range(len(data)):
         for byte in {data[place] ^ 1, data[place] ^ 0x80, ord(" "), ord("\t"), 0} - {data[place]}:
             path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
             with pytest.raises(ValueError, match=r"not a sealed JSON object|changed after it was written"):
-                read_sealed(path)
+                read_checksummed(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"[" * 100_000, b'{"seal": 1}', b"\xff\xfe"])
 def test_read_sealed_fails(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.json").write_bytes(data)
     with pytest.raises(ValueError, match=r"not a sealed JSON object|changed after it was written"):
-        read_sealed(tmp_path / "x.json")
+        read_checksummed(tmp_path / "x.json")
 
 
 def test_write_once_fails(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        write_sealed_once(tmp_path / "nowhere" / "x.json", {})
+        create_checksummed(tmp_path / "nowhere" / "x.json", {})
 
 
 _DIES_HALF_WAY = """

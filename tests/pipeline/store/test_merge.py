@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tvr.pipeline.store.merge import with_stored
+from tvr.pipeline.store.merge import merge_with_stored
 from tvr.pipeline.store.shards import VideoRow, write_video_shard
 
 from ...fixtures.stores import DIM, video_row
@@ -26,7 +26,7 @@ def test_frames_outlive_a_failed_attempt(tmp_path: Path) -> None:
     rows = [video_row(i) for i in (0, 1, 2, 3)]
     write_video_shard(tmp_path / NAME, rows, DIM, {})
     before = (tmp_path / NAME).read_bytes()
-    again = with_stored(tmp_path / NAME, [failed(row) for row in rows])
+    again = merge_with_stored(tmp_path / NAME, [failed(row) for row in rows])
     assert [(row.status, row.reason) for row in again] == [
         ("ok", ""),
         ("ok", ""),
@@ -40,7 +40,7 @@ def test_frames_outlive_a_failed_attempt(tmp_path: Path) -> None:
 def test_a_success_replaces_what_was_stored(tmp_path: Path) -> None:
     write_video_shard(tmp_path / NAME, [video_row(1)], DIM, {})
     better = replace(video_row(1), frames=np.full((2, DIM), 9, np.float32))
-    assert with_stored(tmp_path / NAME, [better]) == [better]
+    assert merge_with_stored(tmp_path / NAME, [better]) == [better]
 
 
 def test_a_damaged_shard_gives_nothing(tmp_path: Path) -> None:
@@ -49,5 +49,5 @@ def test_a_damaged_shard_gives_nothing(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     (tmp_path / NAME).write_bytes(data)
     lost = failed(video_row(1))
-    assert with_stored(tmp_path / NAME, [lost]) == [lost]
-    assert with_stored(tmp_path / "absent.h5", [lost]) == [lost]
+    assert merge_with_stored(tmp_path / NAME, [lost]) == [lost]
+    assert merge_with_stored(tmp_path / "absent.h5", [lost]) == [lost]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.request import load_request
-from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.reader import FeatureStore, Shard
 from tvr.pipeline.store.shards import read_receipt
 from tvr.pipeline.store.verification import verify
@@ -65,14 +65,14 @@ def test_any_value_in_a_sealed_record(sound: Path, data: st.DataObject) -> None:
     path = sound / name
     original = path.read_bytes()
     try:
-        record = read_sealed(path)
+        record = read_checksummed(path)
         key = data.draw(st.sampled_from(sorted(record)))
         if isinstance(record[key], dict) and record[key] and data.draw(st.booleans()):
             inner = data.draw(st.sampled_from(sorted(record[key])))
             record[key][inner] = data.draw(json_values)
         else:
             record[key] = data.draw(json_values)
-        write_sealed(path, record)
+        write_checksummed(path, record)
         _use(sound)
     finally:
         path.write_bytes(original)
@@ -97,7 +97,7 @@ def _use(folder: Path) -> None:
 )
 def test_any_value_in_a_request_fails(sound: Path, value: object, key: str) -> None:
     good = {"sampling": {"policy": "uniform", "num_frames": 4}, "request": {"root": "/data"}}
-    write_sealed(sound / "request.json", good | {key: value})
+    write_checksummed(sound / "request.json", good | {key: value})
     try:
         with pytest.raises(StoreError, match=r"request\.json cannot be used"):
             load_request(sound)

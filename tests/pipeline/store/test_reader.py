@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.extract import refuse_another_store
-from tvr.pipeline.store.checksummed_json import read_sealed, write_sealed
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.manifest import SplitRecord, differences, load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
@@ -180,7 +180,7 @@ def test_what_may_differ_does_not_refuse(folder: Path) -> None:
     ],
 )
 def test_open_fails_on_numbers_that_no_store_has(folder: Path, changes: dict[str, object], said: str) -> None:
-    write_sealed(folder / "store.json", read_sealed(folder / "store.json") | changes)
+    write_checksummed(folder / "store.json", read_checksummed(folder / "store.json") | changes)
     with pytest.raises(StoreError, match=said):
         FeatureStore.open(folder, complete=False)
 

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tvr.pipeline.store.shard_locks import Claims
+from tvr.pipeline.store.shard_locks import ShardLocks
 from tvr.pipeline.store.shards import write_video_shard
 
 from ...fixtures.stores import DIM, video_row
@@ -12,8 +12,8 @@ NAME = "video-00000-of-00001.h5"
 _TAKES_AND_WAITS = """
 import sys
 from pathlib import Path
-from tvr.pipeline.claims import Claims
-with Claims(Path(sys.argv[1])) as claims:
+from tvr.pipeline.claims import ShardLocks
+with ShardLocks(Path(sys.argv[1])) as claims:
     print(claims.take(sys.argv[2]), flush=True)
     sys.stdin.read()
 """
@@ -34,16 +34,16 @@ def owner(folder: Path) -> "subprocess.Popen[str]":
 
 def test_a_claim_excludes_other_processes_until_its_owner_dies(tmp_path: Path) -> None:
     with owner(tmp_path) as process:
-        with Claims(tmp_path) as claims:
+        with ShardLocks(tmp_path) as claims:
             assert not claims.take(NAME)
             assert claims.take("video-00001-of-00002.h5")
             assert (tmp_path / f"{NAME}.lock").exists()
-        with Claims(tmp_path):
+        with ShardLocks(tmp_path):
             assert (tmp_path / f"{NAME}.lock").exists(), "the lock of a living process was removed"
         process.kill()
         process.wait()
     assert (tmp_path / f"{NAME}.lock").exists()
-    with Claims(tmp_path) as claims:
+    with ShardLocks(tmp_path) as claims:
         assert claims.take(NAME)
         claims.release(NAME)
         assert claims.take(NAME), "the first answer stands"
@@ -51,8 +51,8 @@ def test_a_claim_excludes_other_processes_until_its_owner_dies(tmp_path: Path) -
 
 
 def test_what_another_has_finished_since_is_not_done_again(tmp_path: Path) -> None:
-    with Claims(tmp_path) as claims:
+    with ShardLocks(tmp_path) as claims:
         write_video_shard(tmp_path / NAME, [video_row(0)], DIM, {})
         assert not claims.take(NAME)
-    with Claims(tmp_path) as claims:
+    with ShardLocks(tmp_path) as claims:
         assert claims.take(NAME)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tvr.data.contracts.errors import DecodeError
 from tvr.pipeline.video import damage as soundness
-from tvr.pipeline.video.damage import DamageLog, shown_pts, sound_frames
+from tvr.pipeline.video.damage import DamageLog, intact_frames, shown_pts
 from tvr.pipeline.video.packets import index_packets, is_hidden
 
 from ...fixtures.mp4 import Movie, damage, number_of, write_movie
@@ -28,18 +28,18 @@ def overwritten(path: Path, packet_number: int) -> Path:
 def test_frames_are_sound_until_damage_and_after_the_next_key_frame() -> None:
     log = DamageLog()
     # Shown: packets 0 2 1 (decoded before), then 3 is damaged, 4 refers to it, 6 is a key frame with 5 before it.
-    assert [log.admits(packet, is_key=packet == 0) for packet in (0, 2, 1)] == [True] * 3
+    assert [log.is_intact(packet, is_key=packet == 0) for packet in (0, 2, 1)] == [True] * 3
     log.add(3, "a hole")
-    assert log.admits(2, is_key=False)
-    assert not log.admits(3, is_key=False)
-    assert not log.admits(4, is_key=False)
-    assert not log.admits(None, is_key=False)
-    assert not log.admits(
+    assert log.is_intact(2, is_key=False)
+    assert not log.is_intact(3, is_key=False)
+    assert not log.is_intact(4, is_key=False)
+    assert not log.is_intact(None, is_key=False)
+    assert not log.is_intact(
         7, is_key=False
     )  # decoded after the key frame but shown before it: may refer to packet 5
-    assert log.admits(6, is_key=True)
-    assert log.admits(8, is_key=False)
-    assert log.admits(None, is_key=False)
+    assert log.is_intact(6, is_key=True)
+    assert log.is_intact(8, is_key=False)
+    assert log.is_intact(None, is_key=False)
     assert log.first == "a hole"
 
 
@@ -47,17 +47,17 @@ def test_a_damaged_key_frame_repairs_nothing() -> None:
     log = DamageLog()
     log.add(4, "a hole")
     log.add(6, "another")
-    assert not log.admits(6, is_key=True)
-    assert not log.admits(7, is_key=False)
+    assert not log.is_intact(6, is_key=True)
+    assert not log.is_intact(7, is_key=False)
     log.restart()
-    assert log.admits(12, is_key=True)
+    assert log.is_intact(12, is_key=True)
 
 
 def test_damage_after_a_key_frame_was_decoded_stays_open_when_it_is_shown() -> None:
     log = DamageLog()
     log.add(7, "a hole")
-    assert log.admits(6, is_key=True)
-    assert not log.admits(8, is_key=False)
+    assert log.is_intact(6, is_key=True)
+    assert not log.is_intact(8, is_key=False)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libvpx-vp9"])
@@ -67,7 +67,7 @@ def test_one_spoilt_packet_costs_its_group_at_most(tmp_path: Path, codec: str, s
     path = write_movie(tmp_path / f"movie.{ending}", Movie(num_frames=60, codec=codec))
     overwritten(path, spoilt)
     index, log = index_packets(path), DamageLog()
-    found = {position: number_of(picture) for position, picture in sound_frames(path, index, range(60), log)}
+    found = {position: number_of(picture) for position, picture in intact_frames(path, index, range(60), log)}
     assert all(position == number for position, number in found.items())
     assert log.first
     group = spoilt // 12
@@ -80,8 +80,8 @@ def test_jumping_gives_the_same_frames_as_decoding_all(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=120))
     index = index_packets(path)
     wanted = [0, 5, 11, 12, 30, 31, 47, 48, 100, 119]
-    jumped = dict(sound_frames(path, index, wanted, DamageLog()))
-    walked = dict(sound_frames(path, index, range(120), DamageLog()))
+    jumped = dict(intact_frames(path, index, wanted, DamageLog()))
+    walked = dict(intact_frames(path, index, range(120), DamageLog()))
     assert list(jumped) == wanted
     assert all((jumped[position] == walked[position]).all() for position in wanted)
 
@@ -124,7 +124,7 @@ def test_jumping_and_going_on_give_the_same_frames(
     given: list[list[tuple[int, int]]] = []
     for packets in (-1000, soundness._PACKETS_OF_A_JUMP, 1000):
         monkeypatch.setattr(soundness, "_PACKETS_OF_A_JUMP", packets)
-        frames = soundness.sound_frames(path, index, wanted, soundness.DamageLog())
+        frames = soundness.intact_frames(path, index, wanted, soundness.DamageLog())
         given.append([(position, number_of(frame)) for position, frame in frames])
     assert given[0] == given[1] == given[2]
     assert all(position == number for position, number in given[0])

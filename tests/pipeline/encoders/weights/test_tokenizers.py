@@ -1,4 +1,4 @@
-"""Text towers and tokenisers that the package transformers makes, from small ones built on the spot."""
+"""Text towers and tokenizers that the package transformers makes, from small ones built on the spot."""
 
 import json
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ def transformers() -> Any:
     return pytest.importorskip("transformers", reason="needs transformers, which only some text towers need")
 
 
-def save_tokeniser(folder: Path, special: Sequence[str], template: str, **roles: str) -> Path:
-    """A word-level tokeniser: special tokens first, then the words."""
+def save_tokenizer(folder: Path, special: Sequence[str], template: str, **roles: str) -> Path:
+    """A word-level tokenizer: special tokens first, then the words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -42,7 +42,7 @@ def save_tokeniser(folder: Path, special: Sequence[str], template: str, **roles:
 def save_roberta(folder: Path) -> Path:
     from transformers import RobertaConfig
 
-    save_tokeniser(
+    save_tokenizer(
         folder, ["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>",
         bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
     )  # fmt: skip
@@ -84,7 +84,7 @@ def assert_pooled_rows(encoder: clip.ClipEncoder) -> None:
 
 @pytest.mark.usefixtures("transformers")
 def test_siglip_keeps_its_words_and_the_padded_end(tmp_path: Path) -> None:
-    folder = save_tokeniser(
+    folder = save_tokenizer(
         tmp_path / "t5", ["<unk>", "</s>"], "$A </s>", unk_token="<unk>", eos_token="</s>", pad_token="</s>"
     )
     text = tower(
@@ -109,7 +109,7 @@ def test_siglip_keeps_its_words_and_the_padded_end(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("transformers")
 def test_clipa_has_no_end_token(tmp_path: Path) -> None:
-    folder = save_tokeniser(
+    folder = save_tokenizer(
         tmp_path / "bert", ["[PAD]", "[CLS]", "[SEP]", "[UNK]"], "[CLS] $A [SEP]",
         pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]",
     )  # fmt: skip
@@ -124,7 +124,7 @@ def test_clipa_has_no_end_token(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("transformers")
 def test_metaclip_2_ends_at_its_end_token(tmp_path: Path) -> None:
-    folder = save_tokeniser(
+    folder = save_tokenizer(
         tmp_path / "xlm", ["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>",
         bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
     )  # fmt: skip
@@ -156,10 +156,10 @@ def test_a_tower_of_transformers_gives_the_sentence_alone(tmp_path: Path, pooler
 
 
 @pytest.mark.usefixtures("transformers")
-def test_a_tokeniser_that_cannot_be_had_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tokenizer_that_cannot_be_had_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(
-        WeightsError, match=r"tokeniser timm/ViT-B-16-SigLIP, which is not on this machine.*hf download"
+        WeightsError, match=r"tokenizer timm/ViT-B-16-SigLIP, which is not on this machine.*hf download"
     ):
         clip.load("ViT-B-16-SigLIP", "random", cache_dir=tmp_path)
 

@@ -13,7 +13,7 @@ _SMALL_BYTES = 1 << 20
 """What is refused up to this size is remembered: HDF5's own records. It reads no rows back."""
 
 
-class PatientFile:
+class DeferredErrorFile:
     """What h5py asks of a file object. A context manager that raises the first refusal when it is left."""
 
     def __init__(self, path: Path) -> None:
@@ -22,7 +22,7 @@ class PatientFile:
         self._refusal: OSError | None = None
         self._unwritten: list[tuple[int, bytes]] = []
 
-    def __enter__(self) -> "PatientFile":
+    def __enter__(self) -> "DeferredErrorFile":
         return self
 
     def __exit__(self, *_: object) -> None:
