@@ -27,7 +27,7 @@ from pathlib import Path
 from tvr.data.base import load_dataset
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.extract import extract
-from tvr.pipeline.plan import ExtractionOptions
+from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 root, model, patches, workers = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 encoder = clip.load(model, None if model == "tvr-storyboard" else "random")

@@ -9,7 +9,7 @@ PROGRAM = """
 import resource, sys, torch
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures, build_head
-from tvr.heads.layers.blocks import similarity_in_blocks
+from tvr.heads.evaluation.blockwise import similarity_in_blocks
 
 torch.set_num_threads(1)
 name = sys.argv[1]

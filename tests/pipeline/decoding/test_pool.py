@@ -371,8 +371,8 @@ def test_an_error_in_the_tasks_reaches_the_caller(tmp_path: Path) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
-from tvr.pipeline import child_process
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding import child_process
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 child_process._PROGRAM = {program!r}

@@ -160,7 +160,7 @@ def test_a_child_killed_between_chunks_fails(tmp_path: Path) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 half = (0.5, 0.5, 0.5)
@@ -200,7 +200,7 @@ def test_a_memory_that_holds_less_than_was_said_fails() -> None:
 MEASURED = """
 import resource
 from pathlib import Path
-from tvr.pipeline.decoding import DecoderPool, DecodeTask
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 half = (0.5, 0.5, 0.5)

@@ -84,7 +84,7 @@ def test_write_once_fails(tmp_path: Path) -> None:
 _DIES_HALF_WAY = """
 import os, signal, sys
 from pathlib import Path
-from tvr.pipeline.durable import atomic_write
+from tvr.pipeline.store.atomic_files import atomic_write
 with atomic_write(Path(sys.argv[1])) as beside:
     beside.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,7 +12,7 @@ NAME = "video-00000-of-00001.h5"
 _TAKES_AND_WAITS = """
 import sys
 from pathlib import Path
-from tvr.pipeline.claims import ShardLocks
+from tvr.pipeline.store.shard_locks import ShardLocks
 with ShardLocks(Path(sys.argv[1])) as claims:
     print(claims.take(sys.argv[2]), flush=True)
     sys.stdin.read()
