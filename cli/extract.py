@@ -76,14 +76,12 @@ def extract(
     ] = "decord",
     decoding_processes: Annotated[
         int | None,
-        typer.Option(
-            help="Distributed that decode, for each worker. Default: one for each of its CPU cores."
-        ),
+        typer.Option(help="Processes that decode, for each worker. Default: one for each of its CPU cores."),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Distributed that encode, one for each GPU. More than one are Dask workers; 1 is this process."
+            help="Processes that encode, one for each GPU. More than one are Dask workers; 1 is this process."
         ),
     ] = None,
     scheduler: SchedulerOption = None,

@@ -1,6 +1,13 @@
-"""How many CPU cores this process may use, which on a cluster is fewer than the machine has."""
+"""What this machine has for this process: CPU cores, memory, devices of torch."""
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..data.contracts.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def usable_cores() -> tuple[int, ...]:
@@ -8,3 +15,42 @@ def usable_cores() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be had, page cache included where the system tells."""
+    info = Path("/proc/meminfo")
+    if info.exists():
+        lines = dict(line.split(":", 1) for line in info.read_text().splitlines())
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def torch_device(name: str, *, gpu: str = "cuda") -> "torch.device":
+    """The device of that name.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` and so on, or ``mps``.
+        gpu: what ``auto`` is where torch sees a CUDA device; elsewhere it is ``cpu``.
+
+    Raises:
+        UsageError: there is no such device, or not here.
+    """
+    import torch  # takes a second: who asks for cores alone does not wait for it
+
+    if name == "auto":
+        name = gpu if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"device must be auto, cpu, cuda, cuda:1 and so on, or mps, got {name!r}: {error}"
+        ) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"device {name} is not there: torch {torch.__version__} sees no CUDA device; use --device cpu"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps is not there: torch sees no Apple GPU; use --device cpu")
+    return device

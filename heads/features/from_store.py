@@ -1,14 +1,13 @@
 """A split of a store as features: copied into memory, or mapped where they are."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ...data.contracts.errors import DataError
+from ...pipeline.machine import available_memory
 from ...pipeline.store.reader import FeatureStore, Shard
 from .feature_set import FeatureSet, Origin
 from .rows import ConcatenatedArrays, Rows, Texts, Videos
@@ -124,7 +123,7 @@ def fits_in_memory(store: FeatureStore) -> bool:
     """Whether the shards of a store take no more than ``SHARE_OF_MEMORY`` of the memory that is free."""
     names = store.shard_names("video") + store.shard_names("text")
     size = sum((store.folder / name).stat().st_size for name in names if (store.folder / name).exists())
-    return size <= SHARE_OF_MEMORY * _available_bytes()
+    return size <= SHARE_OF_MEMORY * available_memory()
 
 
 def _shards(store: FeatureStore, kind: str) -> list[Shard]:
@@ -142,13 +141,3 @@ def _joined_rows(shards: Sequence[Shard], column: str, boundaries: str) -> Rows:
     starts = [own[:-1] + begin for own, begin in zip(offsets, values.bounds, strict=False)]
     lengths = [np.diff(own) for own in offsets]
     return Rows(values, torch.from_numpy(np.concatenate(starts)), torch.from_numpy(np.concatenate(lengths)))
-
-
-def _available_bytes() -> int:
-    """Memory that can be had, page cache included where the system tells."""
-    info = Path("/proc/meminfo")
-    if info.exists():
-        lines = dict(line.split(":", 1) for line in info.read_text().splitlines())
-        if "MemAvailable" in lines:
-            return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

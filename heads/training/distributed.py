@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ...data.contracts.errors import UsageError
+from ...pipeline.machine import torch_device
 
 
 class Distributed:
@@ -47,17 +47,7 @@ class Distributed:
         Raises:
             UsageError: the device is not there.
         """
-        if wanted == "auto":
-            wanted = f"cuda:{self.local_rank}" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(wanted)
-        except RuntimeError:
-            raise UsageError(f"device must be auto, cpu, cuda or cuda:N, got {wanted!r}") from None
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise UsageError(
-                f"device {wanted!r} was asked for, but torch sees no GPU; use device=cpu or device=auto"
-            )
-        return device
+        return torch_device(wanted, gpu=f"cuda:{self.local_rank}")
 
     def first(self, work: Callable[[], None]) -> None:
         """Do something in the first process only, before any other process goes on."""

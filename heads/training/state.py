@@ -170,7 +170,7 @@ def _loss_function(config: TrainingConfig, device: torch.device) -> LossFunction
 
 
 def _loss_of(head: Head, batch: Batch, processes: Distributed) -> dict[str, Tensor]:
-    # Distributed that share a batch must pad it alike.
+    # Processes that share a batch must pad it alike.
     text = encoded_texts(head, batch.text) if processes.count == 1 else head.encode_text(batch.text)
     views = [processes.gathered(head.encode_video(view)) for view in batch.views]
     if len(views) == 1:  # drawn once, whatever the head asks for

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ....data.contracts.errors import UsageError
+from ...machine import torch_device
 from ..base import Precision
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -62,7 +63,7 @@ def arithmetic(device: str, precision: str) -> Arithmetic:
     Raises:
         UsageError: the device does not exist here, or fp16 on a CPU.
     """
-    chosen = _device(device)
+    chosen = torch_device(device)
     if chosen.type == "cpu" and precision == "fp16":
         raise UsageError("precision fp16 needs a GPU, and the device is cpu: use bf16, fp32 or auto")
     if precision == "auto":
@@ -77,26 +78,6 @@ def cpu_multiplies_bfloat16() -> bool:
     """Whether this CPU has AVX512-BF16 or AMX."""
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(_usual_device() if name == "auto" else name)
-    except RuntimeError as error:
-        raise UsageError(
-            f"device must be auto, cpu, cuda, cuda:1 and so on, or mps, got {name!r}: {error}"
-        ) from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(
-            f"device {name} is not there: torch {torch.__version__} sees no CUDA device; use --device cpu"
-        )
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device mps is not there: torch sees no Apple GPU; use --device cpu")
-    return device
-
-
-def _usual_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _fastest(device: torch.device) -> Precision:

@@ -61,5 +61,5 @@ def test_device_fails_when_it_is_not_there() -> None:
     with pytest.raises(UsageError, match="device must be auto, cpu, cuda"):
         Distributed().device("gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(UsageError, match="torch sees no GPU"):
+        with pytest.raises(UsageError, match="sees no CUDA device; use --device cpu"):
             Distributed().device("cuda:0")
