@@ -1,0 +1,173 @@
+"""What an earlier version wrote is read, extended, repaired, evaluated and searched as that version did it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.verification import verify
+
+from .fixtures.warm_shell import WarmShell
+
+WRITTEN = Path(__file__).parent / "fixtures" / "before_rooms"
+EXPECTED: dict[str, Any] = json.loads((WRITTEN / "expected.json").read_text(encoding="utf-8"))
+
+COMMON = (
+    *("extract", "--dataset", "folder", "--model", "tvr-storyboard", "--decoding-processes", "1"),
+    *("--precision", "fp32", "--device", "cpu", "--decoder", "pyav", "--batch-size", "16"),
+)
+OPTIONS = {
+    "store": ("--num-frames", "4", "--videos-per-shard", "4"),
+    "store_int8": (
+        *("--num-frames", "2", "--videos-per-shard", "2", "--limit", "4"),
+        *("--patches", "--patches-dtype", "int8"),
+    ),
+}
+TRAIN = (
+    *("train-head", "--head", "wti", "--set", "layers=0", "--set", "weights=learned", "--train", "alike=2"),
+    *("--epochs", "2", "--batch-size", "4", "--device", "cpu"),
+)
+TOLERANCE = 2e-3
+"""Of a feature, which is stored as float16 and computed on another processor than the expected one; patches are
+stored in steps of 0.4 %."""
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmShell]:
+    with WarmShell(tmp_path_factory.mktemp("logs")) as shell:
+        yield shell
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A copy of all that was written."""
+    return shutil.copytree(WRITTEN, tmp_path / "written")
+
+
+def command(place: Path, store: str) -> tuple[str | Path, ...]:
+    """The command that made the store."""
+    return (*COMMON, *OPTIONS[store], "--root", place / "videos", "--store", place / store)
+
+
+def first_json(said: str) -> Any:
+    """The JSON in what a command wrote, whose notes stand around it."""
+    return json.JSONDecoder().raw_decode(said[said.index("{") :])[0]
+
+
+def digest(array: np.ndarray) -> str:
+    return sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_store_is_read(name: str) -> None:
+    expected = EXPECTED[name]
+    store = FeatureStore.open(WRITTEN / name)
+    assert [asdict(status) for status in store.statuses()] == expected["statuses"]
+    assert {split: list(ids) for split, ids in store.splits.items()} == expected["splits"]
+    videos, texts = store.videos(), store.texts()
+    assert [list(row) for row in zip(texts.ids, texts.video_ids, texts.texts, strict=True)] == expected[
+        "texts"
+    ]
+    arrays = {
+        "frames": videos.frames,
+        "frame_seconds": videos.frame_seconds,
+        "video_offsets": videos.offsets,
+        "words": texts.words,
+        "token_ids": texts.token_ids,
+        "text_offsets": texts.offsets,
+        "sentence_row": texts.sentence_row,
+    }
+    if store.has_patches:
+        arrays["patches"] = np.concatenate([store.patches(video) for video in store.video_ids])
+    assert {key: digest(array) for key, array in arrays.items()} == expected["sha256"]
+    assert verify(WRITTEN / name).damages == ()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_store_that_lacks_shards_is_extended(shell: WarmShell, place: Path, name: str) -> None:
+    shards = [place / name / f"video-00001-of-0000{3 if name == 'store' else 2}.h5"]
+    shards.append(place / name / "text-00000-of-00001.h5")
+    kept = {path.name: path.stat().st_mtime_ns for path in (place / name).glob("*.h5") if path not in shards}
+    for shard in shards:
+        shard.unlink()
+        shard.with_suffix(".json").unlink()
+    code, said = shell.run(*command(place, name))
+    assert code == 0, said
+    assert f"2 shards written, {len(kept)} were already there" in said
+    assert all((place / name / shard).stat().st_mtime_ns == time for shard, time in kept.items())
+    _assert_same_features(place / name, WRITTEN / name)
+
+
+def _assert_same_features(folder: Path, wanted: Path) -> None:
+    assert verify(folder).damages == ()
+    new, old = FeatureStore.open(folder), FeatureStore.open(wanted)
+    assert new.statuses() == old.statuses()
+    for video in old.video_ids:
+        np.testing.assert_allclose(new.frames(video), old.frames(video), atol=TOLERANCE)
+        assert new.frame_seconds(video).tolist() == old.frame_seconds(video).tolist()
+        if old.has_patches:
+            np.testing.assert_allclose(new.patches(video), old.patches(video), atol=0.05)
+    texts, old_texts = new.texts(), old.texts()
+    assert texts.texts == old_texts.texts
+    assert texts.token_ids.tolist() == old_texts.token_ids.tolist()
+    np.testing.assert_allclose(texts.words, old_texts.words, atol=TOLERANCE)
+
+
+def test_a_store_is_extended_fails_with_another_sampling(shell: WarmShell, place: Path) -> None:
+    (place / "store" / "video-00001-of-00003.h5").unlink()
+    code, said = shell.run(*command(place, "store"), "--num-frames", "5")
+    assert code == 4
+    assert "sampling.num_frames: the store has 4, this run would use 5" in said
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_damaged_store_is_repaired(shell: WarmShell, place: Path, name: str) -> None:
+    shard = next((place / name).glob("video-00001-*.h5"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    code, said = shell.run("verify", "--store", place / name, "--repair", "--root", place / "videos")
+    assert code == 0, said
+    _assert_same_features(place / name, WRITTEN / name)
+
+
+def test_a_run_is_evaluated(shell: WarmShell, place: Path) -> None:
+    matrix = place / "similarity.npy"
+    code, said = shell.run(
+        "eval", place / "run", "--json", "--normalise", "dsl", "--save-similarity", matrix, "--device", "cpu"
+    )
+    assert code == 0, said
+    found = first_json(said)
+    assert {name: found[name] for name in EXPECTED["evaluation"]} == EXPECTED["evaluation"]
+    np.testing.assert_allclose(np.load(matrix), EXPECTED["similarity"], atol=1e-4)
+
+
+def test_a_run_is_searched(shell: WarmShell, place: Path) -> None:
+    expected = EXPECTED["search"]
+    code, said = shell.run("search", "--run", place / "run", "--json", expected["text"])
+    assert code == 0, said
+    hits = first_json(said)["hits"]
+    assert [hit["video"] for hit in hits] == [hit["video"] for hit in expected["hits"]]
+    np.testing.assert_allclose(
+        [hit["score"] for hit in hits], [hit["score"] for hit in expected["hits"]], atol=1e-3
+    )
+
+
+def test_a_run_is_known_again(shell: WarmShell, place: Path) -> None:
+    weights = (place / "run" / "head.safetensors").read_bytes()
+    code, said = shell.run(*TRAIN, "--store", place / "store", "--run", place / "run")
+    assert code == 0, said
+    assert "kept epoch 1 (validation score 550.0)" in said
+    assert (place / "run" / "head.safetensors").read_bytes() == weights
+
+
+def test_a_run_is_known_again_fails_with_other_settings(shell: WarmShell, place: Path) -> None:
+    code, said = shell.run(*TRAIN, "--store", place / "store", "--run", place / "run", "--seed", "1")
+    assert code == 7
+    assert "training.seed is 0 there and 1 here" in said
