@@ -141,6 +141,7 @@ def extract(
     root, settings = root or place.dataset_root(dataset), key_values(data, "--data")
     share = JobShare.parse(shard) if shard else EVERYTHING
     cluster = cluster_choice(scheduler, (slurm, pbs), workers, wait_seconds, job, device)
+    encoder = EncoderSpec(model, pretrained, device, precision, compile_)
     described = _loaded(dataset, root, settings)
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
@@ -153,18 +154,17 @@ def extract(
         limit=limit,
         retry=retry,
         on_error=on_error,
-        request=Request(dataset, root, settings, model, pretrained, device, precision, compile_),
+        request=Request(dataset, root, settings, encoder),
     )
-    choice = EncoderSpec(model, pretrained, device, precision, compile_)
     if dry_run:
-        _print_estimate(_estimated(described, choice, options, batch_size), as_json=as_json)
+        _print_estimate(_estimated(described, encoder, options, batch_size), as_json=as_json)
         _print_job(None if as_json else cluster)
         return
-    with _runner(cluster, choice, described, options) as runner:
+    with _runner(cluster, encoder, described, options) as runner:
         identity = runner.identity
         _announce(described, identity)
         if patches and not yes:
-            _check_size(_estimated(described, choice, options, batch_size))
+            _check_size(_estimated(described, encoder, options, batch_size))
         options = replace(options, frames_per_batch=batch_size or runner.frames_per_batch)
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         summary = _extracted(runner, described, options, folder, share)
@@ -177,7 +177,7 @@ def extract(
 @contextmanager
 def _runner(
     cluster: "ClusterConfig | None",
-    choice: "EncoderSpec",
+    encoder: "EncoderSpec",
     dataset: "Dataset",
     options: "ExtractionOptions",
 ) -> "Generator[ShardRunner, None, None]":
@@ -185,12 +185,12 @@ def _runner(
     if cluster is None:
         from ..pipeline.shard_worker import ShardWorker
 
-        with ShardWorker(choice.load(), options) as worker:
+        with ShardWorker(encoder.load(), options) as worker:
             yield worker
     else:
         from ..pipeline.cluster.runner import cluster_runner
 
-        with cluster_runner(cluster, choice, dataset, options) as runner:
+        with cluster_runner(cluster, encoder, dataset, options) as runner:
             yield runner
 
 
@@ -235,15 +235,15 @@ def _extracted(
 
 
 def _estimated(
-    dataset: "Dataset", choice: "EncoderSpec", options: "ExtractionOptions", batch_size: int | None
+    dataset: "Dataset", encoder: "EncoderSpec", options: "ExtractionOptions", batch_size: int | None
 ) -> "Estimate":
     """From a sample that is measured on this machine, whoever is to do the rest."""
     from ..pipeline.estimate import estimate
 
-    encoder = choice.load()
-    _announce(dataset, encoder.identity)
-    options = replace(options, frames_per_batch=batch_size or encoder.frames_per_batch)
-    return estimate(dataset, encoder, options)
+    loaded = encoder.load()
+    _announce(dataset, loaded.identity)
+    options = replace(options, frames_per_batch=batch_size or loaded.frames_per_batch)
+    return estimate(dataset, loaded, options)
 
 
 def _print_job(cluster: "ClusterConfig | None") -> None:

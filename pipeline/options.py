@@ -20,26 +20,13 @@ ON_ERROR = ("skip", "fail")
 RETRIED = ("failed", "partial")
 """Statuses of videos that another attempt may better."""
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The names by which a data set and an encoder were loaded. No feature depends on where a file lies."""
-
-    dataset: str
-    """The plug-in, such as ``folder``; the store's own name of its data set may be another."""
-    root: Path
-    settings: Mapping[str, str]
-    """``--data key=value``."""
-    model: str
-    pretrained: str | None
-    device: str
-    precision: str
-    compiled: bool = False
+MAX_FRAMES = 512
+"""The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionOptions:
-    """What a user can choose of stage one beside data set and model."""
+    """What a user can choose of stage one beside data set and encoder."""
 
     sampling: Sampling
     max_seconds: float | None = None
@@ -62,7 +49,7 @@ class ExtractionOptions:
     """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again."""
     only: frozenset[str] | None = None
     """Names of shards to extract whether they are there or not; None means those that are not."""
-    request: Request | None = None
+    request: "Request | None" = None
     """Written into the store, so that it can be repaired."""
     on_error: str = "skip"
     """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
@@ -90,6 +77,65 @@ class ExtractionOptions:
                 raise UsageError(f"{name} must be at least 1, got {value}")
         if self.max_seconds is not None and self.max_seconds <= 0:
             raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The names by which a data set and an encoder were loaded. No feature depends on where a file lies."""
+
+    dataset: str
+    """The plug-in, such as ``folder``; the store's own name of its data set may be another."""
+    root: Path
+    settings: Mapping[str, str]
+    """``--data key=value``."""
+    encoder: "EncoderSpec"
+
+    def for_any_folder(self) -> "Request":
+        """The same, from whatever folder it is repeated: with absolute paths."""
+        return replace(self, root=self.root.absolute(), encoder=self.encoder.for_any_folder())
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """Which encoder is loaded, and where: by value, so that a worker or a repair loads the same one."""
+
+    model: str
+    """A name of open_clip, ``hf-hub:owner/name`` or ``tvr-storyboard``."""
+    pretrained: str | None = None
+    """A tag, a checkpoint file, ``tag=file`` or ``random``; None: the model's usual weights."""
+    device: str = "auto"
+    precision: str = "auto"
+    compiled: bool = False
+    """Whether its image tower is compiled."""
+
+    def load(self) -> Encoder:
+        """The encoder with its weights.
+
+        Raises:
+            UsageError: an unknown model, tag, device or precision.
+            WeightsError: weights that are missing, unreadable or another model's.
+        """
+        from .encoders import clip  # torch and open_clip take seconds: options alone need neither
+
+        encoder = clip.load(self.model, self.pretrained, device=self.device, precision=self.precision)
+        return clip.compiled(encoder) if self.compiled else encoder
+
+    def for_any_folder(self) -> "EncoderSpec":
+        """The same, from whatever folder it is loaded: a checkpoint file by its absolute path."""
+        if self.pretrained is None:
+            return self
+        tag, equals, file = self.pretrained.rpartition("=")
+        path = Path(file).expanduser()
+        return replace(self, pretrained=f"{tag}{equals}{path.absolute()}") if path.is_file() else self
+
+    def on_own_gpu(self, worker: str) -> "EncoderSpec":
+        """The same for one of the workers 0, 1, ... of a machine, each of which sees all its GPUs."""
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if self.device not in ("auto", "cuda") or gpus < 2 or not worker.isdecimal():
+            return self
+        return replace(self, device=f"cuda:{int(worker) % gpus}")
 
 
 def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps: float | None) -> Sampling:
@@ -123,47 +169,3 @@ def text_policy_of(name: str) -> TextPolicy:
     if name not in get_args(TextPolicy):
         raise UsageError(unknown_name("text policy", name, get_args(TextPolicy)))
     return cast(TextPolicy, name)
-
-
-MAX_FRAMES = 512
-"""The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """The arguments of ``encoders.clip.load``, and whether its image tower is compiled."""
-
-    model: str
-    pretrained: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    compiled: bool = False
-
-    def load(self) -> Encoder:
-        """The encoder with its weights."""
-        from .encoders import clip
-
-        encoder = clip.load(self.model, self.pretrained, device=self.device, precision=self.precision)
-        return clip.compiled(encoder) if self.compiled else encoder
-
-    def for_any_folder(self) -> "EncoderSpec":
-        """The same, however it is that a worker was started."""
-        return replace(self, pretrained=for_any_folder(self.pretrained))
-
-    def on_own_gpu(self, worker: str) -> "EncoderSpec":
-        """The same for one of the workers 0, 1, ... of a machine, each of which sees all its GPUs."""
-        import torch
-
-        gpus = torch.cuda.device_count()
-        if self.device not in ("auto", "cuda") or gpus < 2 or not worker.isdecimal():
-            return self
-        return replace(self, device=f"cuda:{int(worker) % gpus}")
-
-
-def for_any_folder(pretrained: str | None) -> str | None:
-    """The weights as they can be named from any folder: a checkpoint file by its absolute path."""
-    if pretrained is None:
-        return None
-    tag, equals, file = pretrained.rpartition("=")
-    path = Path(file).expanduser()
-    return f"{tag}{equals}{path.absolute()}" if path.is_file() else pretrained

@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..data.contracts.errors import StoreError
 from .extract import extract, refuse_another_store
 from .options import Request
 from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
-from .request import load_request, requested_dataset, requested_encoder
+from .request import load_request, requested_dataset
 from .store.manifest import Manifest, load_manifest
 from .store.shards import Receipt, load_receipt
 from .store.verification import Damage, Verification, verify
@@ -37,10 +36,10 @@ class Overrides:
 
     def apply(self, request: Request) -> Request:
         """The request with what has moved."""
-        changes: dict[str, Any] = {
-            name: value for name, value in dataclasses.asdict(self).items() if value is not None
-        }
-        return dataclasses.replace(request, **changes)
+        named = {"pretrained": self.pretrained, "device": self.device}
+        moved = {name: value for name, value in named.items() if value is not None}
+        encoder = dataclasses.replace(request.encoder, **moved)
+        return dataclasses.replace(request, root=self.root or request.root, encoder=encoder)
 
 
 def repair(
@@ -62,7 +61,7 @@ def repair(
         return Repair((), ())
     request, options = load_request(folder)
     request = moved.apply(request)
-    dataset, encoder = requested_dataset(request), requested_encoder(request)
+    dataset, encoder = requested_dataset(request), request.encoder.load()
     plan = plan_extraction(dataset, options)
     manifest = manifest_of(dataset, encoder.identity, plan, options)
     stored = _stored_manifest(folder)

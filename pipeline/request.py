@@ -10,8 +10,7 @@ from typing import Any
 
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import StoreError, TvrError
-from .encoders.base import Encoder
-from .options import EncoderSpec, ExtractionOptions, Request, for_any_folder
+from .options import EncoderSpec, ExtractionOptions, Request
 from .sampling import Sampling
 from .store.checksummed_json import read_checksummed, write_checksummed
 from .store.manifest import REQUEST_NAME
@@ -24,11 +23,7 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
     """Write ``request.json``, with absolute paths: a repair may be started anywhere."""
     if options.request is None:
         return
-    record = dataclasses.asdict(options)
-    record["request"] |= {
-        "root": str(options.request.root.absolute()),
-        "pretrained": for_any_folder(options.request.pretrained),
-    }
+    record = dataclasses.asdict(options) | {"request": _as_record(options.request)}
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
     write_checksummed(folder / REQUEST_NAME, kept)
 
@@ -44,8 +39,7 @@ def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
     try:
         record: dict[str, Any] = read_checksummed(path)
         record["sampling"] = Sampling(**record["sampling"])
-        request = Request(**record["request"] | {"root": Path(record["request"]["root"])})
-        record["request"] = request
+        record["request"] = request = _from_record(record["request"])
         return request, ExtractionOptions(**record)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing, so the store cannot be repaired by itself. {remedy}") from None
@@ -62,13 +56,15 @@ def requested_dataset(request: Request, report: Callable[[int, int], None] | Non
     return load_dataset(request.dataset, request.root, request.settings, report)
 
 
-def requested_encoder(request: Request) -> Encoder:
-    """The encoder.
+def _as_record(request: Request) -> dict[str, Any]:
+    """As the file has it: the encoder's settings stand among the others."""
+    record = dataclasses.asdict(request.for_any_folder())
+    spec = record.pop("encoder")
+    return record | {"root": str(record["root"])} | spec
 
-    Raises:
-        WeightsError: its weights are no longer where they were.
-    """
-    choice = EncoderSpec(
-        request.model, request.pretrained, request.device, request.precision, request.compiled
-    )
-    return choice.load()
+
+def _from_record(record: Any) -> Request:
+    values: dict[str, Any] = dict(record)
+    of_encoder = [field.name for field in dataclasses.fields(EncoderSpec) if field.name in values]
+    encoder = EncoderSpec(**{name: values.pop(name) for name in of_encoder})
+    return Request(**values | {"root": Path(values["root"]), "encoder": encoder})
