@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ..fixtures.shell import tvr
+from ..fixtures.shell import tvr, tvr_cold
 
 
 def test_doctor(tmp_path: Path) -> None:
-    answer = tvr("doctor", "--json", cwd=tmp_path)
+    answer = tvr_cold("doctor", "--json", cwd=tmp_path)
     findings = {finding["check"]: finding for finding in json.loads(answer.out)}
     assert {"decoder pyav", "encoder", "GPU", "weights", "disk", "HDF5 locking"} <= set(findings)
     assert findings["decoder pyav"]["ok"], findings

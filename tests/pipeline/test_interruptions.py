@@ -13,7 +13,7 @@ from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.store.verification import verify
 
 from ..fixtures.archive import bytes_of
-from ..fixtures.warm_shell import Running, WarmShell
+from ..fixtures.warm_shell import Running, WarmShell, warm_shell
 
 LINE = "extract --dataset folder --model tvr-storyboard --num-frames 4 --decoding-processes 1 --videos-per-shard 3"
 EXTRACT = [*LINE.split(), "--device", "cpu", "--precision", "fp32"]
@@ -22,9 +22,8 @@ CLIPS = 12
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmShell]:
-    with WarmShell(tmp_path_factory.mktemp("logs")) as shell:
-        yield shell
+def shell() -> WarmShell:
+    return warm_shell()
 
 
 @pytest.fixture(scope="module")
