@@ -67,4 +67,4 @@ def _from_record(record: Any) -> Request:
     values: dict[str, Any] = dict(record)
     of_encoder = [field.name for field in dataclasses.fields(EncoderSpec) if field.name in values]
     encoder = EncoderSpec(**{name: values.pop(name) for name in of_encoder})
-    return Request(**values | {"root": Path(values["root"]), "encoder": encoder})
+    return Request(root=Path(values.pop("root")), encoder=encoder, **values)
