@@ -1,31 +1,39 @@
 """What trials of one small head gain by going through the data together: ``python -m benchmarks.sweep``.
 
-The same trials (one head, several learning rates, one seed) three ways: each in a process of its own, one at a time;
-all in one process, a step each in turn on the same batch, as ``tvr sweep`` does; and one step of all at once by
-``torch.func``, with their parameters stacked, against the same steps in turn. The first two give the same bits.
+The same trials (one head, several learning rates, two seeds) by two workers of one thread each, as ``tvr sweep`` runs
+them on two cores, four ways in turns: each trial in a process of its own; in one process a worker, one trial after
+another; there a step each in turn, each trial drawing its own batches; and a step each in turn on the same batch. All
+come to the same bits. Then one step of all at once by ``torch.func``, with their parameters stacked, against the same
+steps in turn.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import FeatureShape, Head, build_head
+from tvr.heads.sweep import run
 from tvr.heads.sweep.grid import plan_trials
-from tvr.heads.sweep.run import run_in_processes, tasks_of
-from tvr.heads.sweep.trial import run_trials
+from tvr.heads.sweep.run import tasks_of
+from tvr.heads.sweep.shared_batches import take_turns
+from tvr.heads.sweep.trial import TrialTask, run_trials, split_features
+from tvr.heads.training.loop import train, training
 
 from .heads import random_features
 from .record import keep
 
 RATES = ("1e-4", "3e-4", "1e-3", "3e-3")
+WORKERS = 2
 
 
 def main() -> None:
@@ -37,35 +45,91 @@ def main() -> None:
     parser.add_argument("--heads", nargs="+", default=["xpool", "seq_transformer", "wti"])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    figures: dict[str, Any] = {"rates": RATES, "epochs": options.epochs, "batch_size": options.batch_size}
+    figures: dict[str, Any] = {"rates": RATES, "workers": WORKERS}
+    figures |= {key: getattr(options, key) for key in ("epochs", "batch_size", "rounds")}
     for name in options.heads:
-        figures[name] = {**_trials(name, options), **_stacked(name, options.batch_size)}
+        figures[name] = {"trials": _trials(name, options), **_stacked(name, options.batch_size)}
         print(name, figures[name], flush=True)
     keep("sweep", figures)
 
 
-def _trials(name: str, options: argparse.Namespace) -> dict[str, float]:
+def _trials(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of the clock and of the processors by way, and how many times the last way's each takes."""
     fixed = {"epochs": str(options.epochs), "batch_size": str(options.batch_size), "device": "cpu"}
-    trials = plan_trials({"head": [name], "lr": RATES}, fixed)
-    with tempfile.TemporaryDirectory() as folder:
-        alone = tasks_of(trials, options.store.absolute(), Path(folder) / "alone", threads=1)
-        together = tasks_of(trials, options.store.absolute(), Path(folder) / "together", threads=1)
-        started = time.perf_counter()
-        for task in alone:
-            run_in_processes([task], 1)
-        between = time.perf_counter()
-        run_trials(together)
-        ended = time.perf_counter()
-        for pair in zip(alone, together, strict=True):
-            one, other = ((task.folder / "head.safetensors").read_bytes() for task in pair)
-            assert one == other, f"{pair[0].trial.name} came out otherwise"
-    return {
-        "own_processes_seconds": round(between - started, 2),
-        "together_seconds": round(ended - between, 2),
-        "speedup": round((between - started) / (ended - between), 2),
+    trials = plan_trials({"head": [name], "lr": RATES, "seed": ("0", "1")}, fixed)
+    seconds: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for way in WAYS:
+                tasks = tasks_of(trials, options.store.absolute(), Path(folder) / way, threads=1)
+                seconds[way].append(_seconds_of(way, tasks))
+                print(name, way, seconds[way][-1], flush=True)
+            _check_bits(Path(folder), [task.trial.name for task in tasks])
+    by_way: dict[str, Any] = {
+        way: {
+            "seconds": [round(wall, 1) for wall, _ in some],
+            "processor_seconds": [round(c, 1) for _, c in some],
+        }
+        for way, some in seconds.items()
     }
+    for way, some in seconds.items():
+        pairs = list(zip(some, seconds["same_batches"], strict=True))
+        by_way[way]["ratio"] = round(median(one[0] / other[0] for one, other in pairs), 2)
+        by_way[way]["processor_ratio"] = round(median(one[1] / other[1] for one, other in pairs), 2)
+    return by_way
+
+
+def _seconds_of(way: str, tasks: list[TrialTask]) -> tuple[float, float]:
+    started, cpu = time.perf_counter(), _processor_seconds()
+    most = 0 if way == "own_processes" else run.MAX_PARAMETERS
+    with patch.object(run, "MAX_PARAMETERS", most), patch.object(run, "run_trials", WAYS[way]):
+        run.run_in_processes(tasks, WORKERS)
+    return time.perf_counter() - started, _processor_seconds() - cpu
+
+
+def _processor_seconds() -> float:
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _check_bits(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        found = {(folder / way / "trials" / name / "head.safetensors").read_bytes() for way in WAYS}
+        assert len(found) == 1, f"{name} came out otherwise"
+
+
+def one_after_another(tasks: Sequence[TrialTask]) -> None:
+    """Train trials in one process, from the first to the last."""
+    torch.set_num_threads(tasks[0].threads)
+    features = split_features(tasks[0].store, torch.device("cpu"))
+    for task in tasks:
+        trial = task.trial
+        train(trial.head, trial.head_config, features, trial.training, task.folder)
+
+
+def own_batches(tasks: Sequence[TrialTask]) -> None:
+    """Train trials in one process, a step each in turn, each on its own batches."""
+    torch.set_num_threads(tasks[0].threads)
+    features = split_features(tasks[0].store, torch.device("cpu"))
+    trials = {task.folder: task.trial for task in tasks}
+    trainings = {
+        folder: training(trial.head, trial.head_config, features, trial.training, folder)
+        for folder, trial in trials.items()
+    }
+    for _, error in take_turns(trainings, torch.device("cpu")):
+        if error is not None:
+            raise error
+
+
+WAYS = {
+    "own_processes": run_trials,
+    "one_after_another": one_after_another,
+    "own_batches": own_batches,
+    "same_batches": run_trials,
+}
 
 
 def _stacked(name: str, batch: int) -> dict[str, float]:

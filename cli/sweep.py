@@ -65,7 +65,7 @@ def sweep(
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
     from ..heads.sweep.grid import parse_grid, plan_trials
     from ..heads.sweep.results import rows_of, save_table
-    from ..heads.sweep.run import open_for_sweep, run_in_processes, run_on_dask, tasks_of, to_do
+    from ..heads.sweep.run import open_for_sweep, pending_tasks, run_in_processes, run_on_dask, tasks_of
     from ..pipeline.job_array import EVERYTHING, JobShare
     from ..pipeline.machine import usable_cores
     from ..pipeline.workspace import Workspace
@@ -82,7 +82,7 @@ def sweep(
     at_once = workers or _usual_workers()
     tasks = tasks_of(trials, opened.folder, target, threads=max(1, len(usable_cores()) // at_once))
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
-    waiting = to_do(mine, retry_failed=retry_failed)
+    waiting = pending_tasks(mine, retry_failed=retry_failed)
     with Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if cluster is None:
             run_in_processes(waiting, at_once, meter.update)

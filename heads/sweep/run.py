@@ -17,13 +17,13 @@ from ..base import FeatureShape, build_head
 from .grid import Trial
 from .trial import FAILED, TrialTask, on_device, record_failure, run_trial, run_trials
 
-SECONDS_BETWEEN_LOOKS = 0.05
+POLL_SECONDS = 0.05
 
 MAX_PARAMETERS = 1 << 26
 """Parameters that are trained in one process; with what AdamW keeps of them, a gigabyte."""
 
-Told = Callable[[int, int, str], None]
-"""Told of every trial that ends: how many are done, of how many, and its name."""
+OnTrialDone = Callable[[int, int, str], None]
+"""OnTrialDone of every trial that ends: how many are done, of how many, and its name."""
 
 
 def open_for_sweep(folder: Path) -> FeatureStore:
@@ -47,7 +47,7 @@ def tasks_of(trials: Sequence[Trial], store: Path, sweep: Path, threads: int = 0
     return [TrialTask(trial, store, sweep / "trials" / trial.name, threads) for trial in trials]
 
 
-def to_do(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[TrialTask]:
+def pending_tasks(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[TrialTask]:
     """Tasks that have not ended yet; those that failed too if they shall be tried again."""
     return [task for task in tasks if not task.is_done and (retry_failed or not task.has_failed)]
 
@@ -88,7 +88,9 @@ def _numbers_trained(task: TrialTask) -> int:
     return sum(parameter.numel() for parameter in head.parameters())
 
 
-def run_in_processes(tasks: Sequence[TrialTask], workers: int, told: Told | None = None) -> None:
+def run_in_processes(
+    tasks: Sequence[TrialTask], workers: int, on_trial_done: OnTrialDone | None = None
+) -> None:
     """Run tasks in fresh processes, ``workers`` at a time. A process that dies is a failed trial, no more.
 
     If it trained several, each of them goes on alone. An interrupt ends the children; running the sweep again goes
@@ -98,12 +100,12 @@ def run_in_processes(tasks: Sequence[TrialTask], workers: int, told: Told | None
         (task.folder / FAILED).unlink(missing_ok=True)
     waiting = bundles_of(tasks, workers)
     running: dict[int, tuple[list[TrialTask], BaseProcess]] = {}
-    look = _Ended(tasks, told)
+    look = _Ended(tasks, on_trial_done)
     try:
         while waiting or running:
             for worker in [w for w in range(workers) if w not in running][: len(waiting)]:
                 running[worker] = _started([on_device(task, worker) for task in waiting.pop(0)])
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
             for worker in [w for w, (_, process) in running.items() if not process.is_alive()]:
                 bundle, process = running.pop(worker)
                 waiting[:0] = _close(bundle, process)
@@ -114,7 +116,9 @@ def run_in_processes(tasks: Sequence[TrialTask], workers: int, told: Told | None
             process.join()
 
 
-def run_on_dask(tasks: Sequence[TrialTask], cluster: ClusterConfig, told: Told | None = None) -> None:
+def run_on_dask(
+    tasks: Sequence[TrialTask], cluster: ClusterConfig, on_trial_done: OnTrialDone | None = None
+) -> None:
     """Run tasks on the workers of a cluster, which must see the store and the sweep's folder.
 
     Raises:
@@ -129,8 +133,8 @@ def run_on_dask(tasks: Sequence[TrialTask], cluster: ClusterConfig, told: Told |
             task = futures[future]
             if future.status == "error":
                 record_failure(task, f"its Dask worker died: {future.exception()}")
-            if told:
-                told(done, len(tasks), task.trial.name)
+            if on_trial_done:
+                on_trial_done(done, len(tasks), task.trial.name)
 
 
 def _absolute(task: TrialTask) -> TrialTask:
@@ -141,14 +145,14 @@ def _absolute(task: TrialTask) -> TrialTask:
 class _Ended:
     """Tells of each task that has ended, once."""
 
-    def __init__(self, tasks: Sequence[TrialTask], told: Told | None) -> None:
-        self.open, self.count, self.told = list(tasks), len(tasks), told
+    def __init__(self, tasks: Sequence[TrialTask], on_trial_done: OnTrialDone | None) -> None:
+        self.open, self.count, self.on_trial_done = list(tasks), len(tasks), on_trial_done
 
     def __call__(self) -> None:
         for task in [task for task in self.open if task.is_done or task.has_failed]:
             self.open.remove(task)
-            if self.told:
-                self.told(self.count - len(self.open), self.count, task.trial.name)
+            if self.on_trial_done:
+                self.on_trial_done(self.count - len(self.open), self.count, task.trial.name)
 
 
 def _started(bundle: list[TrialTask]) -> tuple[list[TrialTask], BaseProcess]:

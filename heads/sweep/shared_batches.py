@@ -19,14 +19,15 @@ class SharedBatches:
     """Batches of one training split for trainings that take a step each in turn.
 
     Trainings that draw the same batches (same seed, batch size, captions, neighbours and numbers of frames and words)
-    are given the same tensors; the others draw their own. Only the batch of the current turn is held.
+    are given the same tensors; the others draw their own. Only the batch of the current turn is held. An epoch can be
+    joined during its first turn; a training that comes later, as a resumed one may, draws for itself.
     """
 
     def __init__(self) -> None:
         self._epochs: dict[Hashable, _Epoch] = {}
 
     def __call__(
-        self, features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Distributed
+        self, features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
     ) -> Iterator[Batch]:
         """As ``epoch_of_batches``."""
         shape = head.shape
@@ -40,8 +41,8 @@ class SharedBatches:
         )
         key = (*drawn, head.num_views)
         shared = self._epochs.get(key)
-        if shared is None or shared.number != epoch or shared.step > 0:
-            source = epoch_of_batches(features, head, config, epoch, processes)
+        if shared is None or shared.number != epoch or shared.step > 1:
+            source = epoch_of_batches(features, head, config, epoch, distributed)
             shared = self._epochs[key] = _Epoch(epoch, source)
         return shared.batches()
 

@@ -60,7 +60,7 @@ def run_trials(tasks: Sequence[TrialTask]) -> None:
         torch.set_num_threads(tasks[0].threads)
     try:
         device = Distributed().device(tasks[0].trial.training.device)
-        features = _features(tasks[0].store, device)
+        features = split_features(tasks[0].store, device)
         batches = SharedBatches()
         trainings = {place: _training(task, features, batches) for place, task in enumerate(tasks)}
     except Exception as error:  # noqa: BLE001  # no trial is left without a result or a reason
@@ -72,7 +72,7 @@ def run_trials(tasks: Sequence[TrialTask]) -> None:
             _record_error(tasks[place], error)
 
 
-def _features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
+def split_features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
     store = FeatureStore.open(folder)
     names = [name for name in ("train", "val") if name in store.splits]
     # Mapped, so that processes on one machine share the features in memory instead of copying them.

@@ -13,7 +13,14 @@ from tvr.heads.runs.run_folder import load_run
 from tvr.heads.sweep import run as sweep
 from tvr.heads.sweep.grid import parse_grid, plan_trials
 from tvr.heads.sweep.results import groups_of, rows_of, save_table
-from tvr.heads.sweep.run import bundles_of, open_for_sweep, run_in_processes, run_on_dask, tasks_of, to_do
+from tvr.heads.sweep.run import (
+    bundles_of,
+    open_for_sweep,
+    pending_tasks,
+    run_in_processes,
+    run_on_dask,
+    tasks_of,
+)
 from tvr.heads.sweep.trial import TrialTask, run_trial, run_trials
 from tvr.pipeline.cluster.config import ClusterConfig
 
@@ -58,8 +65,10 @@ def test_a_sweep_ends_in_a_table_over_seeds(tmp_path: Path) -> None:
     head, record = load_run(Path(rows[0].folder))
     assert record.config.lr == float(rows[0].name.split("lr=")[1].split(",")[0])
     assert not head.training
-    assert to_do(tasks, retry_failed=False) == []
-    assert [task.trial.name for task in to_do(tasks, retry_failed=True)] == ["seq_transformer,heads=5"]
+    assert pending_tasks(tasks, retry_failed=False) == []
+    assert [task.trial.name for task in pending_tasks(tasks, retry_failed=True)] == [
+        "seq_transformer,heads=5"
+    ]
 
 
 def kill_after_an_epoch(task: TrialTask, sweeping: threading.Thread) -> None:
@@ -80,7 +89,7 @@ def test_a_killed_trial_is_a_row(tmp_path: Path) -> None:
     rows = rows_of(tasks)
     assert [row.failure is None for row in rows] == [True, False]
     assert "killed by signal SIGKILL (the system kills" in str(rows[1].failure)
-    assert to_do(tasks, retry_failed=False) == []
+    assert pending_tasks(tasks, retry_failed=False) == []
 
 
 @pytest.mark.slow
