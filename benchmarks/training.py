@@ -55,20 +55,20 @@ def main() -> None:
 def _measured(
     name: str, stored: FeatureSet, config: TrainingConfig, steps: int, device: torch.device
 ) -> dict[str, float]:
-    processes = Distributed()
+    distributed = Distributed()
     with seeded_everything(0, device):
         kind = load_plug_in("tvr.heads", name)
         head = build_head(name, kind.Config(), stored.shape(12, 32)).to(device).train()
         state = TrainingState(head, config, steps)
 
         def epoch(number: int) -> Iterator[Batch]:
-            return epoch_of_batches(stored, head, config, number, processes)
+            return epoch_of_batches(stored, head, config, number, distributed)
 
         source = (batch for number in cycle([0]) for batch in epoch(number))
         ready = cycle([next(source) for _ in range(4)])
 
         def train_on(batch: Batch) -> None:
-            state.update(state.loss(batch, processes)["total"], processes)
+            state.update(state.loss(batch, distributed)["total"], distributed)
 
         seconds: dict[str, list[float]] = {"ready": [], "loaded": [], "loading": []}
         train_on(next(ready))

@@ -76,14 +76,14 @@ def _print_twins(runs: "Sequence[Path]", videos: Path) -> None:
     from rich.table import Table
 
     from ..data.storyboard import twins
-    from ..heads.evaluation.evaluate_runs import ZERO_SHOT, EvaluationOptions, open_run, zero_shot
+    from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
     from ..heads.evaluation.scores import similarity_matrix
     from ..heads.evaluation.twins import twin_accuracy
 
     subjects = [open_run(run, EvaluationOptions()) for run in runs]
     features = subjects[0].features
     heads = [
-        (ZERO_SHOT, zero_shot(features).to(features.device)),
+        (ZERO_SHOT_LABEL, zero_shot(features).to(features.device)),
         *((some.record.head, some.head) for some in subjects),
     ]
     table = Table(title="told from their twins, % (chance: 50)", title_justify="left")

@@ -117,8 +117,8 @@ class Head(Contract):
         super().__init__(shape)
         self.config = config
         self.levels: list[Level] = [level for level in LEVELS if level in config.levels]
-        self.video = hierarchy.Hierarchy(self._plan(of_text=False))
-        self.text = hierarchy.Hierarchy(self._plan(of_text=True))
+        self.video = hierarchy.Hierarchy(self._side(of_text=False))
+        self.text = hierarchy.Hierarchy(self._side(of_text=True))
         shares = dict(zip(LEVELS, config.shares, strict=True))
         learned = config.learned_shares and config.fused_loss > 0 and len(self.levels) > 1
         self.shares = TermWeights([shares[level] for level in self.levels], learned=learned)
@@ -126,11 +126,11 @@ class Head(Contract):
         self.denoises = config.denoising != "off" and "video_sentence" in self.levels
         self.num_views = 2 if self.denoises else 1
 
-    def _plan(self, *, of_text: bool) -> hierarchy.Plan:
+    def _side(self, *, of_text: bool) -> hierarchy.HierarchyConfig:
         config, shape = self.config, self.shape
         positions = shape.num_words if of_text else shape.num_frames
         given = of_text and config.phrases_from == "sentences"
-        return hierarchy.Plan(
+        return hierarchy.HierarchyConfig(
             dim=shape.dim,
             positions=positions,
             layers=config.word_layers if of_text else config.layers,
@@ -198,7 +198,7 @@ class Head(Contract):
 
     def numbers_per_pair(self) -> int:
         words, frames = self.shape.num_words, self.shape.num_frames
-        clusters = self.text.plan.clusters * self.video.plan.clusters
+        clusters = self.text.config.clusters * self.video.config.clusters
         return max(words * frames, clusters) + 2 * (words + frames) + 8
 
     def loss(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..data.contracts.errors import UsageError
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.bucketing import Group, in_order, length_buckets, texts_per_block
+from .layers.bucketing import Bucket, length_buckets, texts_per_block, unsort
 from .layers.padding import l2_normalise, masked_mean, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 from .layers.term_weights import TermWeights
@@ -110,8 +110,8 @@ class Head(Contract):
         if not self.config.masked:
             return self._block(text, video)
         mask = text["mask"]
-        groups = length_buckets(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
-        return in_order([self._block(_cut(text, group), video) for group in groups], groups)
+        buckets = length_buckets(mask, texts_per_block(mask.shape[1], video["mask"].numel()))
+        return unsort([self._block(_cut(text, bucket), video) for bucket in buckets], buckets)
 
     def _block(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         sentence, words = text["sentence"], text["words"]
@@ -164,7 +164,7 @@ class Head(Contract):
         return 3 * words * frames + 4 * (words + frames)
 
 
-def _cut(text: Encoded, group: Group) -> Encoded:
+def _cut(text: Encoded, bucket: Bucket) -> Encoded:
     """Some of the texts, padded to the longest of them."""
-    words = {name: text[name][group.texts, : group.words] for name in ("words", "mixed_words", "mask")}
-    return {"sentence": text["sentence"][group.texts], **words}
+    words = {name: text[name][bucket.texts, : bucket.words] for name in ("words", "mixed_words", "mask")}
+    return {"sentence": text["sentence"][bucket.texts], **words}

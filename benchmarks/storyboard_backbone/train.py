@@ -69,7 +69,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class StillBatch:
     """Stills as the model reads them."""
 
     pictures: Float[Tensor, "item 3 height width"]
@@ -160,7 +160,7 @@ def held_out_recall(model: nn.Module, items: int) -> dict[str, float]:
     return {"t2i_r1": round(t2i, 4), "i2t_r1": round(i2t, 4)}
 
 
-def _contrastive_loss(model: Any, batch: Batch, precision: str) -> Float[Tensor, ""]:
+def _contrastive_loss(model: Any, batch: StillBatch, precision: str) -> Float[Tensor, ""]:
     # With so few tokens, plain attention takes half the time of the fused kernel, whose backward pass is slow.
     mixed = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
     with mixed, sdpa_kernel(SDPBackend.MATH):
@@ -170,7 +170,7 @@ def _contrastive_loss(model: Any, batch: Batch, precision: str) -> Float[Tensor,
     return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
 
 
-def _features(model: Any, batch: Batch) -> tuple[Float[Tensor, "item dim"], Float[Tensor, "item dim"]]:
+def _features(model: Any, batch: StillBatch) -> tuple[Float[Tensor, "item dim"], Float[Tensor, "item dim"]]:
     """Unit vectors of the captions and of the pictures."""
     text, picture = encode_text(model, batch.tokens), model.encode_image(batch.pictures)
     return functional.normalize(text, dim=-1), functional.normalize(picture, dim=-1)
@@ -189,17 +189,17 @@ def _optimiser(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
 
 
-def _batches(config: Config) -> Iterator[Batch]:
+def _batches(config: Config) -> Iterator[StillBatch]:
     dice = randomness("stills", VERSION, config.seed)
     for _ in range(config.steps):
         yield _batch([draw_still(dice) for _ in range(config.batch)])
 
 
-def _batch(stills: Sequence[Still]) -> Batch:
+def _batch(stills: Sequence[Still]) -> StillBatch:
     pixels = torch.from_numpy(np.stack([still.picture(SIDE_PIXELS) for still in stills])).permute(0, 3, 1, 2)
     pictures = (pixels / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     tokens = _tokenizer()([still.caption for still in stills])
-    return Batch(pictures, tokens[:, : int(tokens.argmax(dim=1).max()) + 1])
+    return StillBatch(pictures, tokens[:, : int(tokens.argmax(dim=1).max()) + 1])
 
 
 def _vocabulary() -> Int[Tensor, " token"]:

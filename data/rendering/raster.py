@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from .world import BACKGROUNDS, COLOURS, Kind, Point
+from .world import BACKGROUNDS, COLOURS, Point, ShapeKind
 
 Plane = Float32[np.ndarray, "height width"]
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -24,7 +24,7 @@ REACH = 1.25
 class Sprite:
     """A shape at one moment: where it is and how it is turned."""
 
-    kind: Kind
+    kind: ShapeKind
     colour: str
     middle: Point
     """x to the right and y down, as shares of the picture's side."""
@@ -130,7 +130,7 @@ def _moon(x: Plane, y: Plane) -> Plane:
     return np.maximum(_circle(x, y), -bite)
 
 
-DISTANCES: dict[Kind, Callable[[Plane, Plane], Plane]] = {
+DISTANCES: dict[ShapeKind, Callable[[Plane, Plane], Plane]] = {
     "circle": _circle,
     "square": _square,
     "triangle": _triangle,

@@ -12,13 +12,13 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-Kind = Literal["circle", "square", "triangle", "star", "heart", "ring", "cross", "moon"]
+ShapeKind = Literal["circle", "square", "triangle", "star", "heart", "ring", "cross", "moon"]
 Size = Literal["small", "big"]
 Motion = Literal["right", "left", "rise", "fall", "grow", "shrink", "spin", "stay"]
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[ShapeKind, ...] = get_args(ShapeKind)
 SIZES: tuple[Size, ...] = get_args(Size)
 MOTIONS: tuple[Motion, ...] = get_args(Motion)
 
@@ -44,7 +44,7 @@ BACKGROUNDS: dict[str, Rgb] = {
 }
 """What is behind the shapes: dark, one for a whole video."""
 
-SPINNABLE: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind not in ("circle", "ring"))
+SPINNABLE: tuple[ShapeKind, ...] = tuple(kind for kind in KINDS if kind not in ("circle", "ring"))
 """A turning circle or ring looks like a resting one."""
 
 GRID_SECONDS = 0.125
@@ -65,7 +65,7 @@ T = TypeVar("T")
 class Shape:
     """A look: what is painted, but not where."""
 
-    kind: Kind
+    kind: ShapeKind
     colour: str
     """A name of ``COLOURS``."""
     size: Size
@@ -121,7 +121,7 @@ def pick(dice: np.random.RandomState, choices: Sequence[T]) -> T:
     return choices[int(dice.randint(len(choices)))]
 
 
-def is_held_out(kind: Kind, colour: str, background: str) -> bool:
+def is_held_out(kind: ShapeKind, colour: str, background: str) -> bool:
     """Whether this kind in this colour on this background is kept from training.
 
     A quarter of the combinations are: for each background, kinds and colours are dealt out in pairs, and two kinds are

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError
 from ..base import Head
@@ -14,7 +11,7 @@ from ..features.feature_set import FeatureSet
 from ..runs.training_config import Selection
 from .bootstrap import bootstrap_intervals
 from .normalisations import COLUMNS, PUBLISHED, NormalisationConfig, banks_of, column, normalised_ranks
-from .ranks import BothRanks, MatrixScores, Scores, rank_both
+from .ranks import BothRanks, Scores, rank_both
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
 
@@ -25,7 +22,7 @@ class Evaluation:
     ranks: BothRanks
     """By plain scores."""
     normalised: dict[str, BothRanks]
-    """By scores normalised in each of the ways that were asked for; names of ``columns.COLUMNS``."""
+    """By scores normalised in each of the ways that were asked for; names of ``normalisations.COLUMNS``."""
     split: str
     protocol: Protocol
     videos: int
@@ -103,7 +100,7 @@ def evaluate(
     Args:
         head: any head, trained or not; it is left in evaluation mode.
         features: one split, on the head's device.
-        normalise: names of ``columns.COLUMNS``, each of which gives ranks of its own.
+        normalise: names of ``normalisations.COLUMNS``, each of which gives ranks of its own.
         bank: the training split, for the inductive ones.
         config: settings of the normalisations.
 
@@ -126,21 +123,6 @@ def evaluate(
         name: normalised_ranks(name, scores, banks, features.text_video, config) for name in normalise
     }
     return _evaluation(features, ranks, normalised)
-
-
-def evaluate_matrix(matrix: Float[Tensor, "text video"], features: FeatureSet) -> Evaluation:
-    """Rank by similarities that another program computed, in the order of the feature set's texts and videos.
-
-    Raises:
-        DataError: the matrix has another shape.
-        TrainingError: a similarity is NaN or infinite.
-    """
-    if matrix.shape != (features.num_texts, features.num_videos):
-        raise DataError(
-            f"the similarity matrix must be {features.num_texts} texts x {features.num_videos} videos, "
-            f"got {tuple(matrix.shape)}"
-        )
-    return evaluate_scores(MatrixScores(matrix), features)
 
 
 def evaluate_scores(scores: Scores, features: FeatureSet) -> Evaluation:

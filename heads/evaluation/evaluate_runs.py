@@ -21,7 +21,7 @@ from .evaluate import Evaluation, evaluate
 from .normalisations import PUBLISHED, NormalisationConfig, column
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
-ZERO_SHOT = "mean_pool (zero-shot)"
+ZERO_SHOT_LABEL = "mean_pool (zero-shot)"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EvaluationOptions:
     """Features to score on, instead of those each run was trained on."""
     device: str = "auto"
     normalise: tuple[str, ...] = ()
-    """Names of ``columns.COLUMNS``."""
+    """Names of ``normalisations.COLUMNS``."""
     normalisation: NormalisationConfig = PUBLISHED
 
 
@@ -76,7 +76,7 @@ def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored
         if subject.store.folder.resolve() not in scored_stores:
             scored_stores.add(subject.store.folder.resolve())
             baseline = zero_shot(subject.features).to(subject.features.device)
-            found.append(_scored(ZERO_SHOT, None, baseline, subject, options))
+            found.append(_scored(ZERO_SHOT_LABEL, None, baseline, subject, options))
         if subject.record.head != "mean_pool":
             name = subject.record.head if len(runs) == 1 else f"{subject.record.head} ({run.name})"
             found.append(_scored(name, run, subject.head, subject, options))

@@ -42,11 +42,11 @@ class Adjusted(Scores):
         self.adjust = adjust
         self.steepness = steepness
 
-    def strips(self) -> Iterator[ScoreBlock]:
+    def blocks(self) -> Iterator[ScoreBlock]:
         """Every video once, in any order."""
-        for strip in self.scores.strips():
-            of_text, of_video = self.sides.text[:, None], self.sides.video[strip.videos]
-            yield ScoreBlock(strip.videos, self.adjust(strip.scores, of_text, of_video))
+        for block in self.scores.blocks():
+            of_text, of_video = self.sides.text[:, None], self.sides.video[block.videos]
+            yield ScoreBlock(block.videos, self.adjust(block.scores, of_text, of_video))
 
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""
@@ -144,9 +144,9 @@ def best_candidates(scores: Scores, direction: Direction, count: int) -> Int[Ten
     if direction == "v2t":
         return _best_texts(scores, count)
     found: tuple[Tensor, Tensor] | None = None
-    for strip in scores.strips():
-        values, places = strip.scores.topk(min(count, len(strip.videos)), dim=1)
-        indices = strip.videos[places]
+    for block in scores.blocks():
+        values, places = block.scores.topk(min(count, len(block.videos)), dim=1)
+        indices = block.videos[places]
         if found is not None:
             values, indices = torch.cat([found[0], values], 1), torch.cat([found[1], indices], 1)
             values, places = values.topk(min(count, values.shape[1]), dim=1)
@@ -158,7 +158,7 @@ def best_candidates(scores: Scores, direction: Direction, count: int) -> Int[Ten
 
 def _best_texts(scores: Scores, count: int) -> Int[Tensor, "video best"]:
     parts = [
-        (s.videos, s.scores.topk(min(count, scores.num_texts), dim=0).indices.T) for s in scores.strips()
+        (s.videos, s.scores.topk(min(count, scores.num_texts), dim=0).indices.T) for s in scores.blocks()
     ]
     best = torch.cat([indices for _, indices in parts])
     ordered = torch.empty_like(best)
@@ -199,10 +199,10 @@ def _per_video(
     """Log of the sum over texts of exp(scale * score + what the text adds)."""
     parts: list[Tensor] = []
     order: list[Tensor] = []
-    for strip in scores.strips():
-        terms = strip.scores * scale
+    for block in scores.blocks():
+        terms = block.scores * scale
         parts.append(torch.logsumexp(terms if of_text is None else terms + of_text[:, None], dim=0))
-        order.append(strip.videos)
+        order.append(block.videos)
     sums = torch.cat(parts)
     ordered = torch.empty_like(sums)
     ordered[torch.cat(order)] = sums
@@ -214,9 +214,9 @@ def _per_text(
 ) -> Float[Tensor, " text"]:
     """Log of the sum over videos of exp(scale * score + what the video adds)."""
     total: Tensor | None = None
-    for strip in scores.strips():
-        terms = strip.scores * scale
-        part = torch.logsumexp(terms if of_video is None else terms + of_video[strip.videos], dim=1)
+    for block in scores.blocks():
+        terms = block.scores * scale
+        part = torch.logsumexp(terms if of_video is None else terms + of_video[block.videos], dim=1)
         total = part if total is None else torch.logaddexp(total, part)
     assert total is not None, "there is no video"
     return total

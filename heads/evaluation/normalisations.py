@@ -16,7 +16,7 @@ from .hubness import Direction, dual_softmax, querybank, sinkhorn
 from .ranks import BothRanks, Scores, rank_both
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
-Kind = Literal["inductive", "transductive"]
+NormalisationKind = Literal["inductive", "transductive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Column:
     """One way to normalise."""
 
     title: str
-    kind: Kind
+    kind: NormalisationKind
     adjust: Callable[[Scores, Direction, Banks | None, NormalisationConfig], Scores]
 
 

@@ -1,7 +1,7 @@
-"""Ranks of the true matches, with ties counted by their average, from strips of the similarity matrix.
+"""Ranks of the true matches, with ties counted by their average, from blocks of the similarity matrix.
 
-A strip is the similarity of every text with some videos. Whole columns decide video-to-text ranks at once,
-and text-to-video ranks are sums over strips, so the text x video matrix never has to be held.
+A block is the similarity of every text with some videos. Whole columns decide video-to-text ranks at once,
+and text-to-video ranks are sums over blocks, so the text x video matrix never has to be held.
 """
 
 from abc import ABC, abstractmethod
@@ -22,9 +22,9 @@ RECALLS = (1, 5, 10, 50, 100)
 class ScoreBlock:
     """Similarities of every text with some of the videos."""
 
-    videos: Int[Tensor, " strip"]
+    videos: Int[Tensor, " block"]
     """Which videos these are."""
-    scores: Float[Tensor, "text strip"]
+    scores: Float[Tensor, "text block"]
     """Writable; whoever writes to it puts back what was there."""
 
 
@@ -35,7 +35,7 @@ class Scores(ABC):
     num_videos: int
 
     @abstractmethod
-    def strips(self) -> Iterator[ScoreBlock]:
+    def blocks(self) -> Iterator[ScoreBlock]:
         """Every video once, in any order."""
 
     @abstractmethod
@@ -47,31 +47,9 @@ class Scores(ABC):
         """Scores no further than this from the true match's count as equal to it."""
 
     def write_to(self, matrix: Float[np.ndarray, "text video"]) -> None:
-        """Put every score in its place, strip by strip; the matrix may be a mapped file."""
-        for strip in self.strips():
-            matrix[:, strip.videos.cpu().numpy()] = strip.scores.float().cpu().numpy()
-
-
-class MatrixScores(Scores):
-    """Scores that are there as a matrix, such as one of another program."""
-
-    def __init__(self, matrix: Float[Tensor, "text video"] | Float[np.ndarray, "text video"]) -> None:
-        self.matrix = torch.as_tensor(
-            matrix if isinstance(matrix, Tensor) else np.require(matrix, requirements="W")
-        )
-        self.num_texts, self.num_videos = self.matrix.shape
-
-    def strips(self) -> Iterator[ScoreBlock]:
-        """The whole matrix at once."""
-        yield ScoreBlock(torch.arange(self.num_videos, device=self.matrix.device), self.matrix)
-
-    def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
-        """The score of each text with one video."""
-        return self.matrix.gather(1, videos.to(self.matrix.device)[:, None]).squeeze(1)
-
-    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
-        """Only equal numbers are equal."""
-        return torch.zeros_like(truth)
+        """Put every score in its place, block by block; the matrix may be a mapped file."""
+        for block in self.blocks():
+            matrix[:, block.videos.cpu().numpy()] = block.scores.float().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -163,9 +141,9 @@ def rank_both(scores: Scores, text_video: Int[Tensor, " text"]) -> BothRanks:
     """
     _check(scores, text_video)
     counts = _Counts(scores, text_video)
-    for strip in scores.strips():
-        _refuse_non_finite(strip)
-        counts.add(strip)
+    for block in scores.blocks():
+        _refuse_non_finite(block)
+        counts.add(block)
     return counts.ranks()
 
 
@@ -182,20 +160,20 @@ def _check(scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         )
 
 
-def _refuse_non_finite(strip: ScoreBlock) -> None:
+def _refuse_non_finite(block: ScoreBlock) -> None:
     # One sum instead of a mask: NaN and infinities stay in it.
-    if bool(strip.scores.sum().isfinite()):
+    if bool(block.scores.sum().isfinite()):
         return
-    broken = int((~strip.scores.isfinite()).sum())
+    broken = int((~block.scores.isfinite()).sum())
     if broken:
         raise TrainingError(
-            f"{broken} of {strip.scores.numel()} similarities are NaN or infinite: their queries have no "
+            f"{broken} of {block.scores.numel()} similarities are NaN or infinite: their queries have no "
             "rank. The head diverged: train it with a smaller lr, or check the features with `tvr verify`."
         )
 
 
 class _Counts:
-    """What has been counted after some of the strips."""
+    """What has been counted after some of the blocks."""
 
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         truth = scores.pairs(text_video)
@@ -210,29 +188,29 @@ class _Counts:
         self.by_video = torch.zeros(4, scores.num_videos, dtype=torch.long, device=self.device)
         self.column_of = torch.full((scores.num_videos,), -1, device=self.device)
 
-    def add(self, strip: ScoreBlock) -> None:
-        """Count one strip in every direction."""
+    def add(self, block: ScoreBlock) -> None:
+        """Count one block in every direction."""
         self.column_of.fill_(-1)
-        self.column_of[strip.videos] = torch.arange(len(strip.videos), device=self.device)
+        self.column_of[block.videos] = torch.arange(len(block.videos), device=self.device)
         columns = self.column_of[self.text_video]
         own_texts = (columns >= 0).nonzero().squeeze(1)
         own = (own_texts, columns[own_texts])
-        own_scores = strip.scores[own]
-        others = strip.scores
-        others[own] = float("-inf")  # in place, because a copy of a strip costs as much as ranking it
+        own_scores = block.scores[own]
+        others = block.scores
+        others[own] = float("-inf")  # in place, because a copy of a block costs as much as ranking it
         ahead, tied = _compared(others, self.truth, self.margin(self.truth), over=1)
         self.t2v_ahead += ahead
         self.t2v_tied += tied
         best_own = torch.full_like(others[0], float("-inf"))
         best_own.scatter_reduce_(0, own[1], own_scores, "amax")
-        self._add_columns(strip.videos, others, best_own)
+        self._add_columns(block.videos, others, best_own)
         others[own] = own_scores
 
     def _add_columns(
         self,
-        videos: Int[Tensor, " strip"],
-        others: Float[Tensor, "text strip"],
-        best_own: Float[Tensor, " strip"],
+        videos: Int[Tensor, " block"],
+        others: Float[Tensor, "text block"],
+        best_own: Float[Tensor, " block"],
     ) -> None:
         margin = self.margin(best_own)
         any_caption = _compared(others, best_own, margin, over=0)
@@ -244,7 +222,7 @@ class _Counts:
         self.by_video[:, videos] = torch.stack([*grouped, *any_caption])
 
     def ranks(self) -> BothRanks:
-        """The ranks once every strip is counted."""
+        """The ranks once every block is counted."""
         text_video = self.text_video.cpu().numpy()
         described = np.unique(text_video)
         ahead, tied, any_ahead, any_tied = self.by_video.cpu().numpy()[:, described]

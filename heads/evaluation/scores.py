@@ -19,24 +19,24 @@ LENGTHS_TOLD_APART = 16
 """A small set is encoded in about this many batches, from the shortest items to the longest: each padding is
 computed for every pair with it, so that batches of like length save far more than few batches would."""
 MIN_PER_BATCH = 64
-NUMBERS_PER_STRIP = 1 << 25
-"""The most similarities of a strip: 128 MB in float32."""
+NUMBERS_PER_BLOCK = 1 << 25
+"""The most similarities of a block: 128 MB in float32."""
 TIE_TOLERANCE = 1e-6
 """Cosines closer than this are equal but for the rounding of float32: the same pair, computed in a block of
 another shape, differs by about 1e-7."""
 
 
 @dataclass(frozen=True)
-class Group:
+class EncodedGroup:
     """Encoded items that share one padding."""
 
     items: Int[Tensor, " item"]
     """Their places among all that were encoded, on the device."""
     encoded: Encoded
 
-    def cut(self, begin: int, end: int) -> "Group":
+    def cut(self, begin: int, end: int) -> "EncodedGroup":
         """Some of the items."""
-        return Group(
+        return EncodedGroup(
             self.items[begin:end], {name: tensor[begin:end] for name, tensor in self.encoded.items()}
         )
 
@@ -88,7 +88,7 @@ def check_fit(head: Head, features: FeatureSet) -> None:
 
 
 class HeadScores(Scores):
-    """Similarities that a head gives, computed strip by strip and kept only where one strip holds them
+    """Similarities that a head gives, computed block by block and kept only where one block holds them
     all."""
 
     def __init__(self, head: Head, texts: EncodedTexts, videos: EncodedVideos) -> None:
@@ -99,20 +99,20 @@ class HeadScores(Scores):
         self.num_videos = sum(len(group.items) for group in self.videos)
         self._whole: ScoreBlock | None = None
 
-    def strips(self) -> Iterator[ScoreBlock]:
+    def blocks(self) -> Iterator[ScoreBlock]:
         """Every video once, in the order of length."""
-        if self.num_texts * self.num_videos <= NUMBERS_PER_STRIP:
+        if self.num_texts * self.num_videos <= NUMBERS_PER_BLOCK:
             yield self._everything()
             return
-        width = max(1, NUMBERS_PER_STRIP // self.num_texts)
+        width = max(1, NUMBERS_PER_BLOCK // self.num_texts)
         for group in self.videos:
             for begin in range(0, len(group.items), width):
-                yield self._strip(group.cut(begin, begin + width))
+                yield self._block(group.cut(begin, begin + width))
 
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""
         videos = videos.to(self.videos[0].items.device)
-        if self.num_texts * self.num_videos <= NUMBERS_PER_STRIP:
+        if self.num_texts * self.num_videos <= NUMBERS_PER_BLOCK:
             whole = self._everything()
             place = torch.empty_like(whole.videos)
             place[whole.videos] = torch.arange(len(place), device=place.device)
@@ -130,7 +130,7 @@ class HeadScores(Scores):
         """What the rounding of float32 may make of two equal scores."""
         return torch.full_like(truth, TIE_TOLERANCE)
 
-    def _blocks_of_pairs(self, videos: Int[Tensor, " text"]) -> Iterator[tuple[Group, Group]]:
+    def _blocks_of_pairs(self, videos: Int[Tensor, " text"]) -> Iterator[tuple[EncodedGroup, EncodedGroup]]:
         """Blocks that hold every wanted pair, each with only the texts that have one there."""
         for video in self.videos:
             for begin in range(0, len(video.items), ITEMS_PER_BATCH):
@@ -139,17 +139,17 @@ class HeadScores(Scores):
                     wanted = torch.isin(videos[text.items], some.items).nonzero().squeeze(1)
                     if len(wanted):
                         chosen = {name: tensor[wanted] for name, tensor in text.encoded.items()}
-                        yield Group(text.items[wanted], chosen), some
+                        yield EncodedGroup(text.items[wanted], chosen), some
 
     def _everything(self) -> ScoreBlock:
         if self._whole is None:
-            strips = [self._strip(group) for group in self.videos]
+            blocks = [self._block(group) for group in self.videos]
             self._whole = ScoreBlock(
-                torch.cat([s.videos for s in strips]), torch.cat([s.scores for s in strips], dim=1)
+                torch.cat([s.videos for s in blocks]), torch.cat([s.scores for s in blocks], dim=1)
             )
         return self._whole
 
-    def _strip(self, videos: Group) -> ScoreBlock:
+    def _block(self, videos: EncodedGroup) -> ScoreBlock:
         scores = torch.empty(self.num_texts, len(videos.items), device=videos.items.device)
         for text in self.texts:
             scores[text.items] = similarity_in_blocks(self.head, text.encoded, videos.encoded)
@@ -170,14 +170,14 @@ def _encoded_groups(
     lengths: Int[Tensor, " item"],
     chosen: Int[Tensor, " chosen"] | None,
     device: torch.device,
-) -> list[Group]:
+) -> list[EncodedGroup]:
     """The chosen items encoded in order of their length, so that short ones are not padded to the longest."""
     chosen = torch.arange(len(lengths)) if chosen is None else chosen
     at_once = min(ITEMS_PER_BATCH, max(MIN_PER_BATCH, len(chosen) // LENGTHS_TOLD_APART))
     batches = lengths[chosen].argsort(stable=True).split(at_once)
-    groups: list[list[Group]] = []
+    groups: list[list[EncodedGroup]] = []
     for items in batches:
-        group = Group(items.to(device), encode(chosen[items]))
+        group = EncodedGroup(items.to(device), encode(chosen[items]))
         if groups and _padding(groups[-1][0]) == _padding(group):
             groups[-1].append(group)
         else:
@@ -185,11 +185,11 @@ def _encoded_groups(
     return [_joined(group) for group in groups]
 
 
-def _padding(group: Group) -> list[torch.Size]:
+def _padding(group: EncodedGroup) -> list[torch.Size]:
     return [tensor.shape[1:] for tensor in group.encoded.values()]
 
 
-def _joined(groups: list[Group]) -> Group:
+def _joined(groups: list[EncodedGroup]) -> EncodedGroup:
     names = groups[0].encoded.keys()
     encoded = {name: torch.cat([group.encoded[name] for group in groups]) for name in names}
-    return Group(torch.cat([group.items for group in groups]), encoded)
+    return EncodedGroup(torch.cat([group.items for group in groups]), encoded)

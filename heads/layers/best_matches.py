@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-from .bucketing import Group, in_order, length_buckets, texts_per_block
+from .bucketing import Bucket, length_buckets, texts_per_block, unsort
 
 
 class BestMatches(NamedTuple):
@@ -26,9 +26,9 @@ class Padding(NamedTuple):
     words: Bool[Tensor, "text word"]
     frames: Bool[Tensor, "video frame"]
 
-    def cut(self, group: Group) -> "Padding":
+    def cut(self, bucket: Bucket) -> "Padding":
         """For some of the texts."""
-        return Padding(self.words[group.texts, : group.words], self.frames)
+        return Padding(self.words[bucket.texts, : bucket.words], self.frames)
 
 
 def best_matches(
@@ -81,19 +81,19 @@ class _BestMatches(Function):
     @staticmethod
     def forward(words: Tensor, frames: Tensor, padding: Padding | None) -> tuple[Tensor, ...]:
         found: list[tuple[Tensor, ...]] = []
-        groups = _groups(words, frames, padding)
-        for group in groups:
-            some = None if padding is None else padding.cut(group)
-            cosines = _cosines(words[group.texts, : group.words], frames, some)
+        buckets = _buckets(words, frames, padding)
+        for bucket in buckets:
+            some = None if padding is None else padding.cut(bucket)
+            cosines = _cosines(words[bucket.texts, : bucket.words], frames, some)
             (of_frames, best_word), (of_words, best_frame) = cosines.max(dim=3), cosines.max(dim=1)
-            missing = (0, words.shape[1] - group.words)
+            missing = (0, words.shape[1] - bucket.words)
             found.append((of_frames, pad(of_words, missing), best_word, pad(best_frame, missing)))
         of_frames, of_words, best_word, best_frame = zip(*found, strict=True)
         return (
-            in_order(of_frames, groups, axis=2),
-            in_order(of_words, groups, axis=1),
-            in_order(best_word, groups, axis=2),
-            in_order(best_frame, groups, axis=1),
+            unsort(of_frames, buckets, axis=2),
+            unsort(of_words, buckets, axis=1),
+            unsort(best_word, buckets, axis=2),
+            unsort(best_frame, buckets, axis=1),
         )
 
     @staticmethod
@@ -109,9 +109,9 @@ class _BestMatches(Function):
         words, frames, best_word, best_frame, *masks = ctx.saved_tensors
         to_words: list[Tensor] = []
         to_frames: list[Tensor] = []
-        groups = _groups(words, frames, Padding(*masks) if masks else None)
-        for group in groups:
-            texts, count = group.texts, group.words
+        buckets = _buckets(words, frames, Padding(*masks) if masks else None)
+        for bucket in buckets:
+            texts, count = bucket.texts, bucket.words
             some = words[texts, :count]
             cosines = of_frames.new_zeros(*frames.shape[:2], *some.shape[:2])
             cosines.scatter_(3, best_word[:, :, texts, None], of_frames[:, :, texts, None])
@@ -122,11 +122,11 @@ class _BestMatches(Function):
             to_words.append(pad(of_some, (0, 0, 0, words.shape[1] - count)))
             to_frames.append((flat @ some.flatten(0, 1).to(flat.dtype)).view(frames.shape).to(frames.dtype))
         # Not added in place: under vmap, frames that do not depend on the weights have gradients that do.
-        return in_order(to_words, groups), torch.stack(to_frames).sum(dim=0), None
+        return unsort(to_words, buckets), torch.stack(to_frames).sum(dim=0), None
 
 
-def _groups(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Group]:
+def _buckets(words: Tensor, frames: Tensor, padding: Padding | None) -> list[Bucket]:
     if padding is None:
-        return [Group(slice(None), words.shape[1])]
+        return [Bucket(slice(None), words.shape[1])]
     at_a_time = texts_per_block(words.shape[1], frames.shape[0] * frames.shape[1])
     return length_buckets(padding.words, at_a_time)

@@ -10,20 +10,20 @@ from torch import Tensor
 NUMBERS_AT_A_TIME = 2**20
 """Of a block of word-frame similarities: 4 MB in single precision."""
 MIN_TEXTS = 8
-"""Of a group: below that, calls cost more than padding."""
+"""Of a bucket: below that, calls cost more than padding."""
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Some texts of a batch."""
+class Bucket:
+    """Texts of a batch that are of like length."""
 
     texts: Int[Tensor, " text"] | slice
     words: int
     """How many words the longest of them has."""
 
 
-def length_buckets(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Group]:
-    """The texts in groups, from the shortest to the longest; one group where there is nothing to gain.
+def length_buckets(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> list[Bucket]:
+    """The texts in buckets, from the shortest to the longest; one bucket where there is nothing to gain.
 
     A GPU would have to wait to be told the lengths, and a compiler cannot know them.
 
@@ -32,10 +32,10 @@ def length_buckets(mask: Bool[Tensor, "text word"], texts_at_a_time: int) -> lis
     """
     texts, words = mask.shape
     if texts_at_a_time >= texts or mask.device.type != "cpu" or torch.compiler.is_compiling():
-        return [Group(slice(None), words)]
+        return [Bucket(slice(None), words)]
     lengths = torch.where(mask, torch.arange(1, words + 1), 0).amax(dim=1)
     parts = lengths.argsort(stable=True).split(texts_at_a_time)
-    return [Group(part, max(1, int(lengths[part[-1]]))) for part in parts]
+    return [Bucket(part, max(1, int(lengths[part[-1]]))) for part in parts]
 
 
 def texts_per_block(words: int, frames: int) -> int:
@@ -43,9 +43,9 @@ def texts_per_block(words: int, frames: int) -> int:
     return max(MIN_TEXTS, NUMBERS_AT_A_TIME // max(1, words * frames))
 
 
-def in_order(parts: Sequence[Tensor], groups: Sequence[Group], axis: int = 0) -> Tensor:
-    """What was found of each group as one tensor, its texts along ``axis`` in the order of the batch."""
+def unsort(parts: Sequence[Tensor], buckets: Sequence[Bucket], axis: int = 0) -> Tensor:
+    """What was found of each bucket as one tensor, its texts along ``axis`` in the order of the batch."""
     if len(parts) == 1:
         return parts[0]
-    chosen = [group.texts for group in groups if isinstance(group.texts, Tensor)]
+    chosen = [bucket.texts for bucket in buckets if isinstance(bucket.texts, Tensor)]
     return torch.cat(list(parts), dim=axis).index_select(axis, torch.cat(chosen).argsort())

@@ -17,7 +17,7 @@ Level = Literal["parts", "clusters", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class HierarchyConfig:
     """What one side is made of."""
 
     dim: int
@@ -52,33 +52,33 @@ class Views:
 class Hierarchy(nn.Module):
     """Parts look at each other, are gathered into clusters, and these into the whole.
 
-    Source: HunYuan_tvr (arXiv 2204.03382) section 3; what its authors leave open is chosen by the ``Plan``.
+    Source: HunYuan_tvr (arXiv 2204.03382) section 3; what its authors leave open is chosen by the ``HierarchyConfig``.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, config: HierarchyConfig) -> None:
         super().__init__()
-        self.plan = plan
-        dim, heads = plan.dim, plan.heads
-        if plan.layers:
+        self.config = config
+        dim, heads = config.dim, config.heads
+        if config.layers:
             self.transformer = Transformer(
-                dim, plan.positions, layers=plan.layers, heads=heads, start=plan.init
+                dim, config.positions, layers=config.layers, heads=heads, start=config.init
             )
-        if "parts" in plan.levels:
-            self.part_weights = TokenWeights(dim, dim, favour_last=plan.favour_last)
-        self.only_parts = plan.levels == frozenset[Level](("parts",))
+        if "parts" in config.levels:
+            self.part_weights = TokenWeights(dim, dim, favour_last=config.favour_last)
+        self.only_parts = config.levels == frozenset[Level](("parts",))
         if self.only_parts:
             return
-        if plan.clustering is None:
+        if config.clustering is None:
             self.refine = Block(dim, heads)
         else:
             self.gather = Aggregation(
-                dim, plan.clusters, plan.clustering, heads=heads, neighbours=plan.neighbours
+                dim, config.clusters, config.clustering, heads=heads, neighbours=config.neighbours
             )
-        if "clusters" in plan.levels:
+        if "clusters" in config.levels:
             self.cluster_weights = TokenWeights(dim, dim)
-        if "whole" in plan.levels:
+        if "whole" in config.levels:
             self.readout = Readout(dim, heads=heads)
-            self.gate = nn.Parameter(torch.zeros(())) if plan.residual else None
+            self.gate = nn.Parameter(torch.zeros(())) if config.residual else None
 
     def forward(
         self,
@@ -97,8 +97,8 @@ class Hierarchy(nn.Module):
             whole: CLIP's vector of the whole; None: the mean of the parts at unit length.
             clusters: the clusters where they are given.
         """
-        levels = self.plan.levels
-        if self.plan.layers:
+        levels = self.config.levels
+        if self.config.layers:
             parts = self.transformer(parts, mask)
         tokens = None
         if "parts" in levels:

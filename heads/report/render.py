@@ -11,7 +11,7 @@ from .table import TableRow, cell, markdown_table
 
 
 @dataclass(frozen=True)
-class Picture:
+class Illustration:
     """A picture of the report and what is said of it."""
 
     file: str
@@ -26,7 +26,7 @@ class Section:
     title: str
     lines: tuple[str, ...] = ()
     rows: tuple[TableRow, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[Illustration, ...] = ()
 
 
 def markdown(title: str, sections: Sequence[Section]) -> str:
@@ -87,7 +87,7 @@ def _html_row(row: TableRow) -> str:
     return f"<tr{kind}><td>{name}</td><td>{row.direction}</td>{cells}<td>{remark}</td></tr>"
 
 
-def _html_picture(picture: Picture, folder: Path) -> str:
+def _html_picture(picture: Illustration, folder: Path) -> str:
     data = base64.b64encode((folder / picture.file).read_bytes()).decode()
     caption = html.escape(picture.caption)
     return (

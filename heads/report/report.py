@@ -15,7 +15,7 @@ from ..runs.run_folder import read_metrics
 from ..search.exact import Gallery
 from .alignment import Alignment, align
 from .plots import alignment_map, curves, rank_histogram, strip
-from .render import Picture, Section, markdown, page
+from .render import Illustration, Section, markdown, page
 from .table import table_rows
 from .thumbnails import thumbnails
 
@@ -120,7 +120,9 @@ def _curves_section(subject: Subject, folder: Path) -> list[Section]:
         return []
     curves(metrics, folder / "curves.png")
     return [
-        Section("Training", pictures=(Picture("report/curves.png", "loss and validation recall by epoch"),))
+        Section(
+            "Training", pictures=(Illustration("report/curves.png", "loss and validation recall by epoch"),)
+        )
     ]
 
 
@@ -128,7 +130,7 @@ def _ranks_section(own: Scored, folder: Path) -> Section:
     rank_histogram(own.evaluation.ranks.t2v, own.evaluation.ranks.v2t, folder / "ranks.png")
     tied = own.evaluation.ranks.t2v.tied_queries, own.evaluation.ranks.v2t.tied_queries
     lines = (f"Queries whose true match ties with another candidate: t2v {tied[0]:,}, v2t {tied[1]:,}.",)
-    return Section("Ranks", lines, pictures=(Picture("report/ranks.png", "ranks of the true matches"),))
+    return Section("Ranks", lines, pictures=(Illustration("report/ranks.png", "ranks of the true matches"),))
 
 
 def _worst_section(
@@ -155,12 +157,12 @@ def _worst_section(
 
 def _thumbnail(
     frames: Mapping[str, UInt8[np.ndarray, "frame height width 3"]], video: str, caption: str, folder: Path
-) -> list[Picture]:
+) -> list[Illustration]:
     if video not in frames:
         return []
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in video)
     strip(frames[video], folder / f"video-{name}.png")
-    return [Picture(f"report/video-{name}.png", caption)]
+    return [Illustration(f"report/video-{name}.png", caption)]
 
 
 def _alignment_section(subject: Subject, own: Scored, folder: Path) -> Section:
@@ -168,11 +170,11 @@ def _alignment_section(subject: Subject, own: Scored, folder: Path) -> Section:
     chosen = np.argsort(ranks, kind="stable")[:ALIGNED].tolist()
     features = subject.features
     found = [align(subject.head, features, i, int(features.text_video[i])) for i in chosen]
-    pictures: list[Picture] = []
+    pictures: list[Illustration] = []
     for number, (item, alignment) in enumerate(zip(chosen, found, strict=True), start=1):
         alignment_map(alignment, folder / f"alignment-{number}.png")
         video = features.video_ids[int(features.text_video[item])]
-        pictures.append(Picture(f"report/alignment-{number}.png", f"“{alignment.text}” and {video}"))
+        pictures.append(Illustration(f"report/alignment-{number}.png", f"“{alignment.text}” and {video}"))
     lines = tuple(f"Clips of “{a.text}”: {_spans(a)}." for a in found if a.spans)
     return Section("What the head looks at", lines, pictures=tuple(pictures))
 

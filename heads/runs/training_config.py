@@ -6,7 +6,7 @@ from typing import Literal
 from ...data.contracts.errors import UsageError
 
 Captions = Literal["sample", "all"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 Selection = Literal["recall_sum", "t2v_r1", "v2t_r1"]
 
 MAX_ALIKE = 17
@@ -48,7 +48,7 @@ class TrainingConfig:
     """Stop after this many epochs without a better validation score. none: train all epochs."""
     select_by: Selection = "recall_sum"
     """Validation score that decides which epoch is kept. recall_sum: R@1 + R@5 + R@10 of both directions."""
-    precision: Precision = "auto"
+    precision: TrainingPrecision = "auto"
     """Arithmetic of the matrix products; weights stay float32. auto: bf16 on a GPU that has it, fp32 on a
     CPU."""
     compile: bool = False

@@ -13,7 +13,7 @@ from ..layers.padding import l2_normalise
 _PAIRS = (("sentence", "video"), ("whole", "whole"))
 """What heads call the single vector of a text and of a video among what they encode."""
 
-ZERO_SHOT = "mean_pool"
+STAND_IN_HEAD = "mean_pool"
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def coarse_of(head: Head) -> Coarse:
         if _comparable(texts.get(text_name), videos.get(video_name)):
             return Coarse(head, text_name, video_name, "head")
     device = head.device
-    pooled = build_head(ZERO_SHOT, load_plug_in("tvr.heads", ZERO_SHOT).Config(), head.shape)
-    return Coarse(pooled.to(device).eval(), "sentence", "video", ZERO_SHOT)
+    pooled = build_head(STAND_IN_HEAD, load_plug_in("tvr.heads", STAND_IN_HEAD).Config(), head.shape)
+    return Coarse(pooled.to(device).eval(), "sentence", "video", STAND_IN_HEAD)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from ..features.feature_set import FeatureSet
 from .coarse import coarse_of
 from .exact import Hit, check_top_k
 
-Kind = Literal["flat", "hnsw", "ivf"]
+IndexKind = Literal["flat", "hnsw", "ivf"]
 
 INDEX, RECORD = "videos.faiss", "index.json"
 HNSW_NEIGHBOURS, HNSW_EFFORT = 32, 128
@@ -33,7 +33,7 @@ IVF_VISITED, IVF_TRAINING = 1 / 16, 64
 class IndexRecord:
     """``index.json``: what the index is of."""
 
-    kind: Kind
+    kind: IndexKind
     coarse: str
     """Whose vectors: ``head`` or ``mean_pool``."""
     dim: int
@@ -72,7 +72,7 @@ class VideoIndex:
         return [[place for place in row if place >= 0] for row in places.tolist()]
 
 
-def build_index(head: Head, features: FeatureSet, kind: Kind = "flat") -> VideoIndex:
+def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> VideoIndex:
     """Index the coarse vectors of every video.
 
     Args:
@@ -145,7 +145,7 @@ class IndexedGallery:
         return [Hit(self.video_ids[places[i]], float(scores[i])) for i in order]
 
 
-def _empty(faiss: Any, kind: Kind, count: int, dim: int) -> Any:
+def _empty(faiss: Any, kind: IndexKind, count: int, dim: int) -> Any:
     if kind == "flat":
         return faiss.IndexFlatIP(dim)
     if kind == "hnsw":

@@ -83,20 +83,20 @@ class Batch:
 
 
 def epoch_of_batches(
-    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Distributed
+    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
 ) -> Iterator[Batch]:
     """The batches of an epoch: the same for the same seed and epoch, however many processes share them."""
-    batches = _batches(features, head, config, epoch, processes)
+    batches = _batches(features, head, config, epoch, distributed)
     return batches if features.is_resident else gathered_ahead(batches)
 
 
 def _batches(
-    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, processes: Distributed
+    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
 ) -> Iterator[Batch]:
     generator = seeded(config.seed, "frames", epoch)
     for pairs in epoch_batches(features, config, epoch):
-        count = len(pairs.texts) - len(pairs.texts) % processes.count
-        texts, videos, share = pairs.texts[:count], pairs.videos[:count], processes.share(count)
+        count = len(pairs.texts) - len(pairs.texts) % distributed.count
+        texts, videos, share = pairs.texts[:count], pairs.videos[:count], distributed.share(count)
         same_video = videos[:, None] == videos
         yield Batch(
             text=features.text_batch(texts, head.shape.num_words, share),

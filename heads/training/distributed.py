@@ -36,10 +36,10 @@ class Distributed:
         """Meet the other processes, once; they part when this one ends."""
         if self.count > 1 and not dist.is_initialized():
             # This module's functions take the group that exists at its import as their default argument. Imported
-            # later (torch.optim does so), they would keep the group, and its threads, alive beyond `part`.
+            # later (torch.optim does so), they would keep the group, and its threads, alive beyond `shutdown`.
             importlib.import_module("torch.distributed.nn.functional")
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-            atexit.register(part)
+            atexit.register(shutdown)
 
     def device(self, wanted: str) -> torch.device:
         """The device this process computes on.
@@ -49,18 +49,18 @@ class Distributed:
         """
         return torch_device(wanted, gpu=f"cuda:{self.local_rank}")
 
-    def first(self, work: Callable[[], None]) -> None:
+    def on_first_rank(self, work: Callable[[], None]) -> None:
         """Do something in the first process only, before any other process goes on."""
         if self.is_first:
             work()
-        self.agreed(None)
+        self.broadcast(None)
 
     def share(self, batch: int) -> slice:
         """The part of a batch that this process encodes."""
         each = batch // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
-    def gathered(self, encoded: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def all_gather(self, encoded: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The encodings of all processes, in the order of the batch."""
         if self.count == 1:
             return encoded
@@ -78,7 +78,7 @@ class Distributed:
         for gradient, piece in zip(gradients, pieces, strict=True):
             gradient.copy_(piece.view_as(gradient))
 
-    def agreed(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The first process's value, on every process."""
         if self.count == 1:
             return value
@@ -87,7 +87,7 @@ class Distributed:
         return box[0]
 
 
-def part() -> None:
+def shutdown() -> None:
     """Leave the other processes, and end the threads that spoke to them.
 
     Such a thread frees a tensor after the last message; in an interpreter that is ending, that aborts the process.

@@ -147,13 +147,13 @@ def training(
     """
     if "train" not in features:
         raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
-    processes = Distributed()
-    device = processes.device(config.device)
-    processes.connect(device)
+    distributed = Distributed()
+    device = distributed.device(config.device)
+    distributed.connect(device)
     if config.alike > 1:
         found = features["train"].neighbours
         # Of one process: should another round otherwise, their batches would differ.
-        features["train"].neighbours = processes.agreed(
+        features["train"].neighbours = distributed.broadcast(
             nearest_videos(features["train"]) if found is None else found
         )
     sets = {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
@@ -165,17 +165,17 @@ def training(
     folder = RunFolder(run_folder, record_of(head_name, head_config, config, shape, origin))
     with seeded_everything(config.seed, device):
         head = folder.record.build().to(device)
-        _check(head_name, head, sets, config, processes)
-        processes.first(folder.prepare)
+        _check(head_name, head, sets, config, distributed)
+        distributed.on_first_rank(folder.prepare)
         state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
         state.restore(folder)
-        with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as journal:
+        with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as loggers:
             while not state.is_finished:
-                report = yield from _one_epoch(state, sets, processes, folder, batches)
-                if processes.is_first:
-                    journal.add(report)
+                report = yield from _one_epoch(state, sets, distributed, folder, batches)
+                if distributed.is_first:
+                    loggers.add(report)
                     yield report
-    return _finished(state, folder, processes)
+    return _finished(state, folder, distributed)
 
 
 def _shape(features: FeatureSet, config: TrainingConfig) -> FeatureShape:
@@ -193,18 +193,18 @@ def _placed(store: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
 def _one_epoch(
     state: TrainingState,
     sets: Mapping[str, FeatureSet],
-    processes: Distributed,
+    distributed: Distributed,
     folder: RunFolder,
     batches: Batches,
 ) -> Generator[None, None, EpochReport]:
     """Train, validate, keep."""
     watch = Stopwatch()
     loss = yield from _train_epoch(
-        state, batches(sets["train"], state.head, state.config, state.epoch, processes), processes, watch
+        state, batches(sets["train"], state.head, state.config, state.epoch, distributed), distributed, watch
     )
     training_seconds = watch.seconds
-    validation = _validate(state, sets.get("val")) if processes.is_first else None
-    score = processes.agreed(None if validation is None else validation.score(state.config.select_by))
+    validation = _validate(state, sets.get("val")) if distributed.is_first else None
+    score = distributed.broadcast(None if validation is None else validation.score(state.config.select_by))
     is_best = state.end_epoch(score)
     report = EpochReport(
         epoch=state.epoch,
@@ -215,21 +215,21 @@ def _one_epoch(
         training_seconds=training_seconds,
         seconds=watch.seconds,
     )
-    if processes.is_first:
+    if distributed.is_first:
         _keep(state, folder, report)
     return report
 
 
 def _train_epoch(
-    state: TrainingState, batches: Iterator[Batch], processes: Distributed, watch: Stopwatch
+    state: TrainingState, batches: Iterator[Batch], distributed: Distributed, watch: Stopwatch
 ) -> Generator[None, None, dict[str, float]]:
     """One pass over the training pairs; the mean of each loss term."""
     losses = Losses(state.epoch)
     state.head.train()
     seed_dropout(state.config.seed, state.epoch)
     for batch in batches:
-        terms = state.loss(batch, processes)
-        state.update(terms["total"], processes)
+        terms = state.loss(batch, distributed)
+        state.update(terms["total"], distributed)
         losses.add(terms)
         with watch.stopped():
             yield
@@ -254,7 +254,11 @@ def _keep(state: TrainingState, folder: RunFolder, report: EpochReport) -> None:
 
 
 def _check(
-    head_name: str, head: Head, sets: Mapping[str, FeatureSet], config: TrainingConfig, processes: Distributed
+    head_name: str,
+    head: Head,
+    sets: Mapping[str, FeatureSet],
+    config: TrainingConfig,
+    distributed: Distributed,
 ) -> None:
     for features in sets.values():
         check_fit(head, features)
@@ -262,10 +266,10 @@ def _check(
         raise UsageError(
             f"head {head_name!r} has no parameters to train; `tvr eval --head {head_name}` scores it as it is"
         )
-    if config.batch_size % processes.count:
+    if config.batch_size % distributed.count:
         raise UsageError(
             f"batch_size must be divisible by the number of processes, got batch_size={config.batch_size} "
-            f"and {processes.count} processes"
+            f"and {distributed.count} processes"
         )
     if pairs_per_epoch(sets["train"], config) < 2:
         raise UsageError(
@@ -273,11 +277,11 @@ def _check(
         )
 
 
-def _finished(state: TrainingState, folder: RunFolder, processes: Distributed) -> TrainingResult:
+def _finished(state: TrainingState, folder: RunFolder, distributed: Distributed) -> TrainingResult:
     """The run's best head, read back from the folder so that what is returned is what was kept."""
-    processes.agreed(None)  # the first process may still be writing what all of them read here
+    distributed.broadcast(None)  # the first process may still be writing what all of them read here
     seconds = sum(line["seconds"] for line in read_metrics(folder.path))
     head, _ = load_run(folder.path, str(state.head.device))
     result = TrainingResult(head, folder.path, state.best_epoch, state.epoch, state.best_score, seconds)
-    processes.first(lambda: folder.save_result(result.record()))
+    distributed.on_first_rank(lambda: folder.save_result(result.record()))
     return result

@@ -9,9 +9,9 @@ from torch.nn.functional import pad
 
 from ...data.contracts.errors import TrainingError, UsageError
 from ..base import Encoded, Head, TextFeatures
-from ..layers.bucketing import Group, in_order, length_buckets
+from ..layers.bucketing import Bucket, length_buckets, unsort
 from ..runs.run_folder import RunFolder
-from ..runs.training_config import Precision, TrainingConfig
+from ..runs.training_config import TrainingConfig, TrainingPrecision
 from .batches import Batch
 from .distributed import Distributed
 from .optimiser import adamw, learning_rate
@@ -51,24 +51,24 @@ class TrainingState:
         )
         return stale or self.epoch >= self.config.epochs
 
-    def loss(self, batch: Batch, processes: Distributed) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, distributed: Distributed) -> dict[str, Tensor]:
         """The head's loss terms of a batch."""
         device = self.head.device.type
         if self.config.cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()
         with torch.autocast(device, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            terms = self._loss_of(self.head, batch, processes)
+            terms = self._loss_of(self.head, batch, distributed)
         # A graph's results lie where those of its next replay will.
         return {name: term.clone() for name, term in terms.items()} if self.config.cuda_graphs else terms
 
-    def update(self, loss: Tensor, processes: Distributed) -> None:
+    def update(self, loss: Tensor, distributed: Distributed) -> None:
         """One step of the optimiser down the gradient of the loss."""
         rate = learning_rate(self.config, self.step, self.steps_per_epoch * self.config.epochs)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad()
         self.scaler.scale(loss).backward()
-        processes.average_gradients(self.head.parameters())
+        distributed.average_gradients(self.head.parameters())
         self.scaler.unscale_(self.optimiser)
         if self.config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.head.parameters(), self.config.clip_norm)
@@ -169,16 +169,16 @@ def _loss_function(config: TrainingConfig, device: torch.device) -> LossFunction
     return torch.compile(_loss_of, mode="reduce-overhead")
 
 
-def _loss_of(head: Head, batch: Batch, processes: Distributed) -> dict[str, Tensor]:
+def _loss_of(head: Head, batch: Batch, distributed: Distributed) -> dict[str, Tensor]:
     # Processes that share a batch must pad it alike.
-    text = encoded_texts(head, batch.text) if processes.count == 1 else head.encode_text(batch.text)
-    views = [processes.gathered(head.encode_video(view)) for view in batch.views]
+    text = encoded_texts(head, batch.text) if distributed.count == 1 else head.encode_text(batch.text)
+    views = [distributed.all_gather(head.encode_video(view)) for view in batch.views]
     if len(views) == 1:  # drawn once, whatever the head asks for
         views *= head.num_views
-    return head.loss(processes.gathered(text), views, batch.same_video)
+    return head.loss(distributed.all_gather(text), views, batch.same_video)
 
 
-def _autocast_type(precision: Precision, device: str) -> torch.dtype | None:
+def _autocast_type(precision: TrainingPrecision, device: str) -> torch.dtype | None:
     """The type of matrix products, None for float32."""
     if precision == "auto":
         has_bf16 = device == "cuda" and torch.cuda.is_bf16_supported()
@@ -192,19 +192,19 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def encoded_texts(head: Head, text: TextFeatures) -> Encoded:
     """The texts; on a CPU some at a time, those of like length together."""
-    groups = length_buckets(text.mask, TEXTS_AT_A_TIME)
-    if len(groups) == 1:
+    buckets = length_buckets(text.mask, TEXTS_AT_A_TIME)
+    if len(buckets) == 1:
         return head.encode_text(text)
-    encoded = [head.encode_text(_cut(text, group)) for group in groups]
-    return {name: in_order(_equally_long([some[name] for some in encoded]), groups) for name in encoded[0]}
+    encoded = [head.encode_text(_cut(text, bucket)) for bucket in buckets]
+    return {name: unsort(_equally_long([some[name] for some in encoded]), buckets) for name in encoded[0]}
 
 
-def _cut(text: TextFeatures, group: Group) -> TextFeatures:
+def _cut(text: TextFeatures, bucket: Bucket) -> TextFeatures:
     """Some of the texts, padded to the longest of them."""
-    texts, parts, parts_mask = group.texts, text.parts, text.parts_mask
+    texts, parts, parts_mask = bucket.texts, text.parts, text.parts_mask
     return TextFeatures(
-        text.words[texts, : group.words],
-        text.mask[texts, : group.words],
+        text.words[texts, : bucket.words],
+        text.mask[texts, : bucket.words],
         text.sentence[texts],
         None if parts is None else parts[texts],
         None if parts_mask is None else parts_mask[texts],

@@ -7,13 +7,14 @@ from tvr.data.contracts.errors import DataError, TrainingError, UsageError
 from tvr.heads import mean_pool, wti
 from tvr.heads.base import Head
 from tvr.heads.evaluation import scores as encoded
-from tvr.heads.evaluation.evaluate import evaluate, evaluate_matrix
+from tvr.heads.evaluation.evaluate import evaluate, evaluate_scores
 from tvr.heads.evaluation.hubness import dual_softmax
 from tvr.heads.evaluation.normalisations import NormalisationConfig, banks_of
-from tvr.heads.evaluation.ranks import MatrixScores, rank_both
+from tvr.heads.evaluation.ranks import rank_both
 from tvr.heads.features.feature_set import FeatureSet, Origin
 
 from ...fixtures.generated import generated_features, generated_rows, without_frames
+from ...fixtures.matrix_scores import MatrixScores
 
 
 def wti_head(features: FeatureSet) -> Head:
@@ -49,19 +50,19 @@ def test_bounded_memory_changes_nothing(captions: int, monkeypatch: pytest.Monke
     features = generated_features("test", videos=40, captions=captions, noise=2.0)
     head = wti_head(features)
     whole = evaluate(head, features).record()
-    monkeypatch.setattr(encoded, "NUMBERS_PER_STRIP", 7 * features.num_texts)
+    monkeypatch.setattr(encoded, "NUMBERS_PER_BLOCK", 7 * features.num_texts)
     monkeypatch.setattr(encoded, "ITEMS_PER_BATCH", 5)
     assert evaluate(head, features).record() == whole
 
 
-def test_no_strip_is_larger_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_block_is_larger_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     features = generated_features("test", videos=40)
-    monkeypatch.setattr(encoded, "NUMBERS_PER_STRIP", 280)
+    monkeypatch.setattr(encoded, "NUMBERS_PER_BLOCK", 280)
     head = wti_head(features)
     texts, videos = encoded.EncodedTexts(head, features), encoded.EncodedVideos(head, features)
-    strips = list(encoded.HeadScores(head, texts, videos).strips())
-    assert max(strip.scores.numel() for strip in strips) <= 280
-    assert sorted(torch.cat([strip.videos for strip in strips]).tolist()) == list(range(40))
+    blocks = list(encoded.HeadScores(head, texts, videos).blocks())
+    assert max(block.scores.numel() for block in blocks) <= 280
+    assert sorted(torch.cat([block.videos for block in blocks]).tolist()) == list(range(40))
 
 
 def test_equal_items_tie() -> None:
@@ -145,10 +146,8 @@ def test_a_matrix_of_another_program_is_ranked() -> None:
     features = generated_features("test", videos=12)
     head = wti_head(features)
     matrix = by_loops(head, features)
-    ranks = evaluate_matrix(matrix, features).ranks
+    ranks = evaluate_scores(MatrixScores(matrix), features).ranks
     assert ranks.t2v.ranks.tolist() == evaluate(head, features).ranks.t2v.ranks.tolist()
-    with pytest.raises(DataError, match=r"must be 12 texts x 12 videos, got \(11, 12\)"):
-        evaluate_matrix(matrix[1:], features)
 
 
 def test_normalisation_fails_by_name_or_without_a_bank() -> None:

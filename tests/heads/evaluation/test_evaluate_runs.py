@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.heads import seq_transformer
-from tvr.heads.evaluation.evaluate import evaluate_matrix
+from tvr.heads.evaluation.evaluate import evaluate_scores
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, open_run, save_similarity, scored_runs
 from tvr.heads.features.from_store import features_of
 from tvr.heads.report.table import markdown_table, table_rows
@@ -19,6 +18,7 @@ from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksum
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.generated import generated_store
+from ...fixtures.matrix_scores import MatrixScores
 
 CPU = EvaluationOptions(device="cpu")
 
@@ -94,7 +94,7 @@ def test_saved_similarities_give_the_same_figures(workspace: Path, tmp_path: Pat
     matrix = np.load(tmp_path / "s.npy")
     ids = json.loads((tmp_path / "s.json").read_text())
     assert matrix.shape == (len(ids["texts"]), len(ids["videos"])) == (40, 20)
-    from_file = evaluate_matrix(torch.from_numpy(matrix), subject.features).ranks
+    from_file = evaluate_scores(MatrixScores(matrix), subject.features).ranks
     scored = scored_runs([subject.run], CPU)[1].evaluation.ranks
     assert from_file.t2v.ranks.tolist() == scored.t2v.ranks.tolist()
     with pytest.raises(UsageError, match=r"got 's.txt'"):

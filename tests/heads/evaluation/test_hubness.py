@@ -5,14 +5,16 @@ import pytest
 import torch
 from torch import Tensor
 from tvr.heads.evaluation.hubness import best_candidates, dual_softmax, querybank, sinkhorn
-from tvr.heads.evaluation.ranks import MatrixScores, ScoreBlock, Scores, rank_both
+from tvr.heads.evaluation.ranks import ScoreBlock, Scores, rank_both
+
+from ...fixtures.matrix_scores import MatrixScores
 
 TOY = torch.tensor([[0.30, 0.31], [0.10, 0.30]], dtype=torch.float64)
 TOY_BANK = torch.tensor([[0.20, 0.35], [0.1, 0.3], [0.25, 0.2]], dtype=torch.float64)
 
 
-class InStrips(MatrixScores):
-    def strips(self):
+class InBlocks(MatrixScores):
+    def blocks(self):
         for some in torch.randperm(self.num_videos, generator=torch.Generator().manual_seed(1)).split(3):
             yield ScoreBlock(some, self.matrix[:, some])
 
@@ -20,8 +22,8 @@ class InStrips(MatrixScores):
 def whole(scores: Scores) -> Tensor:
     """The adjusted matrix."""
     matrix = torch.empty(scores.num_texts, scores.num_videos, dtype=torch.float64)
-    for strip in scores.strips():
-        matrix[:, strip.videos] = strip.scores.double()
+    for block in scores.blocks():
+        matrix[:, block.videos] = block.scores.double()
     return matrix
 
 
@@ -76,10 +78,10 @@ def test_video_to_text_is_text_to_video_of_the_transposed(name: str) -> None:
         "sinkhorn": lambda m, b, d: sinkhorn(m, d, temperature=0.05),
         "sinkhorn bank": lambda m, b, d: sinkhorn(m, d, b, temperature=0.05),
     }
-    v2t = whole(cases[name](InStrips(matrix), InStrips(videos), "v2t"))
-    exchanged = whole(cases[name](InStrips(matrix.T), InStrips(videos.T), "t2v"))
+    v2t = whole(cases[name](InBlocks(matrix), InBlocks(videos), "v2t"))
+    exchanged = whole(cases[name](InBlocks(matrix.T), InBlocks(videos.T), "t2v"))
     torch.testing.assert_close(v2t, exchanged.T)
-    t2v = whole(cases[name](InStrips(matrix), InStrips(texts), "t2v"))
+    t2v = whole(cases[name](InBlocks(matrix), InBlocks(texts), "t2v"))
     torch.testing.assert_close(t2v, whole(cases[name](MatrixScores(matrix), MatrixScores(texts), "t2v")))
     assert not torch.equal(v2t.argsort(0), matrix.argsort(0))
 
@@ -90,22 +92,22 @@ def test_sinkhorn_balances() -> None:
     torch.testing.assert_close(balanced.sum(0), torch.ones(12).double(), atol=1e-6, rtol=0)
 
 
-def test_adjusted_pairs_are_those_of_the_strips() -> None:
+def test_adjusted_pairs_are_those_of_the_blocks() -> None:
     matrix, bank = random_matrix(6, 5, 4), random_matrix(8, 5, 5)
     videos = torch.tensor([0, 4, 2, 2, 1, 3])
     for scores in (
-        dual_softmax(InStrips(matrix), "t2v"),
-        dual_softmax(InStrips(matrix), "v2t"),
-        querybank(InStrips(matrix), InStrips(bank), "t2v"),
-        sinkhorn(InStrips(matrix), "v2t"),
+        dual_softmax(InBlocks(matrix), "t2v"),
+        dual_softmax(InBlocks(matrix), "v2t"),
+        querybank(InBlocks(matrix), InBlocks(bank), "t2v"),
+        sinkhorn(InBlocks(matrix), "v2t"),
     ):
         torch.testing.assert_close(scores.pairs(videos), whole(scores)[torch.arange(6), videos])
 
 
 def test_best_candidates() -> None:
     matrix = random_matrix(6, 8, 6)
-    assert best_candidates(InStrips(matrix), "t2v", 3).tolist() == matrix.topk(3, dim=1).indices.tolist()
-    assert best_candidates(InStrips(matrix), "v2t", 2).tolist() == matrix.topk(2, dim=0).indices.T.tolist()
+    assert best_candidates(InBlocks(matrix), "t2v", 3).tolist() == matrix.topk(3, dim=1).indices.tolist()
+    assert best_candidates(InBlocks(matrix), "v2t", 2).tolist() == matrix.topk(2, dim=0).indices.T.tolist()
 
 
 def test_normalisation_helps_where_there_is_a_hub(shared: Path) -> None:

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from tvr.data.contracts.errors import DataError, TrainingError
-from tvr.heads.evaluation.ranks import MatrixScores, Ranks, ScoreBlock, rank_both
+from tvr.heads.evaluation.ranks import Ranks, ScoreBlock, rank_both
+
+from ...fixtures.matrix_scores import MatrixScores
 
 
 def diagonal(matrix: Tensor) -> Tensor:
@@ -26,10 +28,10 @@ def few_levels(texts: int, videos: int, seed: int) -> Tensor:
     return torch.randint(0, 4, (texts, videos), generator=torch.Generator().manual_seed(seed)).float()
 
 
-class InStrips(MatrixScores):
+class InBlocks(MatrixScores):
     """A matrix that is only ever shown a few columns at a time, in no particular order."""
 
-    def strips(self):
+    def blocks(self):
         order = torch.randperm(self.num_videos, generator=torch.Generator().manual_seed(0))
         for some in order.split(3):
             yield ScoreBlock(some, self.matrix[:, some])
@@ -50,7 +52,7 @@ def test_single_ranks_equal_loops(size: int, seed: int) -> None:
 def test_multi_ranks_equal_loops(owners: list[int], seed: int) -> None:
     text_video = torch.tensor(owners)
     matrix = few_levels(len(owners), 5, seed)
-    ranks = rank_both(InStrips(matrix), text_video)
+    ranks = rank_both(InBlocks(matrix), text_video)
     assert ranks.t2v.ranks.tolist() == [
         rank_of(row.tolist(), o) for row, o in zip(matrix, owners, strict=True)
     ]
@@ -69,10 +71,10 @@ def test_multi_ranks_equal_loops(owners: list[int], seed: int) -> None:
     assert ranks.v2t_any_caption.candidates == len(owners)
 
 
-def test_strips_change_nothing() -> None:
+def test_blocks_change_nothing() -> None:
     matrix = few_levels(40, 40, 3)
     whole = rank_both(MatrixScores(matrix), diagonal(matrix))
-    cut = rank_both(InStrips(matrix), diagonal(matrix))
+    cut = rank_both(InBlocks(matrix), diagonal(matrix))
     assert whole.t2v.ranks.tolist() == cut.t2v.ranks.tolist()
     assert whole.v2t.ranks.tolist() == cut.v2t.ranks.tolist()
     assert whole.t2v.tied_queries == cut.t2v.tied_queries > 0

@@ -15,7 +15,7 @@ from tvr.heads.base import Head, build_head
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import epoch_of_batches
-from tvr.heads.training.distributed import Distributed, part
+from tvr.heads.training.distributed import Distributed, shutdown
 from tvr.heads.training.loop import EpochReport, train
 from tvr.heads.training.state import TrainingState
 
@@ -45,13 +45,13 @@ def shaken_head(name: str, some: FeatureSet) -> Head:
 
 def gradients(name: str) -> dict[str, torch.Tensor]:
     """Gradients of the first batch, whoever computes which part of it."""
-    processes = Distributed()
-    processes.connect(torch.device("cpu"))
+    distributed = Distributed()
+    distributed.connect(torch.device("cpu"))
     some = features("train")
     state = TrainingState(shaken_head(name, some), CONFIG, 3)
-    batch = next(iter(epoch_of_batches(some, state.head, CONFIG, 0, processes)))
-    state.loss(batch, processes)["total"].backward()
-    processes.average_gradients(state.head.parameters())
+    batch = next(iter(epoch_of_batches(some, state.head, CONFIG, 0, distributed)))
+    state.loss(batch, distributed)["total"].backward()
+    distributed.average_gradients(state.head.parameters())
     return {key: p.grad for key, p in state.head.named_parameters() if p.grad is not None}
 
 
@@ -76,7 +76,7 @@ if __name__ == "__main__":
     if "train" in task:
         run(Path(target), head_name)
     if "part" in task:
-        part()
+        shutdown()
         left: list[str] = []
         for thread in Path("/proc/self/task").iterdir():
             with suppress(FileNotFoundError, ProcessLookupError):  # the thread ended since it was listed

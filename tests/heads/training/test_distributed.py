@@ -49,12 +49,12 @@ def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
 
 
 def test_one_process_is_no_job() -> None:
-    processes = Distributed()
-    assert processes.is_first
-    assert processes.share(16) == slice(0, 16)
-    assert processes.agreed("as it is") == "as it is"
+    distributed = Distributed()
+    assert distributed.is_first
+    assert distributed.share(16) == slice(0, 16)
+    assert distributed.broadcast("as it is") == "as it is"
     encoded = {"video": torch.ones(2)}
-    assert processes.gathered(encoded) is encoded
+    assert distributed.all_gather(encoded) is encoded
 
 
 def test_device_fails_when_it_is_not_there() -> None:
