@@ -2,22 +2,14 @@
 
 import os
 import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from ..data.contracts.errors import TvrError
-from .datasets import datasets
-from .demo import demo
-from .doctor import doctor
-from .eval import eval_
-from .extract import extract
-from .import_checkpoint import import_checkpoint
-from .index import index
-from .inspect import inspect
-from .search import search
-from .sweep import sweep
-from .train_head import train_head
-from .verify import verify
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 a wrong option or value, 3 bad annotation or data, 4 bad store, 5 cannot decode, "
@@ -25,26 +17,107 @@ EXIT_CODES = (
     "9 the cluster cannot do it, 130 interrupted."
 )
 
+COMMANDS = {
+    "doctor": (
+        "doctor:doctor",
+        "Decode a frame with every decoder, encode one, probe GPU, weights, disk and HDF5 locking.",
+    ),
+    "demo": (
+        "demo:demo",
+        "Generate videos, extract features, train two heads, evaluate them and search. No network, a few minutes.",
+    ),
+    "datasets": (
+        "datasets:datasets",
+        "List the data sets, say which files one needs, and check what of them is there.",
+    ),
+    "extract": (
+        "extract:extract",
+        "Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes.",
+    ),
+    "inspect": ("inspect:inspect", "Show what a store holds, what made it, and how its videos fared."),
+    "verify": (
+        "verify:verify",
+        "Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing.",
+    ),
+    "train-head": (
+        "train_head:train_head",
+        "Train a head on cached features; the best epoch is chosen on the validation split, never on test.",
+    ),
+    "eval": (
+        "eval:eval_",
+        "Rank every video for every text and every text for every video, next to zero-shot mean pooling.",
+    ),
+    "search": ("search:search", "Compare a sentence with every video of a store and show the best ones."),
+    "index": (
+        "index:index",
+        "Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest.",
+    ),
+    "sweep": (
+        "sweep:sweep",
+        "Train every combination of a grid, several at once; a table by validation score, over seeds.",
+    ),
+    "import-checkpoint": (
+        "import_checkpoint:import_checkpoint",
+        "Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate.",
+    ),
+}
+"""In the order of the help: where each command is, ``module:function``, and the first line of its docstring."""
+
+
+class LazyCommand(TyperCommand):
+    """A command of ``COMMANDS`` whose module is imported when it is run, or asked for its options.
+
+    So `tvr --help`, a completed command name and a mistyped one need no torch.
+    """
+
+    # Any: click's Context and Command, which some versions of typer bring along and others import.
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the command itself, with its options parsed."""
+        return self.loaded().make_context(info_name, args, parent, **extra)
+
+    def loaded(self) -> Any:
+        """The command itself, with its options."""
+        assert self.name is not None
+        module, function = COMMANDS[self.name][0].split(":")
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        alone.command(self.name)(getattr(import_module(f"..{module}", __name__), function))
+        return typer.main.get_command(alone)
+
+
+class LazyGroup(TyperGroup):
+    """``tvr``, which has every command of ``COMMANDS``."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(LazyCommand(name, help=line, rich_markup_mode="rich"))
+
+
 app = typer.Typer(
     name="tvr",
+    cls=LazyGroup,
     help="Cache frozen CLIP features of videos once, then train and compare text-video retrieval heads.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(doctor)
-app.command()(demo)
-app.command()(datasets)
-app.command()(extract)
-app.command()(inspect)
-app.command()(verify)
-app.command("train-head")(train_head)
-app.command("eval")(eval_)
-app.command()(search)
-app.command()(index)
-app.command()(sweep)
-app.command("import-checkpoint")(import_checkpoint)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tvr {version('tvr')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tvr(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """What holds for every command: options before its name."""
 
 
 def run() -> None:
