@@ -17,8 +17,9 @@ from .annotation_files.folder_tree import FolderTree, is_video_name, walk
 from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
 from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
 from .contracts.errors import DataError
+from .contracts.identity import sha256_of
 from .user_manifest.paths import PathFinder, ids_from_paths
-from .user_manifest.rows import MANIFEST_SUFFIXES, sha256_of
+from .user_manifest.rows import MANIFEST_SUFFIXES
 from .user_manifest.videos import ManifestVideos, read_manifest
 
 ABOUT = About(

@@ -101,9 +101,9 @@ class ShardWorker:
         A shard that another process is doing, or has done since, is left to it.
         """
         report = Report(shards, on_progress)
-        with ShardLocks(recipe.folder) as claims, ThreadPoolExecutor(1, "writing") as writer:
+        with ShardLocks(recipe.folder) as locks, ThreadPoolExecutor(1, "writing") as writer:
             mine = (
-                shard for shard in shards if isinstance(shard, VideoShardPlan) and claims.take(shard.name)
+                shard for shard in shards if isinstance(shard, VideoShardPlan) and locks.acquire(shard.name)
             )
             videos = (video for shard in mine for video in shard.videos)
             tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
@@ -111,9 +111,9 @@ class ShardWorker:
             if recipe.options.on_error == "fail":
                 decoded = _up_to_a_failure(decoded)
             batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
-            writing = _Writing(writer, claims)
+            writing = _Writing(writer, locks)
             for shard in shards:
-                if claims.take(shard.name):
+                if locks.acquire(shard.name):
                     yield from writing.before(shard)
                     write = self._encoded(shard, decoded, batches, recipe, report)
                     yield from writing.finished()
@@ -147,8 +147,8 @@ class ShardWorker:
 class _Writing:
     """Writes one shard while the next one is encoded."""
 
-    def __init__(self, writer: ThreadPoolExecutor, claims: ShardLocks) -> None:
-        self._writer, self._claims = writer, claims
+    def __init__(self, writer: ThreadPoolExecutor, locks: ShardLocks) -> None:
+        self._writer, self._locks = writer, locks
         self._begun: tuple[ShardPlan, Future[Receipt]] | None = None
 
     def begin(self, shard: ShardPlan, write: Callable[[], Receipt]) -> None:
@@ -164,7 +164,7 @@ class _Writing:
         if self._begun:
             (shard, receipt), self._begun = self._begun, None
             done = receipt.result()
-            self._claims.release(shard.name)
+            self._locks.release(shard.name)
             yield shard, done
 
 

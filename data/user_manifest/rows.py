@@ -1,7 +1,6 @@
 """Rows of a user's own manifest (csv, tsv, jsonl, parquet), streamed: a tuple of fields a row, with its line."""
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -48,12 +47,6 @@ def manifest_rows(path: Path) -> Iterator[Row]:
         raise DataError(_where_not_utf8(path, error)) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}. Check the file and who may read it.") from error
-
-
-def sha256_of(path: Path) -> str:
-    """Digest of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def needed() -> str:

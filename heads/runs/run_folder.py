@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ...data.contracts.errors import TrainingError, UsageError
+from ...data.contracts.identity import differing_settings
 from ...data.contracts.plug_ins import load_plug_in
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
@@ -103,11 +104,7 @@ class RunFolder:
         """
         file = self.path / CONFIG
         if file.exists():
-            differing = _differences(
-                _plain(dataclasses.asdict(load_record(self.path).completed)),
-                _plain(dataclasses.asdict(self.record)),
-            )
-            if differing:
+            if differing := _differences(load_record(self.path).completed, self.record):
                 raise TrainingError(
                     f"{self.path} holds a run with other settings: {'; '.join(differing)}. "
                     "Choose another run folder, or use the same settings to resume."
@@ -241,22 +238,12 @@ def _save(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -
         beside.write_bytes(save(plain, metadata))
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
-
-
 _MAY_DIFFER = {"versions", "store.path", "store.relative_path", "training.device", "training.wandb"}
 """What may change between the start of a run and its resumption."""
 
 
-def _differences(stored: Any, wanted: Any, name: str = "") -> list[str]:
-    if name in _MAY_DIFFER or stored == wanted:
-        return []
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        keys = sorted(set(stored) | set(wanted))
-        return [
-            line
-            for key in keys
-            for line in _differences(stored.get(key), wanted.get(key), f"{name}.{key}" if name else key)
-        ]
-    return [f"{name} is {stored!r} there and {wanted!r} here"]
+def _differences(stored: RunRecord, wanted: RunRecord) -> list[str]:
+    found = differing_settings(
+        dataclasses.asdict(stored), dataclasses.asdict(wanted), _MAY_DIFFER.__contains__
+    )
+    return [f"{each.name} is {each.stored!r} there and {each.wanted!r} here" for each in found]

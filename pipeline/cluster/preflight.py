@@ -14,9 +14,9 @@ from distributed import Client, Future
 
 from ...data.base import Video
 from ...data.contracts.errors import ClusterError
+from ...data.contracts.identity import sha256_of
 from ..encoders.base import EncoderIdentity
 from ..options import EncoderSpec
-from ..store.atomic_files import sha256_of
 from ..store.manifest import MANIFEST_NAME, differing, versions
 from .config import GPU, ClusterConfig
 from .connection import connected

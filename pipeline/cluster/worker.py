@@ -18,6 +18,7 @@ import torch
 from distributed import Worker, get_worker
 
 from ...data.contracts.errors import ClusterError, TvrError
+from ...data.contracts.identity import sha256_of
 from ..decoding.pool import DecoderPool, DecodeTask
 from ..encoders.base import Encoder, EncoderIdentity
 from ..machine import usable_cores
@@ -25,7 +26,6 @@ from ..options import EncoderSpec
 from ..plan import ShardPlan
 from ..sampling import Sampling
 from ..shard_worker import Recipe, ShardWorker
-from ..store.atomic_files import sha256_of
 from ..store.manifest import MANIFEST_NAME
 from ..store.shards import Receipt
 from ..video.sample_clip import write_sample

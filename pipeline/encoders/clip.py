@@ -12,7 +12,7 @@ from jaxtyping import Float32, UInt8
 
 from .base import EncodedFrames, EncodedText, EncoderIdentity
 from .towers.image import FrameTower
-from .towers.patches import num_patches, why_no_patches
+from .towers.patch_tokens import num_patches, why_no_patches
 from .towers.precision import arithmetic, fold_batch_norms
 from .towers.text import TextTower, text_tower
 from .towers.tokens import Tokenizer

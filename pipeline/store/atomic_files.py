@@ -1,6 +1,5 @@
 """Files that are either absent or whole: written beside their place, flushed to the disk, renamed into it."""
 
-import hashlib
 import json
 import os
 import socket
@@ -61,12 +60,6 @@ def os_errors_as_store_error(folder: Path) -> Generator[None]:
             f"cannot write to {folder}: {error.strerror or error}. Every shard that is there is whole; make room or "
             "allow writing, or choose another disk with --store, and run the same command again"
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def temporary_path(path: Path) -> Path:

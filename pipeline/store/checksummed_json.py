@@ -10,13 +10,14 @@ from typing import Any
 from .atomic_files import as_json, atomic_write, flush_to_disk, temporary_path
 
 _CHECKSUM_KEY = "seal"
+"""The word on the disk, where stores have it: it is part of the format."""
 
 _MAX_RECORD_BYTES = 256 << 20
 """The receipt of a shard of a million missing videos is a tenth of that."""
 
 
 def create_checksummed(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a sealed object unless ``path`` is there already; of several processes that try at once, one succeeds."""
+    """Write a JSON object with its checksum unless ``path`` is there; of processes that try at once, one succeeds."""
     beside = temporary_path(path)
     try:
         beside.write_text(_with_checksum(record), encoding="utf-8")
@@ -51,14 +52,14 @@ def read_checksummed(path: Path) -> dict[str, Any]:
         raise ValueError(f"more than {_MAX_RECORD_BYTES >> 20} MiB long")
     try:
         record = json.loads(data)
-        seal = record.pop(_CHECKSUM_KEY)
+        checksum = record.pop(_CHECKSUM_KEY)
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a sealed JSON object: {error or type(error).__name__}") from None
+        raise ValueError(f"not a JSON object with its checksum: {error or type(error).__name__}") from None
     if _with_checksum(record).encode() != data:
-        raise ValueError(f"changed after it was written: the seal {str(seal)[:12]!r} does not fit")
+        raise ValueError(f"changed after it was written: the checksum {str(checksum)[:12]!r} does not fit")
     return record
 
 
 def _with_checksum(record: Mapping[str, Any]) -> str:
-    seal = hashlib.sha256(as_json(record).encode()).hexdigest()
-    return as_json({**record, _CHECKSUM_KEY: seal})
+    checksum = hashlib.sha256(as_json(record).encode()).hexdigest()
+    return as_json({**record, _CHECKSUM_KEY: checksum})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import StoreError
+from ...data.contracts.identity import differing_settings
 from ...data.contracts.records import first_mistyped_field, has_type
 from .atomic_files import write_json
 from .checksummed_json import create_checksummed, read_checksummed, write_checksummed
@@ -204,22 +205,8 @@ def differing(
     name: str, stored: Any, wanted: Any, sides: tuple[str, str] = ("the store has", "this run would use")
 ) -> list[str]:
     """One line for each value that differs, versions of packages apart."""
-    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
-        keys = sorted(set(stored) | set(wanted))
-        return [
-            line
-            for key in keys
-            if not str(key).endswith("_version")
-            for line in differing(f"{name}.{key}", stored.get(key), wanted.get(key), sides)
-        ]
-    if _plain(stored) == _plain(wanted):
-        return []
-    return [f"{name}: {sides[0]} {stored!r}, {sides[1]} {wanted!r}"]
-
-
-def _plain(value: Any) -> Any:
-    """As JSON would give it back, so that a tuple equals the list it was stored as."""
-    return json.loads(json.dumps(value))
+    found = differing_settings(stored, wanted, lambda setting: setting.endswith("_version"), name)
+    return [f"{each.name}: {sides[0]} {each.stored!r}, {sides[1]} {each.wanted!r}" for each in found]
 
 
 def versions() -> dict[str, str]:

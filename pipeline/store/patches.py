@@ -155,7 +155,7 @@ def quantised(
     return np.rint(patches / steps).astype(np.int8), scales.astype(np.float32)
 
 
-def restored(values: NDArray[Any], scales: NDArray[Any] | None) -> Float[np.ndarray, "frame patch dim"]:
+def dequantised(values: NDArray[Any], scales: NDArray[Any] | None) -> Float[np.ndarray, "frame patch dim"]:
     """Patches as numbers again."""
     return values if scales is None else values * scales[..., None].astype(np.float32)
 

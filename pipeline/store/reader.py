@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...data.contracts.errors import StoreError
 from .columns import FEATURES, boundaries_of, check_boundaries, check_length, check_width, numbers, strings
 from .manifest import Manifest, load_manifest, load_split_ids
-from .patches import restored
+from .patches import dequantised
 from .shards import MISSING, Receipt, open_shard, read_receipt, shard_name
 
 
@@ -256,7 +256,7 @@ class FeatureStore:
         shard = self._video_shards[index]
         has_scales = self.manifest.patches_dtype == "int8"
         scales = shard.array("patch_scales")[start:stop] if has_scales else None
-        return restored(shard.array("patches")[start:stop], scales)
+        return dequantised(shard.array("patches")[start:stop], scales)
 
     def _place(self, video_id: str) -> tuple[int, int, int]:
         try:

@@ -1,7 +1,7 @@
 """Who makes which shard, where several processes extract into one store at the same time.
 
-A claim is a lock that the kernel takes back when its owner dies, however it dies. Where a file system has no locks,
-every claim is granted: then two processes may make the same shard, which costs time and no byte.
+The kernel takes a lock back when its owner dies, however it dies. Where a file system has no locks, every one is
+granted: then two processes may make the same shard, which costs time and no byte.
 """
 
 import errno
@@ -23,7 +23,7 @@ _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 class ShardLocks:
-    """The shards that this process may make. A context manager: on leaving it, every claim is given back.
+    """The shards that this process may make. A context manager: on leaving it, every lock is given back.
 
     Make it before you look which shards are there: what others finish from then on is not made again.
     """
@@ -47,25 +47,15 @@ class ShardLocks:
         for shard in list(self._locks):
             self.release(shard)
 
-    def take(self, shard: str) -> bool:
+    def acquire(self, shard: str) -> bool:
         """Whether this process is to make the shard. The first answer stands."""
         if shard not in self._granted:
             self._granted[shard] = self._lock(shard) and not self._was_made(shard)
         return self._granted[shard]
 
     def release(self, shard: str) -> None:
-        """Give a claim back, once its shard is in place."""
+        """Give a lock back, once its shard is in place."""
         _unlock(self._lock_path(shard), self._locks.pop(shard, None))
-
-    @property
-    def num_taken(self) -> int:
-        """How many claims were granted."""
-        return sum(self._granted.values())
-
-    @property
-    def num_refused(self) -> int:
-        """How many claims were refused."""
-        return len(self._granted) - self.num_taken
 
     def _lock(self, shard: str) -> bool:
         with os_errors_as_store_error(self._folder):

@@ -17,8 +17,9 @@ from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
+from ...data.contracts.identity import sha256_of
 from ...data.contracts.records import first_mistyped_field
-from .atomic_files import atomic_write, os_errors_as_store_error, sha256_of
+from .atomic_files import atomic_write, os_errors_as_store_error
 from .checksummed_json import read_checksummed, write_checksummed
 from .deferred_error_file import DeferredErrorFile
 from .patches import PatchLayout, SpooledPatches

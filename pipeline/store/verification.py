@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError
-from .atomic_files import sha256_of
+from ...data.contracts.identity import sha256_of
 from .checksummed_json import read_checksummed
 from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
 from .reader import FeatureStore
@@ -37,7 +37,7 @@ class Verification:
 
 
 def verify(folder: Path) -> Verification:
-    """Compare every shard with its receipt, and every record with its seal or digest.
+    """Compare every shard with its receipt, and every record with its checksum or digest.
 
     A shard is hashed before anything reads it as HDF5, so that no damaged byte reaches the HDF5 library.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...preprocessing import Preprocessing
 from ..base import EncodedFrames
-from .patches import with_patches
+from .patch_tokens import with_patches
 from .precision import Arithmetic
 
 MAX_FRAMES_PER_PASS = {"cuda": 256, "mps": 64, "cpu": 32}

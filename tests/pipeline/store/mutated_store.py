@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from tvr.data.contracts.errors import StoreError
+from tvr.data.contracts.identity import sha256_of
 from tvr.pipeline.store import shards
-from tvr.pipeline.store.atomic_files import sha256_of
 from tvr.pipeline.store.checksummed_json import write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
 

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.store.atomic_files import atomic_write, remove_leftovers, sha256_of, write_json
+from tvr.pipeline.store.atomic_files import atomic_write, remove_leftovers, write_json
 from tvr.pipeline.store.checksummed_json import create_checksummed, read_checksummed, write_checksummed
 
 
-def test_written_whole(tmp_path: Path) -> None:
+def test_atomic_write(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     with atomic_write(path) as beside:
         beside.write_bytes(b"abc")
@@ -20,7 +20,7 @@ def test_written_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
 
 
-def test_written_whole_fails(tmp_path: Path) -> None:
+def test_atomic_write_fails(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(b"old")
     with pytest.raises(RuntimeError, match="half way"), atomic_write(path) as beside:
@@ -43,7 +43,7 @@ def test_the_first_of_several_writers_wins(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_write_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_checksummed_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(source: Path, target: Path) -> None:
         raise OSError("operation not supported")
 
@@ -53,30 +53,32 @@ def test_write_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.Monke
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_write_sealed(tmp_path: Path) -> None:
+def test_write_checksummed(tmp_path: Path) -> None:
     write_checksummed(tmp_path / "x.json", {"a": "città", "b": [1, 0.1]})
     assert read_checksummed(tmp_path / "x.json") == {"a": "città", "b": [1, 0.1]}
 
 
-def test_read_sealed_fails_on_any_changed_byte(tmp_path: Path) -> None:
+def test_read_checksummed_fails_on_any_changed_byte(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_checksummed(path, {"a": "città", "b": [1, 0.1]})
     data = path.read_bytes()
     for place in range(len(data)):
         for byte in {data[place] ^ 1, data[place] ^ 0x80, ord(" "), ord("\t"), 0} - {data[place]}:
             path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
-            with pytest.raises(ValueError, match=r"not a sealed JSON object|changed after it was written"):
+            with pytest.raises(
+                ValueError, match=r"not a JSON object with its checksum|changed after it was written"
+            ):
                 read_checksummed(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{}", b"[" * 100_000, b'{"seal": 1}', b"\xff\xfe"])
-def test_read_sealed_fails(tmp_path: Path, data: bytes) -> None:
+def test_read_checksummed_fails(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.json").write_bytes(data)
-    with pytest.raises(ValueError, match=r"not a sealed JSON object|changed after it was written"):
+    with pytest.raises(ValueError, match=r"not a JSON object with its checksum|changed after it was written"):
         read_checksummed(tmp_path / "x.json")
 
 
-def test_write_once_fails(tmp_path: Path) -> None:
+def test_create_checksummed_fails(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         create_checksummed(tmp_path / "nowhere" / "x.json", {})
 
@@ -114,8 +116,3 @@ def test_leftovers_of_a_killed_process_that_nobody_buries_are_removed(tmp_path: 
         time.sleep(0.05)
     assert not list(tmp_path.iterdir())
     assert process.wait() == -signal.SIGKILL
-
-
-def test_sha256_of(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "x").startswith("ba7816bf8f01cfea")

@@ -60,7 +60,7 @@ def test_mutated_stores_are_refused_or_read(sound: Path, tmp_path: Path) -> None
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_value_in_a_sealed_record(sound: Path, data: st.DataObject) -> None:
+def test_any_value_in_a_checksummed_record(sound: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["store.json", "video-00000-of-00003.json"]))
     path = sound / name
     original = path.read_bytes()

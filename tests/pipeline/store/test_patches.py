@@ -15,7 +15,7 @@ from tvr.pipeline.extract import extract
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import decode_task
-from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, quantised, restored
+from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, dequantised, quantised
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.datasets import dataset
@@ -151,7 +151,7 @@ def test_quantised() -> None:
     patches = np.random.default_rng(0).normal(size=(3, 4, 8)).astype(np.float32) * 7
     patches[1, 2] = 0
     values, scales = quantised(patches)
-    back = restored(values, scales)
+    back = dequantised(values, scales)
     assert np.abs(back - patches).max() <= scales.max() / 2 * 1.0001
     assert (np.abs(values).max(axis=-1)[scales > 0] == 127).all()
     assert not back[1, 2].any()

@@ -9,20 +9,20 @@ from tvr.pipeline.store.shards import write_video_shard
 from ...fixtures.stores import DIM, video_row
 
 NAME = "video-00000-of-00001.h5"
-_TAKES_AND_WAITS = """
+_ACQUIRES_AND_WAITS = """
 import sys
 from pathlib import Path
 from tvr.pipeline.store.shard_locks import ShardLocks
-with ShardLocks(Path(sys.argv[1])) as claims:
-    print(claims.take(sys.argv[2]), flush=True)
+with ShardLocks(Path(sys.argv[1])) as locks:
+    print(locks.acquire(sys.argv[2]), flush=True)
     sys.stdin.read()
 """
 
 
 def owner(folder: Path) -> "subprocess.Popen[str]":
-    """Another process that has claimed the shard."""
+    """Another process that has locked the shard."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _TAKES_AND_WAITS, str(folder), NAME],
+        [sys.executable, "-c", _ACQUIRES_AND_WAITS, str(folder), NAME],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -32,27 +32,27 @@ def owner(folder: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def test_a_claim_excludes_other_processes_until_its_owner_dies(tmp_path: Path) -> None:
+def test_a_lock_excludes_other_processes_until_its_owner_dies(tmp_path: Path) -> None:
     with owner(tmp_path) as process:
-        with ShardLocks(tmp_path) as claims:
-            assert not claims.take(NAME)
-            assert claims.take("video-00001-of-00002.h5")
+        with ShardLocks(tmp_path) as locks:
+            assert not locks.acquire(NAME)
+            assert locks.acquire("video-00001-of-00002.h5")
             assert (tmp_path / f"{NAME}.lock").exists()
         with ShardLocks(tmp_path):
             assert (tmp_path / f"{NAME}.lock").exists(), "the lock of a living process was removed"
         process.kill()
         process.wait()
     assert (tmp_path / f"{NAME}.lock").exists()
-    with ShardLocks(tmp_path) as claims:
-        assert claims.take(NAME)
-        claims.release(NAME)
-        assert claims.take(NAME), "the first answer stands"
+    with ShardLocks(tmp_path) as locks:
+        assert locks.acquire(NAME)
+        locks.release(NAME)
+        assert locks.acquire(NAME), "the first answer stands"
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
 def test_what_another_has_finished_since_is_not_done_again(tmp_path: Path) -> None:
-    with ShardLocks(tmp_path) as claims:
+    with ShardLocks(tmp_path) as locks:
         write_video_shard(tmp_path / NAME, [video_row(0)], DIM, {})
-        assert not claims.take(NAME)
-    with ShardLocks(tmp_path) as claims:
-        assert claims.take(NAME)
+        assert not locks.acquire(NAME)
+    with ShardLocks(tmp_path) as locks:
+        assert locks.acquire(NAME)

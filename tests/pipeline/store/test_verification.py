@@ -1,6 +1,7 @@
 """``tvr verify`` finds whatever was changed after it was written."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 from tvr.data.contracts.errors import StoreError
+from tvr.pipeline.store.checksummed_json import write_checksummed
 from tvr.pipeline.store.verification import damage_of, verify
 
 from ...fixtures.stores import write_store
@@ -84,6 +86,18 @@ def test_each_record_and_each_shard_that_is_not_there(folder: Path) -> None:
     assert problems["splits.json"] == "holds other ids than the manifest was written with"
     (folder / "store.json").write_text((folder / "store.json").read_text().replace("100.0", "10.0"))
     assert "changed after it was written" in {d.file: d.problem for d in verify(folder).damages}["store.json"]
+
+
+def test_a_request_is_held_by_its_checksum(folder: Path) -> None:
+    request = folder / "request.json"
+    write_checksummed(request, {"request": {"root": "/data"}})
+    assert verify(folder).damages == ()
+    assert verify(folder).num_files == 8
+    original = request.read_text()
+    for altered in (original.replace("/data", "/date"), original[:-20], "{}", ""):
+        request.write_text(altered)
+        assert [damage.file for damage in verify(folder).damages] == ["request.json"], altered
+        assert re.search("not a JSON object with its|changed after it was", verify(folder).damages[0].problem)
 
 
 @pytest.mark.parametrize(
