@@ -1,12 +1,33 @@
-"""Fixtures that every room's tests use."""
+"""What every room's tests use, and how the tests share the machine."""
 
 import os
+import random
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
+MAX_WORKERS = 4
+"""Each imports torch and holds half a gigabyte, and the longest module sets the pace from here on."""
+TOGETHER = {
+    "tests/pipeline/cluster/": "clusters",  # start schedulers and workers, which a second set would starve
+    "tests/test_cluster_docs.py": "clusters",
+    "tests/cli/test_local_cluster.py": "clusters",
+    "tests/heads/sweep/": "clusters",
+    "tests/benchmarks/storyboard/": "storyboard",  # share one set of videos
+}
+"""Tests that one worker runs one after another, by the start of their path; others go by their module."""
+
 # Before anything imports torch: its threads would spin at barriers on cores that tests' children are using.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    # Over all workers as many threads as cores. The tests' children find it too.
+    cores_each = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores_each)))
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +39,41 @@ def shared() -> Path:
             pytest.fail("../shared must be there in CI")
         pytest.skip("needs ../shared, which is not beside this repository")
     return folder
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """``-n auto``: one worker a core for folders; tests named by their files run in pytest's own process.
+
+    None leaves the question to pytest-xdist, which reads PYTEST_XDIST_AUTO_NUM_WORKERS.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    named = [Path(argument.split("::")[0]) for argument in config.option.file_or_dir]
+    if named and all(path.is_file() for path in named):
+        return 0
+    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScopeScheduling":
+    """Send whole modules to workers, in the order of collection: fixtures of a module are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ModuleScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            together = (group for start, group in TOGETHER.items() if nodeid.startswith(start))
+            return next(together, nodeid.split("::")[0])
+
+    return ModuleScheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with slow tests first, so that no worker begins one at the end; TVR_SHUFFLE=seed: in random order."""
+    modules = [list(group) for _, group in groupby(items, lambda item: item.path)]
+    modules.sort(key=lambda module: not any(item.get_closest_marker("slow") for item in module))
+    seed = os.environ.get("TVR_SHUFFLE")
+    if seed:
+        generator = random.Random(seed)
+        for module in [modules, *modules]:
+            generator.shuffle(module)
+    items[:] = [item for module in modules for item in module]

@@ -1,16 +1,16 @@
 """mean_pool against CLIP4Clip's released code."""
 
-from collections.abc import Callable
-from typing import Any
-
+import pytest
 import torch
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
 from tvr.heads.mean_pool import Config, Head
 
+from ..fixtures.oracles import Oracle
 
-def test_is_clip4clip_mean_pooling(oracle: Callable[[str], Any]) -> None:
-    reference = oracle("clip4clip")
-    reference.assert_logits(reference.head("mean_pool"), "logits_meanP")
+
+@pytest.mark.oracle("clip4clip")
+def test_is_clip4clip_mean_pooling(oracle: Oracle) -> None:
+    oracle.assert_logits(oracle.head("mean_pool"), "logits_meanP")
 
 
 def test_by_hand() -> None:

@@ -1,16 +1,16 @@
 """seq_lstm against CLIP4Clip's released code."""
 
-from collections.abc import Callable
-from typing import Any
-
+import pytest
 import torch
 from tvr.heads.base import FeatureShape, VideoFeatures
 from tvr.heads.seq_lstm import Config, Head
 
+from ..fixtures.oracles import Oracle
 
-def test_is_clip4clip_seq_lstm(oracle: Callable[[str], Any]) -> None:
-    reference = oracle("clip4clip")
-    reference.assert_logits(reference.head("seq_lstm", "lstm", init="random"), "logits_seqLSTM")
+
+@pytest.mark.oracle("clip4clip")
+def test_is_clip4clip_seq_lstm(oracle: Oracle) -> None:
+    oracle.assert_logits(oracle.head("seq_lstm", "lstm", init="random"), "logits_seqLSTM")
 
 
 def test_parameters_are_those_of_the_paper() -> None:

@@ -1,8 +1,5 @@
 """seq_transformer against CLIP4Clip's released code, and its start at mean_pool."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from tvr.data.contracts.errors import UsageError
@@ -10,11 +7,14 @@ from tvr.heads import mean_pool
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
 from tvr.heads.seq_transformer import Config, Head
 
+from ..fixtures.oracles import Oracle
 
-def test_is_clip4clip_seq_transf(oracle: Callable[[str], Any]) -> None:
-    reference = oracle("clip4clip")
-    head = reference.head("seq_transformer", "seqTransf", "frame_position", layers=2, heads=2)
-    reference.assert_logits(head, "logits_seqTransf")
+
+@pytest.mark.oracle("clip4clip")
+def test_is_clip4clip_seq_transf(oracle: Oracle) -> None:
+    sizes = oracle.transformer("seqTransf.resblocks.")
+    head = oracle.head("seq_transformer", "seqTransf", "frame_position", **sizes)
+    oracle.assert_logits(head, "logits_seqTransf")
 
 
 def test_parameters_are_those_of_the_paper() -> None:

@@ -1,18 +1,19 @@
 """tight_transformer against CLIP4Clip's released code."""
 
-from collections.abc import Callable
-from typing import Any
-
+import pytest
 import torch
 from tvr.heads import mean_pool
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
 from tvr.heads.tight_transformer import Config, Head
 
+from ..fixtures.oracles import Oracle
 
-def test_is_clip4clip_tight_transf(oracle: Callable[[str], Any]) -> None:
-    reference = oracle("clip4clip")
-    head = reference.head("tight_transformer", "tight", layers=2, heads=2, init="random")
-    reference.assert_logits(head, "logits_tightTransf")
+
+@pytest.mark.oracle("clip4clip")
+def test_is_clip4clip_tight_transf(oracle: Oracle) -> None:
+    sizes = oracle.transformer("tight.transformer.resblocks.")
+    head = oracle.head("tight_transformer", "tight", **sizes, init="random")
+    oracle.assert_logits(head, "logits_tightTransf")
 
 
 def test_zero_start_is_exactly_mean_pool() -> None:

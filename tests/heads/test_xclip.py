@@ -1,9 +1,12 @@
 """xclip against X-CLIP's released code, and against plain loops."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from ..fixtures.oracles import Oracle
+
+pytestmark = pytest.mark.oracle("xclip_full", "xclip_ragged")
 
 PUBLISHED: dict[str, Any] = {
     "shares": (0.25, 0.25, 0.25, 0.25),
@@ -14,15 +17,12 @@ PUBLISHED: dict[str, Any] = {
 MATRICES = ("global_mat", "local_mat", "word_", "frame_logit", "frame_mat")
 
 
-@pytest.mark.parametrize("name", ["xclip_full", "xclip_ragged"])
-def test_is_xclip(oracle: Callable[[str], Any], name: str) -> None:
-    reference = oracle(name)
-    head = reference.head("xclip", *MATRICES, "frame_position", "seqTransf", layers=2, heads=2, **PUBLISHED)
-    reference.assert_logits(head, "logits")
+def test_is_xclip(oracle: Oracle) -> None:
+    sizes = oracle.transformer("seqTransf.resblocks.")
+    head = oracle.head("xclip", *MATRICES, "frame_position", "seqTransf", **sizes, **PUBLISHED)
+    oracle.assert_logits(head, "logits")
 
 
-@pytest.mark.parametrize("name", ["xclip_full", "xclip_ragged"])
-def test_is_xclip_without_a_transformer(oracle: Callable[[str], Any], name: str) -> None:
-    reference = oracle(name)
-    head = reference.head("xclip", *MATRICES, layers=0, **PUBLISHED)
-    reference.assert_logits(head, "logits_meanP")
+def test_is_xclip_without_a_transformer(oracle: Oracle) -> None:
+    head = oracle.head("xclip", *MATRICES, layers=0, **PUBLISHED)
+    oracle.assert_logits(head, "logits_meanP")

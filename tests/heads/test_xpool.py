@@ -1,17 +1,17 @@
 """xpool against X-Pool's released code."""
 
-from collections.abc import Callable
-from typing import Any
-
+import pytest
 import torch
 from tvr.heads.base import FeatureShape
 from tvr.heads.xpool import Config, Head
 
+from ..fixtures.oracles import Oracle
 
-def test_is_xpool(oracle: Callable[[str], Any]) -> None:
-    reference = oracle("xpool")
-    head = reference.head("xpool", "transformer", masked=False)
-    torch.testing.assert_close(reference.similarity(head), reference.arrays["similarity"], atol=1e-5, rtol=0)
+
+@pytest.mark.oracle("xpool")
+def test_is_xpool(oracle: Oracle) -> None:
+    head = oracle.head("xpool", "transformer", masked=False)
+    torch.testing.assert_close(oracle.similarity(head), oracle.arrays["similarity"], atol=1e-5, rtol=0)
 
 
 def test_parameters_are_those_of_the_paper_without_the_bias_of_the_keys() -> None:

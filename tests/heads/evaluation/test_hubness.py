@@ -57,8 +57,9 @@ def test_toy_sinkhorn() -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_released_normalisations(shared: Path) -> None:
-    stored = np.load(shared / "oracles" / "metrics_seed1.npz", allow_pickle=True)
+@pytest.mark.oracle("metrics")
+def test_released_normalisations(oracle_file: Path) -> None:
+    stored = np.load(oracle_file, allow_pickle=True)
     similarity, bank = MatrixScores(stored["similarity"]), MatrixScores(stored["qb_bank"])
     before = stored["similarity"].copy()
     dsl = whole(dual_softmax(similarity, "t2v"))

@@ -1,22 +1,22 @@
 """Token merging against HBI's released code."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from tvr.heads.layers.clustering import density_peaks
 from tvr.heads.layers.token_merge import TokenMerge
 from tvr.heads.runs.released import renamed
 
+from ...fixtures.oracles import Oracle
+
+pytestmark = pytest.mark.oracle("hbi_ctm")
+
 
 @pytest.fixture
-def merge(oracle: Callable[[str], Any]) -> tuple[TokenMerge, Any]:
-    """The layer with the released weights, and the oracle."""
-    reference = oracle("hbi_ctm")
-    arrays = reference.arrays
+def merge(oracle: Oracle) -> TokenMerge:
+    """The layer with the released weights."""
+    arrays = oracle.arrays
     layer = TokenMerge(
-        reference.shape.dim,
+        oracle.shape.dim,
         ratio=float(arrays["sample_ratio"]),
         neighbours=int(arrays["k"]),
         heads=int(arrays["num_heads"]),
@@ -31,22 +31,23 @@ def merge(oracle: Callable[[str], Any]) -> tuple[TokenMerge, Any]:
     found = renamed("hbi", released)
     assert found.without_effect == ("v_ctm0.score.bias",) and not found.of_others
     layer.load_state_dict({k.removeprefix("video_merges.0."): v for k, v in found.weights.items()})
-    return layer, reference
+    return layer
 
 
 @torch.no_grad()
-def test_is_hbi(merge: tuple[TokenMerge, Any]) -> None:
-    layer, reference = merge
-    videos, arrays = reference.videos.frames, reference.arrays
+def test_is_hbi(merge: TokenMerge, oracle: Oracle) -> None:
+    videos, arrays = oracle.videos.frames, oracle.arrays
     everything = torch.ones(videos.shape[:2], dtype=torch.bool)
-    mixed = layer.norm(videos + layer.mix(videos.transpose(1, 2)).transpose(1, 2))
-    score = layer.score(mixed) + arrays["ctm.score.bias"]
+    mixed = merge.norm(videos + merge.mix(videos.transpose(1, 2)).transpose(1, 2))
+    score = merge.score(mixed) + arrays["ctm.score.bias"]
     torch.testing.assert_close(score, arrays["token_score"], atol=1e-5, rtol=0)
-    clusters = density_peaks(mixed, everything, clusters=4, neighbours=3)
+    clusters = density_peaks(
+        mixed, everything, clusters=arrays["merged"].shape[1], neighbours=int(arrays["k"])
+    )
     assert torch.equal(clusters.int().argmax(dim=1), arrays["cluster_index"])
-    found = layer.merged(mixed, score.squeeze(-1), everything)
+    found = merge.merged(mixed, score.squeeze(-1), everything)
     torch.testing.assert_close(found.vectors, arrays["merged"], atol=1e-5, rtol=0)
-    torch.testing.assert_close(layer(videos, everything).vectors, arrays["block_out"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(merge(videos, everything).vectors, arrays["block_out"], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -56,10 +57,9 @@ def test_as_many_clusters_as_the_valid_length_asks_for() -> None:
     assert layer(torch.randn(4, 9, 8), mask).mask.sum(dim=1).tolist() == [3, 1, 1, 1]
 
 
-def test_score_bias_would_change_nothing(merge: tuple[TokenMerge, Any]) -> None:
-    layer, reference = merge
-    tokens, mask = reference.videos.frames, reference.videos.mask
-    scores = layer.score(tokens).squeeze(-1)
+def test_score_bias_would_change_nothing(merge: TokenMerge, oracle: Oracle) -> None:
+    tokens, mask = oracle.videos.frames, oracle.videos.mask
+    scores = merge.score(tokens).squeeze(-1)
     torch.testing.assert_close(
-        layer.merged(tokens, scores + 0.7, mask).vectors, layer.merged(tokens, scores, mask).vectors
+        merge.merged(tokens, scores + 0.7, mask).vectors, merge.merged(tokens, scores, mask).vectors
     )

@@ -1,7 +1,6 @@
 """Released weights find their places, and nothing is loaded half."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,15 +10,19 @@ from tvr.heads.base import FeatureShape
 from tvr.heads.runs.released import load_released, renamed
 from tvr.heads.seq_transformer import Config, Head
 
+from ...fixtures.oracles import Oracle
+
+pytestmark = pytest.mark.oracle("clip4clip")
+
 
 def head_with_rules() -> list[str]:
     return [n for n in plug_in_names("tvr.heads") if hasattr(load_plug_in("tvr.heads", n), "RELEASED_NAMES")]
 
 
 @pytest.fixture
-def released(oracle: Callable[[str], Any]) -> dict[str, torch.Tensor]:
+def released(oracle: Oracle) -> dict[str, torch.Tensor]:
     """seqTransf under the names of a full CLIP4Clip checkpoint, wrapped by DistributedDataParallel."""
-    arrays = oracle("clip4clip").arrays
+    arrays = oracle.arrays
     weights = {
         name.replace("seqTransf.", "module.transformerClip."): value
         for name, value in arrays.items()
@@ -32,48 +35,50 @@ def released(oracle: Callable[[str], Any]) -> dict[str, torch.Tensor]:
     }
 
 
-def built(layers: int = 2, frames: int = 8) -> Head:
-    return Head(Config(layers=layers, heads=2), FeatureShape(64, frames, 10))
+def built(oracle: Oracle, layers: int | None = None, **shape: int) -> Head:
+    """A head of the oracle's sizes, or of others."""
+    sizes = oracle.transformer("seqTransf.resblocks.")
+    return Head(
+        Config(**sizes | ({} if layers is None else {"layers": layers})), replace(oracle.shape, **shape)
+    ).eval()
 
 
-def test_names_of_the_full_checkpoint(
-    oracle: Callable[[str], Any], released: dict[str, torch.Tensor]
-) -> None:
-    reference = oracle("clip4clip")
-    head = Head(Config(layers=2, heads=2), reference.shape).eval()
+def test_names_of_the_full_checkpoint(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
+    head = built(oracle)
     found = load_released(head, "seq_transformer", released)
     assert sorted(found.of_others) == ["module.clip.logit_scale", "module.clip.visual.proj"]
-    reference.assert_logits(head, "logits_seqTransf")
+    oracle.assert_logits(head, "logits_seqTransf")
 
 
-def test_position_tables_are_cut_to_the_frames(released: dict[str, torch.Tensor]) -> None:
-    head = built(frames=5)
+def test_position_tables_are_cut_to_the_frames(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
+    frames = oracle.shape.num_frames - 1
+    head = built(oracle, num_frames=frames)
     load_released(head, "seq_transformer", released)
-    assert torch.equal(head.temporal.positions, released["module.frame_position_embeddings.weight"][:5])
+    assert torch.equal(head.temporal.positions, released["module.frame_position_embeddings.weight"][:frames])
 
 
-def test_lowest_layers_of_a_taller_tower(released: dict[str, torch.Tensor]) -> None:
+def test_lowest_layers_of_a_taller_tower(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
     tower = {name.replace("module.transformerClip", "transformer"): value for name, value in released.items()}
     tower["positional_embedding"] = tower.pop("module.frame_position_embeddings.weight")
-    head = built(layers=1)
+    head = built(oracle, layers=1)
     load_released(head, "seq_transformer", tower, lowest_layers=True)
     wanted = tower["transformer.resblocks.0.mlp.c_fc.weight"]
     assert torch.equal(head.temporal.blocks[0].feed_forward.wide.weight, wanted)
     with pytest.raises(WeightsError, match=r"without a place in the head: temporal\.blocks\.1"):
-        load_released(built(layers=1), "seq_transformer", tower)
+        load_released(built(oracle, layers=1), "seq_transformer", tower)
 
 
-def test_half_of_the_weights_fails(released: dict[str, torch.Tensor]) -> None:
+def test_half_of_the_weights_fails(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
     del released["module.transformerClip.resblocks.1.ln_2.bias"]
-    head = built()
+    head = built(oracle)
     before = {name: value.clone() for name, value in head.state_dict().items()}
     with pytest.raises(WeightsError, match=r"Missing in it: temporal\.blocks\.1\.feed_forward\.norm\.bias"):
         load_released(head, "seq_transformer", released)
     assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
 
 
-def test_another_width_fails(released: dict[str, torch.Tensor]) -> None:
-    head = Head(Config(layers=2), FeatureShape(32, 8, 10))
+def test_another_width_fails(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
+    head = built(oracle, dim=2 * oracle.shape.dim)
     before = {name: value.clone() for name, value in head.state_dict().items()}
     with pytest.raises(WeightsError, match="must have the shape"):
         load_released(head, "seq_transformer", released)
