@@ -14,13 +14,52 @@ from .plan import VideoShardPlan
 from .store.patches import PatchSpool, SpooledPatches
 from .store.shards import MISSING, VideoRow
 
+OnVideo = Callable[[int, bool], None]
+"""Told of each video how many frames it has and whether it failed."""
 
-@dataclass(frozen=True)
-class VideoFeatures:
-    """What the encoder made of one video."""
+_KEPT = ("frame_seconds", "frame_index", "status", "reason", "decoder")
 
-    frames: Float32[np.ndarray, "frame dim"]
-    patches: SpooledPatches | None
+
+def video_rows(
+    shard: VideoShardPlan, given: Iterator[Chunk | DecodedVideo], batches: "FrameBatches", on_video: OnVideo
+) -> tuple[list[VideoRow], dict[str, float]]:
+    """Rows of a shard in its order.
+
+    Args:
+        shard: the videos.
+        given: what the decoding children give; chunks of videos of later shards may be among it.
+        batches: of the whole run.
+        on_video: told of every video.
+
+    Returns:
+        The rows, and the seconds that each stage took, by its name; see ``summary.STAGES``.
+    """
+    started, encoded_before = time.perf_counter(), batches.encode_seconds
+    seconds = {"decode": 0.0, "resize": 0.0, "wait": 0.0}
+    facts: dict[str, dict[str, Any]] = {}  # all of a video but its pixels, which the encoder has taken
+    num_present = sum(video.path is not None for video in shard.videos)
+    while len(facts) < num_present:
+        waiting_since = time.perf_counter()
+        one = next(given)
+        seconds["wait"] += time.perf_counter() - waiting_since
+        if isinstance(one, Chunk):
+            batches.add_chunk(one)
+            continue
+        batches.add(one)
+        facts[one.id] = {name: getattr(one, name) for name in _KEPT}
+        seconds["decode"] += one.decode_seconds
+        seconds["resize"] += one.resize_seconds
+        on_video(len(one.frame_index), one.status == "failed")
+    features = batches.finished()
+    rows: list[VideoRow] = []
+    for video in shard.videos:
+        if video.id in facts:
+            rows.append(VideoRow(id=video.id, **vars(features[video.id]), **facts[video.id]))
+        else:
+            on_video(0, False)
+            rows.append(_missing_row(video.id, batches.encoder.identity.dim))
+    seconds |= {"encode": batches.encode_seconds - encoded_before, "wall": time.perf_counter() - started}
+    return rows, seconds
 
 
 class FrameBatches:
@@ -73,7 +112,7 @@ class FrameBatches:
             self._encode(waiting[: self.size], self._shared)
             self._waiting = [waiting[self.size :]]
 
-    def finished(self) -> dict[str, VideoFeatures]:
+    def finished(self) -> dict[str, "EncodedVideo"]:
         """Features by id of all videos added since this was last asked; the last batch may be smaller."""
         if sum(map(len, self._waiting)):
             self._encode(np.concatenate(self._waiting), self._shared)
@@ -100,6 +139,14 @@ class FrameBatches:
         self.encode_seconds += time.perf_counter() - started
 
 
+@dataclass(frozen=True)
+class EncodedVideo:
+    """What the encoder made of one video."""
+
+    frames: Float32[np.ndarray, "frame dim"]
+    patches: SpooledPatches | None
+
+
 class _Sequence:
     """Features in the order in which their frames were encoded."""
 
@@ -119,56 +166,11 @@ class _Sequence:
         return self._features[0]
 
 
-def _joined(places: Sequence[tuple[_Sequence, int, int]]) -> VideoFeatures:
+def _joined(places: Sequence[tuple[_Sequence, int, int]]) -> EncodedVideo:
     """What lies at some places of sequences, one after the other."""
     frames = np.concatenate([sequence.features[first:last] for sequence, first, last in places])
     stretches = [(sequence.spool, first, last) for sequence, first, last in places if sequence.spool]
-    return VideoFeatures(frames, SpooledPatches(stretches) if stretches else None)
-
-
-_KEPT = ("frame_seconds", "frame_index", "status", "reason", "decoder")
-
-OnVideo = Callable[[int, bool], None]
-"""Told of each video how many frames it has and whether it failed."""
-
-
-def video_rows(
-    shard: VideoShardPlan, given: Iterator[Chunk | DecodedVideo], batches: FrameBatches, on_video: OnVideo
-) -> tuple[list[VideoRow], dict[str, float]]:
-    """Rows of a shard in its order.
-
-    Args:
-        shard: the videos.
-        given: what the decoding children give; chunks of videos of later shards may be among it.
-        batches: of the whole run.
-        on_video: told of every video.
-    """
-    started, encoded_before = time.perf_counter(), batches.encode_seconds
-    seconds = {"decode": 0.0, "resize": 0.0, "wait": 0.0}
-    facts: dict[str, dict[str, Any]] = {}  # all of a video but its pixels, which the encoder has taken
-    num_present = sum(video.path is not None for video in shard.videos)
-    while len(facts) < num_present:
-        waiting_since = time.perf_counter()
-        one = next(given)
-        seconds["wait"] += time.perf_counter() - waiting_since
-        if isinstance(one, Chunk):
-            batches.add_chunk(one)
-            continue
-        batches.add(one)
-        facts[one.id] = {name: getattr(one, name) for name in _KEPT}
-        seconds["decode"] += one.decode_seconds
-        seconds["resize"] += one.resize_seconds
-        on_video(len(one.frame_index), one.status == "failed")
-    features = batches.finished()
-    rows: list[VideoRow] = []
-    for video in shard.videos:
-        if video.id in facts:
-            rows.append(VideoRow(id=video.id, **vars(features[video.id]), **facts[video.id]))
-        else:
-            on_video(0, False)
-            rows.append(_missing_row(video.id, batches.encoder.identity.dim))
-    seconds |= {"encode": batches.encode_seconds - encoded_before, "wall": time.perf_counter() - started}
-    return rows, seconds
+    return EncodedVideo(frames, SpooledPatches(stretches) if stretches else None)
 
 
 def _missing_row(video_id: str, dim: int) -> VideoRow:

@@ -1,7 +1,8 @@
-"""Stage one: plan -> decode -> sample -> encode -> commit. The main path is ``run_extraction``; read it first.
+"""THE main path of stage one: plan -> manifest -> prepare the store -> which shards -> run them -> summary.
 
-A shard is the unit of everything: batches never cross one, a finished one is never touched again, and running
-the same command again does whatever is left. So a run that was killed anywhere ends with the same bytes.
+What happens in a shard (decode -> sample -> encode -> commit) is told by ``shard_worker``. A shard is the unit of
+everything: batches never cross one, a finished one is never touched again, and running the same command again does
+whatever is left. So a run that was killed anywhere ends with the same bytes.
 """
 
 import time
@@ -21,36 +22,7 @@ from .store.atomic_files import os_errors_as_store_error, remove_leftovers
 from .store.manifest import Manifest, differences, load_manifest
 from .store.reader import FeatureStore
 from .store.shards import read_receipt
-from .summary import Summary, num_truncated, status_counts
-
-
-def extract(
-    dataset: Dataset,
-    encoder: Encoder,
-    options: ExtractionOptions,
-    folder: Path,
-    *,
-    share: JobShare = EVERYTHING,
-    on_progress: OnProgress = lambda progress: None,
-) -> Summary:
-    """Extract in this process what is not yet there of a data set's features into the store at ``folder``.
-
-    Args:
-        dataset: videos and captions.
-        encoder: the frozen model.
-        options: sampling, decoder, shard sizes, what to retry.
-        folder: the store; made if absent, extended if it is the same store.
-        share: this job's part of the shards, where several jobs fill one store.
-        on_progress: called often, from this thread.
-
-    Raises:
-        DataError: no video of the data set was found.
-        DecodeError: a video failed, and the options say to stop there.
-        StoreError: the folder holds a store made in another way (the message says what differs), or cannot be
-            written. Every shard that is in place stays valid.
-    """
-    with ShardWorker(encoder, options) as worker:
-        return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
+from .summary import Summary
 
 
 def run_extraction(
@@ -62,26 +34,55 @@ def run_extraction(
     share: JobShare = EVERYTHING,
     on_progress: OnProgress = lambda progress: None,
 ) -> Summary:
-    """``extract``, wherever the shards are done: the plain loop, a job array and Dask all pass here."""
+    """Extract what is not yet there of a data set's features; this process, a job array and Dask all pass here.
+
+    Args:
+        runner: where the shards are done.
+        dataset: videos and captions.
+        options: sampling, decoder, shard sizes, what to retry.
+        folder: the store; made if absent, extended if it is the same store.
+        share: this job's part of the shards, where several jobs fill one store.
+        on_progress: called often, from this thread.
+
+    Raises:
+        DataError: no video of the data set was found.
+        UsageError: patches are wanted of a model that has none.
+        DecodeError: a video failed, and the options say to stop there.
+        StoreError: the folder holds a store made in another way (the message says what differs), or cannot be
+            written. Every shard that is in place stays valid.
+    """
     plan = plan_extraction(dataset, options)
-    layout = patch_layout(runner.identity, options)
     manifest = manifest_of(dataset, runner.identity, plan, options)
+    patches = patch_layout(runner.identity, options)
     prepare_store(folder, manifest, plan, alone=share.count == 1)
     save_request(folder, options)
-    shards = share.of(plan.shards)
-    again = _ids_to_retry(folder, options.retry)
-    to_do = _wanted(shards, folder, options.only, again)
-    summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
-    summary.shards_skipped, summary.retried = len(shards) - len(to_do), len(again)
 
-    recipe = Recipe(folder, options, manifest.dim, dataset.protocol == "paragraph", layout)
+    shards = share.of(plan.shards)
+    ids_to_retry = _ids_to_retry(folder, options.retry)
+    selected = _select_shards(shards, folder, options.only, ids_to_retry)
+    summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
+    summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
+
+    recipe = Recipe(folder, options, manifest.dim, dataset.protocol == "paragraph", patches)
     started = time.perf_counter()
-    for shard, receipt in runner.run(to_do, recipe, on_progress):
+    for shard, receipt in runner.run(selected, recipe, on_progress):
         started = summary.add(shard, receipt, started)
-    store = FeatureStore.open(folder, complete=False)
-    summary.status, summary.shards_left = status_counts(store), store.absent_shards()
-    summary.texts_truncated = num_truncated(store)
+    summary.count_store(FeatureStore.open(folder, complete=False))
     return summary
+
+
+def extract(
+    dataset: Dataset,
+    encoder: Encoder,
+    options: ExtractionOptions,
+    folder: Path,
+    *,
+    share: JobShare = EVERYTHING,
+    on_progress: OnProgress = lambda progress: None,
+) -> Summary:
+    """``run_extraction`` in this process, with this frozen encoder."""
+    with ShardWorker(encoder, options) as worker:
+        return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
 
 
 def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool = True) -> None:
@@ -117,13 +118,24 @@ def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> No
         )
 
 
-def _wanted(
-    shards: Sequence[ShardPlan], folder: Path, only: Collection[str] | None, again: set[str]
+def _select_shards(
+    shards: Sequence[ShardPlan], folder: Path, only: Collection[str] | None, ids_to_retry: Collection[str]
 ) -> list[ShardPlan]:
     """The shards to extract: the named ones, or whatever is not there or has to be done again."""
     if only is not None:
         return [shard for shard in shards if shard.name in only]
-    return [shard for shard in shards if _is_wanted(folder, shard, again)]
+    return [shard for shard in shards if _is_left(shard, folder, ids_to_retry)]
+
+
+def _is_left(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> bool:
+    """Whether a shard has to be done: it is not whole, a missing video has appeared, or one is to be retried."""
+    receipt = read_receipt(folder / shard.name)
+    if receipt is None:
+        return True
+    if isinstance(shard, TextShardPlan):
+        return False
+    present = {video.id for video in shard.videos if video.path}
+    return not present.isdisjoint([*receipt.missing, *ids_to_retry])
 
 
 def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
@@ -133,14 +145,3 @@ def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
     status, _, reason = retry.partition(":")
     statuses = FeatureStore.open(folder, complete=False).statuses()
     return {row.id for row in statuses if row.status == status and reason in row.reason}
-
-
-def _is_wanted(folder: Path, shard: ShardPlan, again: set[str]) -> bool:
-    """Whether to extract a shard: it is not whole, a missing video has appeared, or one is to be retried."""
-    receipt = read_receipt(folder / shard.name)
-    if receipt is None:
-        return True
-    if isinstance(shard, TextShardPlan):
-        return False
-    present = {video.id for video in shard.videos if video.path}
-    return bool(present & (set(receipt.missing) | again))

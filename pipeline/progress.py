@@ -22,7 +22,7 @@ class Progress:
     workers: int = 0
     """Of a cluster; 0 where this process does the work."""
 
-    def further(self, done: int, frames: int = 0, failed: int = 0, *, workers: int = 0) -> "Progress":
+    def advanced(self, done: int, frames: int = 0, failed: int = 0, *, workers: int = 0) -> "Progress":
         """What it is after so many more; with ``workers``, after another shard of theirs."""
         return replace(
             self,
@@ -35,6 +35,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+"""Told how far a stage is, from the thread that extracts."""
 
 
 class Report:
@@ -42,33 +43,35 @@ class Report:
 
     def __init__(self, shards: Sequence[ShardPlan], on_progress: OnProgress) -> None:
         self.on_progress = on_progress
-        self.videos = Progress("videos", 0, videos_in(shards))
-        self.texts = Progress("texts", 0, texts_in(shards))
+        self.videos = Progress("videos", 0, _num_videos(shards))
+        self.texts = Progress("texts", 0, _num_texts(shards))
 
     def add_shard(self, shard: ShardPlan, receipt: Receipt, workers: int) -> None:
         """A whole shard, done by one of so many workers."""
         if isinstance(shard, TextShardPlan):
-            self.texts = self.texts.further(receipt.items, workers=workers)
+            self.texts = self.texts.advanced(receipt.items, workers=workers)
             self.on_progress(self.texts)
         else:
             failed = receipt.status.get("failed", 0) - len(receipt.missing)
-            self.videos = self.videos.further(receipt.items, receipt.rows, failed, workers=workers)
+            self.videos = self.videos.advanced(receipt.items, receipt.rows, failed, workers=workers)
             self.on_progress(self.videos)
 
     def add_video(self, frames: int, failed: bool) -> None:
-        self.videos = self.videos.further(1, frames, int(failed))
+        """A video with so many frames."""
+        self.videos = self.videos.advanced(1, frames, int(failed))
         self.on_progress(self.videos)
 
     def add_texts(self, count: int) -> None:
-        self.texts = self.texts.further(count)
+        """So many more texts."""
+        self.texts = self.texts.advanced(count)
         self.on_progress(self.texts)
 
 
-def videos_in(shards: Sequence[ShardPlan]) -> int:
+def _num_videos(shards: Sequence[ShardPlan]) -> int:
     """How many videos these shards hold, missing ones too."""
     return sum(len(shard.videos) for shard in shards if isinstance(shard, VideoShardPlan))
 
 
-def texts_in(shards: Sequence[ShardPlan]) -> int:
+def _num_texts(shards: Sequence[ShardPlan]) -> int:
     """How many captions these shards hold."""
     return sum(len(shard.captions) for shard in shards if isinstance(shard, TextShardPlan))

@@ -1,4 +1,8 @@
-"""One shard after another in this process: decode, encode, write."""
+"""One shard after another in this process: decode -> sample -> encode -> commit. Read ``ShardWorker.run`` first.
+
+Children decode and sample ahead (``decoding``), full batches go to the encoder (``encode_videos``, ``encode_texts``),
+and a shard is written (``store``) while the next one is encoded.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +25,83 @@ from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
 from .store.shard_locks import ShardLocks
 from .store.shards import Receipt, write_text_shard, write_video_shard
+
+
+class ShardWorker:
+    """Does shards in this process, with one encoder and decoding children that it keeps between shards."""
+
+    def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
+        self.encoder = encoder
+        self.num_children = options.decoding_processes
+        self.pool = DecoderPool(self.num_children, options.decoder)
+
+    def __enter__(self) -> "ShardWorker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pool.close()
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """The encoder's."""
+        return self.encoder.identity
+
+    @property
+    def frames_per_batch(self) -> int:
+        """The encoder's."""
+        return self.encoder.frames_per_batch
+
+    def run(
+        self, shards: Sequence[ShardPlan], recipe: "Recipe", on_progress: OnProgress
+    ) -> Iterator[tuple[ShardPlan, Receipt]]:
+        """Do the shards one after another; the children decode ahead into the next one.
+
+        A shard that another process is doing, or has done since, is left to it.
+        """
+        report = Report(shards, on_progress)
+        with ShardLocks(recipe.folder) as locks, ThreadPoolExecutor(1, "writing") as writer:
+            mine = (
+                shard for shard in shards if isinstance(shard, VideoShardPlan) and locks.acquire(shard.name)
+            )
+            videos = (video for shard in mine for video in shard.videos)
+            tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
+            decoded = self.pool.stream(tasks)
+            if recipe.options.on_error == "fail":
+                decoded = _up_to_a_failure(decoded)
+            batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
+            writing = _Writing(writer, locks)
+            for shard in shards:
+                if locks.acquire(shard.name):
+                    yield from writing.before(shard)
+                    write = self._encoded(shard, decoded, batches, recipe, report)
+                    yield from writing.finished()
+                    writing.begin(shard, write)
+            yield from writing.finished()
+
+    def _encoded(
+        self,
+        shard: ShardPlan,
+        decoded: Iterator[Chunk | DecodedVideo],
+        batches: FrameBatches,
+        recipe: "Recipe",
+        report: Report,
+    ) -> Callable[[], Receipt]:
+        """Encode a shard; what is left is to write it."""
+        path = recipe.folder / shard.name
+        if isinstance(shard, TextShardPlan):
+            texts, seconds = text_rows(
+                shard,
+                self.encoder,
+                report.add_texts,
+                policy=recipe.options.text_policy,
+                paragraphs=recipe.paragraphs,
+            )
+            return partial(write_text_shard, path, texts, recipe.dim, seconds)
+        rows, seconds = video_rows(shard, decoded, batches, report.add_video)
+        rows = merge_with_stored(path, rows, recipe.patches)
+        return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
 
 
 @dataclass(frozen=True)
@@ -67,81 +148,33 @@ class ShardRunner(Protocol):
         ...
 
 
-class ShardWorker:
-    """Does shards in this process, with one encoder and decoding children that it keeps between shards."""
+def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
+    """What the decoding children need to know of one video that was found."""
+    assert video.path is not None
+    end = video.end_seconds
+    if options.max_seconds is not None:
+        limit = video.start_seconds + options.max_seconds
+        end = limit if end is None else min(end, limit)
+    return DecodeTask(
+        video.id,
+        video.path,
+        options.sampling,
+        encoder.identity.preprocessing,
+        video.start_seconds,
+        end,
+        options.frames_per_batch,
+    )
 
-    def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
-        self.encoder = encoder
-        self.num_children = options.decoding_processes
-        self.pool = DecoderPool(self.num_children, options.decoder)
 
-    def __enter__(self) -> "ShardWorker":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.pool.close()
-
-    @property
-    def identity(self) -> EncoderIdentity:
-        """The encoder's."""
-        return self.encoder.identity
-
-    @property
-    def frames_per_batch(self) -> int:
-        """The encoder's."""
-        return self.encoder.frames_per_batch
-
-    def run(
-        self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress
-    ) -> Iterator[tuple[ShardPlan, Receipt]]:
-        """Do the shards one after another; the children decode ahead into the next one.
-
-        A shard that another process is doing, or has done since, is left to it.
-        """
-        report = Report(shards, on_progress)
-        with ShardLocks(recipe.folder) as locks, ThreadPoolExecutor(1, "writing") as writer:
-            mine = (
-                shard for shard in shards if isinstance(shard, VideoShardPlan) and locks.acquire(shard.name)
+def _up_to_a_failure(decoded: Iterator[Chunk | DecodedVideo]) -> Iterator[Chunk | DecodedVideo]:
+    for given in decoded:
+        if isinstance(given, DecodedVideo) and given.status == "failed":
+            raise DecodeError(
+                f"video {given.id!r} failed: {given.reason}. Stopped there because of --on-error fail; every finished "
+                "shard is kept. Mend or remove the video, or leave the option out: then it becomes a row with that "
+                "reason"
             )
-            videos = (video for shard in mine for video in shard.videos)
-            tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
-            decoded = self.pool.stream(tasks)
-            if recipe.options.on_error == "fail":
-                decoded = _up_to_a_failure(decoded)
-            batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
-            writing = _Writing(writer, locks)
-            for shard in shards:
-                if locks.acquire(shard.name):
-                    yield from writing.before(shard)
-                    write = self._encoded(shard, decoded, batches, recipe, report)
-                    yield from writing.finished()
-                    writing.begin(shard, write)
-            yield from writing.finished()
-
-    def _encoded(
-        self,
-        shard: ShardPlan,
-        decoded: Iterator[Chunk | DecodedVideo],
-        batches: FrameBatches,
-        recipe: Recipe,
-        report: "Report",
-    ) -> Callable[[], Receipt]:
-        """Encode a shard; what is left is to write it."""
-        path = recipe.folder / shard.name
-        if isinstance(shard, TextShardPlan):
-            texts, seconds = text_rows(
-                shard,
-                self.encoder,
-                report.add_texts,
-                policy=recipe.options.text_policy,
-                paragraphs=recipe.paragraphs,
-            )
-            return partial(write_text_shard, path, texts, recipe.dim, seconds)
-        rows, seconds = video_rows(shard, decoded, batches, report.add_video)
-        rows = merge_with_stored(path, rows, recipe.patches)
-        return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
+        yield given
 
 
 class _Writing:
@@ -166,32 +199,3 @@ class _Writing:
             done = receipt.result()
             self._locks.release(shard.name)
             yield shard, done
-
-
-def _up_to_a_failure(decoded: Iterator[Chunk | DecodedVideo]) -> Iterator[Chunk | DecodedVideo]:
-    for given in decoded:
-        if isinstance(given, DecodedVideo) and given.status == "failed":
-            raise DecodeError(
-                f"video {given.id!r} failed: {given.reason}. Stopped there because of --on-error fail; every finished "
-                "shard is kept. Mend or remove the video, or leave the option out: then it becomes a row with that "
-                "reason"
-            )
-        yield given
-
-
-def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
-    """What the decoding children need to know of one video that was found."""
-    assert video.path is not None
-    end = video.end_seconds
-    if options.max_seconds is not None:
-        limit = video.start_seconds + options.max_seconds
-        end = limit if end is None else min(end, limit)
-    return DecodeTask(
-        video.id,
-        video.path,
-        options.sampling,
-        encoder.identity.preprocessing,
-        video.start_seconds,
-        end,
-        options.frames_per_batch,
-    )

@@ -13,6 +13,14 @@ from .plan import ShardPlan, VideoShardPlan
 from .store.reader import FeatureStore
 from .store.shards import Receipt
 
+STAGES = ("decode", "resize", "encode", "write", "wait")
+"""Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``
+and ``write`` in the process that owns the features (writing beside the encoding of the next shard), ``wait`` while
+that had no frames to encode."""
+
+_IDLE_SHARE = 0.2
+"""Children that rest for more than this share of the time were not what was waited for."""
+
 
 @dataclass
 class Summary:
@@ -35,7 +43,7 @@ class Summary:
     """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
     seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})
     stages: dict[str, float] = field(default_factory=dict[str, float])
-    """Seconds by stage, summed over the video shards of this run; see ``bottleneck.STAGES``."""
+    """Seconds by stage, summed over the video shards of this run; see ``STAGES``."""
     texts_truncated: int = 0
     """Texts of the whole store that the encoder's context cut."""
 
@@ -51,8 +59,13 @@ class Summary:
         self.seconds["videos" if is_video else "texts"] += now - started
         return now
 
+    def count_store(self, store: FeatureStore) -> None:
+        """Count what the whole store holds, by whichever run it was put there."""
+        self.status, self.shards_left = _status_counts(store), store.absent_shards()
+        self.texts_truncated = _num_truncated(store)
 
-def status_counts(store: FeatureStore) -> Counter[str]:
+
+def _status_counts(store: FeatureStore) -> Counter[str]:
     """Number of videos by status over a whole store, with ``missing`` files apart from ``failed`` ones."""
     counts: Counter[str] = Counter()
     for name in store.shard_names("video"):
@@ -63,19 +76,10 @@ def status_counts(store: FeatureStore) -> Counter[str]:
     return Counter({status: count for status, count in counts.items() if count})
 
 
-def num_truncated(store: FeatureStore) -> int:
+def _num_truncated(store: FeatureStore) -> int:
     """How many texts of a store the encoder's context cut."""
     receipts = (store.receipt(name) for name in store.shard_names("text"))
     return sum(receipt.status.get("truncated", 0) for receipt in receipts if receipt)
-
-
-STAGES = ("decode", "resize", "encode", "write", "wait")
-"""Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``
-and ``write`` in the process that owns the features (writing beside the encoding of the next shard), ``wait`` while
-that had no frames to encode."""
-
-_IDLE_SHARE = 0.2
-"""Children that rest for more than this share of the time were not what was waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,6 @@ class Bottleneck:
     stage: str
     advice: str
     """Which option would help."""
-
-
-def shares(seconds: Mapping[str, float], num_children: int) -> dict[str, float]:
-    """Of each stage the share of the time that it was busy: 1.0 is all of the run, on every child where these do it."""
-    wall = max(seconds.get("wall", 0.0), 1e-9)
-    available = {"decode": wall * num_children, "resize": wall * num_children}
-    return {stage: seconds.get(stage, 0.0) / available.get(stage, wall) for stage in STAGES}
 
 
 def bottleneck(
@@ -122,6 +119,13 @@ def bottleneck(
     return Bottleneck(
         busy, "more machines (--shard i/n), or smaller copies of the videos with more key frames"
     )
+
+
+def shares(seconds: Mapping[str, float], num_children: int) -> dict[str, float]:
+    """Of each stage the share of the time that it was busy: 1.0 is all of the run, on every child where these do it."""
+    wall = max(seconds.get("wall", 0.0), 1e-9)
+    available = {"decode": wall * num_children, "resize": wall * num_children}
+    return {stage: seconds.get(stage, 0.0) / available.get(stage, wall) for stage in STAGES}
 
 
 def _faster_encoding(precision: Precision) -> str:

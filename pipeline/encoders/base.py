@@ -28,7 +28,7 @@ class EncoderIdentity:
     pretrained: str
     """A pretrained tag, ``random``, or the file name of a local checkpoint."""
     weights_digest: str
-    """sha256 over names, shapes and bytes of all weights in float32, as loaded; see ``towers.digest``."""
+    """sha256 over names, shapes and bytes of all weights in float32, as loaded; see ``weights.build``."""
     random_weights: bool
     """True where nothing was trained: figures made with it say nothing of retrieval."""
     activation: Literal["quick_gelu", "gelu"]

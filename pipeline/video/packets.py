@@ -103,6 +103,24 @@ class PacketIndex:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class VideoTimes:
+    """When every displayable frame of a file is shown, and how large the upright picture is."""
+
+    frame_seconds: Float[np.ndarray, " frame"]
+    """Presentation times relative to the first displayed frame; strictly increasing, at least one."""
+    width: int
+    """In pixels, after display rotation."""
+    height: int
+    """In pixels, after display rotation."""
+    duration_seconds: float
+    """What the file claims or its frames last, whichever is longer."""
+    rotation: int
+    """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether the stored picture is mirrored left to right before it is turned."""
+
+
 def index_packets(path: Path) -> PacketIndex:
     """Read every packet of the main video stream once; decode only as far as the first frame.
 
@@ -125,6 +143,35 @@ def index_packets(path: Path) -> PacketIndex:
         return _index(container, stream, reading)
 
 
+def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
+    """The contract's record of a file, from its packets and the times of its frames."""
+    height, width = index.height, index.width
+    if index.orientation.swaps_sides:
+        height, width = width, height
+    return VideoTimes(
+        frame_seconds=frame_seconds,
+        width=width,
+        height=height,
+        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
+        rotation=index.orientation.rotation,
+        mirrored=index.orientation.mirrored,
+    )
+
+
+def is_hidden(data: memoryview | bytes, codec: str) -> bool:
+    """Whether a VP8 or VP9 packet is only a reference for later frames.
+
+    VP8: RFC 6386, section 9.1. VP9: bitstream specification, section 6.2 (``show_existing_frame``,
+    ``show_frame``), and annex B for packets of several frames, of which the last is shown.
+    """
+    if codec == "vp8":
+        return not data[0] & 0b0001_0000
+    if codec != "vp9" or _is_superframe(data):
+        return False
+    is_profile_3 = data[0] & 0b0011_0000 == 0b0011_0000
+    return not (data[0] << 1 if is_profile_3 else data[0]) & 0b0000_1010
+
+
 class _Reading:
     """What one pass over the packets has found so far."""
 
@@ -144,20 +191,6 @@ class _Reading:
             self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage))
         if self.picture is None and len(self.packets) <= _PACKETS_TO_FIRST_FRAME:
             self.picture = _decoded(packet)
-
-
-def is_hidden(data: memoryview | bytes, codec: str) -> bool:
-    """Whether a VP8 or VP9 packet is only a reference for later frames.
-
-    VP8: RFC 6386, section 9.1. VP9: bitstream specification, section 6.2 (``show_existing_frame``,
-    ``show_frame``), and annex B for packets of several frames, of which the last is shown.
-    """
-    if codec == "vp8":
-        return not data[0] & 0b0001_0000
-    if codec != "vp9" or _is_superframe(data):
-        return False
-    is_profile_3 = data[0] & 0b0011_0000 == 0b0011_0000
-    return not (data[0] << 1 if is_profile_3 else data[0]) & 0b0000_1010
 
 
 def _is_superframe(data: memoryview | bytes) -> bool:
@@ -198,37 +231,4 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class VideoTimes:
-    """When every displayable frame of a file is shown, and how large the upright picture is."""
-
-    frame_seconds: Float[np.ndarray, " frame"]
-    """Presentation times relative to the first displayed frame; strictly increasing, at least one."""
-    width: int
-    """In pixels, after display rotation."""
-    height: int
-    """In pixels, after display rotation."""
-    duration_seconds: float
-    """What the file claims or its frames last, whichever is longer."""
-    rotation: int
-    """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
-    mirrored: bool = False
-    """Whether the stored picture is mirrored left to right before it is turned."""
-
-
-def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
-    """The contract's record of a file, from its packets and the times of its frames."""
-    height, width = index.height, index.width
-    if index.orientation.swaps_sides:
-        height, width = width, height
-    return VideoTimes(
-        frame_seconds=frame_seconds,
-        width=width,
-        height=height,
-        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
-        rotation=index.orientation.rotation,
-        mirrored=index.orientation.mirrored,
     )

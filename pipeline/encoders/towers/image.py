@@ -17,6 +17,9 @@ from .precision import Arithmetic
 MAX_FRAMES_PER_PASS = {"cuda": 256, "mps": 64, "cpu": 32}
 """A CPU gains nothing by more; 64 frames of ViT-B-32 keep a large GPU busy for less time than they take to launch."""
 
+_BUFFERS = 2
+"""In page-locked memory: one is filled while the other is being copied."""
+
 
 class FrameTower:
     """Runs ``encode_image`` on uint8 frames.
@@ -73,10 +76,6 @@ class FrameTower:
             raise ValueError(
                 f"frames must be uint8 of shape [frame, {size}], got {frames.dtype} {frames.shape}"
             )
-
-
-_BUFFERS = 2
-"""One is filled while the other is being copied."""
 
 
 class Transfer:

@@ -1,4 +1,4 @@
-"""Building the network of a source and filling it with its weights, through open_clip's own loader; their digest."""
+"""From a source to its network with its weights, through open_clip's own loader, and what is read off it."""
 
 import hashlib
 import logging
@@ -76,30 +76,6 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
     return model.eval()
 
 
-@contextmanager
-def _unset_memory_is_nan() -> Generator[None, None, None]:
-    """Tensors that a model makes and never fills hold NaN, not whatever the memory held before."""
-    deterministic: Any = torch.utils.deterministic
-    was = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = True
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(was[0])
-        deterministic.fill_uninitialized_memory = was[1]
-
-
-def _draw_unset(model: Any) -> None:
-    """Draw what open_clip leaves unset, such as the projection of CoCa's captioning tower (open_clip 3.3).
-
-    Without this the digest of random weights would change from process to process.
-    """
-    for parameter in model.parameters():
-        if bool(parameter.isnan().any()):
-            torch.nn.init.normal_(parameter, std=parameter.shape[0] ** -0.5)
-
-
 def preprocessing_of(model: Any) -> Preprocessing:
     """How pictures become this model's input, from open_clip's own record of it."""
     record = open_clip.get_model_preprocess_cfg(model)
@@ -116,15 +92,20 @@ def preprocessing_of(model: Any) -> Preprocessing:
     )
 
 
-def _three(numbers: Iterable[float]) -> tuple[float, float, float]:
-    red, green, blue = map(float, numbers)
-    return red, green, blue
-
-
 def activation_of(model: Any) -> Literal["quick_gelu", "gelu"]:
     """``quick_gelu`` if any layer of the towers has it, else ``gelu``."""
     is_quick = any(isinstance(module, QuickGELU) for module in model.modules())
     return "quick_gelu" if is_quick else "gelu"
+
+
+def weights_digest(state_dict: Mapping[str, Tensor]) -> str:
+    """sha256 over name, dtype, shape and bytes of every tensor, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        tensor = state_dict[name].detach().cpu().contiguous()
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _load(model: Any, source: Source) -> None:
@@ -168,6 +149,30 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 @contextmanager
+def _unset_memory_is_nan() -> Generator[None, None, None]:
+    """Tensors that a model makes and never fills hold NaN, not whatever the memory held before."""
+    deterministic: Any = torch.utils.deterministic
+    was = torch.are_deterministic_algorithms_enabled(), deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was[0])
+        deterministic.fill_uninitialized_memory = was[1]
+
+
+def _draw_unset(model: Any) -> None:
+    """Draw what open_clip leaves unset, such as the projection of CoCa's captioning tower (open_clip 3.3).
+
+    Without this the digest of random weights would change from process to process.
+    """
+    for parameter in model.parameters():
+        if bool(parameter.isnan().any()):
+            torch.nn.init.normal_(parameter, std=parameter.shape[0] ** -0.5)
+
+
+@contextmanager
 def _quiet_open_clip() -> Generator[None]:
     """open_clip logs to the root logger, which sets up a handler there, and warns of weights loaded right after."""
     root, quiet = logging.getLogger(), logging.NullHandler()
@@ -181,11 +186,6 @@ def _quiet_open_clip() -> Generator[None]:
         root.removeHandler(quiet)
 
 
-def weights_digest(state_dict: Mapping[str, Tensor]) -> str:
-    """sha256 over name, dtype, shape and bytes of every tensor, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(state_dict):
-        tensor = state_dict[name].detach().cpu().contiguous()
-        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def _three(numbers: Iterable[float]) -> tuple[float, float, float]:
+    red, green, blue = map(float, numbers)
+    return red, green, blue

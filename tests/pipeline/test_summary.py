@@ -1,5 +1,8 @@
+"""Where the time of an extraction went, and how many failures it may have."""
+
 import pytest
-from tvr.pipeline.summary import bottleneck, shares
+from tvr.data.contracts.errors import UsageError
+from tvr.pipeline.summary import FailureBudget, bottleneck, shares
 
 IDLE = {"decode": 0.0, "resize": 0.0, "encode": 0.0, "write": 0.0, "wait": 0.0, "wall": 100.0}
 
@@ -47,3 +50,16 @@ def test_the_advice_is_not_what_is_done_already() -> None:
     )
     encoding = IDLE | {"encode": 90.0}
     assert "bf16" not in bottleneck(encoding, num_children=8, num_cores=8, precision="bf16").advice
+
+
+@pytest.mark.parametrize(
+    ("budget", "within"), [("2", True), ("1", False), ("20%", True), ("19%", False), ("0", False)]
+)
+def test_two_of_ten(budget: str, within: bool) -> None:
+    assert FailureBudget.parse(budget).admits(2, 10) is within
+
+
+@pytest.mark.parametrize("text", ["few", "", "%", "-1", "nan", "inf", "101%", "5 per cent"])
+def test_parse_fails(text: str) -> None:
+    with pytest.raises(UsageError, match=r"number such as 12 or a share such as 5%, got '"):
+        FailureBudget.parse(text)
