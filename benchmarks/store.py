@@ -63,6 +63,8 @@ def _write(folder: Path, flat_path: Path, lengths: np.ndarray, rng: np.random.Ge
     encoder = {
         "model": "none",
         "pretrained": "none",
+        "weights_digest": "none",
+        "precision": "none",
         "random_weights": True,
         "dim": DIM,
         "logit_scale": 100.0,

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 
-from .fixtures.warm_shell import WarmShell
+from .fixtures.shell import tvr
 
 WRITTEN = Path(__file__).parent / "fixtures" / "before_rooms"
 EXPECTED: dict[str, Any] = json.loads((WRITTEN / "expected.json").read_text(encoding="utf-8"))
@@ -38,12 +37,6 @@ TOLERANCE = 2e-3
 stored in steps of 0.4 %."""
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmShell]:
-    with WarmShell(tmp_path_factory.mktemp("logs")) as shell:
-        yield shell
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A copy of all that was written."""
@@ -53,11 +46,6 @@ def place(tmp_path: Path) -> Path:
 def command(place: Path, store: str) -> tuple[str | Path, ...]:
     """The command that made the store."""
     return (*COMMON, *OPTIONS[store], "--root", place / "videos", "--store", place / store)
-
-
-def first_json(said: str) -> Any:
-    """The JSON in what a command wrote, whose notes stand around it."""
-    return json.JSONDecoder().raw_decode(said[said.index("{") :])[0]
 
 
 def digest(array: np.ndarray) -> str:
@@ -90,16 +78,16 @@ def test_a_store_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_store_that_lacks_shards_is_extended(shell: WarmShell, place: Path, name: str) -> None:
+def test_a_store_that_lacks_shards_is_extended(place: Path, name: str) -> None:
     shards = [place / name / f"video-00001-of-0000{3 if name == 'store' else 2}.h5"]
     shards.append(place / name / "text-00000-of-00001.h5")
     kept = {path.name: path.stat().st_mtime_ns for path in (place / name).glob("*.h5") if path not in shards}
     for shard in shards:
         shard.unlink()
         shard.with_suffix(".json").unlink()
-    code, said = shell.run(*command(place, name))
-    assert code == 0, said
-    assert f"2 shards written, {len(kept)} were already there" in said
+    answer = tvr(*command(place, name), cwd=place)
+    assert answer.code == 0, answer.err
+    assert f"2 shards written, {len(kept)} were already there" in answer.out
     assert all((place / name / shard).stat().st_mtime_ns == time for shard, time in kept.items())
     _assert_same_features(place / name, WRITTEN / name)
 
@@ -119,55 +107,64 @@ def _assert_same_features(folder: Path, wanted: Path) -> None:
     np.testing.assert_allclose(texts.words, old_texts.words, atol=TOLERANCE)
 
 
-def test_a_store_is_extended_fails_with_another_sampling(shell: WarmShell, place: Path) -> None:
+def test_a_store_is_extended_fails_with_another_sampling(place: Path) -> None:
     (place / "store" / "video-00001-of-00003.h5").unlink()
-    code, said = shell.run(*command(place, "store"), "--num-frames", "5")
-    assert code == 4
-    assert "sampling.num_frames: the store has 4, this run would use 5" in said
+    answer = tvr(*command(place, "store"), "--num-frames", "5", cwd=place)
+    assert answer.code == 4
+    assert "sampling.num_frames: the store has 4, this run would use 5" in answer.err
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_damaged_store_is_repaired(shell: WarmShell, place: Path, name: str) -> None:
+def test_a_damaged_store_is_repaired(place: Path, name: str) -> None:
     shard = next((place / name).glob("video-00001-*.h5"))
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    code, said = shell.run("verify", "--store", place / name, "--repair", "--root", place / "videos")
-    assert code == 0, said
+    answer = tvr("verify", "--store", place / name, "--repair", "--root", place / "videos", cwd=place)
+    assert answer.code == 0, answer.err
     _assert_same_features(place / name, WRITTEN / name)
 
 
-def test_a_run_is_evaluated(shell: WarmShell, place: Path) -> None:
+def test_a_run_is_evaluated(place: Path) -> None:
     matrix = place / "similarity.npy"
-    code, said = shell.run(
-        "eval", place / "run", "--json", "--normalise", "dsl", "--save-similarity", matrix, "--device", "cpu"
+    answer = tvr(
+        "eval",
+        place / "run",
+        "--json",
+        "--normalise",
+        "dsl",
+        "--save-similarity",
+        matrix,
+        "--device",
+        "cpu",
+        cwd=place,
     )
-    assert code == 0, said
-    found = first_json(said)
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
     assert {name: found[name] for name in EXPECTED["evaluation"]} == EXPECTED["evaluation"]
     np.testing.assert_allclose(np.load(matrix), EXPECTED["similarity"], atol=1e-4)
 
 
-def test_a_run_is_searched(shell: WarmShell, place: Path) -> None:
+def test_a_run_is_searched(place: Path) -> None:
     expected = EXPECTED["search"]
-    code, said = shell.run("search", "--run", place / "run", "--json", expected["text"])
-    assert code == 0, said
-    hits = first_json(said)["hits"]
+    answer = tvr("search", "--run", place / "run", "--json", expected["text"], cwd=place)
+    assert answer.code == 0, answer.err
+    hits = json.loads(answer.out)["hits"]
     assert [hit["video"] for hit in hits] == [hit["video"] for hit in expected["hits"]]
     np.testing.assert_allclose(
         [hit["score"] for hit in hits], [hit["score"] for hit in expected["hits"]], atol=1e-3
     )
 
 
-def test_a_run_is_known_again(shell: WarmShell, place: Path) -> None:
+def test_a_run_is_known_again(place: Path) -> None:
     weights = (place / "run" / "head.safetensors").read_bytes()
-    code, said = shell.run(*TRAIN, "--store", place / "store", "--run", place / "run")
-    assert code == 0, said
-    assert "kept epoch 1 (validation score 550.0)" in said
+    answer = tvr(*TRAIN, "--store", place / "store", "--run", place / "run", cwd=place)
+    assert answer.code == 0, answer.err
+    assert "kept epoch 1 (validation score 550.0)" in answer.out
     assert (place / "run" / "head.safetensors").read_bytes() == weights
 
 
-def test_a_run_is_known_again_fails_with_other_settings(shell: WarmShell, place: Path) -> None:
-    code, said = shell.run(*TRAIN, "--store", place / "store", "--run", place / "run", "--seed", "1")
-    assert code == 7
-    assert "training.seed is 0 there and 1 here" in said
+def test_a_run_is_known_again_fails_with_other_settings(place: Path) -> None:
+    answer = tvr(*TRAIN, "--store", place / "store", "--run", place / "run", "--seed", "1", cwd=place)
+    assert answer.code == 7
+    assert "training.seed is 0 there and 1 here" in answer.err

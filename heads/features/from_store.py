@@ -8,7 +8,8 @@ import torch
 
 from ...data.contracts.errors import DataError
 from ...pipeline.machine import available_memory
-from ...pipeline.store.reader import FeatureStore, Shard
+from ...pipeline.store.reader import FeatureStore
+from ...pipeline.store.shard_reader import ShardReader
 from .feature_set import FeatureSet, Origin
 from .rows import ConcatenatedArrays, Rows, Texts, Videos
 
@@ -89,7 +90,7 @@ SHARE_OF_MEMORY = 0.5
 
 def mapped_videos(store: FeatureStore, ids: Sequence[str]) -> Videos:
     """The named videos of a store, mapped; their pages are shared with every process that maps them too."""
-    shards = _shards(store, "video")
+    shards = list(store.shards("video"))
     places = {video: place for place, video in enumerate(i for shard in shards for i in shard.ids)}
     frames = _joined_rows(shards, "frames", "offsets")
     chosen = torch.tensor([places[i] for i in ids], dtype=torch.long)
@@ -98,7 +99,7 @@ def mapped_videos(store: FeatureStore, ids: Sequence[str]) -> Videos:
 
 def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> Texts:
     """The texts of the named videos of a store, mapped."""
-    shards = _shards(store, "text")
+    shards = list(store.shards("text"))
     wanted = set(video_ids)
     owners = [video for shard in shards for video in shard.strings("video_ids")]
     rows = [row for row, video in enumerate(owners) if video in wanted]
@@ -126,15 +127,11 @@ def fits_in_memory(store: FeatureStore) -> bool:
     return size <= SHARE_OF_MEMORY * available_memory()
 
 
-def _shards(store: FeatureStore, kind: str) -> list[Shard]:
-    return [Shard(store.folder / name) for name in store.shard_names(kind) if store.receipt(name) is not None]
-
-
-def _joined(shards: Sequence[Shard], column: str) -> ConcatenatedArrays:
+def _joined(shards: Sequence[ShardReader], column: str) -> ConcatenatedArrays:
     return ConcatenatedArrays([shard.array(column) for shard in shards])
 
 
-def _joined_rows(shards: Sequence[Shard], column: str, boundaries: str) -> Rows:
+def _joined_rows(shards: Sequence[ShardReader], column: str, boundaries: str) -> Rows:
     """Rows of all shards' items, in the order of the shards."""
     values = _joined(shards, column)
     offsets = [shard.array(boundaries).astype(np.int64) for shard in shards]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .patches import PatchLayout, SpooledPatches, StoredPatches
-from .reader import Shard
+from .shard_reader import ShardReader
 from .shards import VideoRow
 from .verification import damage_of
 
@@ -23,12 +23,12 @@ def merge_with_stored(
     if not lost or damage_of(shard):
         return list(rows)
     stored = {
-        row.id: row for row in _stored_rows(Shard(shard), patches) if row.id in lost and len(row.frames)
+        row.id: row for row in _stored_rows(ShardReader(shard), patches) if row.id in lost and len(row.frames)
     }
     return [stored.get(row.id, row) for row in rows]
 
 
-def _stored_rows(shard: Shard, layout: PatchLayout | None) -> list[VideoRow]:
+def _stored_rows(shard: ShardReader, layout: PatchLayout | None) -> list[VideoRow]:
     offsets = shard.array("offsets")
     cuts = offsets[1:-1]
     per_frame = [np.split(shard.array(name), cuts) for name in ("frames", "frame_seconds", "frame_index")]

@@ -4,21 +4,22 @@ The format is described in README.md and can be read in five lines of h5py and n
 lookup by id, checks and speed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
-from .columns import FEATURES, boundaries_of, check_boundaries, check_length, check_width, numbers, strings
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import dequantised
-from .shards import MISSING, Receipt, open_shard, read_receipt, shard_name
+from .shard_reader import ShardReader
+from .shards import MISSING, Receipt, read_receipt, shard_name
 
 
 @dataclass(frozen=True)
@@ -67,54 +68,17 @@ def worst_first(statuses: Sequence[VideoStatus]) -> list[VideoStatus]:
     return sorted(bad, key=lambda row: (row.status != "failed", row.reason == MISSING, row.frames, row.id))
 
 
-class Shard:
-    """One shard file, its large arrays mapped into memory and its small ones read on first use."""
+class _Videos(NamedTuple):
+    """Where every video of a store lies, and the columns of frames of each shard."""
 
-    def __init__(self, path: Path, dim: int | None = None) -> None:
-        self.path = path
-        self._dim = dim  # the width of a feature, where it is known
-        self._columns: dict[str, NDArray[Any]] = {}
-
-    def array(self, name: str) -> NDArray[Any]:
-        """A column of numbers as a read-only memory map: no HDF5 lock, pages shared between processes.
-
-        Raises:
-            StoreError: the shard has no such column, or one that cannot be.
-        """
-        if name not in self._columns:
-            with open_shard(self.path) as file:
-                values = numbers(self.path, file, name)
-            boundaries = boundaries_of(name)
-            if boundaries is None:
-                check_boundaries(self.path, name, values)
-            else:
-                check_length(self.path, name, len(values), self.array(boundaries), of_items=False)
-            if self._dim is not None and name in FEATURES:
-                check_width(self.path, name, values, self._dim)
-            self._columns[name] = values
-        return self._columns[name]
-
-    def strings(self, name: str) -> list[str]:
-        """A column of strings, one for each item.
-
-        Raises:
-            StoreError: the shard has no such column, or it does not hold UTF-8.
-        """
-        with open_shard(self.path) as file:
-            values = strings(self.path, file, name)
-        check_length(self.path, name, len(values), self.array("offsets"), of_items=True)
-        return values
-
-    @cached_property
-    def ids(self) -> list[str]:
-        """Item ids in stored order."""
-        return self.strings("ids")
-
-    @cached_property
-    def has_sentences(self) -> bool:
-        """Whether the texts are paragraphs whose sentences were encoded one by one as well."""
-        with open_shard(self.path) as file:
-            return "sentences" in file
+    places: dict[str, tuple[int, int, int]]
+    """Video id -> (shard, first row, row after the last), as Python numbers: reading one costs a slice."""
+    frames: list[NDArray[Any]]
+    seconds: list[NDArray[Any]]
+    patches: list[NDArray[Any]]
+    """Empty where the store has none."""
+    patch_scales: list[NDArray[Any]]
+    """Empty where patches are not integers."""
 
 
 class FeatureStore:
@@ -164,48 +128,40 @@ class FeatureStore:
         """Video ids by split, in the order of the split."""
         return load_split_ids(self.folder, self.manifest)
 
-    @cached_property
-    def _video_shards(self) -> list[Shard]:
-        return self._present("video")
+    def shards(self, kind: str) -> Iterator[ShardReader]:
+        """The shards that are there, in the order of their numbers, ``kind`` being ``video`` or ``text``.
+
+        Raises:
+            StoreError: one of them is damaged.
+        """
+        for name in self.shard_names(kind):
+            if self.receipt(name) is not None:
+                yield ShardReader(self.folder / name, self.manifest.dim)
 
     @cached_property
-    def _text_shards(self) -> list[Shard]:
-        return self._present("text")
-
-    def _present(self, kind: str) -> list[Shard]:
-        return [
-            Shard(self.folder / name, self.manifest.dim)
-            for name in self.shard_names(kind)
-            if self.receipt(name) is not None
-        ]
-
-    @cached_property
-    def _video_places(self) -> dict[str, tuple[int, int, int]]:
-        """Video id -> (shard, first row, row after the last), as Python numbers: reading one costs a slice."""
-        places: dict[str, tuple[int, int, int]] = {}
-        for index, shard in enumerate(self._video_shards):
-            offsets = shard.array("offsets").tolist()
-            for row, video_id in enumerate(shard.ids):
-                places[video_id] = (index, offsets[row], offsets[row + 1])
-        return places
-
-    @cached_property
-    def _frame_columns(self) -> list[NDArray[Any]]:
-        return [shard.array("frames") for shard in self._video_shards]
-
-    @cached_property
-    def _second_columns(self) -> list[NDArray[Any]]:
-        return [shard.array("frame_seconds") for shard in self._video_shards]
+    def _videos(self) -> _Videos:
+        # Not the readers themselves: they hold the strings of a million videos.
+        videos = _Videos({}, [], [], [], [])
+        for index, shard in enumerate(self.shards("video")):
+            rows = pairwise(shard.array("offsets").tolist())
+            videos.places.update((video, (index, *row)) for video, row in zip(shard.ids, rows, strict=True))
+            videos.frames.append(shard.array("frames"))
+            videos.seconds.append(shard.array("frame_seconds"))
+            if self.has_patches:
+                videos.patches.append(shard.array("patches"))
+            if self.manifest.patches_dtype == "int8":
+                videos.patch_scales.append(shard.array("patch_scales"))
+        return videos
 
     @property
     def video_ids(self) -> list[str]:
         """Every video of the store, failed ones too, in sorted order."""
-        return list(self._video_places)
+        return list(self._videos.places)
 
     def statuses(self) -> list[VideoStatus]:
         """How each video fared, in stored order."""
         result: list[VideoStatus] = []
-        for shard in self._video_shards:
+        for shard in self.shards("video"):
             frames = np.diff(shard.array("offsets"))
             columns = zip(
                 shard.ids,
@@ -227,7 +183,7 @@ class FeatureStore:
             StoreError: the store has no such video.
         """
         index, start, stop = self._place(video_id)
-        return self._frame_columns[index][start:stop]
+        return self._videos.frames[index][start:stop]
 
     def frame_seconds(self, video_id: str) -> Float[np.ndarray, " frame"]:
         """The presentation time of each frame of one video.
@@ -236,7 +192,7 @@ class FeatureStore:
             StoreError: the store has no such video.
         """
         index, start, stop = self._place(video_id)
-        return self._second_columns[index][start:stop]
+        return self._videos.seconds[index][start:stop]
 
     @property
     def has_patches(self) -> bool:
@@ -253,14 +209,14 @@ class FeatureStore:
         if not self.has_patches:
             raise StoreError(f"{self.folder} has no patches; extract with --patches into another folder")
         index, start, stop = self._place(video_id)
-        shard = self._video_shards[index]
-        has_scales = self.manifest.patches_dtype == "int8"
-        scales = shard.array("patch_scales")[start:stop] if has_scales else None
-        return dequantised(shard.array("patches")[start:stop], scales)
+        scales = self._videos.patch_scales
+        return dequantised(
+            self._videos.patches[index][start:stop], scales[index][start:stop] if scales else None
+        )
 
     def _place(self, video_id: str) -> tuple[int, int, int]:
         try:
-            return self._video_places[video_id]
+            return self._videos.places[video_id]
         except KeyError:
             raise StoreError(
                 f"{self.folder} has no video {video_id!r}; `tvr inspect` lists what is there"
@@ -285,41 +241,37 @@ class FeatureStore:
     def texts(self, video_ids: Sequence[str] | None = None) -> TextRows:
         """The texts of the named videos (all by default), in stored order, copied into one set of arrays."""
         wanted = None if video_ids is None else set(video_ids)
-        chosen: list[tuple[Shard, int]] = []
-        columns: dict[str, list[str]] = {"ids": [], "video_ids": [], "texts": []}
-        for shard in self._text_shards:
+        strings: dict[str, list[str]] = {"ids": [], "video_ids": [], "texts": []}
+        arrays: dict[str, list[NDArray[Any]]] = {
+            name: [] for name in ("words", "token_ids", "sentence_row", "truncated", "sentences")
+        }
+        for shard in self.shards("text"):
             videos = shard.strings("video_ids")
             rows = [row for row, video in enumerate(videos) if wanted is None or video in wanted]
-            chosen += [(shard, row) for row in rows]
-            for name, values in columns.items():
-                stored = videos if name == "video_ids" else shard.strings(name)
+            for name, values in strings.items():
+                stored = shard.strings(name)
                 values += [stored[row] for row in rows]
-        return self._text_rows(chosen, columns)
+            for name, items in arrays.items():
+                if name != "sentences" or shard.has_sentences:
+                    items += shard.items(name, rows)
+        return self._text_rows(strings, arrays)
 
-    def _text_rows(self, chosen: list[tuple[Shard, int]], columns: dict[str, list[str]]) -> TextRows:
-        words = [_item(shard, row, "words", "offsets") for shard, row in chosen]
-        tokens = [_item(shard, row, "token_ids", "offsets") for shard, row in chosen]
-        parts: list[NDArray[Any]] | None = None
-        if chosen and all(shard.has_sentences for shard in {shard for shard, _ in chosen}):
-            parts = [_item(shard, row, "sentences", "sentence_offsets") for shard, row in chosen]
+    def _text_rows(self, strings: dict[str, list[str]], arrays: dict[str, list[NDArray[Any]]]) -> TextRows:
         empty = np.zeros((0, self.manifest.dim), np.float16)
+        ids, words, parts = strings["ids"], arrays["words"], arrays["sentences"]
+        paragraphs = bool(ids) and len(parts) == len(ids)
         return TextRows(
-            ids=tuple(columns["ids"]),
-            video_ids=tuple(columns["video_ids"]),
-            texts=tuple(columns["texts"]),
+            ids=tuple(ids),
+            video_ids=tuple(strings["video_ids"]),
+            texts=tuple(strings["texts"]),
             words=np.concatenate([empty, *words]),
-            token_ids=np.concatenate([np.zeros(0, np.int32), *tokens]),
+            token_ids=np.concatenate([np.zeros(0, np.int32), *arrays["token_ids"]]),
             offsets=_offsets(words),
-            sentence_row=np.array([shard.array("sentence_row")[row] for shard, row in chosen], np.int32),
-            truncated=np.array([shard.array("truncated")[row] for shard, row in chosen], np.bool_),
-            parts=None if parts is None else np.concatenate([empty, *parts]),
-            part_offsets=None if parts is None else _offsets(parts),
+            sentence_row=np.concatenate([np.zeros(0, np.int32), *arrays["sentence_row"]]),
+            truncated=np.concatenate([np.zeros(0, np.bool_), *arrays["truncated"]]),
+            parts=np.concatenate([empty, *parts]) if paragraphs else None,
+            part_offsets=_offsets(parts) if paragraphs else None,
         )
-
-
-def _item(shard: Shard, row: int, column: str, boundaries: str) -> NDArray[Any]:
-    offsets = shard.array(boundaries)
-    return shard.array(column)[offsets[row] : offsets[row + 1]]
 
 
 def _offsets(parts: Sequence[NDArray[Any]]) -> Int[np.ndarray, " boundary"]:

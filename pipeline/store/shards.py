@@ -195,28 +195,6 @@ def load_receipt(shard: Path) -> Receipt:
     return Receipt(**values)
 
 
-def open_shard(path: Path) -> h5py.File:
-    """Open a shard for reading, without file locks (NFS and Lustre may have none).
-
-    HDF5 hangs for ever on one damaged shard in two hundred, in native code that nothing can interrupt. So no byte of
-    the file's structure reaches it before it was compared with the receipt; rows are mapped, not read by HDF5.
-
-    Raises:
-        StoreError: the file is absent, or its structure is not what was written.
-    """
-    remedy = f"`tvr verify --store {path.parent}` lists what is damaged, and mends it with --repair"
-    try:
-        receipt = load_receipt(path)
-        if (
-            path.stat().st_size != receipt.bytes
-            or _structure_sha256(path, receipt.rows_at) != receipt.structure_sha256
-        ):
-            raise ValueError("it is not what was written")
-        return h5py.File(path, "r", locking=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); {remedy}") from error
-
-
 def _large_columns(shard: Path) -> list[list[int]]:
     """Where in a shard that was just written its large columns of numbers lie."""
     with h5py.File(shard, "r", locking=False) as file:
@@ -225,7 +203,13 @@ def _large_columns(shard: Path) -> list[list[int]]:
     return sorted([start, size] for start, size in places if start is not None and size >= _LARGE_BYTES)
 
 
-def _structure_sha256(shard: Path, rows_at: list[list[int]]) -> str:
+def structure_sha256(shard: Path, rows_at: list[list[int]]) -> str:
+    """sha256 of all bytes of a shard but its large columns of numbers.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: the columns are not one behind the other.
+    """
     digest, position = hashlib.sha256(), 0
     with shard.open("rb") as file:
         for start, size in [*rows_at, [shard.stat().st_size, 0]]:
@@ -315,7 +299,7 @@ def _write_receipt(
         rows=len(rows),
         bytes=size,
         sha256=sha256_of(path),
-        structure_sha256=_structure_sha256(path, rows_at),
+        structure_sha256=structure_sha256(path, rows_at),
         rows_at=rows_at,
         dtype=str(rows.dtype),
         status=status,

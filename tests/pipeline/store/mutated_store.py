@@ -39,7 +39,7 @@ def forge(path: Path) -> None:
         "bytes": path.stat().st_size,
         "sha256": sha256_of(path),
         "rows_at": rows_at,
-        "structure_sha256": shards._structure_sha256(path, rows_at),
+        "structure_sha256": shards.structure_sha256(path, rows_at),
     }
     write_checksummed(shards.receipt_path(path), dataclasses.asdict(receipt) | changes)
 

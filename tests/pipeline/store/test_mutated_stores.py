@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.request import load_request
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
-from tvr.pipeline.store.reader import FeatureStore, Shard
+from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.shard_reader import ShardReader
 from tvr.pipeline.store.shards import read_receipt
 from tvr.pipeline.store.verification import verify
 
@@ -109,4 +110,4 @@ def test_a_shard_without_its_receipt_is_not_opened(sound: Path, tmp_path: Path) 
     shard = tmp_path / "video-00000-of-00003.h5"
     shard.write_bytes((sound / shard.name).read_bytes())
     with pytest.raises(StoreError, match="cannot be read"):
-        Shard(shard).strings("ids")
+        ShardReader(shard)
