@@ -135,8 +135,8 @@ class FeatureStore:
             StoreError: one of them is damaged.
         """
         for name in self.shard_names(kind):
-            if self.receipt(name) is not None:
-                yield ShardReader(self.folder / name, self.manifest.dim)
+            if receipt := self.receipt(name):
+                yield ShardReader(self.folder / name, self.manifest.dim, receipt)
 
     @cached_property
     def _videos(self) -> _Videos:

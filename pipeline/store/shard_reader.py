@@ -4,6 +4,7 @@ A column that a shard of tvr cannot have is refused before a byte of it is asked
 file, a link, a plug-in's compression), or larger than its file, which would fill the memory or take for ever.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
+from h5py.h5l import TYPE_HARD
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
-from .shards import load_receipt, structure_sha256
+from .shards import Receipt, load_receipt, structure_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +74,23 @@ class ShardReader:
     Args:
         path: of the shard.
         dim: width of a feature, where it is known.
+        receipt: of the shard, where it has been read already.
 
     Raises:
         StoreError: the shard is absent, its structure is not what was written, or a column cannot be one of a shard.
     """
 
-    def __init__(self, path: Path, dim: int | None = None) -> None:
+    def __init__(self, path: Path, dim: int | None = None, receipt: Receipt | None = None) -> None:
         self.path = path
         self._dim = dim
         self._arrays: dict[str, NDArray[Any]] = {}
         self._strings: dict[str, list[str]] = {}
-        file, mapped = _open_checked(path)
+        file, mapped = _open_checked(path, receipt)
         with file:
+            names = set(file)
             for name, kind in _COLUMNS.items():
                 try:
-                    if file.get(name, getlink=True) is not None:
+                    if name in names:
                         self._read(name, kind, file, mapped)
                 except _REFUSALS as error:
                     raise self._damaged(name, error) from error
@@ -159,12 +163,12 @@ class ShardReader:
         )
 
 
-def _open_checked(path: Path) -> tuple[h5py.File, NDArray[np.uint8]]:
+def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArray[np.uint8]]:
     """The shard, without file locks (NFS and Lustre may have none), once its structure is what was written; all its
     bytes in one mapping, for one mapping a column would hold one file descriptor a column."""
     remedy = f"`tvr verify --store {path.parent}` lists what is damaged, and mends it with --repair"
     try:
-        receipt = load_receipt(path)
+        receipt = receipt or load_receipt(path)
         if (
             path.stat().st_size != receipt.bytes
             or structure_sha256(path, receipt.rows_at) != receipt.structure_sha256
@@ -178,7 +182,7 @@ def _open_checked(path: Path) -> tuple[h5py.File, NDArray[np.uint8]]:
 
 def _sound_column(file: h5py.File, name: str, axes: int, file_bytes: int) -> h5py.Dataset:
     """The column, if its bytes lie in one piece in this file and can be so many; ValueError otherwise."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+    if file.id.links.get_info(name.encode()).type != TYPE_HARD:
         raise ValueError("it is a link")
     column = file[name]
     if not isinstance(column, h5py.Dataset):
@@ -187,19 +191,19 @@ def _sound_column(file: h5py.File, name: str, axes: int, file_bytes: int) -> h5p
         raise ValueError("its bytes are not in one piece in this file")
     if column.ndim != axes:
         raise ValueError(f"its shape is {column.shape}")
-    if column.size is None or column.size * column.dtype.itemsize > file_bytes:
+    if math.prod(column.shape) * column.dtype.itemsize > file_bytes:
         raise ValueError(f"its shape {column.shape} is larger than the file")
     return column
 
 
 def _mapped_column(column: h5py.Dataset, mapped: NDArray[np.uint8]) -> NDArray[Any]:
-    if column.dtype.kind not in _NUMBERS:
-        raise ValueError(f"it holds {column.dtype}")
-    place = column.id.get_offset()
+    dtype, place = column.dtype, column.id.get_offset()
+    if dtype.kind not in _NUMBERS:
+        raise ValueError(f"it holds {dtype}")
     if place is None:  # an empty column has no place in the file
-        return np.zeros(column.shape, column.dtype)
+        return np.zeros(column.shape, dtype)
     # A plain array: slicing numpy's memmap class costs several times more than slicing what it maps.
-    return np.ndarray(column.shape, column.dtype, mapped, place)
+    return np.ndarray(column.shape, dtype, mapped, place)
 
 
 def _check_boundaries(boundaries: NDArray[Any]) -> None:
