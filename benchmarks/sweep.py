@@ -1,10 +1,13 @@
-"""What trials of one small head gain by going through the data together: ``python -m benchmarks.sweep``.
+"""What trials of one small head gain by sharing a process: ``python -m benchmarks.sweep STORE``.
 
 The same trials (one head, several learning rates, two seeds) by two workers of one thread each, as ``tvr sweep`` runs
-them on two cores, four ways in turns: each trial in a process of its own; in one process a worker, one trial after
-another; there a step each in turn, each trial drawing its own batches; and a step each in turn on the same batch. All
-come to the same bits. Then one step of all at once by ``torch.func``, with their parameters stacked, against the same
-steps in turn.
+them on two cores, two ways in turns: each trial in a process of its own, and in one process a worker, one after
+another. Both come to the same bits. Then one step of all at once by ``torch.func``, with their parameters stacked,
+against the same steps in turn.
+
+The figures that are kept have two ways more, which ``tvr sweep`` no longer has: a step of each trial of a process in
+turn, on batches of its own (``own_batches``) and on one batch for all (``same_batches``). They took as long as one
+trial after another.
 """
 
 import argparse
@@ -25,15 +28,15 @@ from tvr.heads.base import FeatureShape, Head, build_head
 from tvr.heads.sweep import run
 from tvr.heads.sweep.grid import plan_trials
 from tvr.heads.sweep.run import tasks_of
-from tvr.heads.sweep.shared_batches import take_turns
-from tvr.heads.sweep.trial import TrialTask, run_trials, split_features
-from tvr.heads.training.loop import train, training
+from tvr.heads.sweep.trial import TrialTask
 
 from .heads import random_features
 from .record import keep
 
 RATES = ("1e-4", "3e-4", "1e-3", "3e-3")
 WORKERS = 2
+WAYS = {"own_processes": 0, "one_after_another": run.MAX_PARAMETERS}
+"""The most parameters of the trials that share a process."""
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def _trials(name: str, options: argparse.Namespace) -> dict[str, Any]:
         for way, some in seconds.items()
     }
     for way, some in seconds.items():
-        pairs = list(zip(some, seconds["same_batches"], strict=True))
+        pairs = list(zip(some, seconds["one_after_another"], strict=True))
         by_way[way]["ratio"] = round(median(one[0] / other[0] for one, other in pairs), 2)
         by_way[way]["processor_ratio"] = round(median(one[1] / other[1] for one, other in pairs), 2)
     return by_way
@@ -84,8 +87,7 @@ def _trials(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _seconds_of(way: str, tasks: list[TrialTask]) -> tuple[float, float]:
     started, cpu = time.perf_counter(), _processor_seconds()
-    most = 0 if way == "own_processes" else run.MAX_PARAMETERS
-    with patch.object(run, "MAX_PARAMETERS", most), patch.object(run, "run_trials", WAYS[way]):
+    with patch.object(run, "MAX_PARAMETERS", WAYS[way]):
         run.run_in_processes(tasks, WORKERS)
     return time.perf_counter() - started, _processor_seconds() - cpu
 
@@ -99,37 +101,6 @@ def _check_bits(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         found = {(folder / way / "trials" / name / "head.safetensors").read_bytes() for way in WAYS}
         assert len(found) == 1, f"{name} came out otherwise"
-
-
-def one_after_another(tasks: Sequence[TrialTask]) -> None:
-    """Train trials in one process, from the first to the last."""
-    torch.set_num_threads(tasks[0].threads)
-    features = split_features(tasks[0].store, torch.device("cpu"))
-    for task in tasks:
-        trial = task.trial
-        train(trial.head, trial.head_config, features, trial.training, task.folder)
-
-
-def own_batches(tasks: Sequence[TrialTask]) -> None:
-    """Train trials in one process, a step each in turn, each on its own batches."""
-    torch.set_num_threads(tasks[0].threads)
-    features = split_features(tasks[0].store, torch.device("cpu"))
-    trials = {task.folder: task.trial for task in tasks}
-    trainings = {
-        folder: training(trial.head, trial.head_config, features, trial.training, folder)
-        for folder, trial in trials.items()
-    }
-    for _, error in take_turns(trainings, torch.device("cpu")):
-        if error is not None:
-            raise error
-
-
-WAYS = {
-    "own_processes": run_trials,
-    "one_after_another": one_after_another,
-    "own_batches": own_batches,
-    "same_batches": run_trials,
-}
 
 
 def _stacked(name: str, batch: int) -> dict[str, float]:

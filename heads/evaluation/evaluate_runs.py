@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.contracts.errors import UsageError
 from ...data.contracts.plug_ins import load_plug_in
+from ...pipeline.machine import torch_device
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ...pipeline.store.reader import FeatureStore
 from ..base import Head, build_head
@@ -16,7 +17,6 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.find_store import run_store
 from ..runs.run_folder import RunRecord, load_run
-from ..training.distributed import Distributed
 from .evaluate import Evaluation, evaluate
 from .normalisations import PUBLISHED, NormalisationConfig, column
 from .scores import EncodedTexts, EncodedVideos, HeadScores
@@ -90,7 +90,7 @@ def open_run(run: Path, options: EvaluationOptions) -> Subject:
         StoreError: the features are not there, or are another encoder's.
         DataError: the store has no such split.
     """
-    place = Distributed().device(options.device)
+    place = torch_device(options.device, gpu="cuda:0")
     head, record = load_run(run, str(place))
     store = run_store(run, record, options.store)
     features = features_of(store, options.split).placed_on(place)

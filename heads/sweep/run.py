@@ -20,10 +20,11 @@ from .trial import FAILED, TrialTask, on_device, record_failure, run_trial, run_
 POLL_SECONDS = 0.05
 
 MAX_PARAMETERS = 1 << 26
-"""Parameters that are trained in one process; with what AdamW keeps of them, a gigabyte."""
+"""Parameters of the heads that one process trains: a step of a larger one takes so long that a process's start is lost
+in it, and whichever worker is free should take the next."""
 
 OnTrialDone = Callable[[int, int, str], None]
-"""OnTrialDone of every trial that ends: how many are done, of how many, and its name."""
+"""Told of every trial that ends: how many are done, of how many, and its name."""
 
 
 def open_for_sweep(folder: Path) -> FeatureStore:
@@ -53,10 +54,9 @@ def pending_tasks(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[Tri
 
 
 def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]]:
-    """Which trials are trained together in one process: small ones of one head, as many as keep no worker idle.
+    """Which trials one process trains: small ones of one head, as many as keep no worker idle.
 
-    Starting a process and gathering batches take longer than a step of a small head does; together they are
-    paid for once. Trials that draw the same batches lie side by side.
+    Starting a process takes longer than an epoch of a small head; a bundle pays for it once.
     """
     each = max(1, len(tasks) // workers)
     bundles: list[list[TrialTask]] = []

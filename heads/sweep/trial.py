@@ -2,7 +2,7 @@
 
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +15,8 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.run_folder import RESULT
 from ..training.distributed import Distributed
-from ..training.loop import EpochReport, training
+from ..training.loop import train
 from .grid import Trial
-from .shared_batches import SharedBatches, take_turns
 
 FAILED = "failed.json"
 """Why a trial failed; in its run folder."""
@@ -52,7 +51,7 @@ def run_trial(task: TrialTask) -> bool:
 
 
 def run_trials(tasks: Sequence[TrialTask]) -> None:
-    """Train trials on one store together. Each comes out as it would alone, and fails alone."""
+    """Train trials on one store, one after another. Each comes out as it would alone, and fails alone."""
     for task in tasks:
         task.folder.mkdir(parents=True, exist_ok=True)
         (task.folder / FAILED).unlink(missing_ok=True)
@@ -60,30 +59,24 @@ def run_trials(tasks: Sequence[TrialTask]) -> None:
         torch.set_num_threads(tasks[0].threads)
     try:
         device = Distributed().device(tasks[0].trial.training.device)
-        features = split_features(tasks[0].store, device)
-        batches = SharedBatches()
-        trainings = {place: _training(task, features, batches) for place, task in enumerate(tasks)}
+        features = _features(tasks[0].store, device)
     except Exception as error:  # noqa: BLE001  # no trial is left without a result or a reason
         for task in tasks:
             _record_error(task, error)
         return
-    for place, error in take_turns(trainings, device):
-        if error is not None:
-            _record_error(tasks[place], error)
+    for task in tasks:
+        trial = task.trial
+        try:
+            train(trial.head, trial.head_config, features, trial.training, task.folder)
+        except Exception as error:  # noqa: BLE001  # one broken head must not take the others with it
+            _record_error(task, error)
 
 
-def split_features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
+def _features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
     store = FeatureStore.open(folder)
     names = [name for name in ("train", "val") if name in store.splits]
     # Mapped, so that processes on one machine share the features in memory instead of copying them.
     return {name: features_of(store, name, mapped=True).placed_on(device) for name in names}
-
-
-def _training(
-    task: TrialTask, features: dict[str, FeatureSet], batches: SharedBatches
-) -> Iterator[EpochReport | None]:
-    trial = task.trial
-    return training(trial.head, trial.head_config, features, trial.training, task.folder, batches)
 
 
 def _record_error(task: TrialTask, error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Which pairs an epoch trains on, and its batches on the device, as the head reads them."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -121,7 +121,3 @@ def gathered_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
         while (item := pending.popleft().result()) is not None:
             pending.append(pool.submit(next, items, None))
             yield item
-
-
-Batches = Callable[[FeatureSet, Head, TrainingConfig, int, Distributed], Iterator[Batch]]
-"""Where a training takes the batches of an epoch from; ``epoch_of_batches`` is one."""

@@ -2,101 +2,28 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...data.contracts.errors import DataError, UsageError
-from ..base import FeatureShape, Head
+from ..base import Head
 from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.scores import check_fit
 from ..features.feature_set import FeatureSet
 from ..features.seeding import seed_dropout, seeded_everything
-from ..runs.run_folder import RunFolder, load_run, read_metrics, record_of
+from ..runs.run_folder import RunFolder, RunRecord, load_run, read_metrics, record_of
 from ..runs.training_config import TrainingConfig
-from .batches import Batch, Batches, batches_per_epoch, epoch_of_batches, pairs_per_epoch
+from .batches import batches_per_epoch, epoch_of_batches, pairs_per_epoch
 from .distributed import Distributed
+from .history import EpochReport, OnEpoch, TrainingResult
 from .loss_meter import Losses
 from .metric_loggers import MetricLoggers
 from .neighbours import nearest_videos
 from .state import TrainingState
-
-
-class Stopwatch:
-    """Time that a training takes itself, without the turns of the others."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.perf_counter() - self._started
-
-    @contextmanager
-    def stopped(self) -> Generator[None]:
-        """While another has its turn."""
-        began = time.perf_counter()
-        yield
-        self._started += time.perf_counter() - began
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """What one epoch came to."""
-
-    epoch: int
-    """From 1."""
-    epochs: int
-    loss: Mapping[str, float]
-    """Mean of each loss term over the epoch."""
-    validation: Evaluation | None
-    is_best: bool
-    training_seconds: float
-    """Without validation and writing."""
-    seconds: float
-
-    def record(self) -> dict[str, Any]:
-        """One line of ``metrics.jsonl``."""
-        validation = None if self.validation is None else self.validation.record()
-        return {
-            "epoch": self.epoch,
-            "loss": dict(self.loss),
-            "val": validation,
-            "is_best": self.is_best,
-            "training_seconds": self.training_seconds,
-            "seconds": self.seconds,
-        }
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A finished run."""
-
-    head: Head
-    """With the weights of the best epoch, in evaluation mode."""
-    folder: Path
-    best_epoch: int
-    """From 1; the last epoch where there is no validation split."""
-    epochs: int
-    """How many were trained."""
-    best_score: float | None
-    """The validation score of the best epoch, None without a validation split."""
-    seconds: float
-
-    def record(self) -> dict[str, Any]:
-        """``result.json``."""
-        return {
-            "best_epoch": self.best_epoch,
-            "epochs": self.epochs,
-            "best_score": self.best_score,
-            "seconds": self.seconds,
-        }
-
-
-Progress = Callable[[EpochReport], None]
 
 
 def train(
@@ -105,7 +32,7 @@ def train(
     features: Mapping[str, FeatureSet],
     config: TrainingConfig,
     run_folder: Path,
-    progress: Progress | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> TrainingResult:
     """Train a head; continue where an earlier call on the same folder stopped.
 
@@ -115,54 +42,18 @@ def train(
         features: ``train`` and, to choose the best epoch, ``val``. Other splits are never looked at.
         config: how to train.
         run_folder: where everything is kept; the same call resumes, other settings are refused.
-        progress: told after every epoch.
+        on_epoch: told after every epoch, in the first process.
 
     Raises:
         DataError: there is no training split.
         UsageError: a setting that cannot work with this head or these features.
         TrainingError: the loss left the finite numbers; the best finished epoch is kept in the folder.
     """
-    steps = training(head_name, head_config, features, config, run_folder)
-    while True:
-        try:
-            report = next(steps)
-        except StopIteration as finished:
-            return finished.value
-        if report is not None and progress is not None:
-            progress(report)
-
-
-def training(
-    head_name: str,
-    head_config: Any,
-    features: Mapping[str, FeatureSet],
-    config: TrainingConfig,
-    run_folder: Path,
-    batches: Batches = epoch_of_batches,
-) -> Generator[EpochReport | None, None, TrainingResult]:
-    """What ``train`` does, pausing after every step, so that several can go through the data together.
-
-    Yields:
-        None after a step, a report after an epoch.
-    """
-    if "train" not in features:
-        raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
     distributed = Distributed()
     device = distributed.device(config.device)
     distributed.connect(device)
-    if config.alike > 1:
-        found = features["train"].neighbours
-        # Of one process: should another round otherwise, their batches would differ.
-        features["train"].neighbours = distributed.broadcast(
-            nearest_videos(features["train"]) if found is None else found
-        )
-    sets = {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
-    shape = _shape(sets["train"], config)
-    origin = {
-        "store": _placed(sets["train"].origin.store, run_folder),
-        "splits": {name: str(some) for name, some in sets.items()},
-    }
-    folder = RunFolder(run_folder, record_of(head_name, head_config, config, shape, origin))
+    sets = _placed_sets(features, config, distributed, device)
+    folder = RunFolder(run_folder, _record(head_name, head_config, config, sets, run_folder))
     with seeded_everything(config.seed, device):
         head = folder.record.build().to(device)
         _check(head_name, head, sets, config, distributed)
@@ -171,38 +62,21 @@ def training(
         state.restore(folder)
         with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as loggers:
             while not state.is_finished:
-                report = yield from _one_epoch(state, sets, distributed, folder, batches)
+                report = _one_epoch(state, sets, folder, distributed)
                 if distributed.is_first:
                     loggers.add(report)
-                    yield report
+                    if on_epoch is not None:
+                        on_epoch(report)
     return _finished(state, folder, distributed)
 
 
-def _shape(features: FeatureSet, config: TrainingConfig) -> FeatureShape:
-    shape = features.shape(config.num_frames, config.num_words)
-    return shape if config.logit_scale is None else replace(shape, logit_scale=config.logit_scale)
-
-
-def _placed(store: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
-    """The store's record with the way there from the run, so that both can be moved together."""
-    if "path" not in store:
-        return dict(store)
-    return {**store, "relative_path": os.path.relpath(store["path"], run_folder.resolve())}
-
-
 def _one_epoch(
-    state: TrainingState,
-    sets: Mapping[str, FeatureSet],
-    distributed: Distributed,
-    folder: RunFolder,
-    batches: Batches,
-) -> Generator[None, None, EpochReport]:
+    state: TrainingState, sets: Mapping[str, FeatureSet], folder: RunFolder, distributed: Distributed
+) -> EpochReport:
     """Train, validate, keep."""
-    watch = Stopwatch()
-    loss = yield from _train_epoch(
-        state, batches(sets["train"], state.head, state.config, state.epoch, distributed), distributed, watch
-    )
-    training_seconds = watch.seconds
+    started = time.perf_counter()
+    loss = _train_epoch(state, sets["train"], distributed)
+    training_seconds = time.perf_counter() - started
     validation = _validate(state, sets.get("val")) if distributed.is_first else None
     score = distributed.broadcast(None if validation is None else validation.score(state.config.select_by))
     is_best = state.end_epoch(score)
@@ -213,26 +87,22 @@ def _one_epoch(
         validation=validation,
         is_best=is_best,
         training_seconds=training_seconds,
-        seconds=watch.seconds,
+        seconds=time.perf_counter() - started,
     )
     if distributed.is_first:
         _keep(state, folder, report)
     return report
 
 
-def _train_epoch(
-    state: TrainingState, batches: Iterator[Batch], distributed: Distributed, watch: Stopwatch
-) -> Generator[None, None, dict[str, float]]:
+def _train_epoch(state: TrainingState, features: FeatureSet, distributed: Distributed) -> dict[str, float]:
     """One pass over the training pairs; the mean of each loss term."""
     losses = Losses(state.epoch)
     state.head.train()
     seed_dropout(state.config.seed, state.epoch)
-    for batch in batches:
+    for batch in epoch_of_batches(features, state.head, state.config, state.epoch, distributed):
         terms = state.loss(batch, distributed)
         state.update(terms["total"], distributed)
         losses.add(terms)
-        with watch.stopped():
-            yield
     return losses.means()
 
 
@@ -251,6 +121,53 @@ def _keep(state: TrainingState, folder: RunFolder, report: EpochReport) -> None:
         folder.save_head(state.weights())
     folder.append_metrics(report.record())
     state.save(folder)
+
+
+def _finished(state: TrainingState, folder: RunFolder, distributed: Distributed) -> TrainingResult:
+    """The run's best head, read back from the folder so that what is returned is what was kept."""
+    distributed.broadcast(None)  # the first process may still be writing what all of them read here
+    seconds = sum(line["seconds"] for line in read_metrics(folder.path))
+    head, _ = load_run(folder.path, str(state.head.device))
+    result = TrainingResult(head, folder.path, state.best_epoch, state.epoch, state.best_score, seconds)
+    distributed.on_first_rank(lambda: folder.save_result(result.record()))
+    return result
+
+
+def _placed_sets(
+    features: Mapping[str, FeatureSet], config: TrainingConfig, distributed: Distributed, device: torch.device
+) -> dict[str, FeatureSet]:
+    """The splits that are used, on the device; with the neighbours of every video where batches need them."""
+    if "train" not in features:
+        raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
+    train = features["train"]
+    if config.alike > 1:
+        # Of one process: should another round otherwise, their batches would differ.
+        train.neighbours = distributed.broadcast(
+            nearest_videos(train) if train.neighbours is None else train.neighbours
+        )
+    return {name: features[name].placed_on(device) for name in ("train", "val") if name in features}
+
+
+def _record(
+    head_name: str, head_config: Any, config: TrainingConfig, sets: Mapping[str, FeatureSet], run_folder: Path
+) -> RunRecord:
+    """What the run folder keeps of how this training came about."""
+    train = sets["train"]
+    shape = train.shape(config.num_frames, config.num_words)
+    if config.logit_scale is not None:
+        shape = replace(shape, logit_scale=config.logit_scale)
+    origin = {
+        "store": _with_relative_path(train.origin.store, run_folder),
+        "splits": {name: str(some) for name, some in sets.items()},
+    }
+    return record_of(head_name, head_config, config, shape, origin)
+
+
+def _with_relative_path(store: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
+    """The store's record with the way there from the run, so that both can be moved together."""
+    if "path" not in store:
+        return dict(store)
+    return {**store, "relative_path": os.path.relpath(store["path"], run_folder.resolve())}
 
 
 def _check(
@@ -275,13 +192,3 @@ def _check(
         raise UsageError(
             "training needs at least two videos that have a caption: a contrastive loss needs a negative"
         )
-
-
-def _finished(state: TrainingState, folder: RunFolder, distributed: Distributed) -> TrainingResult:
-    """The run's best head, read back from the folder so that what is returned is what was kept."""
-    distributed.broadcast(None)  # the first process may still be writing what all of them read here
-    seconds = sum(line["seconds"] for line in read_metrics(folder.path))
-    head, _ = load_run(folder.path, str(state.head.device))
-    result = TrainingResult(head, folder.path, state.best_epoch, state.epoch, state.best_score, seconds)
-    distributed.on_first_rank(lambda: folder.save_result(result.record()))
-    return result

@@ -4,23 +4,10 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from ...data.contracts.errors import UsageError
-
-
-@runtime_checkable
-class Reported(Protocol):
-    """A finished epoch."""
-
-    @property
-    def epoch(self) -> int:
-        """From 1."""
-        ...
-
-    def record(self) -> dict[str, Any]:
-        """A line of ``metrics.jsonl``."""
-        ...
+from .history import EpochReport
 
 
 class MetricLoggers:
@@ -45,7 +32,7 @@ class MetricLoggers:
         if self._run is not None:
             self._run.finish(exit_code=int(error is not None))
 
-    def add(self, report: Reported) -> None:
+    def add(self, report: EpochReport) -> None:
         """Points of a finished epoch; those that a killed run left from there on give way."""
         epoch, points = report.epoch, dict(curve_points(report.record()))
         if self._events is None:

@@ -122,8 +122,8 @@ def test_large_trials_have_a_process_each(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("head", ["seq_transformer", "xpool", "hcmi"])
-def test_trials_trained_together_equal_those_trained_alone(tmp_path: Path, head: str) -> None:
-    """To the bit, dropout and all, whether they draw the same batches or not, and though one of them fails."""
+def test_trials_of_one_process_equal_those_trained_alone(tmp_path: Path, head: str) -> None:
+    """To the bit, dropout and all, with the same seed or another, and though one of them fails."""
     tasks = planned(
         tmp_path, f"head={head}", "lr=1e-3,1e-2", "seed=0,1", layers="" if head == "xpool" else "1"
     )

@@ -16,7 +16,8 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import epoch_of_batches
 from tvr.heads.training.distributed import Distributed, shutdown
-from tvr.heads.training.loop import EpochReport, train
+from tvr.heads.training.history import EpochReport
+from tvr.heads.training.loop import train
 from tvr.heads.training.state import TrainingState
 
 from ...fixtures.generated import generated_features

@@ -16,7 +16,8 @@ from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.runs.run_folder import load_run, read_metrics
 from tvr.heads.runs.training_config import TrainingConfig
-from tvr.heads.training.loop import EpochReport, TrainingResult, train
+from tvr.heads.training.history import EpochReport, TrainingResult
+from tvr.heads.training.loop import train
 
 from ...fixtures.generated import generated_features, generated_rows
 from . import child
