@@ -16,7 +16,7 @@ VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
 """Enough for a head to learn the order of events, few enough for a laptop."""
 HEADS = ("seq_transformer", "hcmi")
 """A quick one that reads sentences, and the one that reads words, phrases and sentences."""
-EPOCHS, LR, TRAINING = 10, 4e-3, ["alike=4", "logit_scale=50"]
+EPOCHS, LR, TRAINING = 10, 4e-3, ["hard_negatives=4", "logit_scale=50"]
 """The study of ``benchmarks/storyboard`` chose rate and scale for hcmi by validation, and has such batches."""
 
 

@@ -1,11 +1,13 @@
 """Options that several commands share, each spelled once."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..data.contracts.errors import UsageError
+from .terminal import err
 
 if TYPE_CHECKING:
     from ..pipeline.cluster.config import ClusterConfig
@@ -89,6 +91,14 @@ def cluster_choice(
         wants_gpu={"cpu": False, "auto": None}.get(device, True),
         job=key_values(job, "--job"),
     )
+
+
+def note_former_names(settings: Iterable[str], former: Mapping[str, str]) -> None:
+    """Say of each setting with a former name, with a prefix or without, what it is called now."""
+    for setting in settings:
+        name = setting.rpartition(".")[2]
+        if name in former:
+            err.print(f"note: the setting {name} is called {former[name]} now", soft_wrap=True)
 
 
 def key_values(pairs: list[str] | None, option: str) -> dict[str, str]:

@@ -19,12 +19,14 @@ from .options import (
     WorkspaceOption,
     cluster_choice,
     key_values,
+    note_former_names,
 )
 from .terminal import Meter, out, print_json, print_table_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..heads.sweep.grid import Trial
     from ..heads.sweep.results import TrialRow
 
 SOME_FAILED = 7
@@ -63,7 +65,6 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
-    from ..heads.sweep.grid import parse_grid, plan_trials
     from ..heads.sweep.results import rows_of, save_table
     from ..heads.sweep.run import open_for_sweep, pending_tasks, run_in_processes, run_on_dask, tasks_of
     from ..pipeline.job_array import EVERYTHING, JobShare
@@ -77,7 +78,7 @@ def sweep(
     cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
     opened = open_for_sweep(store or place.find_store(dataset))
-    trials = plan_trials(parse_grid([*(grid or []), *(more or [])]), fixed)
+    trials = _planned([*(grid or []), *(more or [])], fixed)
     target = folder or place.root / "sweeps" / opened.manifest.dataset
     at_once = workers or _usual_workers()
     tasks = tasks_of(trials, opened.folder, target, threads=max(1, len(usable_cores()) // at_once))
@@ -93,6 +94,15 @@ def sweep(
     _print_result(rows, saved, as_json=as_json, random_weights=opened.manifest.random_weights)
     if any(task.has_failed and not task.is_done for task in mine):
         raise typer.Exit(SOME_FAILED)
+
+
+def _planned(grid: list[str], fixed: dict[str, str]) -> "list[Trial]":
+    from ..heads.runs.training_config import FORMER_NAMES
+    from ..heads.sweep.grid import parse_grid, plan_trials
+
+    varied = parse_grid(grid)
+    note_former_names([*fixed, *varied], FORMER_NAMES)
+    return plan_trials(varied, fixed)
 
 
 def _usual_workers() -> int:

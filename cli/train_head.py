@@ -1,5 +1,6 @@
 """``tvr train-head``: stage two."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,13 @@ from .options import (
     StoreOption,
     WorkspaceOption,
     key_values,
+    note_former_names,
 )
 from .terminal import Meter, err, out, print_json
 
 if TYPE_CHECKING:
-    from ..heads.training.loop import TrainingResult
+    from ..heads.runs.training_config import TrainingConfig
+    from ..heads.training.history import TrainingResult
 
 
 def train_head(
@@ -44,7 +47,6 @@ def train_head(
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
     from ..data.contracts.plug_ins import configured, load_plug_in
     from ..heads.features.from_store import features_of
-    from ..heads.runs.training_config import TrainingConfig
     from ..heads.training.distributed import Distributed
     from ..heads.training.loop import train
     from ..pipeline.store.reader import FeatureStore
@@ -53,10 +55,7 @@ def train_head(
     place = Workspace(workspace)
     head_config = configured(load_plug_in("tvr.heads", head).Config, key_values(settings, "--set"), head)
     shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
-    chosen = {key: str(value) for key, value in shorts.items() if value is not None}
-    config = configured(
-        TrainingConfig, {"device": device, **chosen, **key_values(training, "--train")}, "training"
-    )
+    config = _training_config(key_values(training, "--train"), shorts, device)
     opened = FeatureStore.open(store or place.find_store(dataset))
     features = {name: features_of(opened, name) for name in ("train", "val") if name in opened.splits}
     if opened.manifest.random_weights:
@@ -77,6 +76,17 @@ def train_head(
         )
     if Distributed().is_first:
         _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
+
+
+def _training_config(
+    typed: Mapping[str, str], shorts: Mapping[str, float | None], device: str
+) -> "TrainingConfig":
+    from ..data.contracts.plug_ins import configured
+    from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
+
+    note_former_names(typed, FORMER_NAMES)
+    chosen = {key: str(value) for key, value in shorts.items() if value is not None}
+    return configured(TrainingConfig, with_current_names({"device": device, **chosen, **typed}), "training")
 
 
 def _print_result(result: "TrainingResult", *, as_json: bool, random_weights: bool) -> None:

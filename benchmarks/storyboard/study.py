@@ -11,7 +11,7 @@ from typing import Any
 from tvr.data.contracts.plug_ins import plug_in_names
 
 from .measuring import Task
-from .trials import ALIKE, BATCH_SIZE, EPOCHS, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
+from .trials import BATCH_SIZE, EPOCHS, HARD_NEGATIVES, NO_PARAMETERS, TRAIN_VIDEOS, Noise, Trial
 
 HIGHER_SCALE = 50.0
 LEARNING_RATES, LOGIT_SCALES = (4e-3, 8e-3), (None, HIGHER_SCALE)
@@ -105,7 +105,7 @@ class Change:
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     train_videos: int = TRAIN_VIDEOS
     epochs: int = EPOCHS
-    alike: int = ALIKE
+    hard_negatives: int = HARD_NEGATIVES
     num_frames: int | None = None
     noise: Noise = "none"
     noise_share: float = 0.0
@@ -117,7 +117,7 @@ class Change:
             settings={**trial.settings, **self.settings},
             train_videos=self.train_videos,
             epochs=self.epochs,
-            alike=self.alike,
+            hard_negatives=self.hard_negatives,
             num_frames=self.num_frames or trial.num_frames,
             noise=self.noise,
             noise_share=self.noise_share,
@@ -165,8 +165,8 @@ def changes() -> Iterator[Change]:
     """Every row of the ablation of hcmi."""
     yield Change(DEFAULTS, "all of it")
     yield Change("hard negatives", "no hinge", {"hinge_loss": "0"})
-    for alike, label in ((1, "batches drawn at random"), (2, "batches of pairs that are alike")):
-        yield Change("hard negatives", label, alike=alike)
+    for size, label in ((1, "batches drawn at random"), (2, "batches of pairs that are alike")):
+        yield Change("hard negatives", label, hard_negatives=size)
     yield from _denoising()
     yield from _levels()
     yield Change("level weights", "losses of equal weight", {"level_weights": "1,1,1"})

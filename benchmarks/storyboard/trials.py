@@ -13,7 +13,7 @@ Noise = Literal["none", "wrong", "duplicate"]
 TRAIN_VIDEOS = 10_000
 EPOCHS = 3
 BATCH_SIZE = 128
-ALIKE = 4
+HARD_NEGATIVES = 4
 """Videos that come into a batch together because the frozen backbone finds them alike."""
 
 NO_PARAMETERS = ("mean_pool", "query_scoring", "mug")
@@ -34,7 +34,7 @@ class Trial:
     batch_size: int = BATCH_SIZE
     logit_scale: float | None = None
     """None: the backbone's own, 23.6."""
-    alike: int = ALIKE
+    hard_negatives: int = HARD_NEGATIVES
     """1: batches are drawn at random."""
     num_frames: int = 16
     noise: Noise = "none"
@@ -55,8 +55,8 @@ class Trial:
             words.append(f"epochs={self.epochs}")
         if self.batch_size != BATCH_SIZE:
             words.append(f"batch={self.batch_size}")
-        if self.alike != ALIKE:
-            words.append(f"alike={self.alike}")
+        if self.hard_negatives != HARD_NEGATIVES:
+            words.append(f"hard_negatives={self.hard_negatives}")
         if self.logit_scale is not None:
             words.append(f"scale={self.logit_scale:g}")
         if self.noise != "none":
@@ -75,7 +75,7 @@ class Trial:
             epochs=self.epochs,
             batch_size=self.batch_size,
             logit_scale=self.logit_scale,
-            alike=self.alike,
+            hard_negatives=self.hard_negatives,
             lr=self.lr,
             seed=self.seed,
             num_frames=self.num_frames,

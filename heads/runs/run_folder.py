@@ -19,7 +19,7 @@ from ...data.contracts.identity import differing_settings
 from ...data.contracts.plug_ins import load_plug_in
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
-from .training_config import TrainingConfig
+from .training_config import TrainingConfig, with_current_names
 
 CONFIG, HEAD, STATE, METRICS, RESULT = (
     "config.json",
@@ -58,7 +58,7 @@ class RunRecord:
     @property
     def config(self) -> TrainingConfig:
         """The training settings."""
-        return restored(TrainingConfig, self.training)
+        return restored(TrainingConfig, with_current_names(self.training))
 
     @property
     def completed(self) -> "RunRecord":

@@ -1,7 +1,8 @@
 """What can be chosen about a training run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ...data.contracts.errors import UsageError
 
@@ -9,8 +10,12 @@ Captions = Literal["sample", "all"]
 TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 Selection = Literal["recall_sum", "t2v_r1", "v2t_r1"]
 
-MAX_ALIKE = 17
+MAX_HARD_NEGATIVES = 17
 """A video and the neighbours that are known of it."""
+FORMER_NAMES = {"alike": "hard_negatives"}
+"""Settings that had another name: runs are kept with it, and users may still write it."""
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class TrainingConfig:
     encoder's may be small, and then hard negatives count little."""
     captions: Captions = "sample"
     """sample: one random caption of each video an epoch. all: every caption once an epoch."""
-    alike: int = 1
+    hard_negatives: int = 1
     """Videos that come into a batch together because the frozen encoder finds them alike, so that every batch has
     hard negatives. 1: batches are drawn at random."""
     num_frames: int | None = None
@@ -84,11 +89,20 @@ class TrainingConfig:
             "2 or more: a contrastive loss needs a negative",
             self.batch_size,
         )
-        most = MAX_ALIKE
-        _require(1 <= self.alike <= most, "alike", f"from 1 (random batches) to {most}", self.alike)
+        _require(
+            1 <= self.hard_negatives <= MAX_HARD_NEGATIVES,
+            "hard_negatives",
+            f"from 1 (random batches) to {MAX_HARD_NEGATIVES}",
+            self.hard_negatives,
+        )
         _require(0 <= self.warmup <= 1, "warmup", "between 0 and 1 (a fraction of all steps)", self.warmup)
         _require(0 <= self.ema < 1, "ema", "at least 0 and less than 1", self.ema)
         _require(self.lr < 1, "lr", "less than 1 (1e-4 to 1e-3 is usual)", self.lr)
+
+
+def with_current_names(settings: Mapping[str, _Value]) -> dict[str, _Value]:
+    """The settings of a training, those with a former name under the one they have now."""
+    return {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
 
 
 def _require(holds: bool, name: str, allowed: str, value: object) -> None:

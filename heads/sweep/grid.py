@@ -8,7 +8,7 @@ from typing import Any
 
 from ...data.contracts.errors import UsageError, unknown_name
 from ...data.contracts.plug_ins import configured, load_plug_in
-from ..runs.training_config import TrainingConfig
+from ..runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
 Grid = Mapping[str, Sequence[str]]
 """Values by setting: ``head``, fields of TrainingConfig, fields of heads' Configs."""
@@ -60,8 +60,8 @@ def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
     _refuse_unknown([*settings, *(key for key in fixed if key != "head")], known)
     trials: dict[str, Trial] = {}
     for head in heads:
-        own = {key: values for key, values in settings.items() if key in known[head]}
-        shared = {key: value for key, value in fixed.items() if key in known[head]}
+        own = {key: values for key, values in settings.items() if _current(key) in known[head]}
+        shared = {key: value for key, value in fixed.items() if _current(key) in known[head]}
         for combination in itertools.product(*own.values()):
             trial = _trial(head, dict(zip(own, combination, strict=True)), shared)
             trials[trial.name] = trial
@@ -76,26 +76,35 @@ def _trial(head: str, varied: dict[str, str], fixed: dict[str, str]) -> Trial:
         head=head,
         varied=varied,
         head_config=configured(load_plug_in("tvr.heads", head).Config, own, head),
-        training=configured(TrainingConfig, training, "training"),
+        training=configured(TrainingConfig, with_current_names(training), "training"),
     )
 
 
 def _is_head_setting(key: str) -> bool:
-    training = {field.name for field in dataclasses.fields(TrainingConfig)}
-    return not key.startswith(TRAINING) and key not in training
+    return not key.startswith(TRAINING) and key not in {*_training_fields(), *FORMER_NAMES}
 
 
 def _fields(head: str) -> set[str]:
     """Every setting that a trial of this head may have, with and without a prefix."""
     own = {field.name for field in dataclasses.fields(load_plug_in("tvr.heads", head).Config)}
-    training = {field.name for field in dataclasses.fields(TrainingConfig)}
+    training = _training_fields()
     prefixed = {HEAD + name for name in own} | {TRAINING + name for name in training}
     return (own ^ training) | prefixed
 
 
+def _training_fields() -> set[str]:
+    return {field.name for field in dataclasses.fields(TrainingConfig)}
+
+
+def _current(key: str) -> str:
+    """The setting under the name it has now. Trials keep the one that was written, so that their folders are found."""
+    prefix = TRAINING if key.startswith(TRAINING) else ""
+    return prefix + FORMER_NAMES.get(key.removeprefix(TRAINING), key.removeprefix(prefix))
+
+
 def _refuse_unknown(keys: Sequence[str], known: Mapping[str, set[str]]) -> None:
     for key in keys:
-        if any(key in fields for fields in known.values()):
+        if any(_current(key) in fields for fields in known.values()):
             continue
         if any(HEAD + key in fields for fields in known.values()):
             raise UsageError(

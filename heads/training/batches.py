@@ -40,8 +40,8 @@ def epoch_batches(features: FeatureSet, config: TrainingConfig, epoch: int) -> I
         else torch.arange(features.num_texts)
     )
     texts = texts[torch.randperm(len(texts), generator=generator)]
-    if config.alike > 1:
-        groups = list(hard_negative_groups(features, texts, config.alike))
+    if config.hard_negatives > 1:
+        groups = list(hard_negative_groups(features, texts, config.hard_negatives))
         # The groups that were made last had little choice left: mixed, every batch has some of them.
         texts = torch.cat([groups[i] for i in torch.randperm(len(groups), generator=generator).tolist()])
     for step in range(batches_per_epoch(features, config)):

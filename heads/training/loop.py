@@ -140,7 +140,7 @@ def _placed_sets(
     if "train" not in features:
         raise DataError(f"training needs a split called train, got {', '.join(sorted(features)) or 'none'}")
     train = features["train"]
-    if config.alike > 1:
+    if config.hard_negatives > 1:
         # Of one process: should another round otherwise, their batches would differ.
         train.neighbours = distributed.broadcast(
             nearest_videos(train) if train.neighbours is None else train.neighbours

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..features.feature_set import FeatureSet
 from ..layers.padding import l2_normalise, masked_mean
-from ..runs.training_config import MAX_ALIKE
+from ..runs.training_config import MAX_HARD_NEGATIVES
 
-MAX_NEIGHBOURS = MAX_ALIKE - 1
+MAX_NEIGHBOURS = MAX_HARD_NEGATIVES - 1
 """Of each video; they are asked in turn whether another group already has them."""
 ROWS_AT_A_TIME = 2**15
 """Frames that are read at once."""

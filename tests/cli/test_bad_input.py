@@ -59,6 +59,12 @@ def test_manifests(archive: Path, csv: str, parts: list[str] | None) -> None:
         ((*EXTRACT, "archive", "--data", "colour=red"), 2, ["unknown setting of folder 'colour'"]),
         (("train-head", "--head", "mean_pol"), 2, ["unknown head 'mean_pol'. Did you mean 'mean_pool'?"]),
         (("train-head",), 4, ["no features in tvr-workspace", "tvr extract"]),
+        (
+            ("train-head", "--train", "alike=4"),
+            4,
+            ["note: the setting alike is called hard_negatives now", "no features in tvr-workspace"],
+        ),
+        (("train-head", "--train", "alik=4"), 2, ["unknown setting of training 'alik'"]),
         (("eval",), 7, ["tvr train-head"]),
         (("eval", "archive"), 2, ["archive is not a run folder"]),
         (("search", "a dog"), 4, ["no features"]),

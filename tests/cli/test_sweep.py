@@ -29,8 +29,9 @@ def test_sweep_resumes_and_shards(tmp_path: Path) -> None:
 
 def test_sweep_fails_before_training(tmp_path: Path) -> None:
     store = generated_store(tmp_path / "store")
-    answer = tvr("sweep", "--grid", "head=hcmi,wit", "--store", store, cwd=tmp_path)
+    answer = tvr("sweep", "--grid", "head=hcmi,wit", "alike=4", "--store", store, cwd=tmp_path)
     assert answer.code == 2
+    assert "note: the setting alike is called hard_negatives now" in answer.err
     assert "Did you mean 'wti'" in answer.err
     assert not (tmp_path / "tvr-workspace").exists()
 

@@ -79,7 +79,9 @@ def test_every_head_gets_the_same_effort() -> None:
         assert len({trial.name for trial in first}) == (4 if trained else 1)
         assert {trial.seed for trial in first} == {0}
         if trained:
-            assert {(trial.epochs, trial.train_videos, trial.alike) for trial in first} == {(3, 10_000, 4)}
+            assert {(trial.epochs, trial.train_videos, trial.hard_negatives) for trial in first} == {
+                (3, 10_000, 4)
+            }
             grids.add(frozenset(map(settings_of, first)))
         assert len({trial.name for trial in repeats(first[-1])}) == (3 if first[0].is_trained else 1)
     assert len(grids) == 1

@@ -25,8 +25,8 @@ def test_every_field_says_what_it_is() -> None:
         ("num_frames", 0),
         ("seed", -1),
         ("logit_scale", 0.0),
-        ("alike", 0),
-        ("alike", 18),
+        ("hard_negatives", 0),
+        ("hard_negatives", 18),
     ],
 )
 def test_config_fails_naming_the_field(field: str, value: float) -> None:

@@ -28,6 +28,15 @@ def test_prefixes_say_which_config() -> None:
     assert (trials[0].head_config.layers, trials[0].head_config.init) == (1, "random")
 
 
+@pytest.mark.parametrize("key", ["alike", "training.alike"])
+def test_a_former_name_names_the_trial_and_sets_the_setting(key: str) -> None:
+    """So that a sweep of before goes on in its folders."""
+    trials = plan_trials(parse_grid([f"{key}=1,4"]), {"head": "wti"})
+    assert [trial.name for trial in trials] == [f"wti,{key}=1", f"wti,{key}=4"]
+    assert [trial.training.hard_negatives for trial in trials] == [1, 4]
+    assert plan_trials({}, {key: "4"})[0].training.hard_negatives == 4
+
+
 def test_values_may_hold_commas() -> None:
     assert parse_grid(["levels=a,b;a"]) == {"levels": ["a,b", "a"]}
 

@@ -23,7 +23,15 @@ from tvr.heads.training.state import TrainingState
 from ...fixtures.generated import generated_features
 
 CONFIG = TrainingConfig(
-    epochs=4, batch_size=16, lr=5e-3, ema=0.9, captions="all", alike=4, num_frames=4, device="cpu", seed=3
+    epochs=4,
+    batch_size=16,
+    lr=5e-3,
+    ema=0.9,
+    captions="all",
+    hard_negatives=4,
+    num_frames=4,
+    device="cpu",
+    seed=3,
 )
 SECONDS_BETWEEN_EPOCHS = 0.3
 """Time for a test to kill the process between two epochs."""

@@ -122,11 +122,24 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
     first = run(tmp_path / "run")
     file = tmp_path / "run" / "config.json"
     record = json.loads(file.read_text())
-    assert record["training"].pop("alike") == 1
+    assert record["training"].pop("hard_negatives") == 1
     file.write_text(json.dumps(record))
     assert run(tmp_path / "run").record() == first.record()
-    with pytest.raises(TrainingError, match=r"training\.alike is 1 there and 4 here"):
-        run(tmp_path / "run", dataclasses.replace(QUICK, alike=4))
+    with pytest.raises(TrainingError, match=r"training\.hard_negatives is 1 there and 4 here"):
+        run(tmp_path / "run", dataclasses.replace(QUICK, hard_negatives=4))
+
+
+def test_a_run_from_before_a_setting_was_renamed_goes_on(tmp_path: Path) -> None:
+    config = dataclasses.replace(QUICK, hard_negatives=4)
+    first = run(tmp_path / "run", config)
+    file = tmp_path / "run" / "config.json"
+    record = json.loads(file.read_text())
+    record["training"]["alike"] = record["training"].pop("hard_negatives")
+    file.write_text(json.dumps(record))
+    assert load_run(tmp_path / "run")[1].config == config
+    assert run(tmp_path / "run", config).record() == first.record()
+    with pytest.raises(TrainingError, match=r"training\.hard_negatives is 4 there and 1 here"):
+        run(tmp_path / "run")
 
 
 def test_a_run_keeps_the_loss_from_before_a_setting_changed_it(tmp_path: Path) -> None:

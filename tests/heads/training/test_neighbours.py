@@ -57,8 +57,8 @@ def test_groups_hold_every_text_once_and_neighbours_together() -> None:
 def test_batches_of_the_alike_are_alike(captions: str) -> None:
     near = nearest_videos(FEATURES)
 
-    def pairs_of_neighbours(alike: int) -> float:
-        config = TrainingConfig(batch_size=8, captions=captions, alike=alike)  # type: ignore[arg-type]
+    def pairs_of_neighbours(hard_negatives: int) -> float:
+        config = TrainingConfig(batch_size=8, captions=captions, hard_negatives=hard_negatives)  # type: ignore[arg-type]
         batches = list(epoch_batches(FEATURES, config, 0))
         assert len(batches) == batches_per_epoch(FEATURES, config)
         texts = torch.cat([batch.texts for batch in batches]).tolist()
@@ -71,7 +71,7 @@ def test_batches_of_the_alike_are_alike(captions: str) -> None:
 
 def test_the_same_seed_gives_the_same_groups() -> None:
     def texts(seed: int) -> list[int]:
-        config = TrainingConfig(batch_size=8, alike=4, seed=seed)
+        config = TrainingConfig(batch_size=8, hard_negatives=4, seed=seed)
         return torch.cat([batch.texts for batch in epoch_batches(FEATURES, config, 1)]).tolist()
 
     assert texts(0) == texts(0) != texts(1)
