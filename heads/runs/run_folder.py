@@ -243,7 +243,10 @@ _MAY_DIFFER = {"versions", "store.path", "store.relative_path", "training.device
 
 
 def _differences(stored: RunRecord, wanted: RunRecord) -> list[str]:
-    found = differing_settings(
-        dataclasses.asdict(stored), dataclasses.asdict(wanted), _MAY_DIFFER.__contains__
-    )
+    found = differing_settings(_as_json(stored), _as_json(wanted), _MAY_DIFFER.__contains__)
     return [f"{each.name} is {each.stored!r} there and {each.wanted!r} here" for each in found]
+
+
+def _as_json(record: RunRecord) -> Any:
+    """As the file has it: a tuple of the one being a list of the other is no difference."""
+    return json.loads(json.dumps(dataclasses.asdict(record)))
