@@ -24,7 +24,7 @@ from numpy.lib.format import open_memmap
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import TextFeatures, build_head
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.features.rows import Rows, Texts, Videos
+from tvr.heads.features.rows import Rows, TextItems, VideoItems
 from tvr.heads.search.exact import Hit, search
 from tvr.heads.search.faiss_index import IndexedGallery, VideoIndex, build_index
 
@@ -139,8 +139,8 @@ def _archive(file: Path, items: int, options: argparse.Namespace) -> FeatureSet:
     ids = tuple(f"v{i:07d}" for i in range(items))
     queries = min(items, options.queries)
     mapped = np.load(file, mmap_mode="r")
-    videos = Videos(ids, Rows.of(mapped, np.arange(items + 1) * options.frames), np.zeros(0, np.float32))
-    texts = Texts(
+    videos = VideoItems(ids, Rows.of(mapped, np.arange(items + 1) * options.frames), np.zeros(0, np.float32))
+    texts = TextItems(
         ids=tuple(f"t{i:07d}" for i in range(queries)),
         video_ids=ids[:queries],
         texts=("",) * queries,

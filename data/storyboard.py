@@ -15,7 +15,7 @@ from typing import Any, Literal
 from .base import About, Caption, Dataset, Preset, Protocol, Split, Video
 from .contracts.errors import DataError, UsageError
 from .rendering.files import MANIFEST, VIDEOS, captions_file
-from .rendering.generation import Commission, Report, generate
+from .rendering.generation import Commission, OnVideoGenerated, generate
 from .rendering.twins import SPLITS, VERSION
 
 ABOUT = About(
@@ -82,7 +82,7 @@ class Twin:
     twin_id: str
 
 
-def load(root: Path, config: Config, report: Report | None = None) -> Dataset:
+def load(root: Path, config: Config, report: OnVideoGenerated | None = None) -> Dataset:
     """The data set below ``root``; generates what is missing of it, some 120 videos a second on two cores.
 
     Args:

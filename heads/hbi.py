@@ -12,7 +12,7 @@ from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.losses import ranking_divergence, symmetric_info_nce
 from .layers.padding import l2_normalise, without_start, zero_padding
-from .layers.token_interaction import Tokens, TokenWeights, token_interaction
+from .layers.token_interaction import TokenWeights, WeightedTokens, token_interaction
 from .layers.token_merge import TokenMerge
 from .layers.transformer import Start, Transformer, released_names
 
@@ -172,6 +172,8 @@ def _encoded(
     return found
 
 
-def _tokens(text: Encoded, video: Encoded, level: str) -> tuple[Tokens, Tokens]:
-    words, frames = (Tokens(e[level], e[f"{level}_weights"], e[f"{level}_mask"]) for e in (text, video))
+def _tokens(text: Encoded, video: Encoded, level: str) -> tuple[WeightedTokens, WeightedTokens]:
+    words, frames = (
+        WeightedTokens(e[level], e[f"{level}_weights"], e[f"{level}_mask"]) for e in (text, video)
+    )
     return words, frames

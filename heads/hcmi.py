@@ -21,7 +21,7 @@ from .layers.losses import (
 )
 from .layers.padding import without_start
 from .layers.term_weights import TermWeights
-from .layers.token_interaction import Tokens, token_interaction
+from .layers.token_interaction import WeightedTokens, token_interaction
 from .layers.transformer import Start
 
 CITATION = "Min et al., HunYuan_tvr for Text-Video Retrieval, IEEE Access 2022, arXiv 2204.03382"
@@ -236,5 +236,5 @@ def _encoded(views: hierarchy.Views) -> Encoded:
     return found if views.whole is None else {**found, "whole": views.whole}
 
 
-def _tokens(encoded: Encoded, level: hierarchy.Level) -> Tokens:
-    return Tokens(encoded[level], encoded[f"{level}_weights"], encoded[f"{level}_mask"])
+def _tokens(encoded: Encoded, level: hierarchy.Level) -> WeightedTokens:
+    return WeightedTokens(encoded[level], encoded[f"{level}_weights"], encoded[f"{level}_mask"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, without_start, zero_padding
-from .layers.token_interaction import Tokens, TokenWeights, token_interaction
+from .layers.token_interaction import TokenWeights, WeightedTokens, token_interaction
 from .layers.transformer import Start, stacked_blocks
 
 CITATION = "Fang et al., UATVR: Uncertainty-Adaptive Text-Video Retrieval, ICCV 2023, arXiv 2301.06309"
@@ -92,8 +92,8 @@ class Head(Contract):
         return torch.cat([torch.ones_like(mask[:, :1]).expand(-1, count), mask], dim=1)
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
-        words = Tokens(text["words"], text["weights"], text["mask"])
-        return token_interaction(words, Tokens(video["frames"], video["weights"], video["mask"]))
+        words = WeightedTokens(text["words"], text["weights"], text["mask"])
+        return token_interaction(words, WeightedTokens(video["frames"], video["weights"], video["mask"]))
 
     def numbers_per_pair(self) -> int:
         words = self.shape.num_words + self.config.extra_words

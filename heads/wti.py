@@ -11,7 +11,7 @@ from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.channel_correlation import channel_correlation_loss
 from .layers.padding import l2_normalise, without_start, zero_padding
-from .layers.token_interaction import Tokens, TokenWeights, token_interaction, uniform_weights
+from .layers.token_interaction import TokenWeights, WeightedTokens, token_interaction, uniform_weights
 from .layers.transformer import Start, Transformer, released_names
 
 CITATION = "Wang et al., Disentangled Representation Learning for Text-Video Retrieval, arXiv 2203.07111"
@@ -120,6 +120,6 @@ class Head(Contract):
         return {"total": total, "contrastive": terms["total"], "correlation": correlation}
 
 
-def _tokens(text: Encoded, video: Encoded) -> tuple[Tokens, Tokens]:
-    words = Tokens(text["words"], text["weights"], text["mask"])
-    return words, Tokens(video["frames"], video["weights"], video["mask"])
+def _tokens(text: Encoded, video: Encoded) -> tuple[WeightedTokens, WeightedTokens]:
+    words = WeightedTokens(text["words"], text["weights"], text["mask"])
+    return words, WeightedTokens(video["frames"], video["weights"], video["mask"])

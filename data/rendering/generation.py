@@ -23,7 +23,7 @@ from .files import (
 from .film import film, mp4_bytes
 from .twins import SPLITS, VERSION, Entry, SplitName, entries
 
-Report = Callable[[int, int], None]
+OnVideoGenerated = Callable[[int, int], None]
 """Called with how many videos are there and how many there will be."""
 
 
@@ -47,7 +47,7 @@ class Commission:
         return {"train": self.train_videos, "val": self.val_videos, "test": self.test_videos}[split]
 
 
-def generate(root: Path, commission: Commission, report: Report | None = None) -> None:
+def generate(root: Path, commission: Commission, report: OnVideoGenerated | None = None) -> None:
     """Bring the set below ``root`` to completion. What is there is kept: a killed run goes on where it was.
 
     Raises:
@@ -131,7 +131,7 @@ def _render_one(root: Path, commission: Commission, entry: Entry) -> None:
     write_whole(root / video_file(entry.id), mp4_bytes(frames, commission.fps))
 
 
-def _counted(report: Report | None, there: int, total: int) -> Callable[[], None]:
+def _counted(report: OnVideoGenerated | None, there: int, total: int) -> Callable[[], None]:
     """A function to call after each video; it tells the report how many there are."""
     count = there
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32, UInt8
 from .world import BACKGROUNDS, COLOURS, Point, ShapeKind
 
 Plane = Float32[np.ndarray, "height width"]
-Picture = UInt8[np.ndarray, "height width 3"]
+Canvas = UInt8[np.ndarray, "height width 3"]
 
 REACH = 1.25
 """No shape reaches further from its middle than this many radii."""
@@ -45,7 +45,7 @@ def picture_of(
     return picture
 
 
-def paint(picture: Picture, sprite: Sprite) -> None:
+def paint(picture: Canvas, sprite: Sprite) -> None:
     """Paint the sprite over a square picture, in place. What lies outside the picture is cut off."""
     side = picture.shape[0]
     rows, columns = (_window(centre, sprite.radius * REACH, side) for centre in reversed(sprite.middle))

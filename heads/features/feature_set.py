@@ -14,7 +14,7 @@ from ...data.contracts.errors import DataError
 from ...pipeline.store.reader import TextRows, VideoRows
 from ..base import FeatureShape, TextFeatures, VideoFeatures
 from .frame_sampling import segment_random, uniform
-from .rows import Device, Texts, Videos, texts_of, videos_of
+from .rows import Device, TextItems, VideoItems, text_items, video_items
 
 _SHARE_OF_FREE_MEMORY = 0.6
 """Features stay on the device where they take no more than this; the rest is for the head and its
@@ -52,13 +52,13 @@ class FeatureSet:
     """
 
     def __init__(
-        self, videos: VideoRows | Videos, texts: TextRows | Texts, origin: Origin = Origin()
+        self, videos: VideoRows | VideoItems, texts: TextRows | TextItems, origin: Origin = Origin()
     ) -> None:
         self.origin = origin
         self.device = torch.device("cpu")
         self.neighbours: Int[Tensor, "video neighbour"] | None = None
         """The videos most alike to each, once somebody has looked for them."""
-        videos = videos_of(videos) if isinstance(videos, VideoRows) else videos
+        videos = video_items(videos) if isinstance(videos, VideoRows) else videos
         kept = videos.frames.lengths.nonzero().flatten()
         self.frames = videos.frames.chosen(kept)
         self._frame_starts = self.frames.starts
@@ -72,9 +72,9 @@ class FeatureSet:
                 f"split {origin.split!r}: none of its {len(videos.ids):,} videos has frames. "
                 "`tvr inspect` says which videos failed and why."
             )
-        self._take_texts(texts_of(texts) if isinstance(texts, TextRows) else texts)
+        self._take_texts(text_items(texts) if isinstance(texts, TextRows) else texts)
 
-    def _take_texts(self, texts: Texts) -> None:
+    def _take_texts(self, texts: TextItems) -> None:
         places = {video: place for place, video in enumerate(self.video_ids)}
         owner = torch.tensor([places.get(video, -1) for video in texts.video_ids], dtype=torch.long)
         kept = (owner >= 0).nonzero().flatten()

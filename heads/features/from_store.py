@@ -11,7 +11,10 @@ from ...pipeline.machine import available_memory
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.store.shard_reader import ShardReader
 from .feature_set import FeatureSet, Origin
-from .rows import ConcatenatedArrays, Rows, Texts, Videos
+from .rows import ConcatenatedArrays, Rows, TextItems, VideoItems
+
+SHARE_OF_MEMORY = 0.5
+"""Features are copied into memory where they take no more than this share of what is free."""
 
 
 def features_of(store: FeatureStore, split: str, *, mapped: bool | None = None) -> FeatureSet:
@@ -84,20 +87,23 @@ def _origin(split: str, store: FeatureStore) -> Origin:
     )
 
 
-SHARE_OF_MEMORY = 0.5
-"""Features are copied into memory where they take no more than this share of what is free."""
+def fits_in_memory(store: FeatureStore) -> bool:
+    """Whether the shards of a store take no more than ``SHARE_OF_MEMORY`` of the memory that is free."""
+    names = store.shard_names("video") + store.shard_names("text")
+    size = sum((store.folder / name).stat().st_size for name in names if (store.folder / name).exists())
+    return size <= SHARE_OF_MEMORY * available_memory()
 
 
-def mapped_videos(store: FeatureStore, ids: Sequence[str]) -> Videos:
+def mapped_videos(store: FeatureStore, ids: Sequence[str]) -> VideoItems:
     """The named videos of a store, mapped; their pages are shared with every process that maps them too."""
     shards = list(store.shards("video"))
     places = {video: place for place, video in enumerate(i for shard in shards for i in shard.ids)}
     frames = _joined_rows(shards, "frames", "offsets")
     chosen = torch.tensor([places[i] for i in ids], dtype=torch.long)
-    return Videos(tuple(ids), frames.chosen(chosen), _joined(shards, "frame_seconds"))
+    return VideoItems(tuple(ids), frames.chosen(chosen), _joined(shards, "frame_seconds"))
 
 
-def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> Texts:
+def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> TextItems:
     """The texts of the named videos of a store, mapped."""
     shards = list(store.shards("text"))
     wanted = set(video_ids)
@@ -109,7 +115,7 @@ def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> Texts:
     sentence_rows = np.concatenate([shard.array("sentence_row") for shard in shards]).astype(np.int64)
     paragraphs = all(shard.has_sentences for shard in shards)
     parts = _joined_rows(shards, "sentences", "sentence_offsets").chosen(chosen) if paragraphs else None
-    return Texts(
+    return TextItems(
         ids=tuple(ids[row] for row in rows),
         video_ids=tuple(owners[row] for row in rows),
         texts=tuple(texts[row] for row in rows),
@@ -118,13 +124,6 @@ def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> Texts:
         sentence_row=torch.from_numpy(sentence_rows)[chosen],
         parts=parts,
     )
-
-
-def fits_in_memory(store: FeatureStore) -> bool:
-    """Whether the shards of a store take no more than ``SHARE_OF_MEMORY`` of the memory that is free."""
-    names = store.shard_names("video") + store.shard_names("text")
-    size = sum((store.folder / name).stat().st_size for name in names if (store.folder / name).exists())
-    return size <= SHARE_OF_MEMORY * available_memory()
 
 
 def _joined(shards: Sequence[ShardReader], column: str) -> ConcatenatedArrays:

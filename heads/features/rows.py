@@ -139,7 +139,7 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Videos:
+class VideoItems:
     """Frames of several videos."""
 
     ids: tuple[str, ...]
@@ -150,7 +150,7 @@ class Videos:
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextItems:
     """Words of several texts."""
 
     ids: tuple[str, ...]
@@ -166,15 +166,15 @@ class Texts:
     """The sentences of each text, for paragraphs."""
 
 
-def videos_of(rows: VideoRows) -> Videos:
+def video_items(rows: VideoRows) -> VideoItems:
     """Videos of arrays in memory."""
-    return Videos(rows.ids, Rows.of(rows.frames, rows.offsets), rows.frame_seconds)
+    return VideoItems(rows.ids, Rows.of(rows.frames, rows.offsets), rows.frame_seconds)
 
 
-def texts_of(rows: TextRows) -> Texts:
+def text_items(rows: TextRows) -> TextItems:
     """Texts of arrays in memory."""
     has_parts = rows.parts is not None and rows.part_offsets is not None
-    return Texts(
+    return TextItems(
         ids=rows.ids,
         video_ids=rows.video_ids,
         texts=rows.texts,

@@ -5,11 +5,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .padding import repeat_first, zero_padding
-from .token_interaction import Tokens
+from .token_interaction import WeightedTokens
 
 
 def channel_correlation_loss(
-    words: Tokens, frames: Tokens, *, diagonal: float, off_diagonal: float, masked: bool = True
+    words: WeightedTokens,
+    frames: WeightedTokens,
+    *,
+    diagonal: float,
+    off_diagonal: float,
+    masked: bool = True,
 ) -> Float[Tensor, ""]:
     """How far the channel correlation of words with their best frames, and the reverse, is from the identity.
 
@@ -39,7 +44,9 @@ def _picked(parts: Float[Tensor, "item part dim"], index: Tensor) -> Float[Tenso
     return parts.gather(1, index[..., None].expand(-1, -1, parts.shape[2]))
 
 
-def _correlation(tokens: Tokens, partners: Float[Tensor, "item part dim"]) -> Float[Tensor, "dim dim"]:
+def _correlation(
+    tokens: WeightedTokens, partners: Float[Tensor, "item part dim"]
+) -> Float[Tensor, "dim dim"]:
     """Weighted channel correlation of the real tokens with their partners, per item."""
     own = _standardised(tokens.vectors, tokens.mask) * tokens.weights[..., None]
     theirs = _standardised(partners, tokens.mask)

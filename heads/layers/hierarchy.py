@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .aggregation import Aggregation, Clustering, Clusters, Readout
 from .padding import l2_normalise, masked_mean, zero_padding
 from .term_weights import SPEED
-from .token_interaction import Tokens, TokenWeights
+from .token_interaction import TokenWeights, WeightedTokens
 from .transformer import Block, Start, Transformer
 
 Level = Literal["parts", "clusters", "whole"]
@@ -43,8 +43,8 @@ class HierarchyConfig:
 class Views:
     """An item at each level that is wanted."""
 
-    parts: Tokens | None
-    clusters: Tokens | None
+    parts: WeightedTokens | None
+    clusters: WeightedTokens | None
     whole: Float[Tensor, "item dim"] | None
     """Unit length."""
 
@@ -102,7 +102,7 @@ class Hierarchy(nn.Module):
             parts = self.transformer(parts, mask)
         tokens = None
         if "parts" in levels:
-            tokens = Tokens(
+            tokens = WeightedTokens(
                 l2_normalise(zero_padding(parts, counted)), self.part_weights(parts, counted), counted
             )
         if self.only_parts:
@@ -111,7 +111,7 @@ class Hierarchy(nn.Module):
         gathered = None
         if "clusters" in levels:
             weights = self.cluster_weights(found.vectors, found.mask)
-            gathered = Tokens(l2_normalise(found.vectors), weights, found.mask)
+            gathered = WeightedTokens(l2_normalise(found.vectors), weights, found.mask)
         if "whole" not in levels:
             return Views(tokens, gathered, None)
         start = masked_mean(l2_normalise(parts), mask) if whole is None else l2_normalise(whole)

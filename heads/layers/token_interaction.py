@@ -12,7 +12,7 @@ from .padding import last_real, masked_softmax, zero_padding
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class WeightedTokens:
     """Unit-length words or frames of some items, and how much each of them counts."""
 
     vectors: Float[Tensor, "item part dim"]
@@ -56,7 +56,9 @@ def uniform_weights(mask: Bool[Tensor, "item part"], like: Tensor) -> Float[Tens
     return mask.to(like.dtype) / mask.sum(dim=1, keepdim=True)
 
 
-def token_interaction(words: Tokens, frames: Tokens, *, masked: bool = True) -> Float[Tensor, "text video"]:
+def token_interaction(
+    words: WeightedTokens, frames: WeightedTokens, *, masked: bool = True
+) -> Float[Tensor, "text video"]:
     """Half the weighted mean over words of their best frame, plus half the same over frames.
 
     Args:

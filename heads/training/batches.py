@@ -1,4 +1,4 @@
-"""Which pairs an epoch trains on, and its batches on the device, as the head reads them."""
+"""The batches of an epoch: which pairs they hold, gathered on the device as the head reads them."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +16,54 @@ from ..features.seeding import seeded
 from ..runs.training_config import TrainingConfig
 from .distributed import Distributed
 from .neighbours import hard_negative_groups
+
+BATCHES_AHEAD = 2
+"""Batches gathered in advance where features do not fit on the device."""
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Text i describes video i. With several processes, the items are this process's share."""
+
+    text: TextFeatures
+    views: list[VideoFeatures]
+    """The same videos, each time with other frames; one view where every video is shown whole."""
+    same_video: Bool[Tensor, "text video"]
+    """Of the whole batch: the diagonal, and further captions of a video in it."""
+
+
+def epoch_of_batches(
+    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
+) -> Iterator[Batch]:
+    """The batches of an epoch: the same for the same seed and epoch, however many processes share them."""
+    batches = _batches(features, head, config, epoch, distributed)
+    return batches if features.is_resident else gathered_ahead(batches)
+
+
+def _batches(
+    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
+) -> Iterator[Batch]:
+    generator = seeded(config.seed, "frames", epoch)
+    for pairs in epoch_batches(features, config, epoch):
+        count = len(pairs.texts) - len(pairs.texts) % distributed.count
+        texts, videos, share = pairs.texts[:count], pairs.videos[:count], distributed.share(count)
+        same_video = videos[:, None] == videos
+        yield Batch(
+            text=features.text_batch(texts, head.shape.num_words, share),
+            views=_views(features, videos, share, head, generator),
+            same_video=same_video.to(features.device, non_blocking=True),
+        )
+
+
+def _views(
+    features: FeatureSet, videos: Int[Tensor, " video"], share: slice, head: Head, generator: torch.Generator
+) -> list[VideoFeatures]:
+    """As many as the head asks for, but one where another draw would bring the same frames."""
+    frames = head.shape.num_frames
+    draws = 1 if features.frames.longest <= frames else head.num_views
+    return [features.video_batch(videos, frames, generator, share) for _ in range(draws)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,55 +111,6 @@ def _one_caption_each(features: FeatureSet, generator: torch.Generator) -> Int[T
     draw = (torch.rand(len(counts), generator=generator, dtype=torch.float64) * counts).long()
     first = counts.cumsum(0) - counts
     return by_video[(first + draw)[counts > 0]]
-
-
-_Item = TypeVar("_Item")
-
-BATCHES_AHEAD = 2
-"""Batches gathered in advance where features do not fit on the device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Text i describes video i. With several processes, the items are this process's share."""
-
-    text: TextFeatures
-    views: list[VideoFeatures]
-    """The same videos, each time with other frames; one view where every video is shown whole."""
-    same_video: Bool[Tensor, "text video"]
-    """Of the whole batch: the diagonal, and further captions of a video in it."""
-
-
-def epoch_of_batches(
-    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
-) -> Iterator[Batch]:
-    """The batches of an epoch: the same for the same seed and epoch, however many processes share them."""
-    batches = _batches(features, head, config, epoch, distributed)
-    return batches if features.is_resident else gathered_ahead(batches)
-
-
-def _batches(
-    features: FeatureSet, head: Head, config: TrainingConfig, epoch: int, distributed: Distributed
-) -> Iterator[Batch]:
-    generator = seeded(config.seed, "frames", epoch)
-    for pairs in epoch_batches(features, config, epoch):
-        count = len(pairs.texts) - len(pairs.texts) % distributed.count
-        texts, videos, share = pairs.texts[:count], pairs.videos[:count], distributed.share(count)
-        same_video = videos[:, None] == videos
-        yield Batch(
-            text=features.text_batch(texts, head.shape.num_words, share),
-            views=_views(features, videos, share, head, generator),
-            same_video=same_video.to(features.device, non_blocking=True),
-        )
-
-
-def _views(
-    features: FeatureSet, videos: Int[Tensor, " video"], share: slice, head: Head, generator: torch.Generator
-) -> list[VideoFeatures]:
-    """As many as the head asks for, but one where another draw would bring the same frames."""
-    frames = head.shape.num_frames
-    draws = 1 if features.frames.longest <= frames else head.num_views
-    return [features.video_batch(videos, frames, generator, share) for _ in range(draws)]
 
 
 def gathered_ahead(items: Iterator[_Item]) -> Iterator[_Item]:

@@ -8,7 +8,7 @@ from tvr.data.contracts.errors import UsageError
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
 from tvr.heads.hbi import LEVELS, Config, Head
 from tvr.heads.layers.losses import ranking_divergence, symmetric_info_nce
-from tvr.heads.layers.token_interaction import Tokens, token_interaction
+from tvr.heads.layers.token_interaction import WeightedTokens, token_interaction
 
 SHAPE = FeatureShape(dim=8, num_frames=12, num_words=10)
 WORDS, FRAMES = torch.randn(5, 10, 8), torch.randn(5, 12, 8)
@@ -20,7 +20,7 @@ def levels(head: Head) -> dict[str, torch.Tensor]:
     encoded = head.encode_text(TEXTS), head.encode_video(VIDEOS)
     return {
         level: token_interaction(
-            *(Tokens(e[level], e[f"{level}_weights"], e[f"{level}_mask"]) for e in encoded)
+            *(WeightedTokens(e[level], e[f"{level}_weights"], e[f"{level}_mask"]) for e in encoded)
         )
         for level in LEVELS
     }

@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from tvr.data.rendering.raster import DISTANCES, REACH, Picture, Sprite, picture_of
+from tvr.data.rendering.raster import DISTANCES, REACH, Canvas, Sprite, picture_of
 from tvr.data.rendering.world import BACKGROUNDS, COLOURS, KINDS, Kind
 
 SIDE = 96
 
 
-def covered(picture: Picture, background: str = "black", colour: str = "white") -> np.ndarray:
+def covered(picture: Canvas, background: str = "black", colour: str = "white") -> np.ndarray:
     """How much of each pixel is painted, told from its green value."""
     low, high = BACKGROUNDS[background][1], COLOURS[colour][1]
     return (picture[:, :, 1].astype(float) - low) / (high - low)

@@ -7,19 +7,19 @@ import torch
 from torch import Tensor
 from tvr.heads.layers.channel_correlation import channel_correlation_loss
 from tvr.heads.layers.padding import l2_normalise
-from tvr.heads.layers.token_interaction import Tokens, uniform_weights
+from tvr.heads.layers.token_interaction import WeightedTokens, uniform_weights
 
 DIM = 3
 
 
-def tokens(lengths: list[int], seed: int) -> Tokens:
+def tokens(lengths: list[int], seed: int) -> WeightedTokens:
     generator = torch.Generator().manual_seed(seed)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     vectors = l2_normalise(torch.randn(*mask.shape, DIM, generator=generator, dtype=torch.float64))
-    return Tokens(vectors, uniform_weights(mask, vectors), mask)
+    return WeightedTokens(vectors, uniform_weights(mask, vectors), mask)
 
 
-def correlation(one: Tokens, other: Tokens) -> list[list[float]]:
+def correlation(one: WeightedTokens, other: WeightedTokens) -> list[list[float]]:
     """Of every real part with its best part of the same item, each channel standardised over all of them."""
     own: list[Tensor] = []
     partner: list[Tensor] = []

@@ -5,18 +5,23 @@ from dataclasses import replace
 import pytest
 import torch
 from tvr.heads.layers.padding import l2_normalise
-from tvr.heads.layers.token_interaction import Tokens, TokenWeights, token_interaction, uniform_weights
+from tvr.heads.layers.token_interaction import (
+    TokenWeights,
+    WeightedTokens,
+    token_interaction,
+    uniform_weights,
+)
 
 
-def tokens(items: int, parts: int, seed: int) -> Tokens:
+def tokens(items: int, parts: int, seed: int) -> WeightedTokens:
     generator = torch.Generator().manual_seed(seed)
     vectors = l2_normalise(torch.randn(items, parts, 5, generator=generator, dtype=torch.float64))
     mask = torch.arange(parts) < torch.randint(1, parts + 1, (items, 1), generator=generator)
     weights = torch.rand(items, parts, generator=generator, dtype=torch.float64) * mask
-    return Tokens(vectors, weights / weights.sum(1, keepdim=True), mask)
+    return WeightedTokens(vectors, weights / weights.sum(1, keepdim=True), mask)
 
 
-def best(one: Tokens, other: Tokens, i: int, j: int, masked: bool) -> float:
+def best(one: WeightedTokens, other: WeightedTokens, i: int, j: int, masked: bool) -> float:
     """Weighted mean over the parts of item i of their best part of item j."""
     total = 0.0
     for part in range(one.mask.shape[1]):
@@ -44,9 +49,9 @@ def test_by_loops(masked: bool) -> None:
 
 
 def test_released_masking_differs_where_all_cosines_are_negative() -> None:
-    words = Tokens(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))
+    words = WeightedTokens(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))
     away = torch.tensor([[[-1.0, 0.0], [0.0, 0.0]]])
-    frames = Tokens(away, torch.tensor([[1.0, 0.0]]), torch.tensor([[True, False]]))
+    frames = WeightedTokens(away, torch.tensor([[1.0, 0.0]]), torch.tensor([[True, False]]))
     assert token_interaction(words, frames).item() == -1
     assert token_interaction(words, frames, masked=False).item() == -0.5
 
