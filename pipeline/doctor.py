@@ -44,9 +44,9 @@ def examine(workspace: Path) -> Iterator[Finding]:
     yield _checked("HDF5 locking", lambda: _locking(workspace))
 
 
-def _checked(check: str, examination: Callable[[], Finding]) -> Finding:
+def _checked(check: str, run: Callable[[], Finding]) -> Finding:
     try:
-        return examination()
+        return run()
     except Exception as error:  # noqa: BLE001 - a broken library may raise anything; saying so is the point here
         return Finding(check, False, f"{type(error).__name__}: {error}", "reinstall with `pip install -e .`")
 

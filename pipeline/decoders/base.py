@@ -1,8 +1,9 @@
-"""The Decoder contract. Every other file here is one decoder: a class ``Decoder`` and ``available()``.
+"""The Decoder contract.
 
-A decoder runs in a killable child process only (``decoding.py``), on one thread, and never touches a GPU.
-Frames are counted in display order, and only those that a player would show: what an edit list cuts away has
-no index.
+Every other file here is one decoder: a class ``Decoder``, and ``available()``, which is empty where it can be used and
+otherwise says what is missing. A decoder runs in a killable child process only (``decoding``), on one thread, and
+never touches a GPU. Frames are counted in display order, and only those that a player would show: what an edit list
+cuts away has no index.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +34,4 @@ class Decoder(Protocol):
         Raises:
             DecodeError: a frame cannot be decoded; the message is the reason.
         """
-        ...
-
-
-class DecoderPlugIn(Protocol):
-    """What a plug-in file holds."""
-
-    Decoder: type[Decoder]
-
-    def available(self) -> str:
-        """Empty where the decoder can be used, otherwise what is missing."""
         ...

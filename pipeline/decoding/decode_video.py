@@ -74,7 +74,7 @@ def decode_video(
 
 
 def _plainly(task: DecodeTask, decoder: Decoder, watch: Watch, writer: FrameWriter) -> Found:
-    """By a decoder that does not know which frames are sound: what it writes to stderr makes them suspect."""
+    """By a decoder that does not know which frames are intact: what it writes to stderr makes them suspect."""
     times = decoder.probe(task.path)
     watch.announce(times.duration_seconds)
     indices = _sampled(task, times.frame_seconds)
@@ -86,23 +86,23 @@ def _plainly(task: DecodeTask, decoder: Decoder, watch: Watch, writer: FrameWrit
 
 
 def _strictly(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter) -> Found:
-    """By PyAV, keeping only sound frames."""
+    """By PyAV, keeping only intact frames."""
     index = decoder.index(task.path)
     watch.announce(index.claimed_seconds)
     times = decoder.probe(task.path)
     wanted = _sampled(task, times.frame_seconds)
     log = DamageLog()
-    sound: list[int] = []
+    intact: list[int] = []
     for position, frame in intact_frames(task.path, index, wanted.tolist(), log):
-        if not sound or position > sound[-1]:  # a damaged stream may show one frame twice
+        if not intact or position > intact[-1]:  # a damaged stream may show one frame twice
             writer.add(frame)
-            sound.append(position)
-    if not sound:
+            intact.append(position)
+    if not intact:
         raise DecodeError(why_nothing(task.path, log))
     reason = index.damage
-    if len(sound) < len(wanted):
-        reason = f"{len(sound)} of {len(wanted)} frames are sound: {log.first or 'the others did not come'}"
-    indices = np.array(sound)
+    if len(intact) < len(wanted):
+        reason = f"{len(intact)} of {len(wanted)} frames are sound: {log.first or 'the others did not come'}"
+    indices = np.array(intact)
     return Found(times.frame_seconds[indices], indices, "partial" if reason else "ok", reason)
 
 

@@ -63,7 +63,7 @@ class DecodedVideo:
     frame_index: Int32[np.ndarray, " all_frames"]
     """The place of each in display order."""
     status: Status
-    """ok: every sampled frame is here and sound. partial: only the sound ones are here, or the file breaks off.
+    """ok: every sampled frame is here and intact. partial: only the intact ones are here, or the file breaks off.
     suspect: here, but doubtful. failed: none is here."""
     reason: str
     """Why it is not ok; empty when it is."""

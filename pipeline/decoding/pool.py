@@ -125,45 +125,46 @@ class DecoderPool:
         Raises:
             DecodeError: a child cannot start at all (the message holds what it wrote), or the pool was closed.
         """
-        turns: deque[_PendingVideo] = deque()
-        coming, inbox = iter(tasks), _ResultQueue()
+        pending: deque[_PendingVideo] = deque()
+        coming, results = iter(tasks), _ResultQueue()
         try:
-            self._begin_more(turns, coming, inbox)
-            while turns:
-                given = inbox.get()
+            self._begin_more(pending, coming, results)
+            while pending:
+                given = results.get()
                 if isinstance(given, Chunk):
                     yield given
-                    inbox.release_slot()
+                    results.release_slot()
                     continue
                 given.finish()
-                while turns and turns[0].is_finished:
-                    video = turns.popleft().future.result()
-                    self._begin_more(turns, coming, inbox)
+                while pending and pending[0].is_finished:
+                    video = pending.popleft().future.result()
+                    self._begin_more(pending, coming, results)
                     yield video
         finally:
-            inbox.close()
-            for turn in turns:
-                turn.future.cancel()
+            results.close()
+            for begun in pending:
+                begun.future.cancel()
 
     def _begin_more(
-        self, turns: "deque[_PendingVideo]", coming: Iterator[DecodeTask], inbox: "_ResultQueue"
+        self, pending: "deque[_PendingVideo]", coming: Iterator[DecodeTask], results: "_ResultQueue"
     ) -> None:
         """Begin with the next videos, as long as not too many wait for their turn."""
-        while len(turns) < self._num_children or (
-            len(turns) <= 2 * self._num_children and sum(turn.num_bytes for turn in turns) < MAX_AHEAD_BYTES
+        while len(pending) < self._num_children or (
+            len(pending) <= 2 * self._num_children
+            and sum(video.num_bytes for video in pending) < MAX_AHEAD_BYTES
         ):
             task = next(coming, None)
             if task is None:
                 return
-            turn = _PendingVideo(self._threads.submit(self._decode, task, inbox), _chunk_bytes(task))
-            turns.append(turn)
-            turn.future.add_done_callback(partial(inbox.announce, turn))
+            video = _PendingVideo(self._threads.submit(self._decode, task, results), _chunk_bytes(task))
+            pending.append(video)
+            video.future.add_done_callback(partial(results.announce, video))
 
-    def _decode(self, task: DecodeTask, inbox: "_ResultQueue") -> DecodedVideo:
+    def _decode(self, task: DecodeTask, results: "_ResultQueue") -> DecodedVideo:
         for _ in range(_STARTS):
             child = self._taken()
             try:
-                video = child.decode(task, self._time_limit_seconds, inbox)
+                video = child.decode(task, self._time_limit_seconds, results)
                 # A child that was killed because nobody wants its video any more says nothing about the video.
                 self._refuse_when_closed()
                 return video
@@ -221,20 +222,20 @@ class _ResultQueue:
     """What children have decoded, in the order in which it came. Implements ``ChunkTaker``."""
 
     def __init__(self) -> None:
-        self._room = threading.Semaphore(_WAITING_CHUNKS)
+        self._slots = threading.Semaphore(_WAITING_CHUNKS)
         self._is_closed = threading.Event()
         self._given: SimpleQueue[Chunk | _PendingVideo] = SimpleQueue()
 
     def wait_for_slot(self) -> None:
-        while not self._room.acquire(timeout=_WATCH_SECONDS) and not self._is_closed.is_set():
+        while not self._slots.acquire(timeout=_WATCH_SECONDS) and not self._is_closed.is_set():
             pass
 
     def take(self, chunk: Chunk) -> None:
         self._given.put(chunk)
 
-    def announce(self, turn: _PendingVideo, future: Future[DecodedVideo]) -> None:
-        """The video of that turn is done."""
-        self._given.put(turn)
+    def announce(self, video: _PendingVideo, future: Future[DecodedVideo]) -> None:
+        """That video is done."""
+        self._given.put(video)
 
     def get(self) -> Chunk | _PendingVideo:
         """Whatever comes next."""
@@ -242,7 +243,7 @@ class _ResultQueue:
 
     def release_slot(self) -> None:
         """A chunk is not needed any more."""
-        self._room.release()
+        self._slots.release()
 
     def close(self) -> None:
         """Nobody takes anything any more: let no child wait."""

@@ -1,9 +1,9 @@
-"""Decoding with PyAV that knows which frames are sound.
+"""Decoding with PyAV that knows which frames are intact.
 
 FFmpeg conceals damage: it paints over what it cannot read and goes on, and every later frame that refers to
 the painted one is wrong as well. So damage is open from the packet where FFmpeg raises, logs an error or
 marks a frame as corrupt (with ``err_detect=explode``, which makes it say so), until a key frame that was
-decoded after it is shown. Frames shown meanwhile are not sound, unless they were decoded before the damage.
+decoded after it is shown. Frames shown meanwhile are not intact, unless they were decoded before the damage.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from .ffmpeg_log import capture_ffmpeg_log
 from .orientation import orientation_of, upright
 from .packets import PacketIndex
 
-Picture = UInt8[np.ndarray, "height width 3"]
+RgbFrame = UInt8[np.ndarray, "height width 3"]
 
 _PACKETS_OF_A_JUMP = 4
 """To go on to a key frame that is so many packets away costs less than to jump there: the decoder has read a few
@@ -47,9 +47,9 @@ class DamageLog:
         self._open.append(packet)
 
     def is_intact(self, packet: int | None, *, is_key: bool) -> bool:
-        """Whether the frame of that packet, next on display, is sound. Ask once per frame, in display order.
+        """Whether the frame of that packet, next on display, is intact. Ask once per frame, in display order.
 
-        A frame whose packet is not known (None) is sound only while no damage is open.
+        A frame whose packet is not known (None) is intact only while no damage is open.
         """
         if packet is None:
             return not self._open
@@ -65,8 +65,8 @@ class DamageLog:
 
 def intact_frames(
     path: Path, index: PacketIndex, indices: Sequence[int], log: DamageLog
-) -> Iterator[tuple[int, Picture]]:
-    """Those of the wanted frames that are sound: display index and upright RGB picture, in display order.
+) -> Iterator[tuple[int, RgbFrame]]:
+    """Those of the wanted frames that are intact: display index and upright frame, in display order.
 
     Args:
         path: the file.
@@ -78,11 +78,11 @@ def intact_frames(
         DecodeError: the file cannot be opened.
     """
     last = -1
-    for position, picture in _frames_of(path, index, _runs(index, indices), log):
+    for position, frame in _frames_of(path, index, _runs(index, indices), log):
         if log.first and index.trustworthy:
             break
         last = position
-        yield position, picture
+        yield position, frame
     if log.first and index.trustworthy:
         # Behind damage every key frame is jumped to: HEVC recovers at some of them only if decoding starts there.
         left = [position for position in indices if position > last]
@@ -92,7 +92,7 @@ def intact_frames(
 
 def _frames_of(
     path: Path, index: PacketIndex, runs: Sequence[tuple[int, list[int]]], log: DamageLog
-) -> Iterator[tuple[int, Picture]]:
+) -> Iterator[tuple[int, RgbFrame]]:
     with opened(path) as (container, stream):
         _make_strict(stream)
         for key, positions in runs:
@@ -123,7 +123,7 @@ def shown_pts(path: Path, index: PacketIndex) -> list[int | None]:
 
 
 def why_nothing(path: Path, log: DamageLog) -> str:
-    """The reason of a file that gave no sound frame."""
+    """The reason of a file that gave no intact frame."""
     with opened(path) as (_, stream):
         encrypted = is_encrypted(path, stream)
     first = log.first or "nothing came out of the decoder"
@@ -188,7 +188,7 @@ def _packets_from(
 def _shown(
     packets: Iterator[tuple[int, av.Packet]], index: PacketIndex, log: DamageLog
 ) -> Iterator[tuple[VideoFrame, bool]]:
-    """Every frame in display order, and whether it is sound."""
+    """Every frame in display order, and whether it is intact."""
     for number, packet in _guarded(packets, log):
         if number < len(index.packets) and index.packets[number].damage:
             log.add(number, index.packets[number].damage)

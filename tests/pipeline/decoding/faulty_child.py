@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from tvr.pipeline.decoders.pyav import Decoder as PyAV
-from tvr.pipeline.decoding import child_main as decoding_child
+from tvr.pipeline.decoding import child_main
 from tvr.pipeline.video.packets import VideoTimes
 
 # PyDLL keeps the interpreter lock during a call, as decord does when it hangs: no Python code runs meanwhile.
@@ -51,6 +51,6 @@ class Faulty:
 
 
 def main(decoder: str, memory_limit_bytes: int, orphan_seconds: float) -> None:
-    decoding_child._ORPHAN_SECONDS = orphan_seconds
-    decoding_child._decoders = lambda name: [("faulty", Faulty()), ("pyav", PyAV())]
-    decoding_child.serve(decoder, memory_limit_bytes)
+    child_main._ORPHAN_SECONDS = orphan_seconds
+    child_main._decoders = lambda name: [("faulty", Faulty()), ("pyav", PyAV())]
+    child_main.serve(decoder, memory_limit_bytes)

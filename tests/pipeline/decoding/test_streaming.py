@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tvr.pipeline.decoding import child_process
-from tvr.pipeline.decoding import pool as decoding
+from tvr.pipeline.decoding import pool as decoder_pool
 from tvr.pipeline.decoding.messages import Chunk, DecodedVideo
 from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.decoding.shared_frames import SharedFrames
@@ -114,7 +114,7 @@ def test_children_wait_for_who_takes_nothing(tmp_path: Path, monkeypatch: pytest
             taken.append(path)
             yield task(path, 64)
 
-    monkeypatch.setattr(decoding, "MAX_AHEAD_BYTES", 1)
+    monkeypatch.setattr(decoder_pool, "MAX_AHEAD_BYTES", 1)
     with DecoderPool(2) as pool:
         given = pool.stream(tasks())
         next(iter(given))

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import DecodeError
-from tvr.pipeline.video import damage as soundness
+from tvr.pipeline.video import damage as video_damage
 from tvr.pipeline.video.damage import DamageLog, intact_frames, shown_pts
 from tvr.pipeline.video.packets import index_packets, is_hidden
 
@@ -122,9 +122,9 @@ def test_jumping_and_going_on_give_the_same_frames(
     index = index_packets(path)
     wanted = list(range(2, 100, step))
     given: list[list[tuple[int, int]]] = []
-    for packets in (-1000, soundness._PACKETS_OF_A_JUMP, 1000):
-        monkeypatch.setattr(soundness, "_PACKETS_OF_A_JUMP", packets)
-        frames = soundness.intact_frames(path, index, wanted, soundness.DamageLog())
+    for packets in (-1000, video_damage._PACKETS_OF_A_JUMP, 1000):
+        monkeypatch.setattr(video_damage, "_PACKETS_OF_A_JUMP", packets)
+        frames = intact_frames(path, index, wanted, DamageLog())
         given.append([(position, number_of(frame)) for position, frame in frames])
     assert given[0] == given[1] == given[2]
     assert all(position == number for position, number in given[0])
@@ -133,4 +133,4 @@ def test_jumping_and_going_on_give_the_same_frames(
 
 def test_dense_frames_are_decoded_in_one_go_and_sparse_ones_by_jumps(tmp_path: Path) -> None:
     index = index_packets(write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=10)))
-    assert [len(soundness._runs(index, range(0, 100, step))) for step in (1, 10, 50)] == [1, 10, 2]
+    assert [len(video_damage._runs(index, range(0, 100, step))) for step in (1, 10, 50)] == [1, 10, 2]

@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from tvr.data.contracts.errors import WeightsError
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import NO_TOKEN
-from tvr.pipeline.encoders.weights import tokenizers as hub_texts
+from tvr.pipeline.encoders.weights import tokenizers
 
 WORDS = ("a", "dog", "cat", "runs", "jumps", "on", "grass")
 TEXTS = ("a dog runs", "a cat jumps on grass", "dog " * 30, "")
@@ -175,6 +175,6 @@ def test_a_text_tower_that_cannot_be_had_fails(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("model", ["ViT-B-16-SigLIP", "roberta-ViT-B-32"])
 def test_without_transformers_it_fails(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_texts, "find_spec", lambda _name: None)
+    monkeypatch.setattr(tokenizers, "find_spec", lambda _name: None)
     with pytest.raises(WeightsError, match=r"needs the package transformers: run `pip install transformers"):
         clip.load(model, "random")
