@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from tvr.data.contracts.errors import WeightsError
 from tvr.heads.runs.state_dict import read_state_dict
 
+from ...fixtures.fuzz import cases
+
 WEIGHTS = {"a.weight": torch.ones(2, 3), "b": torch.zeros(1)}
 
 
@@ -65,7 +67,7 @@ def test_mutated_files(tmp_path: Path, name: str) -> None:
     else:
         torch.save(WEIGHTS, tmp_path / name, _use_new_zipfile_serialization=name == "x.pt")
     data, refused = (tmp_path / name).read_bytes(), 0
-    for seed in range(150):
+    for seed in range(cases(150)):
         rng = np.random.default_rng([8, seed])
         changed = bytearray(data)
         for _ in range(rng.integers(1, 8)):
@@ -75,4 +77,4 @@ def test_mutated_files(tmp_path: Path, name: str) -> None:
             read_state_dict(tmp_path / name)
         except WeightsError:
             refused += 1
-    assert refused > 50
+    assert refused > cases(150) / 3

@@ -10,10 +10,12 @@ from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 
+from ...fixtures.fuzz import cases
+
 pytestmark = pytest.mark.slow
 
 PREPROCESSING = Preprocessing(32, 32, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-COUNT = 300
+COUNT = cases(300)
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:

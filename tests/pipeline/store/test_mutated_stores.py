@@ -16,10 +16,11 @@ from tvr.pipeline.store.shard_reader import ShardReader
 from tvr.pipeline.store.shards import read_receipt
 from tvr.pipeline.store.verification import verify
 
+from ...fixtures.fuzz import cases
 from ...fixtures.stores import write_store
 
 SCRIPT = Path(__file__).with_name("mutated_store.py")
-COUNT = 400
+COUNT = cases(400)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -59,7 +60,7 @@ def test_mutated_stores_are_refused_or_read(sound: Path, tmp_path: Path) -> None
     assert counts["refused"] > 0.5 * COUNT
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_in_a_checksummed_record(sound: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["store.json", "video-00000-of-00003.json"]))
@@ -91,7 +92,7 @@ def _use(folder: Path) -> None:
         pass
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=cases(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     value=json_values,
     key=st.sampled_from(["sampling", "request", "decoder", "limit", "videos_per_shard", "more"]),
