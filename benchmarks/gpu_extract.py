@@ -179,7 +179,7 @@ def _peak_operations_per_second() -> float:
         torch.cuda.synchronize()
         started = time.perf_counter()
         for _ in range(10):
-            one @ other
+            torch.mm(one, other)
         torch.cuda.synchronize()
         speeds.append(10 * 2 * PEAK_SIDE**3 / (time.perf_counter() - started))
     return median(speeds[2:])

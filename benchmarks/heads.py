@@ -224,7 +224,10 @@ def peak_bytes(work: Callable[[], Any]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         work()
     events = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    memory: list[Any] = [
+        event for event in events if event.name() == "[memory]"
+    ]  # nbytes: not in torch's stub
+    changes = sorted((event.start_ns(), event.nbytes()) for event in memory)
     return int(torch.tensor([0] + [change for _, change in changes]).cumsum(0).max())
 
 

@@ -14,7 +14,7 @@ import typer
 from distributed.cli import dask_scheduler, dask_worker
 from torch.distributed.run import get_args_parser
 from tvr.cli.main import app
-from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.video.sample_clip import write_sample
 
 from .fixtures.generated import generated_store
 

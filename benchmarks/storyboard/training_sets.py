@@ -7,13 +7,13 @@ from jaxtyping import Int
 from torch import Tensor
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, mapped_texts, mapped_videos
-from tvr.heads.features.rows import Texts, Videos
+from tvr.heads.features.rows import TextItems, VideoItems
 from tvr.pipeline.store.reader import FeatureStore
 
 from .trials import Trial
 
 VALIDATION_VIDEOS = 400
-"""Videos of the validation split that decide the best epoch: all of them would take longer than the training."""
+"""VideoItems of the validation split that decide the best epoch: all of them would take longer than the training."""
 
 
 def training_sets(store: FeatureStore, trial: Trial) -> dict[str, FeatureSet]:
@@ -37,7 +37,7 @@ def first_videos(store: FeatureStore, split: str, count: int, noise: Trial | Non
     return FeatureSet(videos, texts, origin)
 
 
-def _spoilt(videos: Videos, texts: Texts, trial: Trial) -> tuple[Videos, Texts]:
+def _spoilt(videos: VideoItems, texts: TextItems, trial: Trial) -> tuple[VideoItems, TextItems]:
     """Put what others show, or what is said of others, in the place of a share of the items."""
     places = {video: place for place, video in enumerate(videos.ids)}
     owner = torch.tensor([places[video] for video in texts.video_ids])
@@ -62,7 +62,7 @@ def _sources(count: int, trial: Trial) -> Int[Tensor, " item"]:
     return source
 
 
-def _with_words_of(texts: Texts, source: Int[Tensor, " text"]) -> Texts:
+def _with_words_of(texts: TextItems, source: Int[Tensor, " text"]) -> TextItems:
     """The same ids, each saying what another says."""
     return dataclasses.replace(
         texts,

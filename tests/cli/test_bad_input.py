@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.shell import tree, tvr
 

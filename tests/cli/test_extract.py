@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.doctor import write_sample
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.shell import tvr
 

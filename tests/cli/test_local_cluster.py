@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.store.shards import read_receipt
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.shell import tree, tvr
 

@@ -143,7 +143,7 @@ def assert_same(found: Tensor, wanted: Tensor) -> None:
 def test_is_one_file_of_the_agreed_shape(module: ModuleType) -> None:
     assert module.__doc__ and module.CITATION and inspect.getdoc(module.Head)
     assert module.Head.__bases__ == (base.Head,)
-    assert dataclasses.is_dataclass(module.Config) and module.Config.__dataclass_params__.frozen
+    assert dataclasses.is_dataclass(module.Config) and module.Config.__dataclass_params__.frozen  # pyright: ignore[reportAttributeAccessIssue]
     tree = ast.parse(Path(str(module.__file__)).read_text())
     body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Config")
     described = {
@@ -360,7 +360,10 @@ def peak_bytes(work: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         work()
     events = recorded.profiler.kineto_results.events()  # type: ignore[union-attr]
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    memory: list[Any] = [
+        event for event in events if event.name() == "[memory]"
+    ]  # nbytes: not in torch's stub
+    changes = sorted((event.start_ns(), event.nbytes()) for event in memory)
     held = torch.tensor([change for _, change in changes]).cumsum(0)
     return int(held.max())
 

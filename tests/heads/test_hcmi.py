@@ -183,7 +183,8 @@ def test_impossible_settings_fail(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("clips", 13), ("clips", 0), ("phrases", 33), ("phrases", -1)])
 def test_hcmi_fails_with_more_clusters_than_parts(field: str, value: int) -> None:
+    settings: dict[str, Any] = {field: value}
     with pytest.raises(
         UsageError, match=rf"{field} must be between 1 and \d+, .* got {field}={value}. Choose fewer"
     ):
-        Head(Config(**{field: value}), FeatureShape(16, 12, 32))
+        Head(Config(**settings), FeatureShape(16, 12, 32))

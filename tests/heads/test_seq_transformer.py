@@ -1,5 +1,7 @@
 """seq_transformer against CLIP4Clip's released code, and its start at mean_pool."""
 
+from typing import Any
+
 import pytest
 import torch
 from tvr.data.contracts.errors import UsageError
@@ -43,6 +45,6 @@ def test_more_frames_than_positions_fails() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"heads": 5}, {"heads": 0}, {"layers": 0}])
-def test_impossible_sizes_fail(settings: dict[str, int]) -> None:
+def test_impossible_sizes_fail(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="must"):
         Head(Config(**settings), FeatureShape(8, 4, 4))

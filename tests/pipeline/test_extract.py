@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
-from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract
@@ -13,6 +12,7 @@ from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.datasets import dataset
 

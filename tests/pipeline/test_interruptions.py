@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.store.verification import verify
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.archive import bytes_of
 from ..fixtures.warm_shell import Running, WarmShell, warm_shell

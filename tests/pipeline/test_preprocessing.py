@@ -1,5 +1,7 @@
 """Frames as the encoder sees them: compared with open_clip's own transform, pixel by pixel."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -17,14 +19,14 @@ MEAN = STD = (0.5, 0.5, 0.5)
 def by_open_clip(frame: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """The picture that open_clip hands to its normalisation, in 0..255."""
     size = (preprocessing.height, preprocessing.width)
-    transform = image_transform(
+    transform: Any = image_transform(
         size[0] if size[0] == size[1] else size,
         is_train=False,
         resize_mode=preprocessing.resize_mode,
         interpolation=preprocessing.interpolation,
         fill_color=preprocessing.fill_color,
     )
-    kept = Compose([step for step in transform.transforms if not isinstance(step, Normalize)])
+    kept: Any = Compose([step for step in transform.transforms if not isinstance(step, Normalize)])
     return (kept(Image.fromarray(frame)).numpy() * 255).round().astype(np.int64).transpose(1, 2, 0)
 
 

@@ -56,7 +56,7 @@ def disagree(path: Path) -> None:
     shutil.copy(path.with_name(other).with_suffix(".json"), path.with_suffix(".json"))
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "flipped": flip,
     "truncated": cut,
     "missing": Path.unlink,

@@ -55,7 +55,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.integers(1, 6)):
         changed[int(rng.integers(len(changed)))] = int(
-            rng.choice([0, 34, 44, 127, 128, 255, rng.integers(256)])
+            rng.choice([0, 34, 44, 127, 128, 255, int(rng.integers(256))])
         )
     return bytes(changed[: int(rng.integers(len(changed)))] if rng.random() < 0.1 else changed)
 

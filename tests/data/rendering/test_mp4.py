@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import ExternalError
 from tvr.data.rendering.film import Frames, film, mp4_bytes
 from tvr.data.rendering.twins import entries
 
@@ -22,7 +23,7 @@ def noise_db(decoded: np.ndarray, frames: Frames) -> float:
 
 
 def test_pyav_reads_every_frame(frames: Frames) -> None:
-    with av.open(io.BytesIO(mp4_bytes(frames, 8))) as container:
+    with av.open(io.BytesIO(mp4_bytes(frames, 8)), "r") as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.average_rate, stream.width, stream.height) == (
             "h264",
@@ -57,5 +58,5 @@ def test_same_bytes_every_time_in_every_thread() -> None:
 
 
 def test_mp4_fails_for_odd_sides(frames: Frames) -> None:
-    with pytest.raises(av.error.ExternalError):
+    with pytest.raises(ExternalError):
         mp4_bytes(frames[:, :95, :95], 8)

@@ -1,12 +1,13 @@
 """Painted shapes: their areas, their edges, their angles, and the same pixels every time."""
 
 import hashlib
+import itertools
 import math
 
 import numpy as np
 import pytest
 from tvr.data.rendering.raster import DISTANCES, REACH, Canvas, Sprite, picture_of
-from tvr.data.rendering.world import BACKGROUNDS, COLOURS, KINDS, Kind
+from tvr.data.rendering.world import BACKGROUNDS, COLOURS, KINDS, ShapeKind
 
 SIDE = 96
 
@@ -29,14 +30,14 @@ def covered(picture: Canvas, background: str = "black", colour: str = "white") -
         ("star", 10 * 0.5 * 1.12 * 0.48 * math.sin(math.radians(36))),
     ],
 )
-def test_area(kind: Kind, area: float) -> None:
+def test_area(kind: ShapeKind, area: float) -> None:
     radius = 0.3
     picture = picture_of("black", [Sprite(kind, "white", (0.5, 0.5), radius)], SIDE)
     assert covered(picture).sum() == pytest.approx(area * (radius * SIDE) ** 2, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_edges_are_smooth(kind: Kind) -> None:
+def test_edges_are_smooth(kind: ShapeKind) -> None:
     share = covered(picture_of("black", [Sprite(kind, "white", (0.5, 0.5), 0.3, 0.3)], SIDE))
     assert share.min() == 0
     assert share.max() == 1
@@ -46,7 +47,7 @@ def test_edges_are_smooth(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_painted_beyond_reach(kind: Kind) -> None:
+def test_nothing_is_painted_beyond_reach(kind: ShapeKind) -> None:
     grid = np.linspace(-2, 2, 201, dtype=np.float32)
     x, y = np.meshgrid(grid, grid)
     inside = DISTANCES[kind](x, y) <= 0
@@ -54,7 +55,7 @@ def test_nothing_is_painted_beyond_reach(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_quarter_turn_turns_the_pixels_clockwise(kind: Kind) -> None:
+def test_a_quarter_turn_turns_the_pixels_clockwise(kind: ShapeKind) -> None:
     upright, turned = (
         picture_of("teal", [Sprite(kind, "red", (0.5, 0.5), 0.3, angle)], SIDE)
         for angle in (0.0, math.pi / 2)
@@ -84,9 +85,10 @@ def test_what_lies_outside_is_cut_off(middle: tuple[float, float]) -> None:
 def test_pixels_never_change() -> None:
     """Every kind and colour on every background; other pixels need another version of the set."""
     digest = hashlib.sha256()
-    for i, (background, kind) in enumerate((b, k) for b in BACKGROUNDS for k in KINDS):
+    for i, (background, kind) in enumerate(itertools.product(BACKGROUNDS, KINDS)):
         colour = tuple(COLOURS)[(i + i // 8) % len(COLOURS)]
-        digest.update(picture_of(background, [Sprite(kind, colour, (0.4, 0.55), 0.19, 0.1 * i)], 64))
+        sprite = Sprite(kind, colour, (0.4, 0.55), 0.19, 0.1 * i)
+        digest.update(picture_of(background, [sprite], 64).tobytes())
     assert digest.hexdigest() == "ac9dd44a8655d6d49c9d00529abdbc16394e94018d50c4d57bc6d58ff265fbb0"
 
 

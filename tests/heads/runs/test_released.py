@@ -37,10 +37,9 @@ def released(oracle: Oracle) -> dict[str, torch.Tensor]:
 
 def built(oracle: Oracle, layers: int | None = None, **shape: int) -> Head:
     """A head of the oracle's sizes, or of others."""
-    sizes = oracle.transformer("seqTransf.resblocks.")
-    return Head(
-        Config(**sizes | ({} if layers is None else {"layers": layers})), replace(oracle.shape, **shape)
-    ).eval()
+    config = Config(**oracle.transformer("seqTransf.resblocks."))
+    config = replace(config, layers=layers or config.layers)
+    return Head(config, replace(oracle.shape, **shape)).eval()
 
 
 def test_names_of_the_full_checkpoint(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
@@ -63,7 +62,7 @@ def test_lowest_layers_of_a_taller_tower(oracle: Oracle, released: dict[str, tor
     head = built(oracle, layers=1)
     load_released(head, "seq_transformer", tower, lowest_layers=True)
     wanted = tower["transformer.resblocks.0.mlp.c_fc.weight"]
-    assert torch.equal(head.temporal.blocks[0].feed_forward.wide.weight, wanted)
+    assert torch.equal(head.state_dict()["temporal.blocks.0.feed_forward.wide.weight"], wanted)
     with pytest.raises(WeightsError, match=r"without a place in the head: temporal\.blocks\.1"):
         load_released(built(oracle, layers=1), "seq_transformer", tower)
 

@@ -71,7 +71,9 @@ def test_mutated_files(tmp_path: Path, name: str) -> None:
         rng = np.random.default_rng([8, seed])
         changed = bytearray(data)
         for _ in range(rng.integers(1, 8)):
-            changed[int(rng.integers(len(changed)))] = int(rng.choice([0, 127, 128, 255, rng.integers(256)]))
+            changed[int(rng.integers(len(changed)))] = int(
+                rng.choice([0, 127, 128, 255, int(rng.integers(256))])
+            )
         (tmp_path / name).write_bytes(changed[: int(rng.integers(len(data)))] if seed % 10 == 0 else changed)
         try:
             read_state_dict(tmp_path / name)

@@ -8,7 +8,7 @@ from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import Head, build_head
 from tvr.heads.search.coarse import coarse_of
 from tvr.heads.search.exact import search
-from tvr.heads.search.faiss_index import IndexedGallery, VideoIndex, build_index
+from tvr.heads.search.faiss_index import IndexedGallery, IndexKind, VideoIndex, build_index
 
 from ...fixtures.generated import generated_features
 
@@ -39,7 +39,7 @@ def test_heads_with_global_vectors_use_them() -> None:
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf"])
-def test_all_candidates_give_the_exact_ranking(kind: str) -> None:
+def test_all_candidates_give_the_exact_ranking(kind: IndexKind) -> None:
     head = head_of("wti")
     index = build_index(head, FEATURES, kind)
     if kind == "ivf":

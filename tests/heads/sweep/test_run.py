@@ -152,7 +152,8 @@ def test_a_sweep_on_dask(tmp_path: Path) -> None:
 
     tasks = planned(tmp_path, "seed=0") + planned(tmp_path, "heads=5")
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="") as cluster:
-        run_on_dask(tasks, ClusterConfig(str(cluster.scheduler_address)))
+        address = str(cluster.scheduler_address)  # pyright: ignore[reportAttributeAccessIssue]
+        run_on_dask(tasks, ClusterConfig(address))
     rows = rows_of(tasks)
     assert rows[0].score is not None
     assert "heads must divide" in str(rows[1].failure)

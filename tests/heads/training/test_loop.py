@@ -79,7 +79,7 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
 
 def test_the_test_split_is_never_looked_at(tmp_path: Path) -> None:
     run(tmp_path / "without")
-    run(tmp_path / "with", **FEATURES, test=generated_features(videos=3, dim=5))
+    run(tmp_path / "with", QUICK, **FEATURES, test=generated_features(videos=3, dim=5))
     assert weights(tmp_path / "without") == weights(tmp_path / "with")
 
 

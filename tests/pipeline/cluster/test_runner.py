@@ -12,13 +12,13 @@ from tvr.pipeline.cluster import connection as cluster_connection
 from tvr.pipeline.cluster.config import ClusterConfig
 from tvr.pipeline.cluster.connection import job_script
 from tvr.pipeline.cluster.runner import cluster_runner
-from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.extract import extract, run_extraction
 from tvr.pipeline.options import EncoderSpec, ExtractionOptions
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ...fixtures.dask_processes import DaskProcesses, dask_processes
 from ...fixtures.datasets import dataset

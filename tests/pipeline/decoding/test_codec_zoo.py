@@ -60,10 +60,11 @@ def shown_seconds(path: Path) -> np.ndarray:
     """The times of all frames by plain decoding; frames come in display order, their times sorted."""
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     with av.open(str(path)) as container:
-        stream = container.streams.best("video")
-        frames = [(frame.pts, frame.time_base) for frame in container.decode(stream)]
-    pts = np.array(sorted(pts or 0 for pts, _ in frames))
-    return (pts - pts[0]) * float(frames[0][1])
+        stream = container.streams.video[0]
+        frames = list(container.decode(stream))
+    pts = np.array(sorted(frame.pts or 0 for frame in frames))
+    assert frames[0].time_base is not None
+    return (pts - pts[0]) * float(frames[0].time_base)
 
 
 def test_every_status_is_as_expected(zoo: list[Expectation], decoded: dict[str, DecodedVideo]) -> None:

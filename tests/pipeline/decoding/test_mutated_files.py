@@ -24,7 +24,7 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     for _ in range(rng.integers(1, 12)):
         first, last = [(0, 2000), (len(data) - 3000, len(data)), (0, len(data))][rng.integers(3)]
         place = int(rng.integers(max(0, first), min(last, len(data))))
-        changed[place] = int(rng.choice([0, 127, 128, 255, rng.integers(256)]))
+        changed[place] = int(rng.choice([0, 127, 128, 255, int(rng.integers(256))]))
     return bytes(changed)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ FAULTY = Path(__file__).parent / "faulty_child.py"
 DEFAULT = "pyav" if decord.available() else "decord"
 
 
-def task(path: Path, sampling: Sampling | None = None, **span: float) -> DecodeTask:
+def task(path: Path, sampling: Sampling | None = None, **span: Any) -> DecodeTask:
     return DecodeTask(path.name, path, sampling or Sampling("uniform", 5), PREPROCESSING, **span)
 
 

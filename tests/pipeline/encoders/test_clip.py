@@ -58,7 +58,7 @@ def open_clip_image_features(
     encoder: ClipEncoder, frames: UInt8[np.ndarray, "frame height width 3"]
 ) -> Float32[np.ndarray, "frame dim"]:
     model: Any = encoder.texts.model
-    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    transform: Any = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     with torch.no_grad():
         return model.encode_image(
             torch.stack([transform(Image.fromarray(f)) for f in frames]), normalize=False
@@ -165,10 +165,12 @@ def test_preprocessing_is_that_of_the_tag(family: str, tag: str) -> None:
     model = build_network(source, 0, None)
     record = preprocessing_of(model)
     published = {key: open_clip.get_pretrained_cfg(family, tag)[key] for key in PUBLISHED}
-    transform = image_transform_v2(PreprocessCfg(size=model.visual.image_size, **published), is_train=False)
+    transform: Any = image_transform_v2(
+        PreprocessCfg(size=model.visual.image_size, **published), is_train=False
+    )
     for picture in (*pictures(1, 360, 640), *pictures(1, 500, 281)):
         expected = transform(Image.fromarray(picture)).permute(1, 2, 0).numpy()
-        mean, std = np.float32(record.mean), np.float32(record.std)
+        mean, std = np.array(record.mean, np.float32), np.array(record.std, np.float32)
         found = (resize(picture, record) / np.float32(255) - mean) / std
         assert found.shape == expected.shape
         assert np.abs((found - expected) * std).max() <= 1.001 / 255

@@ -1,6 +1,7 @@
 """The embedded backbone: its file, its way into open_clip, and what it was never taught."""
 
 import json
+from typing import Any
 
 import open_clip
 import pytest
@@ -20,7 +21,7 @@ from tvr.pipeline.encoders.storyboard_backbone.weights import (
 )
 
 register()
-TOKENIZER = open_clip.get_tokenizer(MODEL_NAME)
+TOKENIZER: Any = open_clip.get_tokenizer(MODEL_NAME)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def mutate(path: Path, rng: np.random.Generator) -> None:
     data = bytearray(path.read_bytes())
     for _ in range(rng.integers(1, 12)):
         last = len(data) if rng.random() < 0.5 else min(len(data), 2500)
-        data[int(rng.integers(last))] = int(rng.choice([0, 1, 127, 128, 255, rng.integers(256)]))
+        data[int(rng.integers(last))] = int(rng.choice([0, 1, 127, 128, 255, int(rng.integers(256))]))
     if rng.random() < 0.05:
         del data[int(rng.integers(len(data))) :]
     path.write_bytes(data)

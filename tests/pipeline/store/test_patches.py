@@ -1,13 +1,13 @@
 """Patches from the spool into the shard and back, in both number formats."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.decoding.pool import DecoderPool
-from tvr.pipeline.doctor import write_sample
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.estimate import estimate
@@ -17,6 +17,7 @@ from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import decode_task
 from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, dequantised, quantised
 from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.video.sample_clip import write_sample
 
 from ...fixtures.datasets import dataset
 
@@ -75,6 +76,7 @@ def test_patches_are_read_in_a_few_lines(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     extract(dataset(videos), encoder, options("int8"), tmp_path)
+    shard: Any
     with h5py.File(tmp_path / "video-00000-of-00002.h5") as shard:
         start, stop = shard["offsets"][1:3]
         patches = shard["patches"][start:stop] * shard["patch_scales"][start:stop][..., None]
@@ -125,7 +127,7 @@ def test_the_estimate_is_what_the_store_takes(
     described = dataset({name: path for name, path in videos.items() if name in "abd"})
     expected = estimate(described, encoder, options("int8"))
     extract(described, encoder, options("int8"), tmp_path / "store")
-    shard = h5py.File(tmp_path / "store" / "video-00000-of-00001.h5")
+    shard: Any = h5py.File(tmp_path / "store" / "video-00000-of-00001.h5")
     assert expected.patch_gigabytes * 1e9 == shard["patches"].nbytes + shard["patch_scales"].nbytes
     assert estimate(described, encoder, options(None)).patch_gigabytes == 0
 

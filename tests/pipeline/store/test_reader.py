@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -112,6 +113,7 @@ def test_as_stored_fails(bad: float) -> None:
 def test_large_columns_are_mapped_not_read(folder: Path) -> None:
     frames = FeatureStore.open(folder).frames("v3")
     assert not frames.flags.writeable
+    file: Any
     with h5py.File(folder / "video-00001-of-00003.h5") as file:
         assert file["frames"].chunks is None
         assert np.array_equal(file["frames"][file["offsets"][1] : file["offsets"][2]], frames)

@@ -4,6 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -31,7 +32,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     counts: Counter[str] = Counter()
     open_file = h5py.File.__init__
 
-    def counted(file: h5py.File, name: object, *arguments: object, **named: object) -> None:
+    def counted(file: h5py.File, name: object, *arguments: Any, **named: Any) -> None:
         if isinstance(name, Path):  # not where h5py wraps a file that is open
             counts[name.name] += 1
         open_file(file, name, *arguments, **named)
@@ -91,7 +92,7 @@ def test_a_column_fails_that_is_not_there(folder: Path, name: str) -> None:
             read(name)
 
 
-def changed(path: Path, change: Callable[[h5py.File], None]) -> Path:
+def changed(path: Path, change: Callable[[h5py.File], object]) -> Path:
     """Change a shard, and make its receipt fit, as somebody would who means harm."""
     with h5py.File(path, "r+") as file:
         change(file)

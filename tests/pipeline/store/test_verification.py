@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.store.checksummed_json import write_checksummed
 from tvr.pipeline.store.verification import damage_of, verify
@@ -37,7 +38,7 @@ def regions(path: Path) -> Iterator[tuple[str, int]]:
             if start is not None:
                 taken.update(range(start, start + length))
                 yield f"rows of {name}", start + length // 2
-            yield f"header of {name}", h5py.h5o.get_info(column.id).addr + 9
+            yield f"header of {name}", h5o.get_info(column.id).addr + 9
     data = path.read_bytes()
     yield "superblock", 9
     yield "heap of strings", data.index(b"GCOL") + 40

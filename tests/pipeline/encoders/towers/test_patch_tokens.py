@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.towers.precision import fold_batch_norms
 
 from ..conftest import Loader
 from ..test_clip import assert_apart, assert_close, inputs
@@ -78,7 +79,7 @@ def test_batch_norms_are_folded_in_bfloat16_and_change_nothing(small: Loader) ->
         norm.running_var.uniform_(0.8, 1.25)
     frames = inputs(exact, 2)
     before = exact.encode_frames(frames)
-    clip.fold_batch_norms(exact.texts.model)
+    fold_batch_norms(exact.texts.model)
     small.cache_clear()  # type: ignore[attr-defined]  # the model that others would get is changed
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in exact.texts.model.visual.modules())
     after = exact.encode_frames(frames)

@@ -26,8 +26,8 @@ def transformers() -> Any:
 
 def save_tokenizer(folder: Path, special: Sequence[str], template: str, **roles: str) -> Path:
     """A word-level tokenizer: special tokens first, then the words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors  # pyright: ignore[reportMissingImports]
+    from transformers import PreTrainedTokenizerFast  # pyright: ignore[reportMissingImports]
 
     ids = {token: i for i, token in enumerate((*special, *WORDS))}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=special[-1]))
@@ -40,7 +40,7 @@ def save_tokenizer(folder: Path, special: Sequence[str], template: str, **roles:
 
 
 def save_roberta(folder: Path) -> Path:
-    from transformers import RobertaConfig
+    from transformers import RobertaConfig  # pyright: ignore[reportMissingImports]
 
     save_tokenizer(
         folder, ["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>",
