@@ -13,7 +13,7 @@ from tvr.pipeline.store.reader import FeatureStore
 from .trials import Trial
 
 VALIDATION_VIDEOS = 400
-"""VideoItems of the validation split that decide the best epoch: all of them would take longer than the training."""
+"""Videos of the validation split that decide the best epoch: all of them would take longer than the training."""
 
 
 def training_sets(store: FeatureStore, trial: Trial) -> dict[str, FeatureSet]:
