@@ -7,7 +7,7 @@ against the same steps in turn.
 
 The figures that are kept have two ways more, which ``tvr sweep`` no longer has: a step of each trial of a process in
 turn, on batches of its own (``own_batches``) and on one batch for all (``same_batches``). They took as long as one
-trial after another.
+trial after another: the median of the ratios of processor time is 0.96, with other work on the machine.
 """
 
 import argparse
