@@ -38,7 +38,7 @@ def import_checkpoint(
     as_json: JsonOption = False,
 ) -> None:
     """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate."""
-    from ..data.contracts.plug_ins import configured
+    from ..data.contracts.records import configured
     from ..heads.features.from_store import features_of
     from ..heads.runs.import_checkpoint import Checkpoint, published_config
     from ..heads.runs.import_checkpoint import import_checkpoint as write_run

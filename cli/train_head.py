@@ -45,7 +45,8 @@ def train_head(
     as_json: JsonOption = False,
 ) -> None:
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
-    from ..data.contracts.plug_ins import configured, load_plug_in
+    from ..data.contracts.plug_ins import load_plug_in
+    from ..data.contracts.records import configured
     from ..heads.features.from_store import features_of
     from ..heads.training.distributed import Distributed
     from ..heads.training.loop import train

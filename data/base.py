@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from .contracts.errors import UsageError, unknown_name
-from .contracts.plug_ins import configured, load_plug_in
+from .contracts.plug_ins import load_plug_in
+from .contracts.records import configured
 
 Protocol = Literal["single", "multi", "paragraph"]
 """How captions are scored: one caption a video, each of several captions its own query, or all sentences of a

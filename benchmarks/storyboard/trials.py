@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tvr.data.contracts.plug_ins import configured, load_plug_in
+from tvr.data.contracts.plug_ins import load_plug_in
+from tvr.data.contracts.records import configured
 from tvr.heads.runs.training_config import TrainingConfig
 
 Noise = Literal["none", "wrong", "duplicate"]

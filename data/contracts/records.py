@@ -1,35 +1,132 @@
-"""Whether what JSON gave is of the kind that an annotation names: records of a store may come from anybody."""
+"""Frozen dataclasses from what a user typed, or from what JSON gave: a record of a store may come from anybody."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import UsageError, unknown_name
+
+Record = TypeVar("Record")
 
 
-def has_type(value: Any, hint: Any) -> bool:
-    """Whether a value is what a field of a record is annotated as, to the innermost list."""
-    origin, inner = get_origin(hint) or hint, get_args(hint)
-    if hint is Any:
-        return True
-    if origin is UnionType:
-        return any(has_type(value, one) for one in inner)
-    if origin is float:
-        return type(value) in (int, float)
-    if origin in (Mapping, dict):
-        return type(value) is dict and all(has_type(one, inner[1]) for one in value.values())
-    if origin in (Sequence, list):
-        return type(value) is list and all(has_type(one, inner[0]) for one in value)
-    return type(value) is origin
-
-
-def first_mistyped_field(values: Mapping[str, Any], record: type) -> str:
-    """The first field of a record of which a value is missing or unfit, or nothing.
+def configured(config: type[Record], settings: Mapping[str, str], owner: str) -> Record:
+    """A frozen ``Config`` dataclass from ``key=value`` strings, each parsed as the type of its field.
 
     Raises:
-        ValueError: there are fields that the record does not have.
+        UsageError: a field that does not exist or a value that its type does not admit.
     """
+    hints = _hints(config)
+    values: dict[str, Any] = {}
+    for key, text in settings.items():
+        if key not in hints:
+            raise UsageError(unknown_name(f"setting of {owner}", key, hints))
+        try:
+            values[key] = _parsed(text, hints[key])
+        except ValueError as error:
+            raise UsageError(f"{owner}: {key} must be {error}, got {text!r}") from None
+    return config(**values)
+
+
+def restored(record: type[Record], values: Any, name: str = "") -> Record:
+    """A dataclass from what JSON made of it: lists become tuples, strings paths, objects the dataclasses inside it.
+
+    Args:
+        record: the dataclass; a field with a default may be absent.
+        values: the JSON object.
+        name: of the field that the object is the value of, for errors.
+
+    Raises:
+        ValueError: a field is missing, unknown or of another type; the message names it. What the dataclass itself
+            refuses is its own error.
+    """
+    if type(values) is not dict:
+        raise ValueError(f"{name or 'it'} is {values!r}"[:200])
+    hints, inside = _hints(record), f"{name}." if name else ""
+    if unknown := values.keys() - hints.keys():
+        raise ValueError(f"it has the unknown field {inside + min(map(str, unknown))!r}")
+    given = {key: restored_value(value, hints[key], inside + key) for key, value in values.items()}
+    if missing := [key for key in _required(record) if key not in given]:
+        raise ValueError(f"it has no {inside}{missing[0]}")
+    return record(**given)
+
+
+def restored_value(value: Any, hint: Any, name: str) -> Any:
+    """The value of one field, as its annotation says, to the innermost list.
+
+    Raises:
+        ValueError: it is of another type; the message is ``<name> is <value>``.
+    """
+    origin, inner = get_origin(hint) or hint, get_args(hint)
+    if dataclasses.is_dataclass(origin):
+        return restored(origin, value, name)  # pyright: ignore[reportArgumentType]  # a class, as every annotation
+    if origin in (Union, UnionType):
+        return _of_any_type(value, inner, name)
+    if origin in (Mapping, dict) and type(value) is dict:
+        return {key: restored_value(one, inner[1], f"{name}.{key}") for key, one in value.items()}
+    if origin in (Sequence, list, tuple) and type(value) in (list, tuple):
+        if origin is tuple and Ellipsis not in inner and len(value) != len(inner):
+            raise ValueError(f"{name} is {value!r}"[:200])
+        items = [restored_value(one, inner[0], f"{name}.{place}") for place, one in enumerate(value)]
+        return tuple(items) if origin is tuple else items
+    if not _is_plain(value, origin, inner):
+        raise ValueError(f"{name} is {value!r}"[:200])
+    return Path(value) if origin is Path else value
+
+
+def _of_any_type(value: Any, hints: Sequence[Any], name: str) -> Any:
+    for hint in hints:
+        try:
+            return restored_value(value, hint, name)
+        except ValueError:
+            continue  # the next type may admit it
+    raise ValueError(f"{name} is {value!r}"[:200])
+
+
+def _is_plain(value: Any, origin: Any, choices: Sequence[Any]) -> bool:
+    """Whether a value without parts is of its type; an integer is no boolean, but a number with a point."""
+    if origin is Literal:
+        return type(value) is str and value in choices
+    admitted = {Any: (type(value),), float: (int, float), Path: (str,)}.get(origin, (origin,))
+    return type(value) in admitted
+
+
+@cache
+def _hints(record: type) -> dict[str, Any]:
+    """The annotation of each field, in their order."""
     hints = get_type_hints(record)
-    known = {field.name for field in dataclasses.fields(record)}
-    if unknown := values.keys() - known:
-        raise ValueError(f"it has the unknown field {min(unknown)!r}")
-    return next((name for name in hints if name in known and not has_type(values.get(name), hints[name])), "")
+    return {field.name: hints[field.name] for field in dataclasses.fields(record)}
+
+
+@cache
+def _required(record: type) -> tuple[str, ...]:
+    absent = dataclasses.MISSING
+    fields = dataclasses.fields(record)
+    return tuple(field.name for field in fields if field.default is absent is field.default_factory)
+
+
+def _parsed(text: str, kind: Any) -> Any:
+    """The string as a value of ``kind``; a ValueError says what would have been allowed."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if text not in arguments:
+            raise ValueError(f"one of {', '.join(map(str, arguments))}")
+        return text
+    if origin is tuple:
+        return tuple(_parsed(part.strip(), arguments[0]) for part in text.split(",") if part.strip())
+    if origin in (Union, UnionType):
+        if NoneType in arguments and text.lower() == "none":
+            return None
+        return _parsed(text, next(argument for argument in arguments if argument is not NoneType))
+    return _scalar(text, kind)
+
+
+def _scalar(text: str, kind: Any) -> bool | int | float | str | Path:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    parsers = {bool: lambda value: words[value.lower()], int: int, float: float, str: str, Path: Path}
+    try:
+        return parsers[kind](text)
+    except (KeyError, ValueError):
+        raise ValueError("true or false" if kind is bool else f"of type {kind.__name__}") from None

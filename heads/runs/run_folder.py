@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,7 @@ from torch import Tensor
 from ...data.contracts.errors import TrainingError, UsageError
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.plug_ins import load_plug_in
+from ...data.contracts.records import Record, restored
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
 from .training_config import TrainingConfig, with_current_names
@@ -53,12 +54,12 @@ class RunRecord:
             UsageError: the head is unknown here, or has other settings in this version.
         """
         kind = load_plug_in("tvr.heads", self.head).Config
-        return build_head(self.head, restored(kind, self.head_config), FeatureShape(**self.shape))
+        return build_head(self.head, _config(kind, self.head_config), FeatureShape(**self.shape))
 
     @property
     def config(self) -> TrainingConfig:
         """The training settings."""
-        return restored(TrainingConfig, with_current_names(self.training))
+        return _config(TrainingConfig, with_current_names(self.training))
 
     @property
     def completed(self) -> "RunRecord":
@@ -66,7 +67,7 @@ class RunRecord:
         kind = load_plug_in("tvr.heads", self.head).Config
         return dataclasses.replace(
             self,
-            head_config=dataclasses.asdict(restored(kind, self.head_config)),
+            head_config=dataclasses.asdict(_config(kind, self.head_config)),
             training=dataclasses.asdict(self.config),
         )
 
@@ -173,7 +174,7 @@ def load_record(folder: Path) -> RunRecord:
             raise UsageError(
                 f"{file} has format {values['format_version']}, this version reads {FORMAT_VERSION}"
             )
-        return RunRecord(**values)
+        return restored(RunRecord, values)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is not the record of a run ({error})") from error
 
@@ -208,24 +209,19 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def restored(kind: type, values: Mapping[str, Any]) -> Any:
-    """A Config from what JSON made of it.
+def _config(kind: type[Record], values: Mapping[str, Any]) -> Record:
+    """A Config as the run had it.
 
     A field that came later has what runs were made with until then: its default, or ``before`` in its metadata.
 
     Raises:
-        UsageError: it has a field that this version does not know.
+        UsageError: it has a field that this version does not know, or a value that its type does not admit.
     """
-    tuples = {name for name, hint in get_type_hints(kind).items() if str(hint).startswith("tuple")}
-    before = {
-        field.name: field.metadata["before"]
-        for field in dataclasses.fields(kind)
-        if "before" in field.metadata
-    }
-    known = {name: tuple(value) if name in tuples else value for name, value in values.items()}
+    fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]  # every Config is a dataclass
+    before = {field.name: field.metadata["before"] for field in fields if "before" in field.metadata}
     try:
-        return kind(**before | known)
-    except TypeError as error:
+        return restored(kind, before | dict(values))
+    except ValueError as error:
         raise UsageError(
             f"the run was made with other settings than this version of tvr has ({error})"
         ) from error

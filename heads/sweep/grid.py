@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...data.contracts.errors import UsageError, unknown_name
-from ...data.contracts.plug_ins import configured, load_plug_in
+from ...data.contracts.plug_ins import load_plug_in
+from ...data.contracts.records import configured
 from ..runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
 Grid = Mapping[str, Sequence[str]]

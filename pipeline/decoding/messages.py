@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from ...data.contracts.records import restored
 from ..preprocessing import Preprocessing
 from ..sampling import Sampling
 
@@ -111,14 +112,7 @@ def task_message(
 
 def task_of(message: Mapping[str, Any]) -> DecodeTask:
     """The task of a message from the wire."""
-    values = dict(message["task"])
-    values["path"] = Path(values["path"])
-    values["sampling"] = Sampling(**values["sampling"])
-    preprocessing = values["preprocessing"]
-    for name in ("mean", "std"):
-        preprocessing[name] = tuple(preprocessing[name])
-    values["preprocessing"] = Preprocessing(**preprocessing)
-    return DecodeTask(**values)
+    return restored(DecodeTask, message["task"])
 
 
 def send_line(stream: BinaryIO, message: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import differing_settings
-from ...data.contracts.records import first_mistyped_field, has_type
+from ...data.contracts.records import restored, restored_value
 from .atomic_files import write_json
 from .checksummed_json import create_checksummed, read_checksummed, write_checksummed
 
@@ -113,8 +113,7 @@ def load_manifest(folder: Path) -> Manifest:
                 f"{path} has format version {values['format_version']}, this tvr reads {FORMAT_VERSION}; "
                 "extract again, or use the tvr version named in the file"
             )
-        values["splits"] = {name: SplitRecord(**record) for name, record in values["splits"].items()}
-        return _checked(Manifest(**values))
+        return _checked(restored(Manifest, values))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is not the manifest of a store ({error}). `tvr verify --store {folder} --repair` writes it anew"
@@ -139,18 +138,9 @@ _OF_ENCODER = {
 
 def _checked(manifest: Manifest) -> Manifest:
     """The manifest, if its values can be those of a store; ValueError otherwise."""
-    values = vars(manifest)
-    wrong = first_mistyped_field(values | {"splits": {}}, Manifest)
-    wrong = wrong or next(
-        (first_mistyped_field(dataclasses.asdict(split), SplitRecord) for split in manifest.splits.values()),
-        "",
-    )
-    wrong = wrong or next(
-        (name for name, kind in _OF_ENCODER.items() if not has_type(manifest.encoder.get(name), kind)), ""
-    )
-    if wrong:
-        raise ValueError(f"{wrong} is {values.get(wrong, manifest.encoder.get(wrong))!r}"[:200])
-    counts = {name: values[name] for name in _COUNTS} | {"dim": manifest.dim}
+    for name, hint in _OF_ENCODER.items():
+        restored_value(manifest.encoder.get(name), hint, f"encoder.{name}")
+    counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.dim}
     for name, count in counts.items():
         if count < (0 if name.startswith("num_") else 1):
             raise ValueError(f"{name} is {count}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import sha256_of
-from ...data.contracts.records import first_mistyped_field
+from ...data.contracts.records import restored
 from .atomic_files import atomic_write, os_errors_as_store_error
 from .checksummed_json import read_checksummed, write_checksummed
 from .deferred_error_file import DeferredErrorFile
@@ -188,11 +188,10 @@ def load_receipt(shard: Path) -> Receipt:
         ValueError: it is not the receipt that was written; the message says why.
     """
     values = read_checksummed(receipt_path(shard))
-    if wrong := first_mistyped_field(values, Receipt):
-        raise ValueError(f"{wrong} is {values.get(wrong)!r}"[:200])
-    if values["shard"] != shard.name:
-        raise ValueError(f"it is the receipt of {values['shard']}")
-    return Receipt(**values)
+    receipt = restored(Receipt, values)
+    if receipt.shard != shard.name:
+        raise ValueError(f"it is the receipt of {receipt.shard}")
+    return receipt
 
 
 def _large_columns(shard: Path) -> list[list[int]]:

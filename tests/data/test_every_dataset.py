@@ -6,7 +6,8 @@ from types import ModuleType
 import pytest
 from tvr.data.base import About, Preset, load_dataset
 from tvr.data.contracts.errors import DataError
-from tvr.data.contracts.plug_ins import configured, load_plug_in, plug_in_names
+from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
+from tvr.data.contracts.records import configured
 
 NAMES = [name for name in plug_in_names("tvr.data") if load_plug_in("tvr.data", name).ABOUT.files]
 

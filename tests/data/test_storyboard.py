@@ -11,7 +11,8 @@ import av
 import pytest
 from tvr.data.base import Protocol
 from tvr.data.contracts.errors import DataError, UsageError
-from tvr.data.contracts.plug_ins import configured, load_plug_in
+from tvr.data.contracts.plug_ins import load_plug_in
+from tvr.data.contracts.records import configured
 from tvr.data.storyboard import ABOUT, LIMITS, Config, load, phrase_spans, twins
 
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)

@@ -1,6 +1,6 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.data.contracts.plug_ins import configured
+from tvr.data.contracts.records import configured
 from tvr.heads.runs.training_config import TrainingConfig
 
 

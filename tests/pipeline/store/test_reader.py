@@ -178,7 +178,7 @@ def test_what_may_differ_does_not_refuse(folder: Path) -> None:
         ({"videos_per_shard": 1.5}, "videos_per_shard"),
         ({"encoder": ENCODER | {"dim": "6"}}, "dim is '6'"),
         ({"encoder": {}}, "model is None"),
-        ({"splits": {"train": 1}}, "mapping"),
+        ({"splits": {"train": 1}}, "splits.train is 1"),
     ],
 )
 def test_open_fails_on_numbers_that_no_store_has(folder: Path, changes: dict[str, object], said: str) -> None:
