@@ -82,7 +82,7 @@ def train_head(
 def _training_config(
     typed: Mapping[str, str], shorts: Mapping[str, float | None], device: str
 ) -> "TrainingConfig":
-    from ..data.contracts.plug_ins import configured
+    from ..data.contracts.records import configured
     from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
     note_former_names(typed, FORMER_NAMES)
