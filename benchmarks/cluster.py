@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--num-frames", type=int, default=12)
     parser.add_argument("--videos-per-shard", type=int, default=10)
     chosen = parser.parse_args()
-    choice = EncoderSpec(chosen.model, chosen.pretrained)
+    spec = EncoderSpec(chosen.model, chosen.pretrained)
     with tempfile.TemporaryDirectory() as scratch:
         settings = {"train_videos": str(chosen.clips), "val_videos": "0", "test_videos": "0"}
         dataset = load_dataset("storyboard", Path(scratch) / "storyboard", settings)
@@ -54,8 +54,8 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - started)
             assert summary.status == {"ok": chosen.clips}, summary.status
 
-        encoder = choice.load()
-        with cluster_runner(ClusterConfig(workers=WORKERS), choice, dataset, options) as dask:
+        encoder = spec.load()
+        with cluster_runner(ClusterConfig(workers=WORKERS), spec, dataset, options) as dask:
             for _ in range(chosen.rounds + 1):
                 with ShardWorker(encoder, options) as plain:
                     measured("plain", plain)

@@ -125,11 +125,11 @@ def run_on_dask(
         ClusterError: no scheduler or worker answers, or a worker has other packages than this machine.
     """
     # Here, because distributed takes longer to import than a small head to train.
-    from ...pipeline.cluster.preflight import connected_workers, ended
+    from ...pipeline.cluster.preflight import as_completed, connected_workers
 
     with connected_workers(cluster) as client:
         futures = {client.submit(run_trial, _absolute(task), pure=False, retries=1): task for task in tasks}
-        for done, future in enumerate(ended(client, list(futures), cluster.wait_seconds), start=1):
+        for done, future in enumerate(as_completed(client, list(futures), cluster.wait_seconds), start=1):
             task = futures[future]
             if future.status == "error":
                 record_failure(task, f"its Dask worker died: {future.exception()}")

@@ -22,22 +22,22 @@ _LISTS = ("job_extra_directives", "job_script_prologue", "worker_extra_args")
 
 
 @contextmanager
-def connected(choice: ClusterConfig) -> Generator[Client, None, None]:
+def connected(config: ClusterConfig) -> Generator[Client, None, None]:
     """A client of the cluster. What was started for it ends with it; a scheduler of others goes on.
 
     Raises:
         ClusterError: nobody listens at the address, or no worker or job can be started.
         UsageError: a setting of a job that is not known.
     """
-    if choice.scheduler != LOCAL:
-        with _client_of(choice.scheduler) as client:
+    if config.scheduler != LOCAL:
+        with _client_of(config.scheduler) as client:
             yield client
         return
-    with _job_cluster(choice) if choice.queue else _local_cluster(choice) as cluster:
-        if choice.queue:
-            _submit(cluster, choice)
+    with _job_cluster(config) if config.queue else _local_cluster(config) as cluster:
+        if config.queue:
+            _submit(cluster, config)
         with Client(cluster) as client:
-            if not choice.queue:
+            if not config.queue:
                 client.run(_ignore_interrupts)
             yield client
 
@@ -47,43 +47,43 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def job_script(choice: ClusterConfig) -> str:
+def job_script(config: ClusterConfig) -> str:
     """What would be submitted for each worker; nothing is."""
-    with _job_cluster(choice) as cluster:
+    with _job_cluster(config) as cluster:
         return cluster.job_script()
 
 
-def _job_cluster(choice: ClusterConfig) -> Any:
+def _job_cluster(config: ClusterConfig) -> Any:
     """A scheduler in this process for workers that are jobs, each with one worker process; none yet."""
     try:
         from dask_jobqueue.pbs import PBSCluster
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
         raise UsageError("--slurm and --pbs need dask-jobqueue: pip install 'tvr[cluster]'") from None
-    kind = SLURMCluster if choice.queue == "slurm" else PBSCluster
-    settings = _job_settings(choice, kind.job_cls)
+    kind = SLURMCluster if config.queue == "slurm" else PBSCluster
+    settings = _job_settings(config, kind.job_cls)
     try:
         return kind(processes=1, scheduler_options={"dashboard_address": ":0"}, **settings)
     except ValueError as error:
-        raise UsageError(f"a setting of the {choice.queue} job is wrong: {error}") from error
+        raise UsageError(f"a setting of the {config.queue} job is wrong: {error}") from error
 
 
-def _submit(cluster: Any, choice: ClusterConfig) -> None:
+def _submit(cluster: Any, config: ClusterConfig) -> None:
     command = cluster.job_cls.submit_command
     if shutil.which(command) is None:
         raise ClusterError(f"there is no {command} on this machine: start this where jobs are submitted")
     try:
         # Not scale(): it submits in the background, where the queue's refusal is lost.
-        for _ in range(choice.workers):
+        for _ in range(config.workers):
             cluster.worker_spec.update(cluster.new_worker_spec())
         cluster.sync(cluster._correct_state)
     except (OSError, RuntimeError) as error:
         for job in cluster.workers.values():
             job.status = Status.failed  # or the cluster would refuse to close
-        raise ClusterError(f"{choice.queue} took no job: {error}") from error
+        raise ClusterError(f"{config.queue} took no job: {error}") from error
 
 
-def _job_settings(choice: ClusterConfig, job: Any) -> dict[str, Any]:
+def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
     """Arguments of a dask-jobqueue job class, from what the user set and from what a worker of ours needs.
 
     Raises:
@@ -91,25 +91,25 @@ def _job_settings(choice: ClusterConfig, job: Any) -> dict[str, Any]:
     """
     known = {name for each in job.__mro__[:2] for name in inspect.signature(each.__init__).parameters}
     known -= {"self", "scheduler", "name", "processes", "config_name", "base_class_kwargs"}
-    for name in choice.job:
+    for name in config.job:
         if name not in known:
-            raise UsageError(unknown_name(f"setting of a {choice.queue} job", name, known))
-    configured = dask.config.get(f"jobqueue.{choice.queue}")
+            raise UsageError(unknown_name(f"setting of a {config.queue} job", name, known))
+    configured = dask.config.get(f"jobqueue.{config.queue}")
     usual = {name: value for name, value in _JOB.items() if configured.get(name) is None}
-    settings: dict[str, Any] = usual | dict(choice.job)
+    settings: dict[str, Any] = usual | dict(config.job)
     for name in _LISTS:
         settings[name] = [part.strip() for part in settings.get(name, "").split(";") if part.strip()]
     settings["cores"] = int(settings["cores"])
-    if choice.wants_gpu:
-        _ask_for_gpu(settings, choice)
+    if config.wants_gpu:
+        _ask_for_gpu(settings, config)
     # One shard at a time, whose encoder and decoding children use all cores of the job.
     settings["worker_extra_args"] += ["--nthreads", "1"]
     return settings
 
 
-def _ask_for_gpu(settings: dict[str, Any], choice: ClusterConfig) -> None:
+def _ask_for_gpu(settings: dict[str, Any], config: ClusterConfig) -> None:
     settings["worker_extra_args"] += ["--resources", f"{GPU}=1"]
-    if choice.queue == "pbs":
+    if config.queue == "pbs":
         spec = f"select=1:ncpus={settings['cores']}:ngpus=1:mem={settings['memory']}"
         settings.setdefault("resource_spec", spec)
     elif not settings["job_extra_directives"]:
@@ -134,16 +134,16 @@ def _client_of(scheduler: str) -> Client:
         ) from error
 
 
-def _local_cluster(choice: ClusterConfig) -> LocalCluster:
+def _local_cluster(config: ClusterConfig) -> LocalCluster:
     """Worker processes on this machine, one for each GPU, or that share its cores."""
     gpus = torch.cuda.device_count()
-    if choice.wants_gpu and choice.workers > gpus:
-        raise UsageError(f"{choice.workers} workers want a GPU each, but this machine has {gpus}")
-    offers = {GPU: 1} if gpus and choice.wants_gpu is not False else {}
+    if config.wants_gpu and config.workers > gpus:
+        raise UsageError(f"{config.workers} workers want a GPU each, but this machine has {gpus}")
+    offers = {GPU: 1} if gpus and config.wants_gpu is not False else {}
     # What fails comes back with its task and is told then; what these would say besides, Ctrl-C has caused.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     return LocalCluster(
-        n_workers=choice.workers,
+        n_workers=config.workers,
         threads_per_worker=1,
         resources=offers,
         dashboard_address=":0",

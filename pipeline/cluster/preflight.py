@@ -1,15 +1,14 @@
-"""Which workers of a cluster can do the work, tried before they get a shard: an error instead of an endless wait."""
+"""Which workers of a cluster can do the work, checked before they get a shard: an error instead of an endless wait."""
 
-import importlib.metadata
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, cast
 
+import distributed
 from distributed import Client, Future
 
 from ...data.base import Video
@@ -20,9 +19,9 @@ from ..options import EncoderSpec
 from ..store.manifest import MANIFEST_NAME, differing, versions
 from .config import GPU, ClusterConfig
 from .connection import connected
-from .worker import WorkerReport, cores_each, examine, folder_problem, sharing
+from .worker import WorkerReport, check_worker, cores_each, folder_problem, workers_per_host
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _SAMPLE_FILES = 3
 
 Demand = Mapping[str, float]
@@ -33,7 +32,7 @@ Demand = Mapping[str, float]
 class PreflightCheck:
     """What a worker is asked to try."""
 
-    choice: EncoderSpec
+    encoder: EncoderSpec
     decoder: str
     videos: Sequence[Video]
     """It must see a few of them."""
@@ -47,11 +46,11 @@ class PreflightCheck:
 
 
 class WorkerPool:
-    """The workers that have shown that they can do the work; whoever comes later is examined too.
+    """The workers that passed the preflight check; whoever comes later is checked too.
 
     Args:
         client: of the scheduler.
-        examination: what they are to try.
+        preflight: what they are to try.
         count: how many there must be.
         wait_seconds: how long to wait for them.
 
@@ -59,17 +58,17 @@ class WorkerPool:
         ClusterError: they did not come in time, or one of them cannot do the work.
     """
 
-    def __init__(self, client: Client, examination: PreflightCheck, count: int, wait_seconds: float) -> None:
-        self._client, self._examination = client, examination
+    def __init__(self, client: Client, preflight: PreflightCheck, count: int, wait_seconds: float) -> None:
+        self._client, self._preflight = client, preflight
         self._rejected: dict[str, str] = {}
         self._folder: Path | None = None
         self.reports: dict[str, WorkerReport] = {}
         """What was found of each worker that can do the work, by address."""
         wait_for_workers(client, {}, count, wait_seconds)
-        self.demand = demanded(client, examination.choice.device)
+        self.demand = demanded(client, preflight.encoder.device)
         workers = wait_for_workers(client, self.demand, count, wait_seconds)
-        self._examine(workers)
-        refuse(self._rejected)
+        self._check(workers)
+        raise_if_rejected(self._rejected)
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -81,8 +80,8 @@ class WorkerPool:
     @property
     def fewest_cores(self) -> int:
         """Of the worker that has fewest for itself."""
-        shared = sharing(self.reports.values())
-        return min(cores_each(place, shared) for place in shared)
+        workers = workers_per_host(self.reports.values())
+        return min(cores_each(host_cores, workers) for host_cores in workers)
 
     def send_to(self, folder: Path) -> None:
         """Say where the store is, which must exist.
@@ -92,10 +91,10 @@ class WorkerPool:
         """
         self._folder = folder
         self._check_folder(list(self.reports))
-        refuse(self._rejected)
+        raise_if_rejected(self._rejected)
 
     def present(self) -> dict[str, WorkerReport]:
-        """Those that are there now, after an examination of newcomers.
+        """Those that are there now; newcomers are checked first.
 
         Raises:
             ClusterError: the scheduler is gone.
@@ -104,22 +103,23 @@ class WorkerPool:
         known = self.reports.keys() | self._rejected.keys()
         newcomers = {address: worker for address, worker in workers.items() if address not in known}
         if newcomers:
-            self._examine(newcomers)
+            self._check(newcomers)
         return {address: report for address, report in self.reports.items() if address in workers}
 
-    def absence(self, seconds: float) -> str:
+    def describe_missing_workers(self, seconds: float) -> str:
         """Why nobody works, for a message."""
         rejected = "".join(f"\n  {address} {problem}" for address, problem in self._rejected.items())
-        return missing_workers(self._client, self.demand, seconds) + (
+        return describe_missing_workers(self._client, self.demand, seconds) + (
             f"\nWorkers that cannot do the work:{rejected}" if rejected else ""
         )
 
-    def _examine(self, workers: Mapping[str, Any]) -> None:
+    def _check(self, workers: Mapping[str, Any]) -> None:
         self._reject(package_problems(self._client, list(workers)))
         fit = [address for address in workers if address not in self._rejected]
         self._reject({address: _oversubscribed(workers[address], self.demand) for address in fit})
-        trial = self._examination
-        for address, report in self._on_each(fit, examine, trial.choice, trial.decoder, trial.files).items():
+        check = self._preflight
+        reports = self._on_each(fit, check_worker, check.encoder, check.decoder, check.files)
+        for address, report in reports.items():
             if isinstance(report, Exception):
                 self._reject({address: f"gave no answer: {report}"})
             elif report.problem:
@@ -166,29 +166,28 @@ def connected_workers(cluster: ClusterConfig) -> Generator[Client, None, None]:
     """
     with connected(cluster) as client:
         workers = wait_for_workers(client, {}, cluster.workers_to_wait_for, cluster.wait_seconds)
-        refuse(package_problems(client, list(workers)))
+        raise_if_rejected(package_problems(client, list(workers)))
         yield client
 
 
-def ended(client: Client, futures: Sequence[Future[Any]], wait_seconds: float) -> Iterator[Future[Any]]:
-    """The futures as they end.
+def as_completed(
+    client: Client, futures: Sequence[Future[Any]], wait_seconds: float
+) -> Iterator[Future[Any]]:
+    """``distributed.as_completed``, which would wait for ever where no worker is left.
 
     Raises:
         ClusterError: the cluster has had no worker for so long.
     """
-    done: SimpleQueue[Future[Any]] = SimpleQueue()
-    for future in futures:
-        future.add_done_callback(done.put)
-    left = len(futures)
-    while left:
-        try:
-            yield done.get(timeout=_LOOK_SECONDS)
-            left -= 1
-        except Empty:
+    remaining = distributed.as_completed(futures)
+    while not remaining.is_empty():
+        if remaining.has_ready():
+            yield next(remaining)
+        else:
             wait_for_workers(client, {}, 1, wait_seconds)
+            time.sleep(_POLL_SECONDS)
 
 
-def refuse(problems: Mapping[str, str]) -> None:
+def raise_if_rejected(problems: Mapping[str, str]) -> None:
     """Raise a ClusterError that says what each worker lacks, if there is one."""
     if problems:
         lines = "\n  ".join(f"{address} {problem}" for address, problem in problems.items())
@@ -217,12 +216,12 @@ def wait_for_workers(client: Client, demand: Demand, count: int, seconds: float)
     deadline = time.monotonic() + seconds
     while len(found := fitting_workers(client, demand)) < count:
         if time.monotonic() > deadline:
-            raise ClusterError(missing_workers(client, demand, seconds))
-        time.sleep(_LOOK_SECONDS)
+            raise ClusterError(describe_missing_workers(client, demand, seconds))
+        time.sleep(_POLL_SECONDS)
     return found
 
 
-def missing_workers(client: Client, demand: Demand, seconds: float) -> str:
+def describe_missing_workers(client: Client, demand: Demand, seconds: float) -> str:
     """The message where too few workers fit: what was wanted, what is there, how to start one that fits."""
     there = fitting_workers(client, {})
     offers = Counter(_shown(worker["resources"]) or "no resource" for worker in there.values())
@@ -244,15 +243,20 @@ def demanded(client: Client, device: str) -> Demand:
 
 def package_problems(client: Client, addresses: Sequence[str]) -> dict[str, str]:
     """For each worker that has other packages than this machine, which one."""
-    problems: dict[str, str] = {}
+    # Dask's own question: a worker without this package could not even load a function of ours.
+    answers = cast(dict[str, Any], client.get_versions(packages=list(versions())))["workers"]
+    found = {address: _package_problem(answers.get(address)) for address in addresses}
+    return {address: problem for address, problem in found.items() if problem}
+
+
+def _package_problem(answer: Any) -> str:
+    if answer is None:
+        return "gave no answer when it was asked for its packages"
     for package, here in versions().items():
-        # A function of the standard library: a worker without this package could not even load one of ours.
-        for address, there in on_each(client, addresses, importlib.metadata.version, package).items():
-            if isinstance(there, Exception):
-                problems.setdefault(address, f"has no {package} ({type(there).__name__}: {there})")
-            elif there != here:
-                problems.setdefault(address, f"has {package} {there}, but here it is {here}")
-    return problems
+        there = answer["packages"][package]
+        if there != here:
+            return f"has {package} {there}, but here it is {here}" if there else f"has no {package}"
+    return ""
 
 
 def on_each(

@@ -25,7 +25,7 @@ from ..store.shards import Receipt
 from .config import ClusterConfig
 from .connection import connected
 from .preflight import PreflightCheck, WorkerPool
-from .worker import Assignment, WorkerReport, do_shard, release, sharing
+from .worker import Assignment, WorkerReport, do_shard, release, workers_per_host
 
 SHARDS_PER_WORKER = 2
 """Submitted at a time: the one that a worker does and the next, so that it never waits for one."""
@@ -33,24 +33,24 @@ RETRIES = 2
 """More attempts for a shard whose worker raised an error, such as a disk that did not answer for a moment."""
 MAX_FAILED_SHARDS = 5
 """After so many shards that nobody could do, no more are begun."""
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 @contextmanager
 def cluster_runner(
-    cluster: ClusterConfig, choice: EncoderSpec, dataset: Dataset, options: ExtractionOptions
+    cluster: ClusterConfig, encoder: EncoderSpec, dataset: Dataset, options: ExtractionOptions
 ) -> Generator["DaskShards", None, None]:
-    """The workers that a user asked for, examined, as a runner for ``run_extraction``.
+    """The workers that a user asked for, checked, as a runner for ``run_extraction``.
 
     Raises:
         ClusterError: they cannot do the work; the message says which of them and why.
     """
     videos = [_absolute(video) for video in dataset.videos.values()]
-    examination = PreflightCheck(choice.for_any_folder(), options.decoder, videos)
+    preflight = PreflightCheck(encoder.for_any_folder(), options.decoder, videos)
     with connected(cluster) as client:
-        pool = WorkerPool(client, examination, cluster.workers_to_wait_for, cluster.wait_seconds)
+        pool = WorkerPool(client, preflight, cluster.workers_to_wait_for, cluster.wait_seconds)
         num_children = options.num_children or pool.fewest_cores
-        yield DaskShards(client, pool, examination.choice, num_children, cluster.wait_seconds)
+        yield DaskShards(client, pool, preflight.encoder, num_children, cluster.wait_seconds)
 
 
 class DaskShards:
@@ -60,11 +60,11 @@ class DaskShards:
         self,
         client: Client,
         pool: WorkerPool,
-        choice: EncoderSpec,
+        encoder: EncoderSpec,
         num_children: int,
         wait_seconds: float,
     ) -> None:
-        self._client, self._pool, self._choice = client, pool, choice
+        self._client, self._pool, self._encoder = client, pool, encoder
         self.num_children, self.wait_seconds = num_children, wait_seconds
         self._run_id = uuid.uuid4().hex
 
@@ -98,20 +98,20 @@ class DaskShards:
                 while tasks.waiting and len(tasks.running) < SHARDS_PER_WORKER * len(workers):
                     shard = tasks.waiting.popleft()
                     tasks.begun(shard, self._submitted(shard, recipe, workers), workers)
-                for shard, receipt in tasks.ended():
+                for shard, receipt in tasks.completed():
                     report.add_shard(shard, receipt, len(workers))
                     yield shard, receipt
         finally:
             self._client.cancel(list(tasks.running))
             self._client.run(release, self._run_id, on_error="ignore")
-        tasks.refuse_failures()
+        tasks.raise_if_failed()
 
     def _submitted(
         self, shard: ShardPlan, recipe: Recipe, workers: Mapping[str, WorkerReport]
     ) -> Future[Receipt]:
         if isinstance(shard, VideoShardPlan):
             shard = replace(shard, videos=tuple(map(_absolute, shard.videos)))
-        assignment = Assignment(self._run_id, self._choice, sharing(workers.values()))
+        assignment = Assignment(self._run_id, self._encoder, workers_per_host(workers.values()))
         return self._client.submit(
             do_shard,
             shard,
@@ -131,7 +131,7 @@ class DaskShards:
         if time.monotonic() - seen > self.wait_seconds:
             raise ClusterError(
                 "all workers are gone. What is done is kept: run the same command again to go on. There was "
-                + self._pool.absence(self.wait_seconds)
+                + self._pool.describe_missing_workers(self.wait_seconds)
             )
         return seen
 
@@ -144,13 +144,13 @@ class _Tasks:
         self.running: dict[Future[Receipt], ShardPlan] = {}
         self._allowed: dict[Future[Receipt], frozenset[str]] = {}
         self._failures: dict[str, str] = {}
-        self._ended: SimpleQueue[Future[Receipt]] = SimpleQueue()
+        self._completed: SimpleQueue[Future[Receipt]] = SimpleQueue()
 
     def begun(self, shard: ShardPlan, future: Future[Receipt], workers: Iterable[str]) -> None:
         """Note that a shard was submitted to these workers."""
         self.running[future] = shard
         self._allowed[future] = frozenset(workers)
-        future.add_done_callback(self._ended.put)
+        future.add_done_callback(self._completed.put)
 
     def taken_back(self, workers: Collection[str]) -> list[Future[Receipt]]:
         """Tasks of whose workers none is left; their shards wait again."""
@@ -159,21 +159,29 @@ class _Tasks:
             self.waiting.appendleft(self.running.pop(future))
         return stranded
 
-    def ended(self) -> Iterator[tuple[ShardPlan, Receipt]]:
+    def completed(self) -> Iterator[tuple[ShardPlan, Receipt]]:
         """Shards that were done since the last call; waits for one, but not long."""
         try:
-            future = self._ended.get(timeout=LOOK_SECONDS)
+            future = self._completed.get(timeout=POLL_SECONDS)
             while True:
-                shard = self.running.pop(future, None)  # None: it was taken back
-                if shard is not None and future.status == "finished":
-                    yield shard, future.result()
-                elif shard is not None:
-                    self._failed(shard, future)
-                future = self._ended.get_nowait()
+                shard = self.running.get(future)  # None: it was taken back
+                if shard is not None and future.status in ("error", "cancelled"):
+                    self._failed(self.running.pop(future), future)
+                elif shard is not None and (receipt := self._receipt(future)):
+                    yield self.running.pop(future), receipt
+                future = self._completed.get_nowait()
         except Empty:
             return
 
-    def refuse_failures(self) -> None:
+    def _receipt(self, future: Future[Receipt]) -> Receipt | None:
+        """What a task gave; None where it was lost with its worker: then somebody has to do the task again."""
+        try:
+            return future.result(timeout=POLL_SECONDS)
+        except TimeoutError:
+            future.add_done_callback(self._completed.put)
+            return None
+
+    def raise_if_failed(self) -> None:
         """Say which shards could not be done.
 
         Raises:

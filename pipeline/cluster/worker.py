@@ -33,8 +33,8 @@ from ..video.sample_clip import write_sample
 PATIENCE_SECONDS = 600
 """How long a shard is left to another process that is at it."""
 
-Place = tuple[str, tuple[int, ...]]
-"""A host and the cores of it that a worker may use. Workers of one place have to share these cores."""
+HostCores = tuple[str, tuple[int, ...]]
+"""A host and the cores of it that a worker may use; workers with the same ones have to share them."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class Assignment:
 
     run: str
     """Names the run, so that the end of one leaves another's decoding children alone."""
-    choice: EncoderSpec
-    sharing: Mapping[Place, int]
-    """Workers by place."""
+    encoder: EncoderSpec
+    workers_per_host: Mapping[HostCores, int]
+    """How many share the cores of a host."""
 
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What an examination of a worker found."""
+    """What the preflight check of a worker found."""
 
-    place: Place
+    host_cores: HostCores
     identity: EncoderIdentity | None = None
     frames_per_batch: int = 0
     """What suits its device best."""
@@ -76,30 +76,30 @@ def do_shard(shard: ShardPlan, recipe: Recipe, assignment: Assignment) -> Receip
     raise ClusterError(f"another process has been at {shard.name} for {PATIENCE_SECONDS} s")
 
 
-async def examine(
-    choice: EncoderSpec, decoder: str, files: Sequence[tuple[Path, int]], dask_worker: Worker
+async def check_worker(
+    encoder: EncoderSpec, decoder: str, files: Sequence[tuple[Path, int]], dask_worker: Worker
 ) -> WorkerReport:
     """Do here once what every shard needs: see the data, start a decoding child, load the encoder.
 
     It runs aside of the worker's event loop, which has to go on telling the scheduler that it lives.
 
     Args:
-        choice: the encoder.
+        encoder: which one, and on which device.
         decoder: name of the decoder.
         files: some videos of the data set and their sizes in bytes.
         dask_worker: filled in by Dask.
     """
-    return await asyncio.to_thread(_examined, choice, decoder, files, str(dask_worker.name))
+    return await asyncio.to_thread(_checked, encoder, decoder, files, str(dask_worker.name))
 
 
-def sharing(reports: Iterable[WorkerReport]) -> dict[Place, int]:
-    """How many workers share each place."""
-    return dict(Counter(report.place for report in reports))
+def workers_per_host(reports: Iterable[WorkerReport]) -> dict[HostCores, int]:
+    """How many workers share the cores of each host."""
+    return dict(Counter(report.host_cores for report in reports))
 
 
-def cores_each(place: Place, sharing: Mapping[Place, int]) -> int:
-    """Cores for each of the workers that share a place."""
-    return max(1, len(place[1]) // sharing.get(place, 1))
+def cores_each(host_cores: HostCores, workers: Mapping[HostCores, int]) -> int:
+    """Cores for each of the workers that share these."""
+    return max(1, len(host_cores[1]) // workers.get(host_cores, 1))
 
 
 def folder_problem(folder: Path, digest: str) -> str:
@@ -122,22 +122,22 @@ def release(run: str) -> None:
         _KEPT.pop(key).pool.close()
 
 
-def _examined(
-    choice: EncoderSpec, decoder: str, files: Sequence[tuple[Path, int]], worker: str
+def _checked(
+    encoder: EncoderSpec, decoder: str, files: Sequence[tuple[Path, int]], worker: str
 ) -> WorkerReport:
-    place = _place()
+    host_cores = _host_cores()
     for file, size in files:
         if not file.is_file() or file.stat().st_size != size:
-            return WorkerReport(place, problem=f"does not see {file}, or sees another file there")
+            return WorkerReport(host_cores, problem=f"does not see {file}, or sees another file there")
     try:
         with _LOCK:
-            encoder = _encoder(choice, worker)
-        problem = _decoding_problem(encoder.identity, decoder)
-        return WorkerReport(place, encoder.identity, encoder.frames_per_batch, problem)
+            loaded = _loaded(encoder, worker)
+        problem = _decoding_problem(loaded.identity, decoder)
+        return WorkerReport(host_cores, loaded.identity, loaded.frames_per_batch, problem)
     except TvrError as error:
-        return WorkerReport(place, problem=str(error))
+        return WorkerReport(host_cores, problem=str(error))
     except OSError as error:
-        return WorkerReport(place, problem=f"cannot start a decoding process ({error})")
+        return WorkerReport(host_cores, problem=f"cannot start a decoding process ({error})")
 
 
 def _decoding_problem(identity: EncoderIdentity, decoder: str) -> str:
@@ -158,17 +158,17 @@ _KEPT: dict[tuple[str, EncoderSpec], ShardWorker] = {}
 
 
 @lru_cache(maxsize=1)
-def _encoder(choice: EncoderSpec, worker: str) -> Encoder:
-    return choice.on_own_gpu(worker).load()
+def _loaded(encoder: EncoderSpec, worker: str) -> Encoder:
+    return encoder.on_own_gpu(worker).load()
 
 
 def _shard_worker(assignment: Assignment, recipe: Recipe, worker: str) -> ShardWorker:
-    key = (assignment.run, assignment.choice)
+    key = (assignment.run, assignment.encoder)
     if key not in _KEPT:
         for other in list(_KEPT):
             _KEPT.pop(other).pool.close()
-        encoder = _encoder(assignment.choice, worker)
-        cores = cores_each(_place(), assignment.sharing)
+        encoder = _loaded(assignment.encoder, worker)
+        cores = cores_each(_host_cores(), assignment.workers_per_host)
         # Dask starts its workers with OMP_NUM_THREADS=1, whatever the machine has.
         torch.set_num_threads(cores)
         _keep_freed_memory()
@@ -190,5 +190,5 @@ def _keep_freed_memory() -> None:
             library.mallopt(_TRIM_THRESHOLD, 1 << 26)
 
 
-def _place() -> Place:
+def _host_cores() -> HostCores:
     return socket.gethostname(), usable_cores()

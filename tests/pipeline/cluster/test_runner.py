@@ -1,14 +1,16 @@
 """Extraction on Dask: a real scheduler and real workers, some of which are killed or unfit."""
 
 import os
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from distributed import Client
 from tvr.data.base import Dataset, load_dataset
 from tvr.data.contracts.errors import ClusterError, DecodeError, UsageError
-from tvr.pipeline.cluster import connection as cluster_connection
+from tvr.pipeline.cluster import connection
 from tvr.pipeline.cluster.config import ClusterConfig
 from tvr.pipeline.cluster.connection import job_script
 from tvr.pipeline.cluster.runner import cluster_runner
@@ -28,7 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # distributed leaves sockets to the garbage collector
 ]
 
-CHOICE = EncoderSpec("tvr-storyboard", device="cpu", precision="fp32")
+ENCODER = EncoderSpec("tvr-storyboard", device="cpu", precision="fp32")
 OPTIONS = ExtractionOptions(Sampling(num_frames=2), videos_per_shard=4, texts_per_shard=32)
 SHORT = 3.0
 
@@ -69,13 +71,13 @@ def test_a_killed_worker_costs_no_byte(shared: Path, tmp_path: Path) -> None:
                 killed.append(progress.workers)
 
         both = replace(cluster(processes), workers=2)
-        with cluster_runner(both, CHOICE, described, OPTIONS) as runner:
+        with cluster_runner(both, ENCODER, described, OPTIONS) as runner:
             summary = run_extraction(
                 runner, described, OPTIONS, tmp_path / "dask-store", on_progress=kill_one_half_way
             )
     assert killed == [2]
     assert (summary.shards_done, dict(summary.status)) == (24, {"ok": 84})
-    extract(described, CHOICE.load(), OPTIONS, tmp_path / "alone")
+    extract(described, ENCODER.load(), OPTIONS, tmp_path / "alone")
     assert shards(tmp_path / "dask-store") == shards(tmp_path / "alone")
     assert verify(tmp_path / "dask-store").damages == ()
 
@@ -90,8 +92,29 @@ def test_a_worker_that_comes_late_goes_on(clips: Dataset, tmp_path: Path) -> Non
                 processes.kill(first)
                 processes.worker()
 
-        with cluster_runner(cluster(processes), CHOICE, clips, many) as runner:
+        with cluster_runner(cluster(processes), ENCODER, clips, many) as runner:
             summary = run_extraction(runner, clips, many, tmp_path / "store", on_progress=replace_the_worker)
+    assert summary.shards_done == 3
+    assert summary.shards_left == []
+
+
+def test_a_receipt_that_is_lost_with_its_worker(clips: Dataset, tmp_path: Path) -> None:
+    many = replace(OPTIONS, videos_per_shard=1)
+    store = tmp_path / "store"
+    with dask_processes(tmp_path / "dask") as processes:
+        first = processes.worker()
+
+        def replace_the_worker(progress: Progress) -> None:
+            if first.poll() is None:
+                # It was given two shards. Of the second one it has told that it is done, and nobody has fetched more.
+                with Client(scheduler_file=str(processes.file), set_as_default=False) as client:
+                    while len(list(store.glob("*.h5"))) < 2 or any(client.processing().values()):
+                        time.sleep(0.05)
+                processes.kill(first)
+                processes.worker()
+
+        with cluster_runner(cluster(processes), ENCODER, clips, many) as runner:
+            summary = run_extraction(runner, clips, many, store, on_progress=replace_the_worker)
     assert summary.shards_done == 3
     assert summary.shards_left == []
 
@@ -102,14 +125,14 @@ def test_what_would_end_one_process_ends_the_run(
     (tmp_path / "a.mp4").write_bytes(b"no video")
     strict = replace(OPTIONS, on_error="fail")
     with (
-        cluster_runner(cluster(scheduler), CHOICE, clips, strict) as runner,
+        cluster_runner(cluster(scheduler), ENCODER, clips, strict) as runner,
         pytest.raises(DecodeError, match="video 'a' failed"),
     ):
         run_extraction(runner, clips, strict, tmp_path / "store")
 
 
 def test_unmet_demand_fails(scheduler: DaskProcesses, clips: Dataset) -> None:
-    on_gpu = replace(CHOICE, device="cuda")
+    on_gpu = replace(ENCODER, device="cuda")
     with (
         pytest.raises(
             ClusterError, match=r"no worker with GPU=1 within 3 s; workers there: 1 with no resource"
@@ -125,7 +148,7 @@ def test_no_worker_fails(clips: Dataset, tmp_path: Path) -> None:
         pytest.raises(
             ClusterError, match=r"no worker within 3 s; workers there: none. Start each with `dask worker"
         ),
-        cluster_runner(cluster(processes, SHORT), CHOICE, clips, OPTIONS),
+        cluster_runner(cluster(processes, SHORT), ENCODER, clips, OPTIONS),
     ):
         pass
 
@@ -134,7 +157,7 @@ def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
     many = replace(OPTIONS, videos_per_shard=1)
     with dask_processes(tmp_path / "dask") as processes:
         only = processes.worker()
-        with cluster_runner(cluster(processes), CHOICE, clips, many) as runner:
+        with cluster_runner(cluster(processes), ENCODER, clips, many) as runner:
 
             def kill(progress: Progress) -> None:
                 if only.poll() is None:
@@ -148,10 +171,10 @@ def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
 
 
 def test_nobody_listens_fails(clips: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_connection, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 1)
     with (
         pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 "),
-        cluster_runner(ClusterConfig("tcp://127.0.0.1:9"), CHOICE, clips, OPTIONS),
+        cluster_runner(ClusterConfig("tcp://127.0.0.1:9"), ENCODER, clips, OPTIONS),
     ):
         pass
 
@@ -166,12 +189,12 @@ def test_nobody_listens_fails(clips: Dataset, monkeypatch: pytest.MonkeyPatch) -
 def test_a_crowded_worker_fails(
     options: tuple[str, ...], problem: str, clips: Dataset, tmp_path: Path
 ) -> None:
-    choice = replace(CHOICE, device="cuda" if "GPU=4" in options else "cpu")
+    encoder = replace(ENCODER, device="cuda" if "GPU=4" in options else "cpu")
     with dask_processes(tmp_path / "dask") as processes:
         processes.worker(*options)
         with (
             pytest.raises(ClusterError, match=problem),
-            cluster_runner(cluster(processes), choice, clips, OPTIONS),
+            cluster_runner(cluster(processes), encoder, clips, OPTIONS),
         ):
             pass
 
@@ -186,7 +209,7 @@ def test_a_worker_with_another_version_fails(clips: Dataset, tmp_path: Path) -> 
         processes.worker(path_first=other)
         with (
             pytest.raises(ClusterError, match=r"tcp://\S+ has torch 1.0, but here it is "),
-            cluster_runner(cluster(processes), CHOICE, clips, OPTIONS),
+            cluster_runner(cluster(processes), ENCODER, clips, OPTIONS),
         ):
             pass
 
@@ -199,7 +222,7 @@ def test_a_worker_that_does_not_see_the_videos_fails(
     unseen = dataset({name: Path(f"/proc/self/cwd/{name}.mp4") for name in "ab"})
     with (
         pytest.raises(ClusterError, match=r"does not see /proc/self/cwd/a.mp4, or sees another file there"),
-        cluster_runner(cluster(scheduler), CHOICE, unseen, OPTIONS),
+        cluster_runner(cluster(scheduler), ENCODER, unseen, OPTIONS),
     ):
         pass
 
@@ -209,14 +232,14 @@ def test_a_worker_that_does_not_see_the_store_fails(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with (
-        cluster_runner(cluster(scheduler), CHOICE, clips, OPTIONS) as runner,
+        cluster_runner(cluster(scheduler), ENCODER, clips, OPTIONS) as runner,
         pytest.raises(ClusterError, match=r"does not see the store /proc/self/cwd/store"),
     ):
         run_extraction(runner, clips, OPTIONS, Path("/proc/self/cwd/store"))
 
 
 def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dataset) -> None:
-    unknown = replace(CHOICE, pretrained="nowhere.pt")
+    unknown = replace(ENCODER, pretrained="nowhere.pt")
     with (
         pytest.raises(ClusterError, match=r"tcp://\S+ .*nowhere.pt"),
         cluster_runner(cluster(scheduler), unknown, clips, OPTIONS),
@@ -239,10 +262,10 @@ def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dat
         ({"workers": 2, "wants_gpu": True}, "2 workers want a GPU each, but this machine has 0"),
     ],
 )
-def test_choice_fails(settings: dict[str, object], message: str, clips: Dataset) -> None:
+def test_config_fails(settings: dict[str, object], message: str, clips: Dataset) -> None:
     with (
         pytest.raises(UsageError, match=message),
-        cluster_runner(ClusterConfig(**settings), CHOICE, clips, OPTIONS),  # type: ignore[arg-type]
+        cluster_runner(ClusterConfig(**settings), ENCODER, clips, OPTIONS),  # type: ignore[arg-type]
     ):
         pass
 
@@ -266,8 +289,8 @@ def test_workers_are_submitted_as_jobs(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     job = {"walltime": "01:00:00", "cores": "4", "memory": "4GB", "account": "vision"}
-    choice = ClusterConfig(queue=queue, wants_gpu=False, job=job)  # type: ignore[arg-type]
-    with cluster_runner(choice, CHOICE, clips, OPTIONS) as runner:
+    config = ClusterConfig(queue=queue, wants_gpu=False, job=job)  # type: ignore[arg-type]
+    with cluster_runner(config, ENCODER, clips, OPTIONS) as runner:
         summary = run_extraction(runner, clips, OPTIONS, tmp_path / "store")
     assert summary.shards_done == 2
     script = (tmp_path / "script").read_text()
@@ -283,7 +306,7 @@ def test_a_queue_that_takes_no_job_fails(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with (
         pytest.raises(ClusterError, match=r"slurm took no job: (.|\n)*invalid partition"),
-        cluster_runner(ClusterConfig(queue="slurm"), CHOICE, clips, OPTIONS),
+        cluster_runner(ClusterConfig(queue="slurm"), ENCODER, clips, OPTIONS),
     ):
         pass
 
@@ -291,7 +314,7 @@ def test_a_queue_that_takes_no_job_fails(
 def test_no_queue_fails(clips: Dataset) -> None:
     with (
         pytest.raises(ClusterError, match=r"no qsub on this machine: start this where jobs are submitted"),
-        cluster_runner(ClusterConfig(queue="pbs"), CHOICE, clips, OPTIONS),
+        cluster_runner(ClusterConfig(queue="pbs"), ENCODER, clips, OPTIONS),
     ):
         pass
 
@@ -307,8 +330,8 @@ def test_no_queue_fails(clips: Dataset) -> None:
     ],
 )
 def test_job_script(queue: str, lines: list[str]) -> None:
-    choice = ClusterConfig(queue=queue, wants_gpu=True, job={"queue": "gpu"})  # type: ignore[arg-type]
-    script = job_script(choice)
+    config = ClusterConfig(queue=queue, wants_gpu=True, job={"queue": "gpu"})  # type: ignore[arg-type]
+    script = job_script(config)
     for line in lines:
         assert line in script.splitlines()
     command = script.strip().splitlines()[-1]
