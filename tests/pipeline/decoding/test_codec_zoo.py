@@ -60,7 +60,8 @@ def shown_seconds(path: Path) -> np.ndarray:
     """The times of all frames by plain decoding; frames come in display order, their times sorted."""
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+        stream = container.streams.best("video")
+        assert isinstance(stream, av.VideoStream)
         frames = list(container.decode(stream))
     pts = np.array(sorted(frame.pts or 0 for frame in frames))
     assert frames[0].time_base is not None
