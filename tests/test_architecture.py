@@ -82,6 +82,18 @@ def test_heads_are_imported_by_their_name_alone(imports: Mapping[str, list[str]]
     assert {module: imported for module, imported in imports.items() if heads.intersection(imported)} == {}
 
 
+@pytest.mark.parametrize(
+    ("module", "story", "last_line"),
+    [("pipeline/extract.py", "run_extraction", 80), ("heads/training/loop.py", "train", 100)],
+)
+def test_a_story_is_told_on_the_first_page(module: str, story: str, last_line: int) -> None:
+    """Of each stage: its path comes before any type."""
+    body = ast.parse((ROOT / module).read_text(encoding="utf-8")).body
+    defined = [node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    assert defined[0].name == story
+    assert (defined[0].end_lineno or 0) <= last_line
+
+
 def test_a_folder_can_be_overlooked() -> None:
     counts: dict[Path, int] = defaultdict(int)
     for module in modules():

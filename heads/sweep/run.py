@@ -53,41 +53,6 @@ def pending_tasks(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[Tri
     return [task for task in tasks if not task.is_done and (retry_failed or not task.has_failed)]
 
 
-def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]]:
-    """Which trials one process trains: small ones of one head, as many as keep no worker idle.
-
-    Starting a process takes longer than an epoch of a small head; a bundle pays for it once.
-    """
-    each = max(1, len(tasks) // workers)
-    bundles: list[list[TrialTask]] = []
-    room = 0
-    for task in sorted(tasks, key=lambda task: (task.trial.head, task.trial.training.seed)):
-        size = _numbers_trained(task)
-        last = bundles[-1] if bundles else []
-        if last and len(last) < each and last[0].trial.head == task.trial.head and size <= room:
-            last.append(task)
-        else:
-            bundles.append([task])
-            room = MAX_PARAMETERS
-        room -= size
-    return bundles
-
-
-def _numbers_trained(task: TrialTask) -> int:
-    """Parameters of the trial's head; of one that cannot be built, so many that it is tried alone."""
-    manifest, training = FeatureStore.open(task.store).manifest, task.trial.training
-    frames = training.num_frames or manifest.preset["num_frames"] or 1
-    words = training.num_words or manifest.preset["max_words"] or 1
-    try:
-        with torch.device("meta"):
-            head = build_head(
-                task.trial.head, task.trial.head_config, FeatureShape(manifest.dim, frames, words)
-            )
-    except UsageError:
-        return MAX_PARAMETERS
-    return sum(parameter.numel() for parameter in head.parameters())
-
-
 def run_in_processes(
     tasks: Sequence[TrialTask], workers: int, on_trial_done: OnTrialDone | None = None
 ) -> None:
@@ -140,6 +105,41 @@ def run_on_dask(
 def _absolute(task: TrialTask) -> TrialTask:
     """With paths that hold wherever a worker was started."""
     return replace(task, store=task.store.absolute(), folder=task.folder.absolute())
+
+
+def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]]:
+    """Which trials one process trains: small ones of one head, as many as keep no worker idle.
+
+    Starting a process takes longer than an epoch of a small head; a bundle pays for it once.
+    """
+    each = max(1, len(tasks) // workers)
+    bundles: list[list[TrialTask]] = []
+    room = 0
+    for task in sorted(tasks, key=lambda task: (task.trial.head, task.trial.training.seed)):
+        size = _numbers_trained(task)
+        last = bundles[-1] if bundles else []
+        if last and len(last) < each and last[0].trial.head == task.trial.head and size <= room:
+            last.append(task)
+        else:
+            bundles.append([task])
+            room = MAX_PARAMETERS
+        room -= size
+    return bundles
+
+
+def _numbers_trained(task: TrialTask) -> int:
+    """Parameters of the trial's head; of one that cannot be built, so many that it is tried alone."""
+    manifest, training = FeatureStore.open(task.store).manifest, task.trial.training
+    frames = training.num_frames or manifest.preset["num_frames"] or 1
+    words = training.num_words or manifest.preset["max_words"] or 1
+    try:
+        with torch.device("meta"):
+            head = build_head(
+                task.trial.head, task.trial.head_config, FeatureShape(manifest.dim, frames, words)
+            )
+    except UsageError:
+        return MAX_PARAMETERS
+    return sum(parameter.numel() for parameter in head.parameters())
 
 
 class _Ended:

@@ -6,7 +6,7 @@ import torch
 from tvr.data.contracts.errors import DataError, TrainingError, UsageError
 from tvr.heads import mean_pool, wti
 from tvr.heads.base import Head
-from tvr.heads.evaluation import scores as encoded
+from tvr.heads.evaluation import scores
 from tvr.heads.evaluation.evaluate import evaluate, evaluate_scores
 from tvr.heads.evaluation.hubness import dual_softmax
 from tvr.heads.evaluation.normalisations import NormalisationConfig, banks_of
@@ -50,17 +50,17 @@ def test_bounded_memory_changes_nothing(captions: int, monkeypatch: pytest.Monke
     features = generated_features("test", videos=40, captions=captions, noise=2.0)
     head = wti_head(features)
     whole = evaluate(head, features).record()
-    monkeypatch.setattr(encoded, "NUMBERS_PER_BLOCK", 7 * features.num_texts)
-    monkeypatch.setattr(encoded, "ITEMS_PER_BATCH", 5)
+    monkeypatch.setattr(scores, "NUMBERS_PER_BLOCK", 7 * features.num_texts)
+    monkeypatch.setattr(scores, "ITEMS_PER_BATCH", 5)
     assert evaluate(head, features).record() == whole
 
 
 def test_no_block_is_larger_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     features = generated_features("test", videos=40)
-    monkeypatch.setattr(encoded, "NUMBERS_PER_BLOCK", 280)
+    monkeypatch.setattr(scores, "NUMBERS_PER_BLOCK", 280)
     head = wti_head(features)
-    texts, videos = encoded.EncodedTexts(head, features), encoded.EncodedVideos(head, features)
-    blocks = list(encoded.HeadScores(head, texts, videos).blocks())
+    texts, videos = scores.EncodedTexts(head, features), scores.EncodedVideos(head, features)
+    blocks = list(scores.HeadScores(head, texts, videos).blocks())
     assert max(block.scores.numel() for block in blocks) <= 280
     assert sorted(torch.cat([block.videos for block in blocks]).tolist()) == list(range(40))
 
@@ -136,7 +136,7 @@ def test_normalised_columns_stand_beside_the_plain_one() -> None:
 def test_a_bank_is_sampled_where_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     features, bank = generated_features("test", videos=9), generated_features(videos=50)
     head = wti_head(features)
-    texts, videos = encoded.EncodedTexts(head, features), encoded.EncodedVideos(head, features)
+    texts, videos = scores.EncodedTexts(head, features), scores.EncodedVideos(head, features)
     banks = banks_of(head, bank, texts, videos, 20)
     assert (banks.t2v.num_texts, banks.t2v.num_videos) == (20, 9)
     assert (banks.v2t.num_texts, banks.v2t.num_videos) == (9, 20)

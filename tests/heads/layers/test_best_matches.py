@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
-from tvr.heads.layers import bucketing as like_lengths
+from tvr.heads.layers import bucketing
 from tvr.heads.layers.best_matches import Padding, best_matches
 
 
 def in_blocks_of(monkeypatch: pytest.MonkeyPatch, texts: int) -> None:
-    monkeypatch.setattr(like_lengths, "MIN_TEXTS", texts)
-    monkeypatch.setattr(like_lengths, "NUMBERS_AT_A_TIME", 1)
+    monkeypatch.setattr(bucketing, "MIN_TEXTS", texts)
+    monkeypatch.setattr(bucketing, "NUMBERS_AT_A_TIME", 1)
 
 
 def parts() -> tuple[Tensor, Tensor, Padding]:

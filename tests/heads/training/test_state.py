@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import FeatureShape, Head, TextFeatures, VideoFeatures
-from tvr.heads.layers import bucketing as like_lengths
-from tvr.heads.training import state as encoding
+from tvr.heads.layers import bucketing
+from tvr.heads.training import state
 from tvr.heads.training.state import encoded_texts
 
 SHAPE = FeatureShape(dim=16, num_frames=4, num_words=9)
@@ -46,13 +46,13 @@ def gradients(head: Head, loss: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("name", plug_in_names("tvr.heads"))
 def test_texts_by_length_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "TEXTS_AT_A_TIME", 3)
-    monkeypatch.setattr(like_lengths, "MIN_TEXTS", 2)
-    monkeypatch.setattr(like_lengths, "NUMBERS_AT_A_TIME", 1)
+    monkeypatch.setattr(state, "TEXTS_AT_A_TIME", 3)
+    monkeypatch.setattr(bucketing, "MIN_TEXTS", 2)
+    monkeypatch.setattr(bucketing, "NUMBERS_AT_A_TIME", 1)
     head, same = built(name), torch.eye(11, dtype=torch.bool)
     views = [head.encode_video(videos())] * head.num_views
     by_length = head.loss(encoded_texts(head, texts()), views, same)["total"]
-    monkeypatch.setattr(like_lengths, "MIN_TEXTS", 11)
+    monkeypatch.setattr(bucketing, "MIN_TEXTS", 11)
     whole = head.loss(head.encode_text(texts()), views, same)["total"]
     torch.testing.assert_close(by_length, whole, atol=1e-10, rtol=1e-10)
     for one, other in zip(gradients(head, by_length), gradients(head, whole), strict=True):
