@@ -10,8 +10,8 @@ from typing import Any
 
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import StoreError, TvrError
+from ..data.contracts.records import restored
 from .options import EncoderSpec, ExtractionOptions, Request
-from .sampling import Sampling
 from .store.checksummed_json import read_checksummed, write_checksummed
 from .store.manifest import REQUEST_NAME
 
@@ -38,9 +38,8 @@ def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
     remedy = "Delete the damaged shards and run the `tvr extract` that made the store: it makes them again"
     try:
         record: dict[str, Any] = read_checksummed(path)
-        record["sampling"] = Sampling(**record["sampling"])
-        record["request"] = request = _from_record(record["request"])
-        return request, ExtractionOptions(**record)
+        request = restored(Request, _with_encoder_apart(record.pop("request")), "request")
+        return request, dataclasses.replace(restored(ExtractionOptions, record), request=request)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing, so the store cannot be repaired by itself. {remedy}") from None
     except (OSError, ValueError, KeyError, TypeError, TvrError) as error:
@@ -63,8 +62,8 @@ def _as_record(request: Request) -> dict[str, Any]:
     return record | {"root": str(record["root"])} | spec
 
 
-def _from_record(record: Any) -> Request:
+def _with_encoder_apart(record: Any) -> dict[str, Any]:
+    """As ``Request`` has it."""
     values: dict[str, Any] = dict(record)
     of_encoder = [field.name for field in dataclasses.fields(EncoderSpec) if field.name in values]
-    encoder = EncoderSpec(**{name: values.pop(name) for name in of_encoder})
-    return Request(root=Path(values.pop("root")), encoder=encoder, **values)
+    return values | {"encoder": {name: values.pop(name) for name in of_encoder}}

@@ -2,6 +2,9 @@
 
 The kernel takes a lock back when its owner dies, however it dies. Where a file system has no locks, every one is
 granted: then two processes may make the same shard, which costs time and no byte.
+
+Not the filelock package: it leaves its files in the store, and where a file system has no locks it takes a file for
+one, which outlives a killed owner.
 """
 
 import errno
