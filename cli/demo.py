@@ -1,16 +1,27 @@
 """``tvr demo``: the whole path on generated videos, by typing the commands a user would type."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.table import Table
 
+from ..data.storyboard import twins
+from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
+from ..heads.evaluation.scores import similarity_matrix
+from ..heads.evaluation.twins import twin_accuracy
+from ..heads.search.archive import open_archive, text_features
+from ..heads.search.exact import Gallery
+from ..pipeline.workspace import Workspace
+from .eval import eval_
+from .extract import extract
 from .options import WorkspaceOption
+from .search import search
 from .terminal import out, print_table_whole
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from .train_head import train_head
 
 VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
 """Enough for a head to learn the order of events, few enough for a laptop."""
@@ -27,13 +38,6 @@ def demo(
     ],
 ) -> None:
     """Generate videos, extract features, train two heads, evaluate them and search. No network, a few minutes."""
-    from ..heads.search.archive import clearest_query
-    from ..pipeline.workspace import Workspace
-    from .eval import eval_
-    from .extract import extract
-    from .search import search
-    from .train_head import train_head
-
     sizes = VIDEOS | {"train_videos": videos}
     data = [f"{name}={count}" for name, count in sizes.items()]
     runs = [workspace / "runs" / "storyboard" / f"demo-{head}-{videos}" for head in HEADS]
@@ -44,7 +48,7 @@ def demo(
     for head, run in zip(HEADS, runs, strict=True):
         _type(f"train-head --head {head} --epochs {EPOCHS} --lr {LR} --run {run}", TRAINING, option="--train")
         train_head(
-            head,
+            head=head,
             workspace=workspace,
             dataset="storyboard",
             run=run,
@@ -58,7 +62,7 @@ def demo(
     _print_twins(runs, Workspace(workspace).dataset_root("storyboard"))
     evaluated = time.perf_counter()
     run = runs[-1]
-    query = clearest_query(run, "test")
+    query = _clearest_query(run, "test")
     _type(f'search "{query.text}" --run {run} --split test')
     search([query.text], run=run, split="test")
     verdict = "right" if query.found == query.video_id else "wrong"
@@ -71,15 +75,8 @@ def demo(
     out.print("next: tvr extract --dataset folder --root DIR, with a folder of your own videos")
 
 
-def _print_twins(runs: "Sequence[Path]", videos: Path) -> None:
+def _print_twins(runs: Sequence[Path], videos: Path) -> None:
     """Who tells a video from its twin, which has the same events in another order, or their colours swapped."""
-    from rich.table import Table
-
-    from ..data.storyboard import twins
-    from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
-    from ..heads.evaluation.scores import similarity_matrix
-    from ..heads.evaluation.twins import twin_accuracy
-
     subjects = [open_run(run, EvaluationOptions()) for run in runs]
     features = subjects[0].features
     heads = [
@@ -100,3 +97,32 @@ def _type(command: str, pairs: list[str] | None = None, option: str = "") -> Non
     """Show a command as a user would type it."""
     arguments = "".join(f" {option} {pair}" for pair in pairs or [])
     out.print(f"\n[bold]$ tvr {command}{arguments}[/]", soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A caption that was used as a query."""
+
+    text: str
+    video_id: str
+    """The video it was written for."""
+    found: str
+    """The best hit."""
+
+
+def _clearest_query(run: Path, split: str, candidates: int = 50) -> Query:
+    """Of the first captions of a split, the one whose best hit is furthest ahead of the second.
+
+    The choice looks at scores alone, not at which video is right.
+    """
+    archive = open_archive(run, None, split=split)
+    gallery = Gallery(archive.head, archive.features)
+    rows = archive.store.texts(archive.store.splits[split])
+    best, margin = None, -1.0
+    for text, video in list(zip(rows.texts, rows.video_ids, strict=True))[:candidates]:
+        query = text_features(archive.encoder.encode_texts([text])[0])
+        first, second = gallery.search(query, 2)[0]
+        if first.score - second.score > margin:
+            best, margin = Query(text, video, first.video_id), first.score - second.score
+    assert best is not None, f"split {split} has no captions"
+    return best

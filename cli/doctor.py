@@ -4,14 +4,13 @@ from dataclasses import asdict
 
 import typer
 
+from ..pipeline.doctor import examine
 from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
+from .terminal import out, print_json
 
 
 def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
     """Decode a frame with every decoder, encode one, probe GPU, weights, disk and HDF5 locking."""
-    from ..pipeline.doctor import examine
-    from .terminal import out, print_json
-
     findings = list(examine(workspace))
     if as_json:
         print_json([asdict(finding) for finding in findings])

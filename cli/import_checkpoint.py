@@ -6,7 +6,23 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption, key_values
+from ..data.contracts.records import configured
+from ..heads.features.from_store import features_of
+from ..heads.runs.import_checkpoint import Checkpoint, published_config
+from ..heads.runs.import_checkpoint import import_checkpoint as write_run
+from ..heads.runs.training_config import TrainingConfig
+from ..pipeline.store.reader import FeatureStore
+from ..pipeline.workspace import Workspace
+from .options import (
+    DEFAULT_WORKSPACE,
+    MODEL,
+    WHAT,
+    DatasetOption,
+    JsonOption,
+    StoreOption,
+    WorkspaceOption,
+    key_values,
+)
 from .terminal import out, print_json
 
 
@@ -14,38 +30,41 @@ def import_checkpoint(
     checkpoint: Annotated[
         Path, typer.Argument(help="A released state dict: .pt, .pth, .bin or .safetensors.")
     ],
-    head: Annotated[str, typer.Option(help="Which head it is of.")],
+    head: Annotated[str, typer.Option(help="Which head it is of.", rich_help_panel=MODEL)],
     dataset: DatasetOption = None,
     store: StoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    run: Annotated[Path | None, typer.Option(help="Run folder to write. Default: a new one.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Run folder to write. Default: a new one.", rich_help_panel=WHAT),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="key=value for the head's Config, where it is not as published; repeatable."
+            "--set",
+            help="key=value for the head's Config, where it is not as published; repeatable.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     num_frames: Annotated[
-        int | None, typer.Option(help="Frames it was trained with. Default: the data set's.")
+        int | None,
+        typer.Option(help="Frames it was trained with. Default: the data set's.", rich_help_panel=MODEL),
     ] = None,
     num_words: Annotated[
-        int | None, typer.Option(help="Words it was trained with. Default: the data set's.")
+        int | None,
+        typer.Option(help="Words it was trained with. Default: the data set's.", rich_help_panel=MODEL),
     ] = None,
     lowest_layers: Annotated[
         bool,
-        typer.Option("--lowest-layers", help="Take the lowest layers of one that has more, such as CLIP's."),
+        typer.Option(
+            "--lowest-layers",
+            help="Take the lowest layers of one that has more, such as CLIP's.",
+            rich_help_panel=MODEL,
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate."""
-    from ..data.contracts.records import configured
-    from ..heads.features.from_store import features_of
-    from ..heads.runs.import_checkpoint import Checkpoint, published_config
-    from ..heads.runs.import_checkpoint import import_checkpoint as write_run
-    from ..heads.runs.training_config import TrainingConfig
-    from ..pipeline.store.reader import FeatureStore
-    from ..pipeline.workspace import Workspace
-
     place = Workspace(workspace)
     published = published_config(head)
     given = key_values(settings, "--set")

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from ..data.contracts.errors import UsageError
+from ..heads.search.archive import INDEX_FOLDER, open_gallery
+from ..heads.search.faiss_index import build_index
+from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
 from .terminal import Meter, out
 
@@ -22,10 +25,6 @@ def index(
     ] = "flat",
 ) -> None:
     """Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest."""
-    from ..heads.search.archive import INDEX_FOLDER, open_gallery
-    from ..heads.search.faiss_index import build_index
-    from ..pipeline.workspace import Workspace
-
     if kind not in _KINDS:
         raise UsageError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     folder = run or Workspace(workspace).find_run(dataset)

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
+from ..pipeline.store.shards import MISSING
+from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-
-if TYPE_CHECKING:
-    from ..pipeline.store.reader import FeatureStore, VideoStatus
+from .terminal import out, print_json
 
 _LINES = 20
 _WORST = 5
@@ -27,10 +28,6 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, what made it, and how its videos fared."""
-    from ..pipeline.store.reader import FeatureStore
-    from ..pipeline.workspace import Workspace
-    from .terminal import print_json
-
     opened = FeatureStore.open(store or Workspace(workspace).find_store(dataset), complete=False)
     statuses = opened.statuses()
     if as_json:
@@ -40,9 +37,7 @@ def inspect(
     _print_failures(statuses, every=failed)
 
 
-def _as_json(store: "FeatureStore", statuses: list["VideoStatus"], *, failed: bool) -> dict[str, object]:
-    from ..pipeline.store.reader import worst_first
-
+def _as_json(store: FeatureStore, statuses: list[VideoStatus], *, failed: bool) -> dict[str, object]:
     listed = [asdict(row) for row in (worst_first(statuses) if failed else statuses)]
     return {
         "folder": str(store.folder),
@@ -54,9 +49,7 @@ def _as_json(store: "FeatureStore", statuses: list["VideoStatus"], *, failed: bo
     }
 
 
-def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
-    from .terminal import out
-
+def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     m, frames = store.manifest, sum(row.frames for row in statuses)
     weights = "random weights" if m.random_weights else f"weights sha256 {m.encoder['weights_digest'][:12]}"
     out.print(f"[bold]{store.folder}[/]", soft_wrap=True)
@@ -85,11 +78,7 @@ def _print_store(store: "FeatureStore", statuses: list["VideoStatus"]) -> None:
         out.print(f"note       {note}", soft_wrap=True)
 
 
-def _print_failures(statuses: list["VideoStatus"], *, every: bool) -> None:
-    from ..pipeline.store.reader import worst_first
-    from ..pipeline.store.shards import MISSING
-    from .terminal import out
-
+def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
     named = ("missing" if row.reason == MISSING else row.status for row in statuses)
     out.print(f"status     {_counted(named)}")
     bad = worst_first(statuses)

@@ -104,10 +104,11 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"tvr {version('tvr')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

@@ -1,27 +1,38 @@
-"""Options that several commands share, each spelled once."""
+"""Options that several commands share, each spelled once, and the panels of the help that options stand in."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..data.contracts.errors import UsageError
+from ..pipeline.cluster.config import ClusterConfig
 from .terminal import err
 
-if TYPE_CHECKING:
-    from ..pipeline.cluster.config import ClusterConfig
+WHAT, MODEL, SAMPLING, TRAINING = "What", "Model", "Sampling", "Training"
+FIGURES, REPORT, MACHINE, CLUSTER, FAILURES = "Figures", "Report", "Machine", "Cluster", "Failures"
+"""Panels of the help: what is worked on and where it lies, by which model, ..., where the work is done."""
 
 WorkspaceOption = Annotated[
     Path,
-    typer.Option(envvar="TVR_WORKSPACE", help="Folder that holds features and runs.", show_default=True),
+    typer.Option(
+        envvar="TVR_WORKSPACE",
+        help="Folder that holds features and runs.",
+        show_default=True,
+        rich_help_panel=WHAT,
+    ),
 ]
-StoreOption = Annotated[Path | None, typer.Option(help="A feature store, instead of the workspace's newest.")]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(help="A feature store, instead of the workspace's newest.", rich_help_panel=WHAT),
+]
 DatasetOption = Annotated[
-    str | None, typer.Option(help="Data set whose features to use; default: the newest.")
+    str | None,
+    typer.Option(help="Data set whose features to use; default: the newest.", rich_help_panel=WHAT),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ..., or auto.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ..., or auto.", rich_help_panel=MACHINE)]
 
 ShardOption = Annotated[
     str | None,
@@ -29,27 +40,35 @@ ShardOption = Annotated[
         metavar="i/n",
         help="Only every n-th piece of the work, i from 1 to n: job i of an array on a shared folder. "
         "auto/n or auto asks Slurm or PBS for i.",
+        rich_help_panel=CLUSTER,
     ),
 ]
 
 SchedulerOption = Annotated[
     str | None,
     typer.Option(
-        help="local, the address of a Dask scheduler such as tcp://node7:8786, or its --scheduler-file."
+        help="local, the address of a Dask scheduler such as tcp://node7:8786, or its --scheduler-file.",
+        rich_help_panel=CLUSTER,
     ),
 ]
-SlurmOption = Annotated[bool, typer.Option("--slurm", help="Submit --workers Dask workers as Slurm jobs.")]
-PbsOption = Annotated[bool, typer.Option("--pbs", help="The same with PBS.")]
+SlurmOption = Annotated[
+    bool,
+    typer.Option("--slurm", help="Submit --workers Dask workers as Slurm jobs.", rich_help_panel=CLUSTER),
+]
+PbsOption = Annotated[bool, typer.Option("--pbs", help="The same with PBS.", rich_help_panel=CLUSTER)]
 JobOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="key=value of such a job as dask-jobqueue calls it: queue, account, walltime, cores, memory."
+        help="key=value of such a job as dask-jobqueue calls it: queue, account, walltime, cores, memory.",
+        rich_help_panel=CLUSTER,
     ),
 ]
 WaitOption = Annotated[
     float | None,
     typer.Option(
-        "--wait-seconds", help="How long to wait for a worker. Default: 60; 3600 for jobs, which may queue."
+        "--wait-seconds",
+        help="How long to wait for a worker. Default: 60; 3600 for jobs, which may queue.",
+        rich_help_panel=CLUSTER,
     ),
 ]
 
@@ -63,7 +82,7 @@ def cluster_choice(
     wait_seconds: float | None,
     job: list[str] | None,
     device: str,
-) -> "ClusterConfig | None":
+) -> ClusterConfig | None:
     """The cluster that a user asked for, or None where this process is to do the work.
 
     Args:
@@ -79,8 +98,6 @@ def cluster_choice(
     """
     if not any(queue) and not job and scheduler in (None, "local") and workers in (None, 1):
         return None
-    from ..pipeline.cluster.config import ClusterConfig
-
     if all(queue):
         raise UsageError("a job goes to --slurm or to --pbs, not to both")
     return ClusterConfig(

@@ -1,16 +1,15 @@
 """``tvr search``: find videos of an archive with a sentence, or its captions with a video."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..data.contracts.errors import UsageError
-from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
+from ..heads.search.archive import Archive, open_archive
+from ..pipeline.workspace import Workspace
+from .options import DEFAULT_WORKSPACE, MODEL, WHAT, DatasetOption, JsonOption, StoreOption, WorkspaceOption
 from .terminal import out, print_json
-
-if TYPE_CHECKING:
-    from ..heads.search.archive import Archive
 
 RUN_RECORD = "config.json"
 """What a folder holds that is a run; the text may be left out beside it, if there is a video."""
@@ -22,22 +21,32 @@ def search(
         typer.Argument(metavar="[RUN] TEXT", help="What the video shows, after a run folder or not."),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Run folder. Default: the newest run, if there is one.")
+        Path | None,
+        typer.Option(help="Run folder. Default: the newest run, if there is one.", rich_help_panel=WHAT),
     ] = None,
     video: Annotated[
         Path | None,
-        typer.Option(help="A video file: how well TEXT describes it or, without TEXT, which captions do."),
+        typer.Option(
+            help="A video file: how well TEXT describes it or, without TEXT, which captions do.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     zero_shot: Annotated[
-        bool, typer.Option("--zero-shot", help="Mean pooling instead of a trained head.")
+        bool,
+        typer.Option("--zero-shot", help="Mean pooling instead of a trained head.", rich_help_panel=MODEL),
     ] = False,
     pretrained: Annotated[
-        str | None, typer.Option(help="Checkpoint file of the encoder, if the store was made with one.")
+        str | None,
+        typer.Option(
+            help="Checkpoint file of the encoder, if the store was made with one.", rich_help_panel=MODEL
+        ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Search only this split. Default: every video.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Search only this split. Default: every video.", rich_help_panel=WHAT)
+    ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
@@ -48,9 +57,6 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a sentence with every video of a store and show the best ones."""
-    from ..heads.search.archive import open_archive
-    from ..pipeline.workspace import Workspace
-
     place = Workspace(workspace)
     text, run = _text_and_run(words or [], run, video)
     if zero_shot or (run is None and not place.has_run(dataset)):
@@ -88,7 +94,7 @@ def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tup
 
 
 def _hits(
-    archive: "Archive", text: str | None, video: Path | None, top_k: int, candidates: int | None
+    archive: Archive, text: str | None, video: Path | None, top_k: int, candidates: int | None
 ) -> list[dict[str, Any]]:
     if text is not None and video is not None:
         return [{"video": str(video), "score": archive.score(text, video)}]

@@ -1,12 +1,26 @@
 """``tvr sweep``: many heads and settings, compared on the validation split."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import torch
 import typer
+from rich.table import Table
 
+from ..heads.runs.training_config import FORMER_NAMES
+from ..heads.sweep.grid import Trial, parse_grid, plan_trials
+from ..heads.sweep.results import TrialRow, groups_of, rows_of, save_table
+from ..heads.sweep.run import open_for_sweep, pending_tasks, run_in_processes, run_on_dask, tasks_of
+from ..pipeline.job_array import EVERYTHING, JobShare
+from ..pipeline.machine import usable_cores
+from ..pipeline.workspace import Workspace
 from .options import (
+    CLUSTER,
     DEFAULT_WORKSPACE,
+    FAILURES,
+    WHAT,
     DatasetOption,
     JobOption,
     JsonOption,
@@ -23,12 +37,6 @@ from .options import (
 )
 from .terminal import Meter, out, print_json, print_table_whole
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..heads.sweep.grid import Trial
-    from ..heads.sweep.results import TrialRow
-
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
 
@@ -39,21 +47,31 @@ def sweep(
     ] = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(help="setting=value1,value2: head, any field of its Config, or a training setting."),
+        typer.Option(
+            help="setting=value1,value2: head, any field of its Config, or a training setting.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     dataset: DatasetOption = None,
     store: StoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder of the sweep; running it again resumes. Default: in the workspace."),
+        typer.Option(
+            help="Folder of the sweep; running it again resumes. Default: in the workspace.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="setting=value for every trial; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="setting=value for every trial; repeatable.", rich_help_panel=WHAT),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Trials at once: processes, or Dask workers. Default: one per GPU or CPU core."),
+        typer.Option(
+            help="Trials at once: processes, or Dask workers. Default: one per GPU or CPU core.",
+            rich_help_panel=CLUSTER,
+        ),
     ] = None,
     shard: ShardOption = None,
     scheduler: SchedulerOption = None,
@@ -61,16 +79,12 @@ def sweep(
     pbs: PbsOption = False,
     job: JobOption = None,
     wait_seconds: WaitOption = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel=FAILURES)
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
-    from ..heads.sweep.results import rows_of, save_table
-    from ..heads.sweep.run import open_for_sweep, pending_tasks, run_in_processes, run_on_dask, tasks_of
-    from ..pipeline.job_array import EVERYTHING, JobShare
-    from ..pipeline.machine import usable_cores
-    from ..pipeline.workspace import Workspace
-
     fixed = key_values(settings, "--set")
     # Workers of this machine are processes of our own: each trial gets a fresh one.
     asked = None if scheduler in (None, "local") and not (slurm or pbs) else workers or 1
@@ -96,27 +110,18 @@ def sweep(
         raise typer.Exit(SOME_FAILED)
 
 
-def _planned(grid: list[str], fixed: dict[str, str]) -> "list[Trial]":
-    from ..heads.runs.training_config import FORMER_NAMES
-    from ..heads.sweep.grid import parse_grid, plan_trials
-
+def _planned(grid: list[str], fixed: dict[str, str]) -> list[Trial]:
     varied = parse_grid(grid)
     note_former_names([*fixed, *varied], FORMER_NAMES)
     return plan_trials(varied, fixed)
 
 
 def _usual_workers() -> int:
-    import torch
-
-    from ..pipeline.machine import usable_cores
-
     return torch.cuda.device_count() or len(usable_cores())
 
 
-def _print_result(rows: "Sequence[TrialRow]", saved: Path, *, as_json: bool, random_weights: bool) -> None:
+def _print_result(rows: Sequence[TrialRow], saved: Path, *, as_json: bool, random_weights: bool) -> None:
     if as_json:
-        import json
-
         print_json(json.loads(saved.read_text(encoding="utf-8")) | {"random_weights": random_weights})
         return
     _print_groups(rows, random_weights=random_weights)
@@ -129,11 +134,7 @@ def _print_result(rows: "Sequence[TrialRow]", saved: Path, *, as_json: bool, ran
         out.print(f"next: tvr eval {best.folder}", soft_wrap=True)
 
 
-def _print_groups(rows: "Sequence[TrialRow]", *, random_weights: bool) -> None:
-    from rich.table import Table
-
-    from ..heads.sweep.results import groups_of
-
+def _print_groups(rows: Sequence[TrialRow], *, random_weights: bool) -> None:
     groups = groups_of(rows)
     title = "validation split, mean ± deviation over seeds" + (" (random weights)" if random_weights else "")
     table = Table(title=title, title_justify="left")

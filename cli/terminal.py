@@ -3,19 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from ..pipeline.progress import OnProgress, Progress
 
 out = Console(highlight=False)
 """Results: standard output."""
@@ -92,21 +87,3 @@ class Meter:
     def elapsed_seconds(self) -> float:
         """Seconds since this meter was made."""
         return time.monotonic() - self._started
-
-
-@contextmanager
-def extraction_meters() -> Generator["OnProgress"]:
-    """Meters of both stages of an extraction, and what it is to call with its progress."""
-    meters = {"videos": Meter("videos", "videos"), "texts": Meter("captions", "captions")}
-
-    def show(progress: "Progress") -> None:
-        meter = meters[progress.stage]
-        rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
-        remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
-        if progress.workers:
-            pace = progress.shards / max(meter.elapsed_seconds, 1e-6)
-            remark += f" {progress.shards} shards, {pace:.2g} shards/s, {progress.workers} workers"
-        meter.update(progress.done, progress.total, remark.strip())
-
-    with meters["videos"], meters["texts"]:
-        yield show

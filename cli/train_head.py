@@ -2,12 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ..data.contracts.plug_ins import load_plug_in
+from ..data.contracts.records import configured
+from ..heads.features.from_store import features_of
+from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
+from ..heads.training.distributed import Distributed
+from ..heads.training.history import TrainingResult
+from ..heads.training.loop import train
+from ..pipeline.store.reader import FeatureStore
+from ..pipeline.workspace import Workspace
 from .options import (
     DEFAULT_WORKSPACE,
+    MODEL,
+    TRAINING,
+    WHAT,
     DatasetOption,
     DeviceOption,
     JsonOption,
@@ -18,41 +30,44 @@ from .options import (
 )
 from .terminal import Meter, err, out, print_json
 
-if TYPE_CHECKING:
-    from ..heads.runs.training_config import TrainingConfig
-    from ..heads.training.history import TrainingResult
-
 
 def train_head(
-    head: Annotated[str, typer.Option(help="Which head.")] = "seq_transformer",
     dataset: DatasetOption = None,
     store: StoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     run: Annotated[
-        Path | None, typer.Option(help="Run folder; an unfinished run in it goes on. Default: a new one.")
+        Path | None,
+        typer.Option(
+            help="Run folder; an unfinished run in it goes on. Default: a new one.", rich_help_panel=WHAT
+        ),
     ] = None,
+    head: Annotated[str, typer.Option(help="Which head.", rich_help_panel=MODEL)] = "seq_transformer",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for the head's Config; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="key=value for the head's Config; repeatable.", rich_help_panel=MODEL),
     ] = None,
     training: Annotated[
-        list[str] | None, typer.Option("--train", help="key=value for the training Config; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--train", help="key=value for the training Config; repeatable.", rich_help_panel=TRAINING
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Short for --train epochs=N.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Short for --train lr=X.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Short for --train batch_size=N.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Short for --train seed=N.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Short for --train epochs=N.", rich_help_panel=TRAINING)
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Short for --train lr=X.", rich_help_panel=TRAINING)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Short for --train batch_size=N.", rich_help_panel=TRAINING)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Short for --train seed=N.", rich_help_panel=TRAINING)
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
-    from ..data.contracts.plug_ins import load_plug_in
-    from ..data.contracts.records import configured
-    from ..heads.features.from_store import features_of
-    from ..heads.training.distributed import Distributed
-    from ..heads.training.loop import train
-    from ..pipeline.store.reader import FeatureStore
-    from ..pipeline.workspace import Workspace
-
     place = Workspace(workspace)
     head_config = configured(load_plug_in("tvr.heads", head).Config, key_values(settings, "--set"), head)
     shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
@@ -81,16 +96,13 @@ def train_head(
 
 def _training_config(
     typed: Mapping[str, str], shorts: Mapping[str, float | None], device: str
-) -> "TrainingConfig":
-    from ..data.contracts.records import configured
-    from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
-
+) -> TrainingConfig:
     note_former_names(typed, FORMER_NAMES)
     chosen = {key: str(value) for key, value in shorts.items() if value is not None}
     return configured(TrainingConfig, with_current_names({"device": device, **chosen, **typed}), "training")
 
 
-def _print_result(result: "TrainingResult", *, as_json: bool, random_weights: bool) -> None:
+def _print_result(result: TrainingResult, *, as_json: bool, random_weights: bool) -> None:
     parameters = sum(parameter.numel() for parameter in result.head.parameters())
     if as_json:
         names = ("best_epoch", "epochs", "best_score", "seconds")

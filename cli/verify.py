@@ -2,15 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ..data.contracts.errors import StoreError
+from ..pipeline.repair import Overrides, Repair
+from ..pipeline.repair import repair as repair_store
+from ..pipeline.store.verification import Verification
+from ..pipeline.store.verification import verify as verify_store
+from ..pipeline.workspace import Workspace
+from .extraction_output import extraction_meters
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-
-if TYPE_CHECKING:
-    from ..pipeline.repair import Overrides, Repair
-    from ..pipeline.store.verification import Verification
+from .terminal import out, print_json
 
 
 def verify(
@@ -33,12 +37,6 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
-    from ..data.contracts.errors import StoreError
-    from ..pipeline.repair import Overrides
-    from ..pipeline.store.verification import verify as verify_store
-    from ..pipeline.workspace import Workspace
-    from .terminal import print_json
-
     found = verify_store(store or Workspace(workspace).find_store(dataset))
     mended = _repaired(found, Overrides(root, pretrained, device)) if repair else None
     if as_json:
@@ -51,26 +49,19 @@ def verify(
         raise typer.Exit(StoreError.exit_code)
 
 
-def _repaired(found: "Verification", moved: "Overrides") -> "Repair":
-    from ..pipeline.repair import repair
-    from .terminal import extraction_meters
-
+def _repaired(found: Verification, moved: Overrides) -> Repair:
     with extraction_meters() as show:
-        return repair(found, moved, show)
+        return repair_store(found, moved, show)
 
 
-def _print_verification(found: "Verification") -> None:
-    from .terminal import out
-
+def _print_verification(found: Verification) -> None:
     for damage in found.damages:
         out.print(f"{damage.file} {damage.problem}", soft_wrap=True)
     whole = found.num_files - len(found.damages)
     out.print(f"{whole} of {found.num_files} files are whole: {found.folder}", soft_wrap=True)
 
 
-def _print_outcome(found: "Verification", mended: "Repair | None") -> None:
-    from .terminal import out
-
+def _print_outcome(found: Verification, mended: Repair | None) -> None:
     if mended is None:
         if found.damages:
             out.print(f"mend: tvr verify --store {found.folder} --repair", soft_wrap=True)

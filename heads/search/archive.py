@@ -11,8 +11,8 @@ from torch import Tensor
 from ...data.contracts.errors import DataError, DecodeError, WeightsError
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
-from ...pipeline.encoders import clip
 from ...pipeline.encoders.base import EncodedText, Encoder
+from ...pipeline.options import EncoderSpec
 from ...pipeline.sampling import Sampling
 from ...pipeline.store.reader import FeatureStore
 from ..base import Head, TextFeatures, VideoFeatures
@@ -24,7 +24,7 @@ from ..features.frame_sampling import uniform
 from ..features.from_store import features_of, gallery_of
 from ..runs.find_store import run_store
 from ..runs.run_folder import load_run
-from .exact import Gallery, Hit, check_top_k, search
+from .exact import Hit, check_top_k, search
 from .faiss_index import IndexedGallery, VideoIndex
 
 INDEX_FOLDER = "index"
@@ -182,41 +182,11 @@ def _as_the_head_sees(frames: Float[np.ndarray, "frame dim"], head: Head) -> Vid
 
 def _encoder_of(store: FeatureStore, pretrained: str | None) -> Encoder:
     identity = store.manifest.encoder
-    encoder = clip.load(
-        identity["model"], pretrained or identity["pretrained"], precision=identity["precision"]
-    )
+    weights = pretrained or identity["pretrained"]
+    encoder = EncoderSpec(identity["model"], weights, precision=identity["precision"]).load()
     if encoder.identity.weights_digest != identity["weights_digest"]:
         raise WeightsError(
             f"the store was made with weights {identity['weights_digest'][:12]} of {identity['model']}, these are "
             f"{encoder.identity.weights_digest[:12]}: name the checkpoint that made it with --pretrained"
         )
     return encoder
-
-
-@dataclass(frozen=True)
-class Query:
-    """A caption that was used as a query."""
-
-    text: str
-    video_id: str
-    """The video it was written for."""
-    found: str
-    """The best hit."""
-
-
-def clearest_query(run: Path, split: str, candidates: int = 50) -> Query:
-    """Of the first captions of a split, the one whose best hit is furthest ahead of the second.
-
-    The choice looks at scores alone, not at which video is right.
-    """
-    archive = open_archive(run, None, split=split)
-    gallery = Gallery(archive.head, archive.features)
-    rows = archive.store.texts(archive.store.splits[split])
-    best, margin = None, -1.0
-    for text, video in list(zip(rows.texts, rows.video_ids, strict=True))[:candidates]:
-        query = text_features(archive.encoder.encode_texts([text])[0])
-        first, second = gallery.search(query, 2)[0]
-        if first.score - second.score > margin:
-            best, margin = Query(text, video, first.video_id), first.score - second.score
-    assert best is not None, f"split {split} has no captions"
-    return best

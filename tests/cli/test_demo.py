@@ -2,11 +2,18 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from tvr.cli.demo import _clearest_query
+from tvr.data.contracts.errors import DataError
+from tvr.heads.search.archive import open_archive
 
 from ..fixtures.shell import tvr, tvr_cold
+
+WRITTEN = Path(__file__).resolve().parents[1] / "fixtures" / "before_rooms"
+"""A run and the store that it was trained on."""
 
 
 def test_doctor(tmp_path: Path) -> None:
@@ -16,6 +23,26 @@ def test_doctor(tmp_path: Path) -> None:
     assert findings["decoder pyav"]["ok"], findings
     assert findings["encoder"]["ok"], findings
     assert answer.code == int(not all(finding["ok"] for finding in findings.values()))
+
+
+def test_the_clearest_query_is_furthest_ahead(tmp_path: Path) -> None:
+    run = shutil.copytree(WRITTEN, tmp_path / "written") / "run"
+    archive = open_archive(run, None, split="test")
+    rows = archive.store.texts(archive.store.splits["test"])
+    margins: dict[str, float] = {}
+    for text in rows.texts:
+        first, second = archive.search(text, 2)
+        margins[text] = first.score - second.score
+    query = _clearest_query(run, "test")
+    assert query.text == max(margins, key=lambda text: margins[text])
+    assert (query.text, query.video_id) in zip(rows.texts, rows.video_ids, strict=True)
+    assert query.found == archive.search(query.text, 1)[0].video_id
+
+
+def test_the_clearest_query_fails(tmp_path: Path) -> None:
+    run = shutil.copytree(WRITTEN, tmp_path / "written") / "run"
+    with pytest.raises(DataError, match="holdout"):
+        _clearest_query(run, "holdout")
 
 
 @pytest.mark.slow

@@ -1,0 +1,161 @@
+"""What ``tvr extract`` says: before, while and after features are extracted."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from ..data.base import Dataset
+from ..pipeline.cluster.config import ClusterConfig
+from ..pipeline.encoders.base import EncoderIdentity
+from ..pipeline.estimate import Estimate
+from ..pipeline.job_array import JobShare
+from ..pipeline.machine import usable_cores
+from ..pipeline.progress import OnProgress, Progress
+from ..pipeline.shard_worker import ShardRunner
+from ..pipeline.summary import Bottleneck, Summary, bottleneck, shares
+from .terminal import Meter, err, out, print_json
+
+
+def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
+    """Say what was found, and what a reader of any figure must know, before hours are spent."""
+    for split in dataset.splits:
+        err.print(str(dataset.coverage(split)), soft_wrap=True)
+    for note in dataset.notes:
+        err.print(f"note: {note}", soft_wrap=True)
+    if identity.random_weights:
+        err.print(
+            "[yellow]random weights[/]: the model was never trained, scores will be chance", soft_wrap=True
+        )
+    if not identity.words_available:
+        err.print(f"note: no word features: {identity.words_unavailable_reason}", soft_wrap=True)
+
+
+@contextmanager
+def extraction_meters() -> Generator[OnProgress]:
+    """Meters of both stages of an extraction, and what it is to call with its progress."""
+    meters = {"videos": Meter("videos", "videos"), "texts": Meter("captions", "captions")}
+
+    def show(progress: Progress) -> None:
+        meter = meters[progress.stage]
+        rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
+        remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
+        if progress.workers:
+            pace = progress.shards / max(meter.elapsed_seconds, 1e-6)
+            remark += f" {progress.shards} shards, {pace:.2g} shards/s, {progress.workers} workers"
+        meter.update(progress.done, progress.total, remark.strip())
+
+    with meters["videos"], meters["texts"]:
+        yield show
+
+
+def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    """What a dry run measured."""
+    if as_json:
+        print_json(asdict(estimate))
+        return
+    e = estimate
+    out.print(f"videos    {e.videos_found:,} found, {e.videos_missing:,} missing")
+    out.print(f"captions  {e.texts:,}")
+    out.print(f"frames    {e.frames:,}")
+    out.print(f"store     {e.gigabytes:.3g} GB in {e.video_shards} video and {e.text_shards} text shards")
+    if e.patch_gigabytes:
+        out.print(f"patches   {e.patch_gigabytes:.3g} GB of these")
+    out.print(f"time      {e.hours:.3g} hours on this machine")
+    out.print(
+        f"measured on {e.sampled_videos} videos, {e.sampled_failures} of them undecodable; nothing written"
+    )
+
+
+def print_job(cluster: ClusterConfig | None) -> None:
+    """What would be submitted to a job queue, if that is where the workers are."""
+    if cluster is None or cluster.queue is None:
+        return
+    # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
+    from ..pipeline.cluster.connection import job_script
+
+    out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", markup=False, soft_wrap=True)
+
+
+def print_patch_size(estimate: Estimate) -> None:
+    """How much patches add to a store."""
+    err.print(f"patches take about {estimate.patch_gigabytes:,.3g} GB for {estimate.frames:,} frames")
+
+
+def print_retried(summary: Summary, retry: str | None) -> None:
+    """How many videos ``--retry`` meant."""
+    if retry is not None:
+        err.print(f"--retry {retry}: {summary.retried:,} videos of the store were to be retried")
+
+
+def print_over_budget(summary: Summary, max_failed: str | None) -> None:
+    """Why the exit code is that of a failure though the store is there."""
+    err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")
+
+
+def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_json: bool) -> None:
+    """What an extraction came to, and what to type next.
+
+    Args:
+        summary: of the run.
+        share: this job's part of the shards.
+        runner: who did them.
+        as_json: everything as JSON.
+    """
+    children, precision = runner.num_children, runner.identity.precision
+    busy = shares(summary.stages, children)
+    slowest = bottleneck(summary.stages, children, len(usable_cores()), precision)
+    if as_json:
+        print_json(_record(summary, busy, slowest))
+        return
+    _print_counts(summary, random_weights=runner.identity.random_weights)
+    if summary.frames:
+        _print_time(busy, slowest, children)
+    _print_remarks(summary)
+    if summary.shards_left:
+        whose = "other processes" if share.count == 1 else f"this was shard {share}; other jobs"
+        left = summary.shards_left
+        out.print(f"{whose} have {len(left)} shards left to do, such as {left[0]}")
+    else:
+        out.print(f"next: tvr train-head --store {summary.folder}", soft_wrap=True)
+
+
+def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck) -> dict[str, Any]:
+    counts = dict(sorted(summary.status.items()))
+    timing = {"shares": busy, "bottleneck": asdict(slowest) if summary.frames else None}
+    return {**asdict(summary), "folder": str(summary.folder), "status": counts, **timing}
+
+
+def _print_counts(summary: Summary, *, random_weights: bool) -> None:
+    counts = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.status.items()))
+    seconds = sum(summary.seconds.values())
+    remark = " (random weights)" if random_weights else ""
+    rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
+    out.print(
+        f"{summary.videos:,} videos ({counts}) and {summary.texts:,} captions in {summary.folder}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"{summary.frames:,} frames in {seconds:,.1f} s{rate}; {summary.shards_done} shards written, "
+        f"{summary.shards_skipped} were already there{remark}"
+    )
+
+
+def _print_time(busy: dict[str, float], slowest: Bottleneck, children: int) -> None:
+    named = {stage: f"{share:.0%}" for stage, share in busy.items()}
+    out.print(
+        f"time: encoding {named['encode']}, waiting for frames {named['wait']}, writing {named['write']}; of "
+        f"{children} decoding processes: decoding {named['decode']}, resizing {named['resize']}"
+    )
+    out.print(f"held up by {slowest.stage}; what would help: {slowest.advice}", soft_wrap=True)
+
+
+def _print_remarks(summary: Summary) -> None:
+    if summary.texts_truncated:
+        out.print(
+            f"{summary.texts_truncated:,} captions are longer than the model reads and were cut; "
+            "--text-policy sentences keeps all of them",
+            soft_wrap=True,
+        )
+    if summary.status.keys() - {"ok"}:
+        out.print(f"see why: tvr inspect --store {summary.folder} --failed", soft_wrap=True)
