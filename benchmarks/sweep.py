@@ -6,8 +6,9 @@ another. Both come to the same bits. Then one step of all at once by ``torch.fun
 against the same steps in turn.
 
 The figures that are kept have two ways more, which ``tvr sweep`` no longer has: a step of each trial of a process in
-turn, on batches of its own (``own_batches``) and on one batch for all (``same_batches``). They took as long as one
-trial after another: the median of the ratios of processor time is 0.96, with other work on the machine.
+turn, on batches of its own (``own_batches``) and on one batch for all (``same_batches``, which the ratios are to). They
+took no less processor time than one trial after another. The machine had other work, so that seconds of the clock say
+little, and the run was stopped after its first head.
 """
 
 import argparse
