@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distributed import Client
@@ -58,6 +59,11 @@ def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.h5"))}
 
 
+def is_idle(client: Any) -> bool:
+    """Whether no worker has a task that has not ended."""
+    return not any(client.processing().values())
+
+
 def test_a_killed_worker_costs_no_byte(shared: Path, tmp_path: Path) -> None:
     described = load_dataset("folder", shared / "data" / "panda70m_samples", {})
     assert len(described.videos) == 84
@@ -108,7 +114,7 @@ def test_a_receipt_that_is_lost_with_its_worker(clips: Dataset, tmp_path: Path) 
             if first.poll() is None:
                 # It was given two shards. Of the second one it has told that it is done, and nobody has fetched more.
                 with Client(scheduler_file=str(processes.file), set_as_default=False) as client:
-                    while len(list(store.glob("*.h5"))) < 2 or any(client.processing().values()):
+                    while len(list(store.glob("*.h5"))) < 2 or not is_idle(client):
                         time.sleep(0.05)
                 processes.kill(first)
                 processes.worker()
