@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 
@@ -31,6 +32,10 @@ OPTIONS = {
 TRAIN = (
     *("train-head", "--head", "wti", "--set", "layers=0", "--set", "weights=learned", "--train", "alike=2"),
     *("--epochs", "2", "--batch-size", "4", "--device", "cpu"),
+)
+RESUME = (
+    *("train-head", "--head", "seq_transformer", "--set", "layers=1", "--train", "ema=0.9"),
+    *("--train", "alike=2", "--epochs", "5", "--batch-size", "4", "--lr", "0.003", "--device", "cpu"),
 )
 TOLERANCE = 2e-3
 """Of a feature, which is stored as float16 and computed on another processor than the expected one; patches are
@@ -162,6 +167,19 @@ def test_a_run_is_known_again(place: Path) -> None:
     assert answer.code == 0, answer.err
     assert "kept epoch 1 (validation score 550.0)" in answer.out
     assert (place / "run" / "head.safetensors").read_bytes() == weights
+
+
+def test_a_run_that_was_stopped_goes_on(place: Path) -> None:
+    run, expected = place / "run_stopped", EXPECTED["training"]
+    answer = tvr(*RESUME, "--store", place / "store_dim16", "--run", run, cwd=place)
+    assert answer.code == 0, answer.err
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in metrics] == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose([line["loss"]["total"] for line in metrics], expected["loss"], rtol=1e-3)
+    assert metrics[-1]["val"] == expected["val"]
+    state = load_file(run / "resume.safetensors")
+    for name, size in expected["state"].items():
+        assert float(state[name].abs().sum()) == pytest.approx(size, rel=1e-3), name
 
 
 def test_a_run_is_known_again_fails_with_other_settings(place: Path) -> None:
