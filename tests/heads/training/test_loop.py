@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,19 @@ from . import child
 
 QUICK = TrainingConfig(epochs=2, batch_size=16, lr=1e-2, device="cpu")
 SMALL = seq_transformer.Config(layers=1)
-FEATURES = {
-    "train": generated_features(videos=48, captions=2, turned=True, noise=0.3),
-    "val": generated_features("val", videos=20, turned=True, noise=0.3, seed=1),
-}
+
+
+@cache
+def toy_features() -> dict[str, FeatureSet]:
+    """Two splits of generated features, made when the first test asks for them."""
+    return {
+        "train": generated_features(videos=48, captions=2, turned=True, noise=0.3),
+        "val": generated_features("val", videos=20, turned=True, noise=0.3, seed=1),
+    }
 
 
 def run(folder: Path, config: TrainingConfig = QUICK, **sets: FeatureSet) -> TrainingResult:
-    return train("seq_transformer", SMALL, sets or FEATURES, config, folder)
+    return train("seq_transformer", SMALL, sets or toy_features(), config, folder)
 
 
 def weights(folder: Path) -> bytes:
@@ -67,19 +73,19 @@ def test_the_best_epoch_of_the_validation_split_is_kept(tmp_path: Path) -> None:
     assert result.best_score == max(scores)
     assert result.best_epoch == scores.index(max(scores)) + 1
     head, record = load_run(tmp_path / "run")
-    assert evaluate(head, FEATURES["val"]).score("recall_sum") == result.best_score
+    assert evaluate(head, toy_features()["val"]).score("recall_sum") == result.best_score
     assert (record.head, record.config) == ("seq_transformer", dataclasses.replace(QUICK, epochs=4))
 
 
 def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
-    result = run(tmp_path / "run", train=FEATURES["train"])
+    result = run(tmp_path / "run", train=toy_features()["train"])
     assert (result.best_score, result.best_epoch) == (None, 2)
     assert read_metrics(tmp_path / "run")[0]["val"] is None
 
 
 def test_the_test_split_is_never_looked_at(tmp_path: Path) -> None:
     run(tmp_path / "without")
-    run(tmp_path / "with", QUICK, **FEATURES, test=generated_features(videos=3, dim=5))
+    run(tmp_path / "with", QUICK, **toy_features(), test=generated_features(videos=3, dim=5))
     assert weights(tmp_path / "without") == weights(tmp_path / "with")
 
 
@@ -144,22 +150,22 @@ def test_a_run_from_before_a_setting_was_renamed_goes_on(tmp_path: Path) -> None
 
 def test_a_run_keeps_the_loss_from_before_a_setting_changed_it(tmp_path: Path) -> None:
     config = hcmi.Config(layers=1, word_layers=0, clustering="uniform")
-    train("hcmi", config, FEATURES, QUICK, tmp_path / "run")
+    train("hcmi", config, toy_features(), QUICK, tmp_path / "run")
     file = tmp_path / "run" / "config.json"
     record = json.loads(file.read_text())
     assert record["head_config"].pop("level_weights") == [1.0, 1.0, 0.2]
     file.write_text(json.dumps(record))
     message = r"level_weights is \[1.0, 1.0, 1.0\] there and \[1.0, 1.0, 0.2\] here"
     with pytest.raises(TrainingError, match=message):
-        train("hcmi", config, FEATURES, QUICK, tmp_path / "run")
+        train("hcmi", config, toy_features(), QUICK, tmp_path / "run")
     as_before = dataclasses.replace(config, level_weights=(1.0, 1.0, 1.0))
-    train("hcmi", as_before, FEATURES, QUICK, tmp_path / "run")
+    train("hcmi", as_before, toy_features(), QUICK, tmp_path / "run")
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     first = run(tmp_path / "run")
     reports: list[EpochReport] = []
-    again = train("seq_transformer", SMALL, FEATURES, QUICK, tmp_path / "run", reports.append)
+    again = train("seq_transformer", SMALL, toy_features(), QUICK, tmp_path / "run", reports.append)
     assert reports == []
     assert again.record() == first.record()
 
@@ -195,7 +201,7 @@ def test_logit_scale_is_the_encoders_or_what_was_asked_for(tmp_path: Path) -> No
         run(tmp_path / "usual"),
         run(tmp_path / "sharp", dataclasses.replace(QUICK, logit_scale=7.0)),
     )
-    assert usual.head.logit_scale == FEATURES["train"].origin.logit_scale
+    assert usual.head.logit_scale == toy_features()["train"].origin.logit_scale
     assert sharp.head.logit_scale == 7
     assert load_run(tmp_path / "sharp")[0].logit_scale == 7
     assert weights(tmp_path / "usual") != weights(tmp_path / "sharp")
@@ -207,7 +213,7 @@ def test_train_fails_in_a_folder_of_another_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"training.lr is 0.01 there and 0.002 here"):
         run(tmp_path / "run", dataclasses.replace(QUICK, lr=2e-3))
     with pytest.raises(TrainingError, match=r"head_config.layers is 1 there and 2 here"):
-        train("seq_transformer", seq_transformer.Config(layers=2), FEATURES, QUICK, tmp_path / "run")
+        train("seq_transformer", seq_transformer.Config(layers=2), toy_features(), QUICK, tmp_path / "run")
     assert weights(tmp_path / "run") == before
 
 
@@ -245,7 +251,7 @@ def test_a_run_that_diverges_keeps_its_last_good_head(
 
 def test_train_fails_without_parameters(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'mean_pool' has no parameters"):
-        train("mean_pool", mean_pool.Config(), FEATURES, QUICK, tmp_path / "run")
+        train("mean_pool", mean_pool.Config(), toy_features(), QUICK, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
