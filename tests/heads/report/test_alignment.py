@@ -1,24 +1,31 @@
+from functools import cache
+
 import pytest
 import torch
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import Head, build_head
+from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.layers.padding import l2_normalise
 from tvr.heads.report.alignment import Alignment, align, word_labels
 
 from ...fixtures.generated import generated_features
 
-FEATURES = generated_features(videos=6, frames=(8, 8), words=(5, 5))
+
+@cache
+def toy_features() -> FeatureSet:
+    """Generated features, made when the first test asks for them."""
+    return generated_features(videos=6, frames=(8, 8), words=(5, 5))
 
 
 def head_of(name: str, **settings: object) -> Head:
     torch.manual_seed(0)
-    return build_head(name, load_plug_in("tvr.heads", name).Config(**settings), FEATURES.shape())
+    return build_head(name, load_plug_in("tvr.heads", name).Config(**settings), toy_features().shape())
 
 
 @pytest.mark.parametrize("name", ["wti", "xclip", "hbi", "uatvr", "hcmi"])
 def test_a_head_that_compares_words_with_frames_is_asked(name: str) -> None:
     head = head_of(name)
-    found = align(head, FEATURES, 2, 4)
+    found = align(head, toy_features(), 2, 4)
     assert found.is_of_head
     assert found.scores.shape == (5, 8)
     assert float(found.scores.abs().max()) <= 1 + 1e-5
@@ -29,17 +36,20 @@ def test_a_head_that_compares_words_with_frames_is_asked(name: str) -> None:
 @torch.no_grad()
 def test_learned_tokens_are_no_words() -> None:
     head = head_of("uatvr", extra_words=2, extra_frames=3)
-    found = align(head, FEATURES, 2, 4)
-    text, video = FEATURES.text_batch(torch.tensor([2]), 5), FEATURES.video_batch(torch.tensor([4]), 8)
+    found = align(head, toy_features(), 2, 4)
+    text, video = (
+        toy_features().text_batch(torch.tensor([2]), 5),
+        toy_features().video_batch(torch.tensor([4]), 8),
+    )
     words, frames = head.encode_text(text)["words"][0, 2:], head.encode_video(video)["frames"][0, 3:]
     torch.testing.assert_close(found.scores, l2_normalise(words) @ l2_normalise(frames).T)
 
 
 def test_a_head_that_does_not_shows_the_stored_features() -> None:
-    found = align(head_of("mean_pool"), FEATURES, 1, 1)
+    found = align(head_of("mean_pool"), toy_features(), 1, 1)
     assert not found.is_of_head
-    text = FEATURES.text_batch(torch.tensor([1]), 5)
-    video = FEATURES.video_batch(torch.tensor([1]), 8)
+    text = toy_features().text_batch(torch.tensor([1]), 5)
+    video = toy_features().video_batch(torch.tensor([1]), 8)
     torch.testing.assert_close(found.scores, l2_normalise(text.words[0]) @ l2_normalise(video.frames[0]).T)
     assert found.clips is None
     assert found.spans == []
@@ -48,7 +58,7 @@ def test_a_head_that_does_not_shows_the_stored_features() -> None:
 @pytest.mark.parametrize("clustering", ["attention", "slots", "dpc_knn", "uniform"])
 def test_clips_share_the_frames(clustering: str) -> None:
     head = head_of("hcmi", clips=2, clustering=clustering)
-    found = align(head, FEATURES, 0, 0)
+    found = align(head, toy_features(), 0, 0)
     assert found.clips is not None
     assert found.clips.shape == (2, 8)
     torch.testing.assert_close(found.clips.sum(1), torch.ones(2))
@@ -58,15 +68,18 @@ def test_clips_share_the_frames(clustering: str) -> None:
 @torch.no_grad()
 def test_phrases_and_clips_meet_in_their_words_and_frames() -> None:
     head = head_of("hcmi", clips=1, phrases=1)
-    found = align(head, FEATURES, 0, 0)
+    found = align(head, toy_features(), 0, 0)
     assert found.clip_scores is not None
-    text, video = FEATURES.text_batch(torch.tensor([0]), 5), FEATURES.video_batch(torch.tensor([0]), 8)
+    text, video = (
+        toy_features().text_batch(torch.tensor([0]), 5),
+        toy_features().video_batch(torch.tensor([0]), 8),
+    )
     phrase, clip = head.encode_text(text)["clusters"], head.encode_video(video)["clusters"]
     # With one phrase and one clip every word meets every frame as these two meet; the start token is in no phrase.
     expected = torch.full((4, 8), float((l2_normalise(phrase[0]) @ l2_normalise(clip[0]).T).squeeze()))
     torch.testing.assert_close(found.clip_scores[1:], expected)
     assert not found.clip_scores[0].any()
-    assert align(head_of("wti"), FEATURES, 0, 0).clip_scores is None
+    assert align(head_of("wti"), toy_features(), 0, 0).clip_scores is None
 
 
 def test_spans_are_the_heavy_frames() -> None:

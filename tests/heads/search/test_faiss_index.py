@@ -1,31 +1,41 @@
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
-from tvr.heads.base import Head, build_head
+from tvr.heads.base import Head, TextFeatures, build_head
+from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.search.coarse import coarse_of
 from tvr.heads.search.exact import search
 from tvr.heads.search.faiss_index import IndexedGallery, IndexKind, VideoIndex, build_index
 
 from ...fixtures.generated import generated_features
 
-FEATURES = generated_features(videos=60, noise=1.5)
-QUERIES = FEATURES.text_batch(torch.arange(10), 8)
+
+@cache
+def toy_features() -> FeatureSet:
+    """Generated features, made when the first test asks for them."""
+    return generated_features(videos=60, noise=1.5)
+
+
+@cache
+def queries() -> TextFeatures:
+    return toy_features().text_batch(torch.arange(10), 8)
 
 
 def head_of(name: str) -> Head:
     torch.manual_seed(0)
-    return build_head(name, load_plug_in("tvr.heads", name).Config(), FEATURES.shape()).eval()
+    return build_head(name, load_plug_in("tvr.heads", name).Config(), toy_features().shape()).eval()
 
 
 @pytest.mark.parametrize("name", plug_in_names("tvr.heads"))
 def test_every_head_has_coarse_vectors(name: str) -> None:
     coarse = coarse_of(head_of(name))
-    texts = coarse.of_texts(QUERIES)
-    videos = coarse.of_videos(FEATURES.video_batch(torch.arange(5), 9))
+    texts = coarse.of_texts(queries())
+    videos = coarse.of_videos(toy_features().video_batch(torch.arange(5), 9))
     assert texts.shape == (10, videos.shape[1])
     torch.testing.assert_close(videos.norm(dim=1), torch.ones(5))
 
@@ -41,11 +51,11 @@ def test_heads_with_global_vectors_use_them() -> None:
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf"])
 def test_all_candidates_give_the_exact_ranking(kind: IndexKind) -> None:
     head = head_of("wti")
-    index = build_index(head, FEATURES, kind)
+    index = build_index(head, toy_features(), kind)
     if kind == "ivf":
         index.index.nprobe = index.index.nlist
-    found = IndexedGallery(head, FEATURES, index).search(QUERIES, top_k=5, candidates=60)
-    for ours, exact in zip(found, search(head, FEATURES, QUERIES, top_k=5), strict=True):
+    found = IndexedGallery(head, toy_features(), index).search(queries(), top_k=5, candidates=60)
+    for ours, exact in zip(found, search(head, toy_features(), queries(), top_k=5), strict=True):
         assert [hit.video_id for hit in ours] == [hit.video_id for hit in exact]
         assert [hit.score for hit in ours] == pytest.approx([hit.score for hit in exact], abs=1e-5)
 
@@ -53,22 +63,24 @@ def test_all_candidates_give_the_exact_ranking(kind: IndexKind) -> None:
 def test_few_candidates_are_the_nearest() -> None:
     head = head_of("wti")
     coarse = coarse_of(head)
-    nearest = (coarse.of_texts(QUERIES) @ coarse.of_videos(FEATURES.video_batch(torch.arange(60), 9)).T).topk(
-        6
+    nearest = (
+        coarse.of_texts(queries()) @ coarse.of_videos(toy_features().video_batch(torch.arange(60), 9)).T
+    ).topk(6)
+    found = IndexedGallery(head, toy_features(), build_index(head, toy_features())).search(
+        queries(), top_k=3, candidates=6
     )
-    found = IndexedGallery(head, FEATURES, build_index(head, FEATURES)).search(QUERIES, top_k=3, candidates=6)
     for hits, places in zip(found, nearest.indices.tolist(), strict=True):
-        assert {hit.video_id for hit in hits} <= {FEATURES.video_ids[place] for place in places}
+        assert {hit.video_id for hit in hits} <= {toy_features().video_ids[place] for place in places}
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
 def test_an_index_is_read_back(tmp_path: Path) -> None:
     head = head_of("seq_transformer")
-    built = build_index(head, FEATURES)
+    built = build_index(head, toy_features())
     built.save(tmp_path / "index")
     loaded = VideoIndex.load(tmp_path / "index")
     assert loaded.record == built.record
-    vectors = coarse_of(head).of_texts(QUERIES)
+    vectors = coarse_of(head).of_texts(queries())
     assert loaded.nearest(vectors, 4) == built.nearest(vectors, 4)
 
 
@@ -76,15 +88,15 @@ def test_index_fails_where_it_cannot_be_right(tmp_path: Path) -> None:
     head = head_of("wti")
     with pytest.raises(UsageError, match="tvr index RUN"):
         VideoIndex.load(tmp_path)
-    index = build_index(head, FEATURES)
+    index = build_index(head, toy_features())
     with pytest.raises(StoreError, match="make it again"):
         IndexedGallery(head, generated_features(videos=59), index)
-    gallery = IndexedGallery(head, FEATURES, index)
+    gallery = IndexedGallery(head, toy_features(), index)
     with pytest.raises(UsageError, match=r"candidates must be at least top_k"):
-        gallery.search(QUERIES, top_k=5, candidates=4)
+        gallery.search(queries(), top_k=5, candidates=4)
 
 
 def test_index_fails_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(UsageError, match=r"pip install 'tvr\[index\]'"):
-        build_index(head_of("wti"), FEATURES)
+        build_index(head_of("wti"), toy_features())

@@ -1,7 +1,10 @@
+from functools import cache
+
 import pytest
 import torch
 from tvr.heads import hcmi
 from tvr.heads.base import build_head
+from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.batches import batches_per_epoch, epoch_batches, epoch_of_batches
 from tvr.heads.training.distributed import Distributed
@@ -9,17 +12,21 @@ from tvr.heads.training.state import TrainingState
 
 from ...fixtures.generated import generated_features
 
-FEATURES = generated_features(videos=21, captions=3)
+
+@cache
+def toy_features() -> FeatureSet:
+    """Generated features, made when the first test asks for them."""
+    return generated_features(videos=21, captions=3)
 
 
 def texts_of(config: TrainingConfig, epoch: int) -> list[int]:
-    return torch.cat([pairs.texts for pairs in epoch_batches(FEATURES, config, epoch)]).tolist()
+    return torch.cat([pairs.texts for pairs in epoch_batches(toy_features(), config, epoch)]).tolist()
 
 
 def test_one_caption_of_each_video() -> None:
     config = TrainingConfig(batch_size=7)
     seen = texts_of(config, 0)
-    assert sorted(FEATURES.text_video[seen].tolist()) == list(range(21))
+    assert sorted(toy_features().text_video[seen].tolist()) == list(range(21))
     assert {text for epoch in range(30) for text in texts_of(config, epoch)} == set(range(63))
 
 
@@ -28,8 +35,8 @@ def test_every_caption_once() -> None:
 
 
 def test_pairs_belong_together() -> None:
-    for pairs in epoch_batches(FEATURES, TrainingConfig(batch_size=5, captions="all"), 0):
-        assert FEATURES.text_video[pairs.texts].tolist() == pairs.videos.tolist()
+    for pairs in epoch_batches(toy_features(), TrainingConfig(batch_size=5, captions="all"), 0):
+        assert toy_features().text_video[pairs.texts].tolist() == pairs.videos.tolist()
         assert len(pairs.texts) == 5
 
 
@@ -41,17 +48,17 @@ def test_same_seed_same_batches() -> None:
 
 
 def test_incomplete_batches_are_left_out_unless_there_is_no_other() -> None:
-    assert batches_per_epoch(FEATURES, TrainingConfig(batch_size=10)) == 2
-    small = list(epoch_batches(FEATURES, TrainingConfig(batch_size=64), 0))
+    assert batches_per_epoch(toy_features(), TrainingConfig(batch_size=10)) == 2
+    small = list(epoch_batches(toy_features(), TrainingConfig(batch_size=64), 0))
     assert [len(pairs.texts) for pairs in small] == [21]
 
 
 @pytest.mark.parametrize(("num_frames", "draws"), [(9, 1), (4, 2)])
 def test_a_view_is_drawn_once_where_videos_are_shown_whole(num_frames: int, draws: int) -> None:
-    assert FEATURES.frames.longest == 9
-    head = build_head("hcmi", hcmi.Config(), FEATURES.shape(num_frames=num_frames))
+    assert toy_features().frames.longest == 9
+    head = build_head("hcmi", hcmi.Config(), toy_features().shape(num_frames=num_frames))
     config = TrainingConfig(batch_size=7, num_frames=num_frames)
-    for batch in epoch_of_batches(FEATURES, head, config, 0, Distributed()):
+    for batch in epoch_of_batches(toy_features(), head, config, 0, Distributed()):
         assert len(batch.views) == draws
         if draws == 2:
             assert not torch.equal(batch.views[0].frames, batch.views[1].frames)

@@ -1,4 +1,5 @@
 import dataclasses
+from functools import cache
 
 import pytest
 import torch
@@ -11,7 +12,11 @@ from tvr.heads.training.neighbours import hard_negative_groups, nearest_videos
 
 from ...fixtures.generated import generated_features, generated_rows
 
-FEATURES = generated_features(videos=40, captions=2)
+
+@cache
+def toy_features() -> FeatureSet:
+    """Generated features, made when the first test asks for them."""
+    return generated_features(videos=40, captions=2)
 
 
 def cosine(features: FeatureSet, i: int, j: int) -> float:
@@ -33,34 +38,37 @@ def cosine(features: FeatureSet, i: int, j: int) -> float:
 def test_nearest_videos_by_loops(at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "VIDEOS_AT_A_TIME", at_a_time)
     monkeypatch.setattr(neighbours, "ROWS_AT_A_TIME", at_a_time)
-    found = nearest_videos(FEATURES)
+    found = nearest_videos(toy_features())
     assert found.shape == (40, 16)
     for i in range(40):
-        wanted = sorted((j for j in range(40) if j != i), key=lambda j: -cosine(FEATURES, i, j))
+        wanted = sorted((j for j in range(40) if j != i), key=lambda j: -cosine(toy_features(), i, j))
         assert found[i].tolist() == wanted[:16]
 
 
 def test_groups_hold_every_text_once_and_neighbours_together() -> None:
     order = torch.randperm(80, generator=torch.Generator().manual_seed(0))
-    groups = [group.tolist() for group in hard_negative_groups(FEATURES, order, 4)]
+    groups = [group.tolist() for group in hard_negative_groups(toy_features(), order, 4)]
     assert sorted(text for group in groups for text in group) == list(range(80))
     assert max(len(group) for group in groups) == 4
-    near = nearest_videos(FEATURES).tolist()
+    near = nearest_videos(toy_features()).tolist()
     for group in groups:
-        first, *others = FEATURES.text_video[group].tolist()
+        first, *others = toy_features().text_video[group].tolist()
         assert len({first, *others}) == len(group)
         assert all(other in near[first] for other in others)
-    assert groups[0][1:] and FEATURES.text_video[groups[0][1]] == near[FEATURES.text_video[groups[0][0]]][0]
+    assert (
+        groups[0][1:]
+        and toy_features().text_video[groups[0][1]] == near[toy_features().text_video[groups[0][0]]][0]
+    )
 
 
 @pytest.mark.parametrize("captions", ["sample", "all"])
 def test_batches_of_the_alike_are_alike(captions: str) -> None:
-    near = nearest_videos(FEATURES)
+    near = nearest_videos(toy_features())
 
     def pairs_of_neighbours(hard_negatives: int) -> float:
         config = TrainingConfig(batch_size=8, captions=captions, hard_negatives=hard_negatives)  # type: ignore[arg-type]
-        batches = list(epoch_batches(FEATURES, config, 0))
-        assert len(batches) == batches_per_epoch(FEATURES, config)
+        batches = list(epoch_batches(toy_features(), config, 0))
+        assert len(batches) == batches_per_epoch(toy_features(), config)
         texts = torch.cat([batch.texts for batch in batches]).tolist()
         assert len(set(texts)) == len(texts)
         in_batch = [torch.isin(near[batch.videos, :3], batch.videos).float().mean() for batch in batches]
@@ -72,7 +80,7 @@ def test_batches_of_the_alike_are_alike(captions: str) -> None:
 def test_the_same_seed_gives_the_same_groups() -> None:
     def texts(seed: int) -> list[int]:
         config = TrainingConfig(batch_size=8, hard_negatives=4, seed=seed)
-        return torch.cat([batch.texts for batch in epoch_batches(FEATURES, config, 1)]).tolist()
+        return torch.cat([batch.texts for batch in epoch_batches(toy_features(), config, 1)]).tolist()
 
     assert texts(0) == texts(0) != texts(1)
 
