@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvr.pipeline.decoding.messages import Chunk, DecodedVideo
 from tvr.pipeline.encode_videos import FrameBatches
@@ -74,6 +74,7 @@ def numbers_of(batches: FrameBatches) -> dict[str, list[int]]:
     return {name: one.frames[:, 0].astype(int).tolist() for name, one in batches.finished().items()}
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 14), min_size=1, max_size=6),
     failing=st.integers(0, 5),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from tvr.data.contracts.errors import UsageError
@@ -37,6 +37,7 @@ def samplings() -> st.SearchStrategy[Sampling]:
     )
 
 
+@settings(deadline=None)
 @given(clocks(), samplings(), spans())
 def test_indices_increase_and_lie_within_the_span(
     times: np.ndarray, sampling: Sampling, span: tuple[float, float | None]
@@ -52,6 +53,7 @@ def test_indices_increase_and_lie_within_the_span(
         assert len(chosen) <= sampling.num_frames
 
 
+@settings(deadline=None)
 @given(clocks(), samplings(), spans())
 def test_a_span_with_few_frames_gives_all_of_them(
     times: np.ndarray, sampling: Sampling, span: tuple[float, float | None]
@@ -62,6 +64,7 @@ def test_a_span_with_few_frames_gives_all_of_them(
         assert sample(times, sampling, start, end).tolist() == inside.tolist()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 30), st.integers(1, 200))
 def test_uniform_takes_what_is_on_display_in_the_middle_of_each_span(
     count: int, fps: int, frames: int
@@ -78,6 +81,7 @@ def test_uniform_takes_what_is_on_display_in_the_middle_of_each_span(
     assert chosen == (expected if frames > count else list(range(frames)))
 
 
+@settings(deadline=None)
 @given(clocks(), st.sampled_from([0.5, 1.0, 2.0, 10.0]))
 def test_fps_takes_what_is_on_display_at_every_tick(times: np.ndarray, fps: float) -> None:
     end = times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else 1.0)

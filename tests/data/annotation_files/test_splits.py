@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvr.data.annotation_files.splits import (
     PublishedSplit,
@@ -58,6 +58,7 @@ def test_with_validation_never_shares_a_video() -> None:
     assert "3 are held out for validation: by hand" in splits["train"].notes[0]
 
 
+@settings(deadline=None)
 @given(st.sets(st.text(min_size=1, max_size=5), min_size=3, max_size=60))
 def test_parts_are_never_empty(keys: set[str]) -> None:
     assert set(parts_by_digest(sorted(keys)).values()) == {"train", "val", "test"}
