@@ -170,6 +170,9 @@ class DecoderPool:
                 return video
             except ChildGoneError:
                 continue  # It died while it was idle, which is not this video's fault.
+            except DecodeError:
+                self._refuse_when_closed()  # nor can one start that was killed meanwhile
+                raise
             finally:
                 self._put_back(child)
         raise DecodeError(f"{_STARTS} decoding processes in a row died before they began with {task.path}")

@@ -1,4 +1,7 @@
-"""The memory that a thousand texts and a thousand videos take, measured from outside, in a process of its own."""
+"""The memory that a thousand texts and a thousand videos take, measured from outside, in a process of its own.
+
+The width of a feature is small: it costs time, but none of the memory that pairs take.
+"""
 
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from tvr.heads.evaluation.blockwise import similarity_in_blocks
 
 torch.set_num_threads(1)
 name = sys.argv[1]
-shape = FeatureShape(dim=512, num_frames=64, num_words=32)
+shape = FeatureShape(dim=128, num_frames=64, num_words=32)
 head = build_head(name, load_plug_in("tvr.heads", name).Config(layers=1), shape).eval()
 
 @torch.no_grad()
@@ -22,11 +25,11 @@ def encoded(encode, make):
     return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
 
 def texts():
-    words = torch.randn(50, 32, 512)
+    words = torch.randn(50, 32, 128)
     return TextFeatures(words, torch.ones(50, 32, dtype=torch.bool), words[:, -1])
 
 def videos():
-    return VideoFeatures(torch.randn(50, 64, 512), torch.ones(50, 64, dtype=torch.bool))
+    return VideoFeatures(torch.randn(50, 64, 128), torch.ones(50, 64, dtype=torch.bool))
 
 text, video = encoded(head.encode_text, texts), encoded(head.encode_video, videos)
 scores = similarity_in_blocks(head, text, video)
@@ -37,9 +40,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["xclip", "hcmi"])
-def test_a_million_pairs_of_words_and_frames_stay_below_2_gigabytes(name: str) -> None:
+def test_a_million_pairs_of_words_and_frames_are_never_in_memory_at_once(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 2000, f"{done.stdout} MB"
+    # Held at once they would be 8 GB; torch, the encoded items and a block take less than 0.7.
+    assert int(done.stdout) < 1300, f"{done.stdout} MB"

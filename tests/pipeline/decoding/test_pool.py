@@ -285,17 +285,27 @@ def test_a_child_killed_from_outside_costs_one_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("faulty")
-def test_a_pool_that_is_closed_says_nothing_of_the_video(tmp_path: Path) -> None:
+def test_a_pool_that_is_closed_while_a_child_starts_says_nothing_of_the_video(tmp_path: Path) -> None:
     write_movie(tmp_path / "slow.mp4", Movie(num_frames=8))
     before = children()
     pool = DecoderPool(1)
-    closing = threading.Thread(
-        target=lambda: (wait_for(lambda: bool(children() - before)), time.sleep(0.5), pool.close())
-    )
+    closing = threading.Thread(target=lambda: (wait_for(lambda: bool(children() - before)), pool.close()))
     closing.start()
     with pytest.raises(DecodeError, match="the decoder pool was closed"):
         list(pool.decode([task(tmp_path / "slow.mp4")]))
     closing.join()
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_pool_that_is_closed_while_a_child_decodes_says_nothing_of_the_video(tmp_path: Path) -> None:
+    write_movie(tmp_path / "a.mp4", Movie(num_frames=8))
+    write_movie(tmp_path / "slow.mp4", Movie(num_frames=8))
+    pool = DecoderPool(1)
+    videos = pool.decode([task(tmp_path / "a.mp4"), task(tmp_path / "slow.mp4")])
+    assert next(videos).status == "ok"
+    pool.close()
+    with pytest.raises(DecodeError, match="the decoder pool was closed"):
+        next(videos)
 
 
 @pytest.mark.usefixtures("faulty")
