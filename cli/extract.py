@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -15,6 +15,7 @@ from ..pipeline.estimate import Estimate, estimate
 from ..pipeline.extract import run_extraction
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.options import EncoderSpec, ExtractionOptions, Request, sampling_of, text_policy_of
+from ..pipeline.sampling import Policy
 from ..pipeline.shard_worker import ShardRunner, ShardWorker
 from ..pipeline.store.patches import patch_format
 from ..pipeline.summary import FailureBudget
@@ -120,7 +121,7 @@ def extract(
     sampling: Annotated[
         str | None,
         typer.Option(
-            help="uniform, fps, segment_random or all. Default: uniform, or fps with --fps.",
+            help=f"{', '.join(get_args(Policy))}. Default: uniform, or fps with --fps.",
             rich_help_panel=SAMPLING,
         ),
     ] = None,
@@ -153,7 +154,10 @@ def extract(
     ] = None,
     decoder: Annotated[
         str,
-        typer.Option(help="decord or pyav; decord falls back to pyav file by file.", rich_help_panel=MACHINE),
+        typer.Option(
+            help="decord, pyav or torchcodec; pyav serves what the others cannot.",
+            rich_help_panel=MACHINE,
+        ),
     ] = "decord",
     decoding_processes: Annotated[
         int | None,

@@ -26,8 +26,8 @@ from .layers.transformer import Start
 
 CITATION = "Min et al., HunYuan_tvr for Text-Video Retrieval, IEEE Access 2022, arXiv 2204.03382"
 
-Level = Literal["frame_word", "clip_phrase", "video_sentence"]
-LEVELS: Mapping[Level, hierarchy.Level] = {
+LevelName = Literal["frame_word", "clip_phrase", "video_sentence"]
+LEVELS: Mapping[LevelName, hierarchy.Level] = {
     "frame_word": "parts",
     "clip_phrase": "clusters",
     "video_sentence": "whole",
@@ -46,7 +46,7 @@ class Config:
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
-    levels: tuple[Level, ...] = ("frame_word", "clip_phrase", "video_sentence")
+    levels: tuple[LevelName, ...] = ("frame_word", "clip_phrase", "video_sentence")
     """The levels that are compared, summed and trained."""
     clustering: Clustering = "dpc_knn"
     """How frames are gathered into clips and words into phrases."""
@@ -116,7 +116,7 @@ class Head(Contract):
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)
         self.config = config
-        self.levels: list[Level] = [level for level in LEVELS if level in config.levels]
+        self.levels: list[LevelName] = [level for level in LEVELS if level in config.levels]
         self.video = hierarchy.Hierarchy(self._side(of_text=False))
         self.text = hierarchy.Hierarchy(self._side(of_text=True))
         shares = dict(zip(LEVELS, config.shares, strict=True))
@@ -184,8 +184,8 @@ class Head(Contract):
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         return self._fused(self._by_level(text, video))
 
-    def _by_level(self, text: Encoded, video: Encoded) -> dict[Level, Float[Tensor, "text video"]]:
-        found: dict[Level, Tensor] = {}
+    def _by_level(self, text: Encoded, video: Encoded) -> dict[LevelName, Float[Tensor, "text video"]]:
+        found: dict[LevelName, Tensor] = {}
         for level in self.levels:
             if level == "video_sentence":
                 found[level] = text["whole"] @ video["whole"].T
@@ -193,7 +193,7 @@ class Head(Contract):
                 found[level] = token_interaction(_tokens(text, LEVELS[level]), _tokens(video, LEVELS[level]))
         return found
 
-    def _fused(self, by_level: Mapping[Level, Tensor]) -> Float[Tensor, "text video"]:
+    def _fused(self, by_level: Mapping[LevelName, Tensor]) -> Float[Tensor, "text video"]:
         return torch.einsum("k,kab->ab", self.shares(), torch.stack(list(by_level.values())))
 
     def numbers_per_pair(self) -> int:
@@ -205,27 +205,30 @@ class Head(Contract):
         self, text: Encoded, views: Sequence[Encoded], same_video: Bool[Tensor, "text video"]
     ) -> dict[str, Float[Tensor, ""]]:
         by_level = self._by_level(text, views[0])
-        alike = same_video
+        not_negative = same_video
         if self.denoises:
-            alike = same_video | potential_positives(views[0]["whole"], views[1]["whole"])
+            not_negative = same_video | potential_positives(views[0]["whole"], views[1]["whole"])
         terms = {
-            f"contrastive_{level}": self._contrastive(scores, alike) for level, scores in by_level.items()
+            f"contrastive_{level}": self._contrastive(scores, not_negative)
+            for level, scores in by_level.items()
         }
         weighted = [self.level_weights[level] * terms[f"contrastive_{level}"] for level in by_level]
         total = self.config.level_loss * torch.stack(weighted).sum()
         if self.config.fused_loss:
-            terms["contrastive"] = self._contrastive(self._fused(by_level), alike)
+            terms["contrastive"] = self._contrastive(self._fused(by_level), not_negative)
             total = total + self.config.fused_loss * terms["contrastive"]
         if self.config.hinge_loss and "video_sentence" in by_level:
-            terms["hinge"] = hardest_negative_hinge(by_level["video_sentence"], alike, self.config.margin)
+            terms["hinge"] = hardest_negative_hinge(
+                by_level["video_sentence"], not_negative, self.config.margin
+            )
             total = total + self.level_weights["video_sentence"] * self.config.hinge_loss * terms["hinge"]
         return {"total": total, **terms}
 
-    def _contrastive(self, scores: Tensor, alike: Bool[Tensor, "text video"]) -> Float[Tensor, ""]:
+    def _contrastive(self, scores: Tensor, not_negative: Bool[Tensor, "text video"]) -> Float[Tensor, ""]:
         logits = self.logit_scale * scores
         if self.config.denoising == "multi_positive":
-            return multi_positive_info_nce(logits, alike)
-        return symmetric_info_nce(logits, alike)
+            return multi_positive_info_nce(logits, not_negative)
+        return symmetric_info_nce(logits, not_negative)
 
 
 def _encoded(views: hierarchy.Views) -> Encoded:

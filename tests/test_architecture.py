@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -73,6 +74,13 @@ def test_no_files_import_each_other_in_a_circle(imports: Mapping[str, list[str]]
 
 def test_a_circle_is_found() -> None:
     assert set(circle_of({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})) == {"a", "b", "c"}
+
+
+def test_every_folder_of_heads_has_its_floor() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (floors,) = (each["layers"] for each in contracts if each.get("containers") == ["tvr.heads"])
+    folders = {path.parent.name for path in (ROOT / "heads").glob("*/__init__.py")}
+    assert folders == set(floors) - {"base"}
 
 
 def test_heads_are_imported_by_their_name_alone(imports: Mapping[str, list[str]]) -> None:

@@ -177,7 +177,7 @@ class _Counts:
 
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         truth = scores.pairs(text_video)
-        self.margin = scores.tie_tolerance
+        self.tie_tolerance = scores.tie_tolerance
         self.device = truth.device
         self.text_video = text_video.to(self.device)
         self.truth = truth[:, None]
@@ -198,7 +198,7 @@ class _Counts:
         own_scores = block.scores[own]
         others = block.scores
         others[own] = float("-inf")  # in place, because a copy of a block costs as much as ranking it
-        ahead, tied = _compared(others, self.truth, self.margin(self.truth), over=1)
+        ahead, tied = _compared(others, self.truth, self.tie_tolerance(self.truth), over=1)
         self.t2v_ahead += ahead
         self.t2v_tied += tied
         best_own = torch.full_like(others[0], float("-inf"))
@@ -212,13 +212,13 @@ class _Counts:
         others: Float[Tensor, "text block"],
         best_own: Float[Tensor, " block"],
     ) -> None:
-        margin = self.margin(best_own)
-        any_caption = _compared(others, best_own, margin, over=0)
+        tie_tolerance = self.tie_tolerance(best_own)
+        any_caption = _compared(others, best_own, tie_tolerance, over=0)
         grouped = any_caption
         if self.several:
             best = others.new_full((self.num_videos, len(videos)), float("-inf"))
             best.scatter_reduce_(0, self.text_video[:, None].expand_as(others), others, "amax")
-            grouped = _compared(best, best_own, margin, over=0)
+            grouped = _compared(best, best_own, tie_tolerance, over=0)
         self.by_video[:, videos] = torch.stack([*grouped, *any_caption])
 
     def ranks(self) -> BothRanks:
@@ -234,11 +234,11 @@ class _Counts:
 
 
 def _compared(
-    others: Float[Tensor, "row column"], truth: Tensor, margin: Tensor, over: int
+    others: Float[Tensor, "row column"], truth: Tensor, tie_tolerance: Tensor, over: int
 ) -> tuple[Int[Tensor, " rest"], Int[Tensor, " rest"]]:
     """How many of the others are ahead of the truth and how many tie with it, counted over one axis."""
-    ahead = _count(others > truth + margin, over)
-    return ahead, _count(others >= truth - margin, over) - ahead
+    ahead = _count(others > truth + tie_tolerance, over)
+    return ahead, _count(others >= truth - tie_tolerance, over) - ahead
 
 
 def _count(mask: Bool[Tensor, "row column"], over: int) -> Int[Tensor, " rest"]:

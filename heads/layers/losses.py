@@ -1,4 +1,4 @@
-"""The losses that heads share, each a function of similarities."""
+"""The losses that heads share, of similarities; and which pairs must not count as negatives."""
 
 import torch
 from jaxtyping import Bool, Float

@@ -82,10 +82,10 @@ def word_labels(token_ids: Sequence[int]) -> list[str]:
 
 @cache
 def _clip_vocabulary() -> Mapping[int, str]:
-    # Imported here because it takes a second, and only pictures need it.
-    from open_clip.tokenizer import SimpleTokenizer
+    # Imported here because open_clip takes a second, and only pictures need it.
+    from ...pipeline.encoders.weights.tokenizers import clip_vocabulary
 
-    return SimpleTokenizer().decoder
+    return clip_vocabulary()
 
 
 def _compared(

@@ -59,7 +59,7 @@ def _row(values: Mapping[str, str]) -> PublishedRow:
         videos=int(values["videos"]),
         model=values["model"],
         direction=values["direction"],  # pyright: ignore[reportArgumentType]  # a test reads every row
-        figures={name: float(values[name]) for name in METRICS if values[name]},
+        figures={name: float(values[name]) for name in METRICS if values.get(name)},
         encoder=values["encoder"],  # pyright: ignore[reportArgumentType]  # a test reads every row
         backbone=values["backbone"],
         normalisation=values["normalisation"],

@@ -22,7 +22,7 @@ from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
 from .training_config import TrainingConfig, with_current_names
 
-CONFIG, HEAD, STATE, METRICS, RESULT = (
+CONFIG, HEAD, STATE, METRICS_FILE, RESULT = (
     "config.json",
     "head.safetensors",
     "resume.safetensors",
@@ -155,7 +155,7 @@ class RunFolder:
         way."""
         kept = [line for line in read_metrics(self.path) if line["epoch"] < values["epoch"]]
         text = "".join(json.dumps(line) + "\n" for line in [*kept, values])
-        with atomic_write(self.path / METRICS) as beside:
+        with atomic_write(self.path / METRICS_FILE) as beside:
             beside.write_text(text, encoding="utf-8")
 
 
@@ -203,7 +203,7 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[Head, RunRecord]:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of ``metrics.jsonl``, one for each finished epoch."""
-    file = folder / METRICS
+    file = folder / METRICS_FILE
     if not file.exists():
         return []
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

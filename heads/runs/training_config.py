@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from ...data.contracts.errors import UsageError
 
-Captions = Literal["sample", "all"]
+CaptionUse = Literal["sample", "all"]
 TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 Selection = Literal["recall_sum", "t2v_r1", "v2t_r1"]
 
@@ -37,7 +37,7 @@ class TrainingConfig:
     logit_scale: float | None = None
     """What the losses multiply cosines by, never trained. none: what the encoder was trained with; a small
     encoder's may be small, and then hard negatives count little."""
-    captions: Captions = "sample"
+    captions: CaptionUse = "sample"
     """sample: one random caption of each video an epoch. all: every caption once an epoch."""
     hard_negatives: int = 1
     """Videos that come into a batch together because the frozen encoder finds them alike, so that every batch has

@@ -1,6 +1,6 @@
 """Which frames are cached: checked against plain loops over presentation times."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from tvr.data.contracts.errors import UsageError
-from tvr.pipeline.sampling import Sampling, sample
+from tvr.pipeline.sampling import Policy, Sampling, sample
 
 
 @st.composite
@@ -30,7 +30,7 @@ def spans(draw: st.DrawFn) -> tuple[float, float | None]:
 def samplings() -> st.SearchStrategy[Sampling]:
     return st.builds(
         Sampling,
-        policy=st.sampled_from(["uniform", "fps", "segment_random", "all"]),
+        policy=st.sampled_from(get_args(Policy)),
         num_frames=st.integers(1, 40),
         fps=st.sampled_from([0.1, 0.5, 1.0, 2.0, 7.3, 30.0, 1000.0]),
         seed=st.integers(0, 3),

@@ -1,11 +1,12 @@
-"""Parts of text towers that the package transformers makes: tokenizers, and whole towers, by names of the hub."""
+"""Tokenizers of text towers, and what the package transformers makes of them, by names of the hub."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import open_clip
-from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 
 from ....data.contracts.errors import WeightsError
 from .downloads import MissingFileError, check_reachable, hub_file
@@ -40,6 +41,11 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
                 f"{source.model} reads texts with the tokenizer {name}, which is not on this machine: {error}. "
                 f"Run `hf download {name}` on a machine with a network and copy its cache here"
             ) from error
+
+
+def clip_vocabulary() -> Mapping[int, str]:
+    """The written form of each token of CLIP's own tokenizer; ``</w>`` ends a word."""
+    return SimpleTokenizer().decoder
 
 
 def require_text_tower(model: str, name: str, cache: Path | None) -> None:
