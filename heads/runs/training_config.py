@@ -101,7 +101,14 @@ class TrainingConfig:
 
 
 def with_current_names(settings: Mapping[str, _Value]) -> dict[str, _Value]:
-    """The settings of a training, those with a former name under the one they have now."""
+    """The settings of a training, those with a former name under the one they have now.
+
+    Raises:
+        UsageError: one is there under both of its names.
+    """
+    for former, current in FORMER_NAMES.items():
+        if former in settings and current in settings:
+            raise UsageError(f"{former} is the former name of {current}: write {current} alone")
     return {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
 
 

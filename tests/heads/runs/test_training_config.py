@@ -1,7 +1,7 @@
 import pytest
 from tvr.data.contracts.errors import UsageError
 from tvr.data.contracts.records import configured
-from tvr.heads.runs.training_config import TrainingConfig
+from tvr.heads.runs.training_config import TrainingConfig, with_current_names
 
 
 def test_every_field_says_what_it_is() -> None:
@@ -37,3 +37,12 @@ def test_config_fails_naming_the_field(field: str, value: float) -> None:
 def test_config_fails_on_an_unknown_field() -> None:
     with pytest.raises(UsageError, match="Did you mean 'epochs'"):
         configured(TrainingConfig, {"epoch": "3"}, "training")
+
+
+def test_former_names_become_the_current_ones() -> None:
+    assert with_current_names({"alike": "4", "lr": "0.1"}) == {"hard_negatives": "4", "lr": "0.1"}
+
+
+def test_former_names_fail_beside_the_current_ones() -> None:
+    with pytest.raises(UsageError, match="write hard_negatives alone"):
+        with_current_names({"alike": "4", "hard_negatives": "2"})

@@ -49,6 +49,7 @@ def test_values_may_hold_commas() -> None:
         (["seed="], "no value for seed"),
         (["head=wit"], "unknown head 'wit'. Did you mean 'wti'"),
         (["laers=1,2"], "unknown setting of seq_transformer 'laers'. Did you mean 'layers'"),
+        (["alike=1,2", "hard_negatives=1"], "alike is the former name of hard_negatives: write hard_neg"),
         (["lr=0.1,-1"], "lr must be greater than 0"),
         (["layers=one"], "layers must be of type int, got 'one'"),
     ],
