@@ -5,10 +5,10 @@ them on two cores, two ways in turns: each trial in a process of its own, and in
 another. Both come to the same bits. Then one step of all at once by ``torch.func``, with their parameters stacked,
 against the same steps in turn.
 
-The figures that are kept have two ways more, which ``tvr sweep`` no longer has: a step of each trial of a process in
-turn, on batches of its own (``own_batches``) and on one batch for all (``same_batches``, which the ratios are to). They
-took no less processor time than one trial after another. The machine had other work, so that seconds of the clock say
-little, and the run was stopped after its first head.
+The record that is kept, ``results/sweep.json``, was made when there were two ways more: a step of each trial of a
+process in turn, on batches of its own (``own_batches``) and on one batch for all (``same_batches``, to which the
+ratios are). They took no less processor time than one trial after another, and are gone. Other work ran beside it:
+seconds of the clock say less than those of the processors.
 """
 
 import argparse
