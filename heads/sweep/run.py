@@ -12,6 +12,7 @@ import torch
 
 from ...data.contracts.errors import UsageError
 from ...pipeline.cluster.config import ClusterConfig
+from ...pipeline.store.manifest import Manifest, load_manifest
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
 from .grid import Trial
@@ -115,8 +116,9 @@ def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]
     each = max(1, len(tasks) // workers)
     bundles: list[list[TrialTask]] = []
     room = 0
+    manifests = {store: load_manifest(store) for store in {task.store for task in tasks}}
     for task in sorted(tasks, key=lambda task: (task.trial.head, task.trial.training.seed)):
-        size = _numbers_trained(task)
+        size = _num_parameters(task.trial, manifests[task.store])
         last = bundles[-1] if bundles else []
         if last and len(last) < each and last[0].trial.head == task.trial.head and size <= room:
             last.append(task)
@@ -127,16 +129,14 @@ def bundles_of(tasks: Sequence[TrialTask], workers: int) -> list[list[TrialTask]
     return bundles
 
 
-def _numbers_trained(task: TrialTask) -> int:
+def _num_parameters(trial: Trial, manifest: Manifest) -> int:
     """Parameters of the trial's head; of one that cannot be built, so many that it is tried alone."""
-    manifest, training = FeatureStore.open(task.store).manifest, task.trial.training
+    training = trial.training
     frames = training.num_frames or manifest.preset["num_frames"] or 1
     words = training.num_words or manifest.preset["max_words"] or 1
     try:
         with torch.device("meta"):
-            head = build_head(
-                task.trial.head, task.trial.head_config, FeatureShape(manifest.dim, frames, words)
-            )
+            head = build_head(trial.head, trial.head_config, FeatureShape(manifest.dim, frames, words))
     except UsageError:
         return MAX_PARAMETERS
     return sum(parameter.numel() for parameter in head.parameters())
