@@ -11,6 +11,11 @@ from jaxtyping import UInt8
 from ...data.contracts.errors import DecodeError
 from .packets import PacketIndex, VideoTimes, index_packets, video_times
 
+READING_RULES = 2
+"""Which rules decide who reads a file and when its frames are shown: ``why_declined``, the times of ``PacketIndex``, what
+counts as damage. Written into every receipt. Raise it with a change of them that makes rows read before doubtful; stores
+made before receipts said it count as 1."""
+
 _FRAMES_PER_BATCH = 4
 _EIGHT_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 
@@ -58,7 +63,7 @@ class SeekingDecoder(ABC):
     def _open(self, path: Path) -> None:
         self._reader = self._times = None
         index = index_packets(path)
-        if why := _declined(index):
+        if why := why_declined(index):
             raise DecodeError(f"{self.name}: {why}")
         self._reader = self._reader_of(path)
         if len(self._reader) != len(index.shown_pts):
@@ -66,7 +71,7 @@ class SeekingDecoder(ABC):
         self._path, self._times = path, video_times(index, index.frame_seconds)
 
 
-def _declined(index: PacketIndex) -> str:
+def why_declined(index: PacketIndex) -> str:
     """Why a decoder that seeks would get this file wrong, or empty."""
     reasons = (
         (not index.trustworthy, f"does not seek to the right frames of this {index.container} file"),
