@@ -12,9 +12,9 @@ from ...data.contracts.errors import DecodeError
 from .packets import PacketIndex, VideoTimes, index_packets, video_times
 
 READING_RULES = 2
-"""Which rules decide who reads a file and when its frames are shown: ``why_declined``, the times of ``PacketIndex``, what
-counts as damage. Written into every receipt. Raise it with a change of them that makes rows read before doubtful; stores
-made before receipts said it count as 1."""
+"""Which rules decide who reads a file and when its frames are shown: ``why_declined``, the times of ``PacketIndex``,
+what counts as damage. Every receipt says it; one without was written under rules 1. Whoever changes a rule so that rows
+read before are doubtful raises it."""
 
 _FRAMES_PER_BATCH = 4
 _EIGHT_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
