@@ -1,4 +1,4 @@
-"""How a stored picture has to be turned and mirrored to stand upright: the display matrix of its stream."""
+"""How a stored picture is shown: how it is turned and mirrored to stand upright, and how wide its pixels are."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 
@@ -28,6 +29,9 @@ class Orientation:
 
 
 UPRIGHT = Orientation()
+
+MAX_PIXEL_ASPECT = 10.0
+"""Of a pixel's sides. The widest that are really used are 2.91 (half the columns of a wide PAL picture) and 0.45."""
 
 
 def orientation_from_matrix(a: float, b: float, c: float, d: float) -> Orientation:
@@ -56,3 +60,13 @@ def upright(
     """The picture as a player shows it."""
     mirrored = picture[:, ::-1] if orientation.mirrored else picture
     return np.ascontiguousarray(np.rot90(mirrored, k=-orientation.rotation // 90))
+
+
+def pixel_aspect_of(stream: VideoStream) -> float:
+    """Width of a stored pixel over its height; 1 where nothing is said, or nothing that can be meant.
+
+    What the container says goes before what the stream says, as in FFmpeg (``av_guess_sample_aspect_ratio``). A stream
+    whose headers tell only its decoder is asked after a frame was decoded.
+    """
+    aspect = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    return aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0

@@ -22,7 +22,7 @@ from ...data.contracts.errors import DecodeError
 from .container import opened
 from .ffmpeg_log import capture_ffmpeg_log
 from .nal_units import nal_format
-from .orientation import UPRIGHT, Orientation, orientation_of
+from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
 
 INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 """Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
@@ -63,6 +63,8 @@ class PacketIndex:
     height: int
     """Of the stored picture, in pixels."""
     orientation: Orientation
+    pixel_aspect: float
+    """Width of a stored pixel over its height, when it is shown."""
     claimed_seconds: float
     """The longest duration that the file's headers claim, or 0."""
     trustworthy: bool
@@ -119,6 +121,8 @@ class VideoTimes:
     """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
     mirrored: bool = False
     """Whether the stored picture is mirrored left to right before it is turned."""
+    pixel_aspect: float = 1.0
+    """Width of a pixel of the upright picture over its height."""
 
 
 def index_packets(path: Path) -> PacketIndex:
@@ -145,9 +149,9 @@ def index_packets(path: Path) -> PacketIndex:
 
 def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
     """The contract's record of a file, from its packets and the times of its frames."""
-    height, width = index.height, index.width
+    height, width, pixel_aspect = index.height, index.width, index.pixel_aspect
     if index.orientation.swaps_sides:
-        height, width = width, height
+        height, width, pixel_aspect = width, height, 1 / pixel_aspect
     return VideoTimes(
         frame_seconds=frame_seconds,
         width=width,
@@ -155,6 +159,7 @@ def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) 
         duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
         rotation=index.orientation.rotation,
         mirrored=index.orientation.mirrored,
+        pixel_aspect=pixel_aspect,
     )
 
 
@@ -226,6 +231,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         width=picture.width if picture else context.width,
         height=picture.height if picture else context.height,
         orientation=orientation_of(picture) if picture else UPRIGHT,
+        pixel_aspect=pixel_aspect_of(stream),
         claimed_seconds=max(claims),
         trustworthy=known and container.format.name in INDEXED_CONTAINERS,
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
