@@ -15,6 +15,8 @@ from ..data.contracts.errors import UsageError
 
 # A frame at 2 s whose time is rounded to 2.0000001 is on display at 2 s.
 _ROUNDING_SECONDS = 1e-6
+# More than a dropped frame of a camera, or times in whole milliseconds, make of a constant rate.
+_STILL_FRAMES = 2
 
 Policy = Literal["uniform", "fps", "segment_random", "all"]
 
@@ -56,10 +58,15 @@ def sample(
     end_seconds: float | None = None,
     video_id: str = "",
 ) -> Int[np.ndarray, " sampled"]:
-    """Indices of the frames to cache: strictly increasing, without repeats, all shown within [start, end).
+    """Indices of the frames to cache: strictly increasing, without repeats, all on display within [start, end).
+
+    A span's frames are those that begin in it, and the one that is on display when it begins if that is a still
+    picture: no other frame begins in the span, or none for longer than two typical frames. A frame of a constant rate
+    belongs to the span that it begins in alone, so that neighbouring spans share none.
 
     A span with no more frames than are asked for gives all of them. A frame that stays on display over
-    several of the asked moments is given once, so a clip of a variable frame rate may give fewer than N.
+    several of the asked moments is given once, so a clip of a variable frame rate may give fewer than N. A span
+    behind the end of the video gives none.
 
     Args:
         frame_seconds: presentation time of every displayable frame, strictly increasing.
@@ -70,8 +77,7 @@ def sample(
     """
     end = _end_of_video(frame_seconds)
     end = end if end_seconds is None else min(end, end_seconds)
-    first, last = np.searchsorted(frame_seconds, [start_seconds, end])
-    inside = np.arange(first, last)
+    inside = _within(frame_seconds, start_seconds, end)
     if len(inside) == 0 or sampling.policy == "all":
         return inside
     if sampling.policy == "fps":
@@ -81,15 +87,29 @@ def sample(
         return inside
     moments = start_seconds + _shares(sampling, video_id) * (end - start_seconds)
     on_display = np.searchsorted(frame_seconds, moments + _ROUNDING_SECONDS, side="right") - 1
-    return np.unique(np.clip(on_display, first, last - 1))
+    return np.unique(np.clip(on_display, inside[0], inside[-1]))
+
+
+def _within(
+    frame_seconds: Float[np.ndarray, " frame"], start: float, end: float
+) -> Int[np.ndarray, " inside"]:
+    """The frames that belong to [start, end)."""
+    first, last = np.searchsorted(frame_seconds, [start, end])
+    if first > 0 and start < end:
+        next_change = frame_seconds[first] if first < last else np.inf
+        if next_change - start > _STILL_FRAMES * _typical_seconds(frame_seconds):
+            first -= 1
+    return np.arange(first, last)
 
 
 def _end_of_video(frame_seconds: Float[np.ndarray, " frame"]) -> float:
     """When the last frame leaves the display: it is taken to stay as long as the typical frame does."""
-    if len(frame_seconds) == 0:
-        return 0.0
-    typical = float(np.median(np.diff(frame_seconds))) if len(frame_seconds) > 1 else 1.0
-    return float(frame_seconds[-1]) + typical
+    return float(frame_seconds[-1]) + _typical_seconds(frame_seconds) if len(frame_seconds) else 0.0
+
+
+def _typical_seconds(frame_seconds: Float[np.ndarray, " frame"]) -> float:
+    """How long a frame stays on display: the median."""
+    return float(np.median(np.diff(frame_seconds))) if len(frame_seconds) > 1 else 1.0
 
 
 def _shares(sampling: Sampling, video_id: str) -> Float[np.ndarray, " moment"]:

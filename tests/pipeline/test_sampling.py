@@ -37,18 +37,29 @@ def samplings() -> st.SearchStrategy[Sampling]:
     )
 
 
+def frames_of(times: np.ndarray, span: tuple[float, float | None]) -> list[int]:
+    """The frames that belong to a span: those that begin in it, and a still picture that is there when it begins."""
+    typical = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    start, end = span[0], min(times[-1] + typical, np.inf if span[1] is None else span[1])
+    inside = [i for i, time in enumerate(times) if start <= time < end]
+    before = [i for i, time in enumerate(times) if time < start]
+    is_still = not inside or times[inside[0]] - start > 2 * typical
+    return before[-1:] + inside if start < end and is_still else inside
+
+
 @settings(deadline=None)
 @given(clocks(), samplings(), spans())
-def test_indices_increase_and_lie_within_the_span(
+def test_indices_increase_and_are_on_display_in_the_span(
     times: np.ndarray, sampling: Sampling, span: tuple[float, float | None]
 ) -> None:
     start, end = span
     chosen = sample(times, sampling, start, end, "a video")
     assert (np.diff(chosen) > 0).all()
-    assert (times[chosen] >= start).all()
+    assert (np.append(times, np.inf)[chosen + 1] > start).all()
     assert end is None or (times[chosen] < end).all()
-    inside = (times >= start) & (times < (np.inf if end is None else end))
-    assert (len(chosen) > 0) == inside.any()
+    frames = frames_of(times, span)
+    assert set(chosen) <= set(frames)
+    assert (len(chosen) > 0) == (len(frames) > 0)
     if sampling.policy != "all":
         assert len(chosen) <= sampling.num_frames
 
@@ -58,10 +69,47 @@ def test_indices_increase_and_lie_within_the_span(
 def test_a_span_with_few_frames_gives_all_of_them(
     times: np.ndarray, sampling: Sampling, span: tuple[float, float | None]
 ) -> None:
+    frames = frames_of(times, span)
+    if sampling.policy == "all" or (sampling.policy != "fps" and len(frames) <= sampling.num_frames):
+        assert sample(times, sampling, *span).tolist() == frames
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(2, 200), samplings(), spans())
+def test_at_a_constant_rate_a_frame_belongs_to_the_span_it_begins_in(
+    fps: int, count: int, sampling: Sampling, span: tuple[float, float | None]
+) -> None:
+    times = np.round(np.arange(count) / fps, 3)
     start, end = span
-    inside = np.flatnonzero((times >= start) & (times < (np.inf if end is None else end)))
-    if sampling.policy == "all" or (sampling.policy != "fps" and len(inside) <= sampling.num_frames):
-        assert sample(times, sampling, start, end).tolist() == inside.tolist()
+    begun = times >= start if end is None else (times >= start) & (times < end)
+    if begun.any():
+        assert begun[sample(times, sampling, start, end)].all()
+
+
+# A screen that changes for a second, shows one picture for four, and changes for another second.
+SCREEN = np.concatenate((np.arange(25) / 25, 5 + np.arange(25) / 25))
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_a_span_between_two_frames_takes_the_frame_on_display(policy: Policy) -> None:
+    assert sample(SCREEN, Sampling(policy), 2.0, 3.0).tolist() == [24]
+    assert sample(SCREEN, Sampling(policy, num_frames=1), 4.99, 5.0).tolist() == [24]
+    assert sample(SCREEN, Sampling(policy), 5.97).tolist() == [49]
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_a_still_picture_at_the_start_of_a_span_belongs_to_it(policy: Policy) -> None:
+    chosen = sample(SCREEN, Sampling(policy, num_frames=7), 2.5, 6.0)
+    assert chosen[0] == 24
+    # Of seven half seconds five show the still picture; what begins at 5 s is not given for a moment before that.
+    if policy == "uniform":
+        assert SCREEN[chosen].tolist() == [0.96, 5.24, 5.72]
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+@pytest.mark.parametrize("span", [(6.0, 7.0), (6.0, None), (1e9, None)])
+def test_a_span_behind_the_end_fails(policy: Policy, span: tuple[float, float | None]) -> None:
+    assert sample(SCREEN, Sampling(policy), *span).tolist() == []
 
 
 @settings(deadline=None)

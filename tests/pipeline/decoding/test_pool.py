@@ -121,6 +121,23 @@ def test_a_span_gives_its_own_frames(tmp_path: Path) -> None:
     assert "no frame between 60 s and 70 s; its last is at 3.96 s" in beyond.reason
 
 
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_a_span_between_two_frames_gives_the_one_on_display(tmp_path: Path, decoder: str) -> None:
+    times = [*range(0, 1000, 40), *range(5000, 6000, 40)]  # a screen that does not change for four seconds
+    path = write_movie(tmp_path / "screen.mp4", Movie(num_frames=len(times), times=times))
+    spans = [(2.0, 3.0), (2.5, 5.1), (7.0, 8.0)]
+    with DecoderPool(1, decoder) as pool:
+        between, still, behind = pool.decode(
+            [task(path, start_seconds=start, end_seconds=end) for start, end in spans]
+        )
+    assert (between.status, between.frame_index.tolist()) == ("ok", [24])
+    assert between.frame_seconds.tolist() == [np.float32(0.96)]
+    assert [number_of(frame) for frame in between.frames] == [24]
+    assert [number_of(frame) for frame in still.frames] == still.frame_index.tolist() == [24, 25, 26, 27]
+    assert behind.status == "failed"
+    assert behind.reason == "shows no frame between 7 s and 8 s; its last is at 5.96 s"
+
+
 def test_bad_files_are_records_with_reasons(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("This is not a video.\n" * 100)
