@@ -13,6 +13,7 @@ from .encoders.base import EncodedFrames, Encoder
 from .plan import VideoShardPlan
 from .store.patches import PatchSpool, SpooledPatches
 from .store.shards import MISSING, VideoRow
+from .video.seeking_decoder import READING_RULES
 
 OnVideo = Callable[[int, bool], None]
 """Told of each video how many frames it has and whether it failed."""
@@ -54,7 +55,8 @@ def video_rows(
     rows: list[VideoRow] = []
     for video in shard.videos:
         if video.id in facts:
-            rows.append(VideoRow(id=video.id, **vars(features[video.id]), **facts[video.id]))
+            features_of, facts_of = vars(features[video.id]), facts[video.id]
+            rows.append(VideoRow(id=video.id, **features_of, **facts_of, reading_rules=READING_RULES))
         else:
             on_video(0, False)
             rows.append(_missing_row(video.id, batches.encoder.identity.dim))
@@ -176,5 +178,12 @@ def _joined(places: Sequence[tuple[_Sequence, int, int]]) -> EncodedVideo:
 def _missing_row(video_id: str, dim: int) -> VideoRow:
     nothing = np.zeros(0, np.float32)
     return VideoRow(
-        video_id, np.zeros((0, dim), np.float32), nothing, nothing.astype(np.int32), "failed", MISSING, ""
+        id=video_id,
+        frames=np.zeros((0, dim), np.float32),
+        frame_seconds=nothing,
+        frame_index=nothing.astype(np.int32),
+        status="failed",
+        reason=MISSING,
+        decoder="",
+        reading_rules=READING_RULES,
     )

@@ -1,34 +1,62 @@
-"""What a shard holds already and a new attempt failed to get: a disk may be gone for an hour, a child may be killed."""
+"""What a shard holds already: a new attempt may fail to get it (a disk is gone for an hour, a child is killed), or is
+made for a few of its videos alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from ...data.contracts.errors import StoreError
 from .patches import PatchLayout, SpooledPatches, StoredPatches
 from .shard_reader import ShardReader
-from .shards import VideoRow
+from .shards import VideoRow, load_receipt
 from .verification import damage_of
 
 
 def merge_with_stored(
-    shard: Path, rows: Sequence[VideoRow], patches: PatchLayout | None = None
+    shard: Path,
+    rows: Sequence[VideoRow],
+    patches: PatchLayout | None = None,
+    taken_over: Collection[str] = (),
 ) -> list[VideoRow]:
     """The rows of a shard that is done again, with the stored row for each video that now failed but once had frames.
 
     A shard that is damaged, or not there, has nothing to give.
+
+    Args:
+        shard: its path.
+        rows: of the new attempt, one for each video.
+        patches: how patches are stored, or None for a shard without.
+        taken_over: ids of videos that were not attempted: their rows are the stored ones, whatever they are.
+
+    Raises:
+        StoreError: rows are to be taken over, and the shard is damaged or does not have them.
     """
     lost = {row.id for row in rows if row.status == "failed"}
-    if not lost or damage_of(shard):
+    if not lost.union(taken_over):
         return list(rows)
-    stored = {
-        row.id: row for row in _stored_rows(ShardReader(shard), patches) if row.id in lost and len(row.frames)
-    }
-    return [stored.get(row.id, row) for row in rows]
+    if damage := damage_of(shard):
+        if taken_over:
+            raise _cannot_take_over(shard, damage)
+        return list(rows)
+    stored = {row.id: row for row in _stored_rows(shard, patches)}
+    if absent := set(taken_over).difference(stored):
+        raise _cannot_take_over(shard, f"has no video {min(absent)!r}")
+    kept = {i for i in lost if i in stored and len(stored[i].frames)}.union(taken_over)
+    return [stored[row.id] if row.id in kept else row for row in rows]
 
 
-def _stored_rows(shard: ShardReader, layout: PatchLayout | None) -> list[VideoRow]:
+def _cannot_take_over(shard: Path, problem: str) -> StoreError:
+    return StoreError(
+        f"{shard} {problem}, so the rows of its other videos cannot be taken over. "
+        f"`tvr verify --store {shard.parent} --repair` mends it"
+    )
+
+
+def _stored_rows(path: Path, layout: PatchLayout | None) -> list[VideoRow]:
+    receipt = load_receipt(path)
+    shard = ShardReader(path, receipt=receipt)
     offsets = shard.array("offsets")
     cuts = offsets[1:-1]
     per_frame = [np.split(shard.array(name), cuts) for name in ("frames", "frame_seconds", "frame_index")]
@@ -37,4 +65,6 @@ def _stored_rows(shard: ShardReader, layout: PatchLayout | None) -> list[VideoRo
     if layout is not None:
         source = StoredPatches({name: shard.array(name) for name in layout.record.names or ()}, layout)
         patches = [SpooledPatches([(source, first, last)]) for first, last in pairwise(offsets.tolist())]
-    return [VideoRow(*values) for values in zip(shard.ids, *per_frame, *texts, patches, strict=True)]
+    rules = map(receipt.rules_of, shard.ids)
+    columns = zip(shard.ids, *per_frame, *texts, patches, rules, strict=True)
+    return [VideoRow(*values, taken_over=True) for values in columns]

@@ -62,6 +62,19 @@ class VideoStatus:
     frames: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OlderRow:
+    """A video with frames that was read by older rules than those of today."""
+
+    id: str
+    shard: str
+    """File name of the shard."""
+    status: str
+    decoder: str
+    frame_seconds: Float[np.ndarray, " frame"]
+    frame_index: Int[np.ndarray, " frame"]
+
+
 def worst_first(statuses: Sequence[VideoStatus]) -> list[VideoStatus]:
     """Videos that are not ok: those that failed, then those with the fewest frames."""
     bad = [row for row in statuses if row.status != "ok"]
@@ -175,6 +188,22 @@ class FeatureStore:
                 VideoStatus(i, status, reason, decoder, int(n)) for i, status, reason, decoder, n in columns
             ]
         return result
+
+    def older_rows(self, rules: int) -> Iterator[OlderRow]:
+        """The videos with frames whose files were read by older rules than these, in stored order. Shards without any
+        are not opened.
+        """
+        for name in self.shard_names("video"):
+            receipt = self.receipt(name)
+            if receipt is None or ((receipt.reading_rules or 0) >= rules and not receipt.older_rows):
+                continue
+            shard = ShardReader(self.folder / name, self.manifest.dim, receipt)
+            texts = shard.ids, shard.strings("status"), shard.strings("decoder")
+            rows = pairwise(shard.array("offsets").tolist())
+            seconds, indices = shard.array("frame_seconds"), shard.array("frame_index")
+            for video, status, decoder, (start, stop) in zip(*texts, rows, strict=True):
+                if start < stop and receipt.rules_of(video) < rules:
+                    yield OlderRow(video, name, status, decoder, seconds[start:stop], indices[start:stop])
 
     def frames(self, video_id: str) -> Float[np.ndarray, "frame dim"]:
         """The frames of one video, mapped, not copied.

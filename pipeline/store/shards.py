@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from .patches import PatchLayout, SpooledPatches
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
 
+FIRST_RULES = 1
+"""The rules of reading (``READING_RULES`` of the decoders) of rows of which no receipt says by which they were read."""
+
 _LARGE_BYTES = 4096
 _MAX_RELATIVE_ERROR = 2e-3
 """Above this, float16 loses what a head could use: rounding alone costs 5e-4, underflow much more."""
@@ -45,6 +48,10 @@ class VideoRow:
     decoder: str
     patches: SpooledPatches | None = None
     """Where ``frames`` have patches, those of each; None where they have not, or where there is no frame."""
+    reading_rules: int = FIRST_RULES
+    """By which rules its file was read: which decoder may serve it, and when its frames are shown."""
+    taken_over: bool = False
+    """Whether it is a row of the shard that was here before; no number of it may change."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,14 @@ class Receipt:
     """Ids of videos that were not on the disk; when one appears, the shard is done again."""
     seconds: dict[str, float]
     """Wall-clock seconds by stage; the only part that differs between two runs."""
+    reading_rules: int | None = None
+    """By which rules the files of its videos were read; None: of texts, and where no receipt said so yet."""
+    older_rows: dict[str, int] = field(default_factory=dict[str, int])
+    """Videos whose rows were taken over from the shard that was here before, and the older rules of each."""
+
+    def rules_of(self, video_id: str) -> int:
+        """By which rules the file of a video of this shard was read."""
+        return self.older_rows.get(video_id, self.reading_rules or FIRST_RULES)
 
 
 def shard_name(kind: str, index: int, count: int) -> str:
@@ -122,7 +137,8 @@ def write_video_shard(
         patches: how patches are stored, or None for a shard without.
     """
     started = time.perf_counter()
-    frames = as_stored(_stacked([row.frames for row in rows], dim))
+    exact = any(row.taken_over and row.frames.dtype == np.float32 for row in rows)
+    frames = as_stored(_stacked([row.frames for row in rows], dim), exact=exact)
     columns: dict[str, Any] = {
         "ids": [row.id for row in rows],
         "offsets": _offsets(len(row.frames) for row in rows),
@@ -139,7 +155,10 @@ def write_video_shard(
     seconds = seconds | {"write": time.perf_counter() - started}
     counts = {status: columns["status"].count(status) for status in sorted(set(columns["status"]))}
     missing = [row.id for row in rows if row.reason == MISSING]
-    return _write_receipt(path, len(rows), frames, counts, missing, seconds)
+    receipt = _receipt_of(path, len(rows), frames, counts, missing, seconds)
+    rules = max((row.reading_rules for row in rows), default=FIRST_RULES)
+    older = {row.id: row.reading_rules for row in rows if row.reading_rules < rules}
+    return _written(dataclasses.replace(receipt, reading_rules=rules, older_rows=older), path)
 
 
 def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dict[str, float]) -> Receipt:
@@ -165,7 +184,7 @@ def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dic
     if counts["ok"] < len(rows):
         counts["truncated"] = len(rows) - counts["ok"]
     seconds = seconds | {"write": time.perf_counter() - started}
-    return _write_receipt(path, len(rows), words, counts, [], seconds)
+    return _written(_receipt_of(path, len(rows), words, counts, [], seconds), path)
 
 
 def read_receipt(shard: Path) -> Receipt | None:
@@ -220,8 +239,8 @@ def structure_sha256(shard: Path, rows_at: list[list[int]]) -> str:
     return digest.hexdigest()
 
 
-def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"]:
-    """Rows as float16, or as float32 where float16 would overflow or lose.
+def as_stored(rows: Float[np.ndarray, "row dim"], *, exact: bool = False) -> Float[np.ndarray, "row dim"]:
+    """Rows as float16, or as float32 where float16 would overflow or lose, or where they are to stay exactly so.
 
     Raises:
         StoreError: a row holds NaN or infinity: the encoder, not the number format, is at fault.
@@ -231,7 +250,7 @@ def as_stored(rows: Float[np.ndarray, "row dim"]) -> Float[np.ndarray, "row dim"
         raise StoreError(
             f"the encoder gave NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32"
         )
-    if rows.size and np.abs(rows).max() > np.finfo(np.float16).max:
+    if exact or (rows.size and np.abs(rows).max() > np.finfo(np.float16).max):
         return rows.astype(np.float32)
     half = rows.astype(np.float16)
     norm = np.linalg.norm(rows, axis=1)
@@ -283,7 +302,7 @@ def _pieces(rows: Sequence[VideoRow], name: str) -> Iterator[NDArray[Any]]:
             yield piece[name]
 
 
-def _write_receipt(
+def _receipt_of(
     path: Path,
     items: int,
     rows: NDArray[Any],
@@ -292,7 +311,7 @@ def _write_receipt(
     seconds: dict[str, float],
 ) -> Receipt:
     size, rows_at = path.stat().st_size, _large_columns(path)
-    receipt = Receipt(
+    return Receipt(
         shard=path.name,
         items=items,
         rows=len(rows),
@@ -305,6 +324,9 @@ def _write_receipt(
         missing=missing,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
     )
+
+
+def _written(receipt: Receipt, path: Path) -> Receipt:
     with os_errors_as_store_error(path.parent):
         write_checksummed(receipt_path(path), dataclasses.asdict(receipt))
     return receipt

@@ -13,6 +13,7 @@ from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksum
 from tvr.pipeline.store.manifest import SplitRecord, differences, load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
+from tvr.pipeline.store.verification import verify
 
 from ...fixtures.stores import DIM, SPLITS, manifest, write_store
 
@@ -56,6 +57,30 @@ def test_statuses(folder: Path) -> None:
     assert statuses["v2"] == ("failed", "no video stream", 0)
     assert statuses["v4"] == ("failed", MISSING, 0)
     assert statuses["v3"] == ("ok", "", 4)
+
+
+def test_older_rows(folder: Path) -> None:
+    store = FeatureStore.open(folder)
+    assert [row.id for row in store.older_rows(2)] == ["v0", "v1", "v3"], "those with frames"
+    third = list(store.older_rows(2))[2]
+    assert (third.shard, third.status, third.decoder) == ("video-00001-of-00003.h5", "ok", "pyav")
+    assert (third.frame_index.tolist(), third.frame_seconds.tolist()) == ([0, 4, 8, 12], [0, 0.5, 1, 1.5])
+    assert list(store.older_rows(1)) == []
+    receipt = folder / "video-00000-of-00003.json"
+    record = read_checksummed(receipt)
+    write_checksummed(receipt, record | {"reading_rules": 3, "older_rows": {"v1": 2}})
+    assert [row.id for row in store.older_rows(3)] == ["v1", "v3"]
+    del record["reading_rules"], record["older_rows"]
+    write_checksummed(receipt, record)  # as receipts were before
+    assert [row.id for row in store.older_rows(2)] == ["v0", "v1", "v3"]
+    assert verify(folder).damages == ()
+
+
+def test_older_rows_fails_on_a_damaged_shard(folder: Path) -> None:
+    shard = folder / "video-00001-of-00003.h5"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(StoreError, match="tvr verify"):
+        list(FeatureStore.open(folder).older_rows(2))
 
 
 def test_open_fails(folder: Path, tmp_path: Path) -> None:
