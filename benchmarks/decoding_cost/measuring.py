@@ -86,18 +86,20 @@ def costs_of(
 ) -> dict[tuple[str, int], Cost]:
     """What decoding one clip costs, for each decoder and number of frames.
 
-    The versions and plain decoding take turns with each repeat, so that what else the machine does meets all of them.
+    The versions and plain decoding take turns, in an order that alternates: what else the machine does, and what the
+    one before has left in its caches, meets all of them.
     """
     costs = {question: Cost() for question in questions}
-    for _ in range(repeats):
+    path.read_bytes()  # whoever comes first would wait for the disk
+    for repeat in range(repeats):
+        turn = list(versions)[:: -1 if repeat % 2 else 1]
         for (decoder, num_frames), cost in costs.items():
             indices: list[int] = []
-            for version, process in versions.items():
-                answer = process.measured(path=str(path), decoder=decoder, num_frames=num_frames)
+            for version in turn:
+                answer = versions[version].measured(path=str(path), decoder=decoder, num_frames=num_frames)
                 cost.seconds.setdefault(version, []).append(answer["seconds"])
                 cost.outcome[version] = answer["decoder"] if answer["status"] == "ok" else answer["status"]
-                indices = indices or answer["indices"]
-            first = next(iter(versions.values()))
-            answer = first.measured(path=str(path), decoder=PLAIN, indices=indices)
+                indices = answer["indices"]
+            answer = versions[turn[0]].measured(path=str(path), decoder=PLAIN, indices=indices)
             cost.seconds.setdefault(PLAIN, []).append(answer["seconds"])
     return costs
