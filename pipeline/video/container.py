@@ -1,13 +1,15 @@
 """Opening a file that nobody has looked at: only that file is read, and only if it is a video."""
 
-from collections.abc import Generator
+import errno
+import stat
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ...data.contracts.errors import DecodeError
@@ -18,11 +20,20 @@ from .ffmpeg_log import capture_ffmpeg_log
 _OPEN_OPTIONS = {"protocol_whitelist": "file"}
 _HEAD_BYTES = 1 << 20
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
+_NOT_FILES: Sequence[tuple[Callable[[int], bool], str]] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 @contextmanager
 def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
-    """The container and its main video stream, closed afterwards; the stream that decord would choose, too.
+    """The container and its main video stream, closed afterwards.
+
+    The main one is what FFmpeg takes for the best of those that move: a cover picture is none.
 
     Raises:
         DecodeError: the file cannot be read or has no video; the message is the reason.
@@ -41,30 +52,54 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
 
 
 def _check_file(path: Path) -> None:
+    """Refuse what cannot be read as a file, by its name alone: who opens a named pipe may wait for ever."""
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if kind := next((kind for is_kind, kind in _NOT_FILES if is_kind(status.st_mode)), ""):
+            raise DecodeError(f"is {kind}, not a file")
         with path.open("rb"):
             pass
-    except IsADirectoryError:
-        raise DecodeError("is a folder, not a file") from None
     except FileNotFoundError:
-        raise DecodeError("file not found") from None
+        why = "is a link to a file that is not there" if path.is_symlink() else "file not found"
+        raise DecodeError(why) from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise DecodeError("is a link that leads back to itself") from None
         raise DecodeError(f"cannot be read ({error.strerror or error})") from None
-    if size == 0:
+    if status.st_size == 0:
         raise DecodeError("file is empty (0 bytes)")
 
 
 def _main_stream(container: InputContainer) -> VideoStream:
-    stream: Any = container.streams.best("video")
-    if stream is None and container.streams.video:
-        stream = container.streams.video[0]
+    moving = moving_streams(container)
+    best = container.streams.best("video")
+    stream = next((stream for stream in moving if best and stream.index == best.index), None)
+    stream = stream or next(iter(moving), None)
     if stream is None:
-        kinds = sorted({s.type for s in container.streams})
-        raise DecodeError(f"no video stream (only {', '.join(kinds)})" if kinds else "no video stream")
-    if stream.codec_context is None:
+        raise DecodeError(_without_video(container))
+    if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]  # so it is for unknown codecs
         raise DecodeError("no decoder for the codec of its video stream")
     return stream
+
+
+def moving_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams of a file that are no cover picture."""
+    return [stream for stream in container.streams.video if not _is_cover(stream)]
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Whether a stream is the picture that players show for a sound file, or in a list of films."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _without_video(container: InputContainer) -> str:
+    """What a file has instead of a video."""
+    kinds = sorted({stream.type for stream in container.streams} - {"video"})
+    parts = [
+        *([", ".join(kinds)] if kinds else []),
+        *(["a cover picture"] if container.streams.video else []),
+    ]
+    return f"no video stream (only {' and '.join(parts)})" if parts else "no video stream"
 
 
 def is_encrypted(path: Path, stream: VideoStream) -> bool:

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float, Int64
 
 from ...data.contracts.errors import DecodeError
-from .container import opened
+from .container import moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
@@ -65,6 +65,8 @@ class PacketIndex:
     orientation: Orientation
     pixel_aspect: float
     """Width of a stored pixel over its height, when it is shown."""
+    num_videos: int
+    """Video streams of the file that are no cover picture."""
     claimed_seconds: float
     """The longest duration that the file's headers claim, or 0."""
     trustworthy: bool
@@ -232,6 +234,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         height=picture.height if picture else context.height,
         orientation=orientation_of(picture) if picture else UPRIGHT,
         pixel_aspect=pixel_aspect_of(stream),
+        num_videos=len(moving_streams(container)),
         claimed_seconds=max(claims),
         trustworthy=known and container.format.name in INDEXED_CONTAINERS,
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"

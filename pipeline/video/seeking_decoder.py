@@ -75,6 +75,7 @@ def why_declined(index: PacketIndex) -> str:
     """Why a decoder that seeks would get this file wrong, or empty."""
     reasons = (
         (not index.trustworthy, f"does not seek to the right frames of this {index.container} file"),
+        (index.num_videos > 1, "may read another of its video streams"),
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
         (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
         (
