@@ -33,4 +33,4 @@ def test_measuring_fails_where_an_interpreter_has_no_tvr(tmp_path: Path) -> None
         processes({"now": str(bare)}) as versions,
         pytest.raises(RuntimeError, match="ModuleNotFoundError"),
     ):
-        costs_of(tmp_path / "movie.mp4", versions, [("pyav", 3)], repeats=1)
+        costs_of(write_movie(tmp_path / "movie.mp4", Movie()), versions, [("pyav", 3)], repeats=1)
