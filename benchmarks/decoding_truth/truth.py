@@ -1,0 +1,119 @@
+"""What is right of a file: a plain decode from its first packet to its last, and the numbers in its pictures.
+
+Nothing here uses how tvr decodes; PyAV is asked for one frame after another and nothing is skipped.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.frame import VideoFrame
+from jaxtyping import Float64, Int64, UInt8
+from tvr.pipeline.preprocessing import Preprocessing, resize
+
+from .encodes import Encode
+from .pictures import numbers_of
+
+SIDE = 64
+"""Pictures are compared squashed to so many pixels a side, as an encoder would see them."""
+PREPROCESSING = Preprocessing(SIDE, SIDE, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The displayed frames of one file, in display order."""
+
+    numbers: Int64[np.ndarray, " frame"]
+    """What each picture says."""
+    seconds: Float64[np.ndarray, " frame"]
+    """When each is shown, counted from the first; strictly increasing."""
+    pictures: UInt8[np.ndarray, "frame side side 3"]
+    first_seconds: float
+    """Time stamp of the first frame, or 0 where the file has none."""
+    times_known: bool
+    """Whether the file says when each is shown. Where it does not (repeated or missing time stamps), only their
+    order is known, and ``seconds`` are a guess."""
+
+    @property
+    def half_a_frame(self) -> float:
+        """Half the shortest time between two frames, in seconds."""
+        return float(np.diff(self.seconds).min()) / 2 if len(self.seconds) > 1 else 0.5
+
+
+def true_frames(path: Path, encode: Encode) -> Truth:
+    """Decode the file and read its numbers.
+
+    Raises:
+        av.error.FFmpegError: it cannot be decoded at all.
+        ValueError: it shows no frame.
+    """
+    pts: list[int | None] = []
+    pictures: list[np.ndarray] = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        time_base = float(stream.time_base or 1)
+        for frame in container.decode(stream):
+            pts.append(frame.pts)
+            pictures.append(resize(_upright(frame, encode), PREPROCESSING))
+    if not pictures:
+        raise ValueError("the file shows no frame")
+    seconds, known = _seconds(pts, time_base, encode)
+    shown = np.stack(pictures)
+    return Truth(numbers_of(shown), seconds, shown, (pts[0] or 0) * time_base, known)
+
+
+def complains(path: Path) -> bool:
+    """Whether FFmpeg notices any damage when it decodes the file as strictly as it can."""
+    noticed = False
+    with av.logging.Capture() as messages:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.open(str(path)) as container:
+                context: Any = container.streams.video[0].codec_context
+                context.thread_type, context.thread_count, context.options = "NONE", 1, _STRICT
+                for packet in container.demux(container.streams.video[0]):
+                    noticed |= packet.is_corrupt
+                    noticed |= any(frame.is_corrupt for frame in packet.decode())
+        except av.error.FFmpegError:
+            noticed = True
+        finally:
+            av.logging.set_level(level)
+    return noticed or any(level <= av.logging.ERROR for level, _, _ in messages)
+
+
+def first_packet_seconds(path: Path) -> list[float]:
+    """Where the clock of a damaged file may begin: at its earliest time stamp, or at that of its first packet."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            pts = [
+                packet.pts
+                for packet in container.demux(stream)
+                if packet.pts is not None and not packet.is_discard
+            ]
+    except av.error.FFmpegError:
+        return []
+    return [value * float(stream.time_base or 1) for value in ({min(pts), pts[0]} if pts else ())]
+
+
+def _upright(frame: VideoFrame, encode: Encode) -> np.ndarray:
+    """Turned as the encode asked its container to say."""
+    picture = np.rot90(frame.to_ndarray(format="rgb24"), encode.rotation // 90)
+    return np.ascontiguousarray(picture[:, ::-1] if encode.mirrored else picture)
+
+
+def _seconds(pts: list[int | None], time_base: float, encode: Encode) -> tuple[np.ndarray, bool]:
+    values = np.array([np.nan if value is None else value for value in pts], np.float64) * time_base
+    gaps = np.diff(values)
+    if encode.damage == "joined" and np.isfinite(values).all():
+        # The clock starts anew in the second recording, whose first frame follows the last as any other does.
+        gaps[encode.frames - 1 : encode.frames] = np.median(gaps)
+    if len(gaps) == 0 or (np.isfinite(gaps).all() and (gaps > 0).all()):
+        return np.concatenate(([0.0], np.cumsum(gaps))), True
+    steady = np.arange(len(pts)) / float(encode.frames_per_second)
+    return steady, encode.times == "constant"
