@@ -1,16 +1,17 @@
 """PyAV: every format that a current FFmpeg reads. Slow paths and damaged files end here."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
-from ..video.damage import DamageLog, intact_frames, shown_pts
+from ..video.damage import DamageLog
+from ..video.frames import Complaint, Survey, counted_frames, lenient_frames, strict_frames, survey
 from ..video.packets import PacketIndex, VideoTimes, index_packets, video_times
-
-_TIE_SECONDS = 1e-6
+from ..video.times import display_seconds
 
 
 def available() -> str:
@@ -19,28 +20,66 @@ def available() -> str:
 
 
 class Decoder:
-    """Frames by PyAV; keeps the packet index of the file it looked at last."""
+    """Frames by PyAV; keeps what it learnt of the file it looked at last, but nothing that changes its answers."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
+        self._file: tuple[Path, int, int] | None = None
         self._index: PacketIndex | None = None
+        self._survey: Survey | None = None
 
     def probe(self, path: Path) -> VideoTimes:
         """The times of the file's frames: by its packets, or where those do not tell, by decoding it once."""
         index = self.index(path)
-        if index.trustworthy:
-            return video_times(index, index.frame_seconds)
-        return video_times(index, _counted(shown_pts(path, index), index.time_base))
+        return video_times(index, index.frame_seconds) if index.trustworthy else self.counted_times(path)
+
+    def counted_times(self, path: Path) -> VideoTimes:
+        """The times of the frames that come out when the whole file is decoded in order.
+
+        Raises:
+            DecodeError: none comes.
+        """
+        index = self.index(path)
+        return video_times(index, display_seconds(index, self.survey(path).times))
 
     def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The frames at increasing indices; a damaged one is an error."""
-        log = DamageLog()
+        index, log = self.index(path), DamageLog()
         given = 0
-        for _, picture in intact_frames(path, self.index(path), indices, log):
+        try:
+            for _, picture in strict_frames(path, index, indices) if index.trustworthy else ():
+                given += 1
+                yield picture
+        except Complaint as complaint:
+            log.first = str(complaint)
+        left = indices[given:]
+        for _, picture in self.intact_frames(path, left, log):
             given += 1
             yield picture
         if given < len(indices):
             raise DecodeError(log.first or f"{len(indices) - given} frames did not come out of the decoder")
+
+    def intact_frames(
+        self, path: Path, indices: Sequence[int], log: DamageLog, *, counted: bool = False
+    ) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
+        """Those of the wanted frames that are intact: display index and upright picture, in display order.
+
+        Args:
+            path: the file.
+            indices: the wanted frames, increasing.
+            log: told of the damage that was met on the way.
+            counted: whether indices count what comes out of the decoder, not what the packets announce. So it is
+                for every file whose packets do not tell.
+
+        Raises:
+            DecodeError: the file cannot be opened.
+        """
+        index = self.index(path)
+        if index.trustworthy and not counted:
+            yield from lenient_frames(path, index, indices, log)
+            return
+        surveyed = self.survey(path)
+        log.first = log.first or surveyed.log.first
+        yield from counted_frames(path, index, surveyed, indices)
 
     def index(self, path: Path) -> PacketIndex:
         """The file's packets, read once.
@@ -48,22 +87,26 @@ class Decoder:
         Raises:
             DecodeError: the file cannot be read, has no video, or its stream holds no packet.
         """
-        if self._index is None or self._path != path:
-            self._index, self._path = index_packets(path), path
+        if self._index is None or self._file != _identity(path):
+            self._index, self._survey, self._file = index_packets(path), None, _identity(path)
         return self._index
 
+    def survey(self, path: Path) -> Survey:
+        """What decoding the whole file in order shows, done once.
 
-def _counted(pts: Sequence[int | None], time_base: float) -> Float[np.ndarray, " frame"]:
-    """Strictly increasing times of decoded frames whose own are missing, repeated or out of order.
+        Raises:
+            DecodeError: nothing comes out.
+        """
+        index = self.index(path)
+        if self._survey is None:
+            self._survey = survey(path, index)
+        return self._survey
 
-    Frames come out of a decoder in display order, so the sorted times belong to them in that order.
-    """
-    known = np.array([value for value in pts if value is not None], np.float64)
-    step = float(np.median(np.diff(np.unique(known)))) if len(np.unique(known)) > 1 else 1.0
-    filled = list(np.sort(known))
-    filled.extend((filled[-1] if filled else 0.0) + step * (1 + k) for k in range(len(pts) - len(known)))
-    times = (np.array(filled) - filled[0]) * time_base
-    # A repeated time is moved by less than anything that matters; what counts is that no two frames share
-    # one.
-    ramp = _TIE_SECONDS * np.arange(len(times))
-    return np.maximum.accumulate(times - ramp) + ramp
+
+def _identity(path: Path) -> tuple[Path, int, int] | None:
+    """Changes when the file does; None where it cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return path, found.st_size, found.st_mtime_ns

@@ -1,7 +1,7 @@
 """What FFmpeg says while something is done: PyAV raises only a part of it."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import av.error
@@ -18,14 +18,20 @@ class FfmpegLog:
     def __init__(self, heard: list[tuple[int, str, str]]) -> None:
         self._heard = heard
 
-    def last_error(self, speaker: str = "") -> str:
-        """The last error message, of all or of one speaker such as a demuxer, or empty.
+    def last_error(self, speaker: str = "", containing: str = "", without: Sequence[str] = ()) -> str:
+        """The last error message, or empty.
 
         That it paints over a damaged picture, FFmpeg logs as information; here it is an error.
+
+        Args:
+            speaker: only of this one, such as a demuxer.
+            containing: only one that contains this.
+            without: only one that contains none of these.
         """
         for level, name, message in reversed(self._heard):
             is_error = level <= av.logging.ERROR or message.startswith("concealing")
-            if is_error and speaker in ("", name):
+            is_meant = containing in message and not any(words in message for words in without)
+            if is_error and is_meant and speaker in ("", name):
                 return message.strip()
         return ""
 

@@ -1,46 +1,70 @@
-"""A rule of H.264 and HEVC that damage breaks and that FFmpeg does not check.
+"""The units in a packet of H.264 or HEVC, and a rule of theirs that damage breaks and that FFmpeg does not check.
 
 A coded slice never holds three bytes 00 00 00, 00 00 01 or 00 00 02 in a row (ITU-T H.264 and H.265, section 7.4.1:
 the encoder writes 00 00 03 to prevent them). A hole of zeros, as a broken download or a full disk leaves, does; the
 arithmetic decoder reads it as unchanged picture, without any error.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+_START = b"\0\0\1"
 _FORBIDDEN = (b"\0\0\0", b"\0\0\1", b"\0\0\2")
 
 
 @dataclass(frozen=True, slots=True)
 class NalFormat:
-    """How the units of a packet are stored, one after another, each behind its length."""
+    """How the units of a packet are stored, one after another."""
 
     length_bytes: int
-    """Size of the length in front of each unit."""
+    """Size of the length in front of each unit (MP4, Matroska); 0: a start code is in front of it (annex B)."""
     is_hevc: bool
+
+    def units(self, packet: bytes) -> Iterator[bytes]:
+        """Each unit, header included, as far as the packet holds it."""
+        return self._behind_lengths(packet) if self.length_bytes else _behind_start_codes(packet)
 
     def broken_rule(self, packet: bytes) -> str:
         """What is wrong with the units of a packet, or empty."""
+        used = 0
+        for unit in self.units(packet):
+            used += self.length_bytes + len(unit)
+            if unit and self._is_slice(unit[0]) and _has_forbidden_bytes(unit):
+                return "a slice holds bytes that no encoder writes"
+        if self.length_bytes and used < len(packet):
+            return "a unit is longer than its packet"
+        return ""
+
+    def _behind_lengths(self, packet: bytes) -> Iterator[bytes]:
         start = 0
         while start < len(packet):
             first = start + self.length_bytes
             end = first + int.from_bytes(packet[start:first], "big")
             if first > len(packet) or end > len(packet):
-                return "a unit is longer than its packet"
-            if end > first and self._is_slice(packet[first]) and _has_forbidden_bytes(packet[first:end]):
-                return "a slice holds bytes that no encoder writes"
+                return
+            yield packet[first:end]
             start = end
-        return ""
 
     def _is_slice(self, header: int) -> bool:
         return (header >> 1 & 0x3F) < 32 if self.is_hevc else 1 <= header & 0x1F <= 5
 
 
 def nal_format(codec: str, extradata: bytes | None) -> NalFormat | None:
-    """The format that the header of an MP4 or Matroska stream declares; None for other codecs and formats."""
+    """The format that the header of a stream declares; None for other codecs."""
     places = {"h264": 4, "hevc": 21}
-    if extradata is None or codec not in places or len(extradata) <= places[codec] or extradata[0] != 1:
+    if codec not in places:
         return None
+    if extradata is None or len(extradata) <= places[codec] or extradata[0] != 1:
+        return NalFormat(0, codec == "hevc")
     return NalFormat((extradata[places[codec]] & 3) + 1, codec == "hevc")
+
+
+def _behind_start_codes(packet: bytes) -> Iterator[bytes]:
+    start = packet.find(_START)
+    while start >= 0:
+        end = packet.find(_START, start + len(_START))
+        yield packet[start + len(_START) : end if end >= 0 else len(packet)]
+        start = end
 
 
 def _has_forbidden_bytes(unit: bytes) -> bool:

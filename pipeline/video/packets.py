@@ -21,13 +21,29 @@ from jaxtyping import Float, Int64
 from ...data.contracts.errors import DecodeError
 from .container import moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
+from .h264_pictures import H264Pictures, PacketPictures
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
 
-INDEXED_CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+INDEXED_CONTAINERS = (MP4, "matroska,webm")
 """Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
 
+_ONE_FRAME_A_PACKET = frozenset(
+    {"h264", "hevc", "vvc", "vp8", "vp9", "libdav1d", "av1", "prores", "mjpeg", "ffv1", "dnxhd", "png", "rawvideo"}
+)
+"""Codecs whose shown packets are a frame each; of H.264, unless a packet is a field. MPEG-4 has packets that repeat
+the frame before and give none, MPEG-2 may have a packet a field."""
+
+_MOST_REORDERED = 64
+"""By how many places presentation and decoding order of a packet may differ: far more than any codec's reordering,
+far less than a recording. Beyond it, two recordings were joined whose clocks overlap."""
+
 _PACKETS_TO_FIRST_FRAME = 64
+
+
+CUT_OFF = "a packet is cut off"
+"""What is wrong with a packet that the container holds a part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,10 @@ class Packet:
     """False for what an edit list cuts away and for the hidden reference frames of VP8 and VP9."""
     damage: str = ""
     """What is wrong with its bytes, as far as that is seen without decoding them; empty for nearly all."""
+    pos: int | None = None
+    """Where its bytes lie in the file."""
+    pictures: PacketPictures = PacketPictures()
+    """Of H.264 only: field or frame, and what may be referred to behind it."""
 
     @property
     def starts_run(self) -> bool:
@@ -67,6 +87,8 @@ class PacketIndex:
     """Width of a stored pixel over its height, when it is shown."""
     num_videos: int
     """Video streams of the file that are no cover picture."""
+    frame_ticks: float
+    """Ticks from one frame to the next by the stream's rate, for frames that have no times; at least 1."""
     claimed_seconds: float
     """The longest duration that the file's headers claim, or 0."""
     trustworthy: bool
@@ -85,6 +107,13 @@ class PacketIndex:
         return (self.shown_pts - self.shown_pts[0]) * self.time_base
 
     @cached_property
+    def keys(self) -> Sequence[tuple[int, int]]:
+        """The pts and the packet number of every frame from which decoding can start, in display order."""
+        return sorted(
+            (packet.pts or 0, number) for number, packet in enumerate(self.packets) if packet.starts_run
+        )
+
+    @cached_property
     def position_of_pts(self) -> Mapping[int | None, int]:
         """The display index of each shown pts."""
         return {int(pts): position for position, pts in enumerate(self.shown_pts)}
@@ -96,15 +125,26 @@ class PacketIndex:
         counts = Counter(packet.pts for packet in self.packets if packet.is_shown)
         return {pts: number for pts, number in numbers.items() if pts is not None and counts[pts] == 1}
 
-    def number_of(self, packet: av.Packet) -> int:
-        """The number (in decoding order) of a packet that was read again."""
-        return self._number_of_times.get((packet.pts, packet.dts), len(self.packets))
+    def number_of(self, packet: av.Packet) -> int | None:
+        """The number (in decoding order) of a packet that was read again, behind a jump for instance.
+
+        By its place in the file: a demuxer guesses other decoding times behind a jump. None where two packets share
+        one, as where an edit list shows a part twice.
+        """
+        return self._number_of_place.get((packet.pts, packet.pos))
 
     @cached_property
-    def _number_of_times(self) -> Mapping[tuple[int | None, int | None], int]:
-        return {
-            (packet.pts, packet.dts): number for number, packet in reversed(list(enumerate(self.packets)))
-        }
+    def _number_of_place(self) -> Mapping[tuple[int | None, int | None], int | None]:
+        numbers: dict[tuple[int | None, int | None], int | None] = {}
+        for number, packet in enumerate(self.packets):
+            place = packet.pts, packet.pos
+            numbers[place] = None if place in numbers else number
+        return numbers
+
+    @cached_property
+    def can_jump(self) -> bool:
+        """Whether every packet can be told again behind a jump."""
+        return self.trustworthy and None not in self._number_of_place.values()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +179,7 @@ def index_packets(path: Path) -> PacketIndex:
             try:
                 for packet in container.demux(stream):
                     reading.take(packet)
-                reading.damage = reading.damage or messages.last_error(container.format.name)
+                reading.damage = reading.cut_off or messages.last_error(container.format.name)
             except av.error.FFmpegError as error:
                 reading.damage = messages.reason(error)
         if not reading.packets:
@@ -188,16 +228,29 @@ class _Reading:
         self.damage = ""
         self._codec = codec
         self._nal_format = nal_format(codec, extradata)
+        self._h264 = (
+            H264Pictures(self._nal_format, extradata) if self._nal_format and codec == "h264" else None
+        )
+
+    @property
+    def cut_off(self) -> str:
+        """What is said of the last packet where the file ends inside it."""
+        return "the last packet is cut off" if self.packets and self.packets[-1].damage == CUT_OFF else ""
 
     def take(self, packet: av.Packet) -> None:
-        if packet.is_corrupt:
-            self.damage = "the last packet is cut off"
         if packet.size:
-            shown = not packet.is_discard and not is_hidden(memoryview(packet), self._codec)
-            damage = self._nal_format.broken_rule(bytes(packet)) if self._nal_format else ""
-            self.packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage))
+            self.packets.append(self._taken(packet))
         if self.picture is None and len(self.packets) <= _PACKETS_TO_FIRST_FRAME:
             self.picture = _decoded(packet)
+
+    def _taken(self, packet: av.Packet) -> Packet:
+        data = bytes(packet)
+        shown = not packet.is_discard and not is_hidden(data, self._codec)
+        damage = CUT_OFF if packet.is_corrupt else ""
+        if self._nal_format and not damage:
+            damage = self._nal_format.broken_rule(data)
+        pictures = self._h264.of(data) if self._h264 else PacketPictures()
+        return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
 
 def _is_superframe(data: memoryview | bytes) -> bool:
@@ -218,8 +271,6 @@ def _decoded(packet: av.Packet) -> VideoFrame | None:
 
 def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
     context, picture = stream.codec_context, reading.picture
-    shown = [packet.pts for packet in reading.packets if packet.is_shown]
-    known = None not in shown and len(set(shown)) == len(shown) and len(shown) > 0
     claims = [0.0, (container.duration or 0) / av.time_base]
     time_base = float(stream.time_base or 0)
     if stream.duration is not None:
@@ -235,9 +286,29 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         orientation=orientation_of(picture) if picture else UPRIGHT,
         pixel_aspect=pixel_aspect_of(stream),
         num_videos=len(moving_streams(container)),
+        frame_ticks=_frame_ticks(stream, time_base),
         claimed_seconds=max(claims),
-        trustworthy=known and container.format.name in INDEXED_CONTAINERS,
+        trustworthy=container.format.name in INDEXED_CONTAINERS
+        and context.name in _ONE_FRAME_A_PACKET
+        and _tell_the_frames(reading.packets),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",
     )
+
+
+def _frame_ticks(stream: VideoStream, time_base: float) -> float:
+    rate = float(stream.guessed_rate or stream.average_rate or 0)
+    return max(1.0, 1 / (rate * time_base)) if rate > 0 and time_base > 0 else 1.0
+
+
+def _tell_the_frames(packets: Sequence[Packet]) -> bool:
+    """Whether each shown packet is one frame at a time of its own, on one clock."""
+    shown = [packet.pts for packet in packets if packet.is_shown]
+    known = [pts for pts in shown if pts is not None]
+    if not known or len(known) < len(shown) or len(set(known)) < len(known):
+        return False
+    if any(packet.pictures.is_field for packet in packets):
+        return False
+    places = np.argsort(np.argsort(known))
+    return bool(np.abs(places - np.arange(len(places))).max() <= _MOST_REORDERED)

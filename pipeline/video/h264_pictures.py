@@ -1,0 +1,180 @@
+"""What the packets of an H.264 stream say of their pictures without being decoded.
+
+Two things matter: a packet may hold one *field* of a frame only (two such packets are one frame), and a key frame
+may be one behind whose time later packets still refer to what lies before it (an open group of pictures).
+ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.2.2 (picture parameter set), 7.3.3 (slice header).
+"""
+
+from dataclasses import dataclass
+
+from .nal_units import NalFormat
+
+_SLICE, _IDR, _SEQUENCE, _PICTURE = 1, 5, 7, 8
+_HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
+_HEADER_BYTES = 24
+"""More than the part of a slice header that is read takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketPictures:
+    """What one packet holds."""
+
+    is_field: bool = False
+    """One field of a frame, or that cannot be told."""
+    is_idr: bool = False
+    """A picture that nothing after it refers behind (instantaneous decoding refresh)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    """What a slice header's form depends on."""
+
+    frame_number_bits: int
+    has_fields: bool
+    has_colour_planes: bool
+
+
+class H264Pictures:
+    """Reads packet after packet; the parameter sets met on the way are kept.
+
+    Args:
+        units: how packets hold their units.
+        extradata: of the stream; may hold parameter sets.
+    """
+
+    def __init__(self, units: NalFormat, extradata: bytes | None) -> None:
+        self._units = units
+        self._sequences: dict[int, _Sequence] = {}
+        self._sequence_of_picture: dict[int, int] = {}
+        for unit in _parameter_sets(extradata or b""):
+            self._keep(unit)
+
+    def of(self, packet: bytes) -> PacketPictures:
+        """What this packet holds."""
+        fields: list[bool] = []
+        is_idr = False
+        for unit in self._units.units(packet):
+            kind = unit[0] & 0x1F if unit else 0
+            if kind in (_SEQUENCE, _PICTURE):
+                self._keep(unit)
+            elif kind in (_SLICE, _IDR):
+                is_idr = is_idr or kind == _IDR
+                first_macroblock, is_field = self._slice(unit)
+                if first_macroblock == 0:
+                    fields.append(is_field)
+        # Two fields in one packet are a frame, as one packet should be.
+        return PacketPictures(is_field=len(fields) == 1 and fields[0], is_idr=is_idr)
+
+    def _keep(self, unit: bytes) -> None:
+        bits = _Bits(unit[1:])
+        try:
+            if unit[0] & 0x1F == _SEQUENCE:
+                number, sequence = _sequence(bits)
+                self._sequences[number] = sequence
+            else:
+                self._sequence_of_picture[bits.exp_golomb()] = bits.exp_golomb()
+        except IndexError:
+            # Cut off: its slices will be taken for fields, which costs time and no frame.
+            return
+
+    def _slice(self, unit: bytes) -> tuple[int, bool]:
+        """The first macroblock of a slice, and whether it belongs to a field."""
+        bits = _Bits(unit[1:_HEADER_BYTES])
+        try:
+            first_macroblock, _, picture = bits.exp_golomb(), bits.exp_golomb(), bits.exp_golomb()
+            sequence = self._sequences[self._sequence_of_picture[picture]]
+            bits.take(2 * sequence.has_colour_planes + sequence.frame_number_bits)
+            return first_macroblock, sequence.has_fields and bool(bits.take(1))
+        except (IndexError, KeyError):
+            return 0, True
+
+
+def _parameter_sets(extradata: bytes) -> list[bytes]:
+    """Those in the header of a stream: as MP4 and Matroska keep them (ISO/IEC 14496-15, 5.3.3.1), or as annex B."""
+    if extradata[:1] != b"\1":
+        return [
+            unit for unit in NalFormat(0, False).units(extradata) if unit[:1] and unit[0] & 0x1F in (7, 8)
+        ]
+    found: list[bytes] = []
+    place = 5
+    for mask in (0x1F, 0xFF):
+        count = extradata[place] & mask if place < len(extradata) else 0
+        place += 1
+        for _ in range(count):
+            size = int.from_bytes(extradata[place : place + 2], "big")
+            found.append(extradata[place + 2 : place + 2 + size])
+            place += 2 + size
+    return [unit for unit in found if unit]
+
+
+def _sequence(bits: "_Bits") -> tuple[int, _Sequence]:
+    profile = bits.take(8)
+    bits.take(16)  # constraints, level
+    number = bits.exp_golomb()
+    has_colour_planes = _skipped_chroma(bits) if profile in _HIGH_PROFILES else False
+    frame_number_bits = bits.exp_golomb() + 4
+    _skip_picture_order(bits)
+    bits.exp_golomb()  # reference frames
+    bits.take(1)  # gaps allowed
+    bits.exp_golomb()  # width
+    bits.exp_golomb()  # height
+    return number, _Sequence(frame_number_bits, not bits.take(1), has_colour_planes)
+
+
+def _skipped_chroma(bits: "_Bits") -> bool:
+    """Whether the three colour planes are coded apart; all of the high profiles' own part is read."""
+    chroma = bits.exp_golomb()
+    is_apart = chroma == 3 and bool(bits.take(1))
+    bits.exp_golomb()  # depth of luma
+    bits.exp_golomb()  # depth of chroma
+    bits.take(1)  # lossless
+    if bits.take(1):
+        for each in range(12 if chroma == 3 else 8):
+            if bits.take(1):
+                _skip_scaling_list(bits, 16 if each < 6 else 64)
+    return is_apart
+
+
+def _skip_scaling_list(bits: "_Bits", size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + bits.signed_exp_golomb()) % 256
+        last = following or last
+
+
+def _skip_picture_order(bits: "_Bits") -> None:
+    kind = bits.exp_golomb()
+    if kind == 0:
+        bits.exp_golomb()
+    elif kind == 1:
+        bits.take(1)
+        bits.signed_exp_golomb()
+        bits.signed_exp_golomb()
+        for _ in range(bits.exp_golomb()):
+            bits.signed_exp_golomb()
+
+
+class _Bits:
+    """Reads bits of a unit, without the bytes that only prevent start codes. IndexError behind its end."""
+
+    def __init__(self, data: bytes) -> None:
+        plain = data.replace(b"\0\0\3", b"\0\0")
+        self._bits = int.from_bytes(plain, "big")
+        self._left = 8 * len(plain)
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise IndexError("the unit ends here")
+        return self._bits >> self._left & ((1 << count) - 1)
+
+    def exp_golomb(self) -> int:
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.take(zeros)
+
+    def signed_exp_golomb(self) -> int:
+        value = self.exp_golomb()
+        return (value + 1) // 2 if value % 2 else -(value // 2)
