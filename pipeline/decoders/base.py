@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import UInt8
 
-from ..video.packets import VideoTimes
+from ..video.times import VideoTimes
 
 
 class Decoder(Protocol):

@@ -1,6 +1,5 @@
 """PyAV: every format that a current FFmpeg reads. Slow paths and damaged files end here."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,9 +8,10 @@ from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
 from ..video.damage import DamageLog
-from ..video.frames import Complaint, Survey, counted_frames, lenient_frames, strict_frames, survey
-from ..video.packets import PacketIndex, VideoTimes, index_packets, video_times
-from ..video.times import display_seconds
+from ..video.decoder_output import ComplaintError
+from ..video.frames import Survey, counted_frames, lenient_frames, strict_frames, survey
+from ..video.packets import PacketIndex, index_packets
+from ..video.times import VideoTimes, video_times
 
 
 def available() -> str:
@@ -38,8 +38,7 @@ class Decoder:
         Raises:
             DecodeError: none comes.
         """
-        index = self.index(path)
-        return video_times(index, display_seconds(index, self.survey(path).times))
+        return video_times(self.index(path), self.survey(path).seconds)
 
     def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The frames at increasing indices; a damaged one is an error."""
@@ -49,7 +48,7 @@ class Decoder:
             for _, picture in strict_frames(path, index, indices) if index.trustworthy else ():
                 given += 1
                 yield picture
-        except Complaint as complaint:
+        except ComplaintError as complaint:
             log.first = str(complaint)
         left = indices[given:]
         for _, picture in self.intact_frames(path, left, log):
@@ -106,7 +105,7 @@ class Decoder:
 def _identity(path: Path) -> tuple[Path, int, int] | None:
     """Changes when the file does; None where it cannot be looked at."""
     try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return None
     return path, found.st_size, found.st_mtime_ns

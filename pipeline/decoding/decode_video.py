@@ -15,8 +15,10 @@ from ..decoders.base import Decoder
 from ..decoders.pyav import Decoder as PyAV
 from ..sampling import sample
 from ..video.damage import DamageLog
-from ..video.frames import Complaint, strict_frames, why_nothing
-from ..video.packets import PacketIndex, VideoTimes
+from ..video.decoder_output import ComplaintError, why_nothing
+from ..video.frames import strict_frames
+from ..video.packets import PacketIndex
+from ..video.times import VideoTimes
 from .messages import DecodedVideo, DecodeTask, Status, failed
 from .shared_frames import FrameWriter
 
@@ -96,7 +98,7 @@ def _by_pyav(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter)
         return _intact(task, decoder, times, writer)
     try:
         return _strictly(task, index, times, writer)
-    except Complaint:
+    except ComplaintError:
         writer.restart()
     found = _intact(task, decoder, times, writer)
     if found.status == "suspect":

@@ -9,8 +9,20 @@ from av.video.frame import PictureType, VideoFrame
 
 from .ffmpeg_log import FfmpegLog
 
-_MARKING_DECODERS = frozenset(
-    {"h264", "mpeg1video", "mpeg2video", "mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"}
+MARKING_DECODERS = frozenset(
+    {
+        "h264",
+        "mpeg1video",
+        "mpeg2video",
+        "mpeg4",
+        "h263",
+        "flv",
+        "msmpeg4v1",
+        "msmpeg4v2",
+        "msmpeg4",
+        "wmv1",
+        "wmv2",
+    }
 )
 """FFmpeg's decoders that mark each picture as corrupt that damage has touched: of 72 damaged files for each of H.264,
 MPEG-4, MPEG-2 and MPEG-1, none had a visibly wrong picture with an error message and without such a mark. What they
@@ -67,6 +79,6 @@ def damage_told(messages: FfmpegLog, decoder: str) -> str:
     """What FFmpeg's decoder said of damage to a picture, while it was not told to stop there; empty if nothing."""
     if concealed := messages.last_error(containing="concealing"):
         return concealed
-    if decoder in _MARKING_DECODERS:
+    if decoder in MARKING_DECODERS:
         return ""
     return messages.last_error(without=_OUTSIDE_PICTURES)

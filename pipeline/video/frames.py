@@ -6,46 +6,34 @@ begins earlier, to tell damage from references that the jump itself has cut off.
 frame is decoded in order and counted.
 """
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import av.error
 import numpy as np
-from av.codec.context import Flags
 from av.container import InputContainer
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
+from jaxtyping import Float
 
 from ...data.contracts.errors import DecodeError
-from .container import is_encrypted, opened
-from .damage import DamageLog, damage_told, is_key
-from .ffmpeg_log import capture_ffmpeg_log
-from .orientation import orientation_of, upright
+from .damage import DamageLog, is_key
+from .decoder_output import (
+    ComplaintError,
+    FailedJumpError,
+    RgbFrame,
+    ShownFrame,
+    decoding,
+    packets_from,
+    shown_frames,
+    why_nothing,
+)
 from .packets import PacketIndex
-from .times import FrameTime
-
-RgbFrame = UInt8[np.ndarray, "height width 3"]
+from .times import FrameTime, display_seconds
 
 _PACKETS_OF_A_JUMP = 4
 """To go on to a key frame that is so many packets away costs less than to jump there: the decoder has read a few
 packets beyond the last frame it gave, and reads them again after a jump. Measured with a key frame in 12: every frame
 takes 0.67 s instead of 1.02 s; with 16 here, every 12th frame takes 0.27 s instead of 0.19 s."""
-
-_CHECKS = "crccheck+bitstream+buffer"
-_STUFFED = ("mpeg1video", "mpeg2video")
-"""Their decoder takes legal stuffing between slices for damage when it is told to check the bitstream."""
-
-
-class Complaint(DecodeError):
-    """A decoder complained, or a wanted frame did not come: what it gave has to be looked at again."""
-
-
-class _FailedJump(Complaint):
-    """Decoding did not begin at the key frame that was jumped to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +45,26 @@ class _Start:
 
 
 @dataclass(frozen=True, eq=False)
-class ShownFrame:
-    """A frame in display order."""
-
-    picture: VideoFrame
-    packet: int | None
-    """The number (in decoding order) of the packet it came from, or None where that is not known."""
-    is_intact: bool
-
-    def rgb(self) -> RgbFrame:
-        """The picture, upright."""
-        return upright(self.picture.to_ndarray(format="rgb24"), orientation_of(self.picture))
-
-
-@dataclass(frozen=True, eq=False)
 class Survey:
     """What decoding a whole file in order has shown."""
 
-    times: Sequence[FrameTime]
+    seconds: Float[np.ndarray, " frame"]
+    """When each displayable frame is shown, counted from the first; strictly increasing."""
+    positions: Sequence[int]
+    """The display index of each frame that came out, in the order in which they came; -1 where it has none."""
     is_intact: Sequence[bool]
+    """Of each frame that came out."""
     log: DamageLog
 
 
-def strict_frames(
-    path: Path, index: PacketIndex, indices: Sequence[int]
-) -> Iterator[tuple[int, RgbFrame]]:
+def strict_frames(path: Path, index: PacketIndex, indices: Sequence[int]) -> Iterator[tuple[int, RgbFrame]]:
     """The wanted frames, increasing, of a file whose packets tell where they are: display index and picture.
 
     Raises:
-        Complaint: a decoder complained, or a frame did not come.
+        ComplaintError: a decoder complained, or a frame did not come.
         DecodeError: the file cannot be opened.
     """
-    with _decoding(path, is_strict=True) as (container, stream):
+    with decoding(path, is_strict=True) as (container, stream):
         for key, positions in _runs(index, indices):
             log = DamageLog()
             located = _located(container, stream, index, _Start(key, key), log)
@@ -114,7 +90,7 @@ def lenient_frames(
     for number, (key, positions) in enumerate(runs):
         try:
             yield from _intact(path, index, _Start(_early_start(index, key), key), positions, log)
-        except _FailedJump:
+        except FailedJumpError:
             left = [position for _, each in runs[number:] for position in each]
             yield from _intact(path, index, _Start(0, 0), left, log)
             return
@@ -126,55 +102,40 @@ def survey(path: Path, index: PacketIndex) -> Survey:
     Raises:
         DecodeError: the file cannot be opened, or shows no frame at all.
     """
-    found = Survey([], [], DamageLog())
+    log = DamageLog()
     times: list[FrameTime] = []
     is_intact: list[bool] = []
-    for frame in _in_order(path, index, found.log):
+    for frame in _in_order(path, index, log):
         times.append(FrameTime(frame.picture.pts, frame.picture.duration or 0, frame.packet))
         is_intact.append(frame.is_intact)
     if not times:
-        raise DecodeError(why_nothing(path, found.log))
-    return Survey(times, is_intact, found.log)
+        raise DecodeError(why_nothing(path, log))
+    if log.first and index.tells_times:
+        # Damage has swallowed frames: the packets still tell which are left.
+        positions = [index.position_of_pts.get(each.pts, -1) for each in times]
+        return Survey(index.frame_seconds, positions, is_intact, log)
+    return Survey(display_seconds(index, times), range(len(times)), is_intact, log)
 
 
 def counted_frames(
     path: Path, index: PacketIndex, surveyed: Survey, indices: Sequence[int]
 ) -> Iterator[tuple[int, RgbFrame]]:
-    """Those of the wanted frames, increasing, that the survey found intact, counted in display order.
+    """Those of the wanted frames, increasing, that the survey found intact, in display order.
 
     Raises:
         DecodeError: the file cannot be opened.
     """
-    wanted = {position for position in indices if surveyed.is_intact[position]}
-    for position, frame in enumerate(_in_order(path, index, DamageLog())):
-        if position in wanted:
-            yield position, frame.rgb()
-            wanted.remove(position)
+    intact = {
+        position for position, sound in zip(surveyed.positions, surveyed.is_intact, strict=True) if sound
+    }
+    wanted = intact.intersection(indices)
+    frames = zip(surveyed.positions, surveyed.is_intact, _in_order(path, index, DamageLog()), strict=False)
+    for position, is_intact, frame in frames:
         if not wanted:
             return
-
-
-def why_nothing(path: Path, log: DamageLog) -> str:
-    """The reason of a file that gave no intact frame."""
-    with opened(path) as (_, stream):
-        encrypted = is_encrypted(path, stream)
-    first = log.first or "nothing came out of the decoder"
-    return f"encrypted ({first})" if encrypted else f"no sound frame: {first}"
-
-
-@contextmanager
-def _decoding(path: Path, *, is_strict: bool) -> Generator[tuple[InputContainer, VideoStream]]:
-    """The file, open; with ``is_strict`` its decoder stops at whatever looks wrong instead of painting over it."""
-    with opened(path) as (container, stream):
-        context = stream.codec_context
-        # One thread: a second one would report the errors of a packet while another is being decoded.
-        context.thread_type = "NONE"
-        context.thread_count = 1
-        # What a packet is given, FFmpeg hands on to the frame that it makes of it.
-        context.flags |= Flags.copy_opaque
-        checks = _CHECKS.replace("+bitstream", "") if context.name in _STUFFED else _CHECKS
-        context.options = {"err_detect": checks + ("+explode" if is_strict else "")}
-        yield container, stream
+        if is_intact and position in wanted:
+            wanted.remove(position)
+            yield position, frame.rgb()
 
 
 def _strict_run(
@@ -184,7 +145,7 @@ def _strict_run(
     wanted = next(left)
     for position, frame in located:
         if log.first:
-            raise Complaint(log.first)
+            raise ComplaintError(log.first)
         if position > wanted:
             break
         if position == wanted:
@@ -192,7 +153,7 @@ def _strict_run(
             wanted = next(left, None)
             if wanted is None:
                 return
-    raise Complaint(log.first or "a frame did not come out of the decoder")
+    raise ComplaintError(log.first or "a frame did not come out of the decoder")
 
 
 def _intact(
@@ -200,7 +161,7 @@ def _intact(
 ) -> Iterator[tuple[int, RgbFrame]]:
     wanted = set(positions)
     own_log = DamageLog(counted_from=start.key)
-    with _decoding(path, is_strict=False) as (container, stream):
+    with decoding(path, is_strict=False) as (container, stream):
         for position, frame in _located(container, stream, index, start, own_log):
             if frame.is_intact and position in wanted:
                 wanted.remove(position)  # a damaged stream may show one frame twice
@@ -216,11 +177,11 @@ def _located(
     """Frames from a key frame on, with their display index.
 
     Raises:
-        _FailedJump: decoding did not begin at the key frame, though nothing is damaged.
+        FailedJumpError: decoding did not begin at the key frame, though nothing is damaged.
     """
     first = index.packets[start.key].pts or 0
     is_landed = start.key == 0
-    for frame in _shown(_packets_from(container, stream, index, start.packet), index, log):
+    for frame in shown_frames(packets_from(container, stream, index, start.packet), index, log):
         pts = frame.picture.pts
         if not is_landed:
             if pts is None or pts < first:
@@ -228,14 +189,14 @@ def _located(
             if pts > first or not is_key(frame.picture):
                 if log.first:
                     return
-                raise _FailedJump("decoding does not begin at every key frame")
+                raise FailedJumpError("decoding does not begin at every key frame")
             is_landed = True
         yield index.position_of_pts.get(pts, -1), frame
 
 
 def _in_order(path: Path, index: PacketIndex, log: DamageLog) -> Iterator[ShownFrame]:
-    with _decoding(path, is_strict=False) as (container, stream):
-        yield from _shown(_packets_from(container, stream, index, 0), index, log)
+    with decoding(path, is_strict=False) as (container, stream):
+        yield from shown_frames(packets_from(container, stream, index, 0), index, log)
 
 
 def _runs(
@@ -275,73 +236,3 @@ def _early_start(index: PacketIndex, key: int) -> int:
     if index.codec != "h264" or not index.can_jump or index.packets[key].pictures.is_idr:
         return key
     return max((number for _, number in index.keys if number < key), default=0)
-
-
-def _packets_from(
-    container: InputContainer, stream: VideoStream, index: PacketIndex, start: int
-) -> Iterator[tuple[int, av.Packet]]:
-    """Packets with their numbers from number ``start`` on, the empty one that flushes the decoder included.
-
-    Raises:
-        _FailedJump: the container did not find that packet.
-    """
-    if start == 0:
-        number = 0
-        for packet in container.demux(stream):
-            yield number, packet
-            number += bool(packet.size)
-        return
-    container.seek(index.packets[start].pts or 0, stream=stream)
-    is_found = False
-    for packet in container.demux(stream):
-        number = index.number_of(packet) if packet.size else len(index.packets)
-        is_found = is_found or number == start
-        if number is None or (number > start and not is_found):
-            raise _FailedJump("the container does not find its key frames")
-        if is_found:
-            yield number, packet
-
-
-def _shown(
-    packets: Iterator[tuple[int, av.Packet]], index: PacketIndex, log: DamageLog
-) -> Iterator[ShownFrame]:
-    """Every frame in display order, and whether it is intact."""
-    for number, packet in _guarded(packets, log):
-        if number < len(index.packets) and index.packets[number].damage:
-            log.add(number, index.packets[number].damage)
-        for picture in _decode(packet, number, log):
-            origin = _origin(picture, index)
-            if picture.is_corrupt:
-                log.add(number if origin is None else origin, "a frame is corrupt")
-            starts_anew = origin is not None and index.packets[origin].is_key and is_key(picture)
-            yield ShownFrame(picture, origin, log.is_intact(origin, is_key=starts_anew))
-
-
-def _origin(picture: VideoFrame, index: PacketIndex) -> int | None:
-    """The number of the packet that a frame was decoded from."""
-    number: int | None = picture.opaque
-    return index.number_of_pts.get(picture.pts) if number is None else number
-
-
-def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:
-    """The packets up to where the container breaks off."""
-    number = 0
-    try:
-        for number, packet in packets:
-            yield number, packet
-    except av.error.FFmpegError as error:
-        log.add(number, error.strerror or "the file breaks off")
-
-
-def _decode(packet: av.Packet, number: int, log: DamageLog) -> list[VideoFrame]:
-    if packet.size:
-        packet.opaque = number
-    with capture_ffmpeg_log() as messages:
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError as error:
-            log.add(number, messages.reason(error))
-            return []
-    if told := damage_told(messages, packet.stream.codec_context.name):
-        log.add(number, told)
-    return frames

@@ -25,6 +25,10 @@ class PacketPictures:
     """A picture that nothing after it refers behind (instantaneous decoding refresh)."""
 
 
+FRAME = PacketPictures()
+"""One frame, of which nothing more is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sequence:
     """What a slice header's form depends on."""

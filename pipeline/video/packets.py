@@ -16,21 +16,36 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 
 from ...data.contracts.errors import DecodeError
 from .container import moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
-from .h264_pictures import H264Pictures, PacketPictures
+from .h264_pictures import FRAME, H264Pictures, PacketPictures
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
+from .recordings import recordings_of
 
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 INDEXED_CONTAINERS = (MP4, "matroska,webm")
 """Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
 
 _ONE_FRAME_A_PACKET = frozenset(
-    {"h264", "hevc", "vvc", "vp8", "vp9", "libdav1d", "av1", "prores", "mjpeg", "ffv1", "dnxhd", "png", "rawvideo"}
+    {
+        "h264",
+        "hevc",
+        "vvc",
+        "vp8",
+        "vp9",
+        "libdav1d",
+        "av1",
+        "prores",
+        "mjpeg",
+        "ffv1",
+        "dnxhd",
+        "png",
+        "rawvideo",
+    }
 )
 """Codecs whose shown packets are a frame each; of H.264, unless a packet is a field. MPEG-4 has packets that repeat
 the frame before and give none, MPEG-2 may have a packet a field."""
@@ -39,6 +54,7 @@ _MOST_REORDERED = 64
 """By how many places presentation and decoding order of a packet may differ: far more than any codec's reordering,
 far less than a recording. Beyond it, two recordings were joined whose clocks overlap."""
 
+_PACKETS_AT_JOINT = 2
 _PACKETS_TO_FIRST_FRAME = 64
 
 
@@ -59,7 +75,7 @@ class Packet:
     """What is wrong with its bytes, as far as that is seen without decoding them; empty for nearly all."""
     pos: int | None = None
     """Where its bytes lie in the file."""
-    pictures: PacketPictures = PacketPictures()
+    pictures: PacketPictures = FRAME
     """Of H.264 only: field or frame, and what may be referred to behind it."""
 
     @property
@@ -91,10 +107,15 @@ class PacketIndex:
     """Ticks from one frame to the next by the stream's rate, for frames that have no times; at least 1."""
     claimed_seconds: float
     """The longest duration that the file's headers claim, or 0."""
-    trustworthy: bool
-    """Whether each shown packet is one frame at a known time of its own."""
+    tells_times: bool
+    """Whether each shown packet has a time of its own, on one clock."""
     damage: str
     """What is wrong with the container itself, or empty."""
+
+    @property
+    def trustworthy(self) -> bool:
+        """Whether each shown packet is one frame at a known time of its own."""
+        return self.tells_times and self.codec in _ONE_FRAME_A_PACKET
 
     @cached_property
     def shown_pts(self) -> Int64[np.ndarray, " frame"]:
@@ -142,29 +163,23 @@ class PacketIndex:
         return numbers
 
     @cached_property
+    def recordings(self) -> Int[np.ndarray, " packet"]:
+        """The number of the recording that each packet belongs to: 0 but for files that were joined."""
+        clock = [(packet.dts, packet.pts if packet.is_key else None) for packet in self.packets]
+        return recordings_of(clock, self.container, self.time_base)
+
+    def is_at_joint(self, number: int) -> bool:
+        """Whether this packet is among the last of a recording on which another one follows.
+
+        There a broadcast stream misses the count of the pieces of a packet, although none is lost.
+        """
+        behind = min(number + _PACKETS_AT_JOINT, len(self.packets) - 1)
+        return bool(self.recordings[number] != self.recordings[behind])
+
+    @cached_property
     def can_jump(self) -> bool:
         """Whether every packet can be told again behind a jump."""
         return self.trustworthy and None not in self._number_of_place.values()
-
-
-@dataclass(frozen=True, eq=False)
-class VideoTimes:
-    """When every displayable frame of a file is shown, and how large the upright picture is."""
-
-    frame_seconds: Float[np.ndarray, " frame"]
-    """Presentation times relative to the first displayed frame; strictly increasing, at least one."""
-    width: int
-    """In pixels, after display rotation."""
-    height: int
-    """In pixels, after display rotation."""
-    duration_seconds: float
-    """What the file claims or its frames last, whichever is longer."""
-    rotation: int
-    """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
-    mirrored: bool = False
-    """Whether the stored picture is mirrored left to right before it is turned."""
-    pixel_aspect: float = 1.0
-    """Width of a pixel of the upright picture over its height."""
 
 
 def index_packets(path: Path) -> PacketIndex:
@@ -187,22 +202,6 @@ def index_packets(path: Path) -> PacketIndex:
                 f"its video stream holds no frames{': ' if reading.damage else ''}{reading.damage}"
             )
         return _index(container, stream, reading)
-
-
-def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
-    """The contract's record of a file, from its packets and the times of its frames."""
-    height, width, pixel_aspect = index.height, index.width, index.pixel_aspect
-    if index.orientation.swaps_sides:
-        height, width, pixel_aspect = width, height, 1 / pixel_aspect
-    return VideoTimes(
-        frame_seconds=frame_seconds,
-        width=width,
-        height=height,
-        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
-        rotation=index.orientation.rotation,
-        mirrored=index.orientation.mirrored,
-        pixel_aspect=pixel_aspect,
-    )
 
 
 def is_hidden(data: memoryview | bytes, codec: str) -> bool:
@@ -249,7 +248,7 @@ class _Reading:
         damage = CUT_OFF if packet.is_corrupt else ""
         if self._nal_format and not damage:
             damage = self._nal_format.broken_rule(data)
-        pictures = self._h264.of(data) if self._h264 else PacketPictures()
+        pictures = self._h264.of(data) if self._h264 else FRAME
         return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
 
@@ -288,9 +287,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         num_videos=len(moving_streams(container)),
         frame_ticks=_frame_ticks(stream, time_base),
         claimed_seconds=max(claims),
-        trustworthy=container.format.name in INDEXED_CONTAINERS
-        and context.name in _ONE_FRAME_A_PACKET
-        and _tell_the_frames(reading.packets),
+        tells_times=container.format.name in INDEXED_CONTAINERS and _tell_times(reading.packets),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",
@@ -302,8 +299,8 @@ def _frame_ticks(stream: VideoStream, time_base: float) -> float:
     return max(1.0, 1 / (rate * time_base)) if rate > 0 and time_base > 0 else 1.0
 
 
-def _tell_the_frames(packets: Sequence[Packet]) -> bool:
-    """Whether each shown packet is one frame at a time of its own, on one clock."""
+def _tell_times(packets: Sequence[Packet]) -> bool:
+    """Whether each shown packet has a time of its own, on one clock."""
     shown = [packet.pts for packet in packets if packet.is_shown]
     known = [pts for pts in shown if pts is not None]
     if not known or len(known) < len(shown) or len(set(known)) < len(known):

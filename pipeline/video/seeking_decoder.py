@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
-from .packets import MP4, PacketIndex, VideoTimes, index_packets, video_times
+from .packets import MP4, PacketIndex, index_packets
+from .times import VideoTimes, video_times
 
 READING_RULES = 2
 """Which rules decide who reads a file and when its frames are shown: ``why_declined``, the times of ``PacketIndex``,

@@ -1,18 +1,34 @@
-"""When frames are shown whose packets do not tell it reliably: repeated, missing and restarted time stamps."""
+"""When frames are shown: also where packets do not tell it (repeated, missing and restarted time stamps)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from .packets import PacketIndex
 
 _TIE_SECONDS = 1e-6
-_LONGEST_GAP_SECONDS = 10.0
-"""In a broadcast stream a longer step ahead is another recording joined on, as FFmpeg takes it, too."""
-_BROADCAST = ("mpegts", "mpeg")
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTimes:
+    """When every displayable frame of a file is shown, and how large the upright picture is."""
+
+    frame_seconds: Float[np.ndarray, " frame"]
+    """Presentation times relative to the first displayed frame; strictly increasing, at least one."""
+    width: int
+    """In pixels, after display rotation."""
+    height: int
+    """In pixels, after display rotation."""
+    duration_seconds: float
+    """What the file claims or its frames last, whichever is longer."""
+    rotation: int
+    """Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270."""
+    mirrored: bool = False
+    """Whether the stored picture is mirrored left to right before it is turned."""
+    pixel_aspect: float = 1.0
+    """Width of a pixel of the upright picture over its height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,22 @@ class FrameTime:
     """The number (in decoding order) of the packet it came from, or None where that is not known."""
 
 
+def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) -> VideoTimes:
+    """The contract's record of a file, from its packets and the times of its frames."""
+    height, width, pixel_aspect = index.height, index.width, index.pixel_aspect
+    if index.orientation.swaps_sides:
+        height, width, pixel_aspect = width, height, 1 / pixel_aspect
+    return VideoTimes(
+        frame_seconds=frame_seconds,
+        width=width,
+        height=height,
+        duration_seconds=max(index.claimed_seconds, float(frame_seconds[-1])),
+        rotation=index.orientation.rotation,
+        mirrored=index.orientation.mirrored,
+        pixel_aspect=pixel_aspect,
+    )
+
+
 def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np.ndarray, " frame"]:
     """Strictly increasing times of frames that came out of a decoder in display order, counted from the first.
 
@@ -33,8 +65,7 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
     durations and from their place between those that have one. Of recordings joined one to another, each begins
     where the last one ended.
     """
-    recordings = _recordings(index)
-    owner = np.array([0 if each.packet is None else recordings[each.packet] for each in frames])
+    owner = np.array([0 if each.packet is None else index.recordings[each.packet] for each in frames])
     ticks = np.zeros(len(frames))
     end = None
     for recording in np.unique(owner):
@@ -69,23 +100,3 @@ def _own_ticks(
     filled = np.interp(by_duration, anchors, times)
     filled += np.minimum(by_duration - anchors[0], 0.0) + np.maximum(by_duration - anchors[-1], 0.0)
     return filled, usual
-
-
-def _recordings(index: PacketIndex) -> Int[np.ndarray, " packet"]:
-    """The number of the recording that each packet belongs to: a clock that goes back is another recording's."""
-    is_broadcast = index.container in _BROADCAST and index.time_base > 0
-    longest = _LONGEST_GAP_SECONDS / index.time_base if is_broadcast else math.inf
-    starts = np.zeros(len(index.packets), np.int64)
-    dts = key_pts = None
-    for number, packet in enumerate(index.packets):
-        own_key_pts = packet.pts if packet.is_key else None
-        if not 0 <= _step(dts, packet.dts) <= longest or _step(key_pts, own_key_pts) < 0:
-            starts[number] = 1
-            dts = key_pts = None
-        dts = dts if packet.dts is None else packet.dts
-        key_pts = key_pts if own_key_pts is None else own_key_pts
-    return np.cumsum(starts)
-
-
-def _step(before: int | None, now: int | None) -> int:
-    return 0 if before is None or now is None else now - before

@@ -8,6 +8,7 @@ import pytest
 from tvr.data.contracts.errors import DecodeError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.pipeline.decoders.base import Decoder
+from tvr.pipeline.decoders.pyav import Decoder as PyAV
 from tvr.pipeline.sampling import Sampling, sample
 
 from ...fixtures.mp4 import HEIGHT, WIDTH, Movie, number_of, numbered_frame, write_movie, write_sound
@@ -23,7 +24,7 @@ def decoder(request: pytest.FixtureRequest) -> Decoder:
     return plug_in.Decoder()
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
 @pytest.mark.parametrize("indices", [[0], [59], [0, 1, 2, 3, 4, 5, 6], [3, 17, 18, 40, 59], [11, 12, 13, 24]])
 def test_reads_the_frames_that_are_asked_for(
     decoder: Decoder, tmp_path: Path, indices: Sequence[int], ending: str
@@ -33,6 +34,17 @@ def test_reads_the_frames_that_are_asked_for(
     assert (times.height, times.width) == (HEIGHT, WIDTH)
     assert [number_of(frame) for frame in decoder.read(path, indices)] == list(indices)
     assert np.allclose(times.frame_seconds, np.arange(60) / 25, atol=1e-3)
+
+
+def test_a_file_that_a_library_is_not_trusted_to_seek_in_is_read_right_or_declined(
+    decoder: Decoder, tmp_path: Path
+) -> None:
+    path = write_movie(tmp_path / "movie.mkv")
+    if isinstance(decoder, PyAV):
+        assert [number_of(frame) for frame in decoder.read(path, [11, 12, 40])] == [11, 12, 40]
+    else:
+        with pytest.raises(DecodeError, match="not trusted to seek in h264 in matroska"):
+            decoder.probe(path)
 
 
 def test_frames_at_a_variable_rate_have_their_own_times(decoder: Decoder, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tvr.pipeline.decoders.pyav import Decoder as PyAV
 from tvr.pipeline.decoding import child_main
-from tvr.pipeline.video.packets import VideoTimes
+from tvr.pipeline.video.times import VideoTimes
 
 # PyDLL keeps the interpreter lock during a call, as decord does when it hangs: no Python code runs meanwhile.
 LIBC = ctypes.PyDLL(None)

@@ -65,8 +65,16 @@ def test_the_format_is_read_from_the_header(tmp_path: Path, codec: str, is_hevc:
 
 def test_other_streams_have_no_such_format() -> None:
     assert nal_format("vp9", b"\1" * 40) is None
-    assert nal_format("h264", None) is None
-    assert nal_format("h264", b"\0\0\0\1\x67\x42") is None
+
+
+@pytest.mark.parametrize("extradata", [None, b"\0\0\0\1\x67\x42"])
+def test_without_a_header_of_lengths_units_lie_behind_start_codes(extradata: bytes | None) -> None:
+    found = nal_format("h264", extradata)
+    assert found == NalFormat(0, False)
+    stream = b"\0\0\0\1\x06\1" + b"\0\0\1" + SLICE + b"\0\0\0\1" + SLICE
+    assert [unit.rstrip(b"\0") for unit in found.units(stream)] == [b"\x06\1", SLICE, SLICE]
+    assert found.broken_rule(stream) == ""
+    assert "no encoder writes" in found.broken_rule(b"\0\0\1" + SLICE + b"\0\0\0" + SLICE)
 
 
 def test_no_real_clip_breaks_the_rule(shared: Path) -> None:

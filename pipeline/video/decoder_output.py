@@ -1,0 +1,155 @@
+"""Packets in, frames out: FFmpeg's decoder by PyAV, with the knowledge which frames are intact."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from ...data.contracts.errors import DecodeError
+from .container import is_encrypted, opened
+from .damage import MARKING_DECODERS, DamageLog, damage_told, is_key
+from .ffmpeg_log import capture_ffmpeg_log
+from .orientation import orientation_of, upright
+from .packets import CUT_OFF, PacketIndex
+
+RgbFrame = UInt8[np.ndarray, "height width 3"]
+
+_CHECKS = "crccheck+bitstream+buffer"
+_STUFFED = ("mpeg1video", "mpeg2video")
+"""Their decoder takes legal stuffing between slices for damage when it is told to check the bitstream."""
+
+
+class ComplaintError(DecodeError):
+    """A decoder complained, or a wanted frame did not come: what it gave has to be looked at again."""
+
+
+class FailedJumpError(ComplaintError):
+    """Decoding did not begin at the key frame that was jumped to."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShownFrame:
+    """A frame in display order."""
+
+    picture: VideoFrame
+    packet: int | None
+    """The number (in decoding order) of the packet it came from, or None where that is not known."""
+    is_intact: bool
+
+    def rgb(self) -> RgbFrame:
+        """The picture, upright."""
+        return upright(self.picture.to_ndarray(format="rgb24"), orientation_of(self.picture))
+
+
+@contextmanager
+def decoding(path: Path, *, is_strict: bool) -> Generator[tuple[InputContainer, VideoStream]]:
+    """The file, open; with ``is_strict`` its decoder stops at whatever looks wrong instead of painting over it."""
+    with opened(path) as (container, stream):
+        context = stream.codec_context
+        # One thread: a second one would report the errors of a packet while another is being decoded.
+        context.thread_type = "NONE"
+        context.thread_count = 1
+        # What a packet is given, FFmpeg hands on to the frame that it makes of it.
+        context.flags |= Flags.copy_opaque
+        checks = _CHECKS.replace("+bitstream", "") if context.name in _STUFFED else _CHECKS
+        context.options = {"err_detect": checks + ("+explode" if is_strict else "")}
+        yield container, stream
+
+
+def packets_from(
+    container: InputContainer, stream: VideoStream, index: PacketIndex, start: int
+) -> Iterator[tuple[int, av.Packet]]:
+    """Packets with their numbers from number ``start`` on, the empty one that flushes the decoder included.
+
+    Raises:
+        FailedJumpError: the container did not find that packet.
+    """
+    if start == 0:
+        number = 0
+        for packet in container.demux(stream):
+            yield number, packet
+            number += bool(packet.size)
+        return
+    container.seek(index.packets[start].pts or 0, stream=stream)
+    is_found = False
+    for packet in container.demux(stream):
+        number = index.number_of(packet) if packet.size else len(index.packets)
+        is_found = is_found or number == start
+        if number is None or (number > start and not is_found):
+            raise FailedJumpError("the container does not find its key frames")
+        if is_found:
+            yield number, packet
+
+
+def shown_frames(
+    packets: Iterator[tuple[int, av.Packet]], index: PacketIndex, log: DamageLog
+) -> Iterator[ShownFrame]:
+    """Every frame in display order, and whether it is intact."""
+    for number, packet in _guarded(packets, log):
+        if told := _damage_of_packet(index, number):
+            log.add(number, told)
+        for picture in _decode(packet, number, log):
+            origin = _origin(picture, index)
+            if picture.is_corrupt and not _is_joint(index, origin):
+                log.add(number if origin is None else origin, "a frame is corrupt")
+            starts_anew = origin is not None and index.packets[origin].is_key and is_key(picture)
+            yield ShownFrame(picture, origin, log.is_intact(origin, is_key=starts_anew))
+
+
+def _damage_of_packet(index: PacketIndex, number: int) -> str:
+    """What is known of it without decoding."""
+    if number >= len(index.packets) or (index.packets[number].damage == CUT_OFF and _is_joint(index, number)):
+        return ""
+    return index.packets[number].damage
+
+
+def _is_joint(index: PacketIndex, number: int | None) -> bool:
+    """Whether a mark of damage may only mean that a recording ends; then the decoder's words tell of damage."""
+    return number is not None and index.codec in MARKING_DECODERS and index.is_at_joint(number)
+
+
+def _origin(picture: VideoFrame, index: PacketIndex) -> int | None:
+    """The number of the packet that a frame was decoded from."""
+    number: int | None = picture.opaque
+    return index.number_of_pts.get(picture.pts) if number is None else number
+
+
+def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:
+    """The packets up to where the container breaks off."""
+    number = 0
+    try:
+        for number, packet in packets:
+            yield number, packet
+    except av.error.FFmpegError as error:
+        log.add(number, error.strerror or "the file breaks off")
+
+
+def _decode(packet: av.Packet, number: int, log: DamageLog) -> list[VideoFrame]:
+    if packet.size:
+        packet.opaque = number
+    with capture_ffmpeg_log() as messages:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            log.add(number, messages.reason(error))
+            return []
+    if told := damage_told(messages, packet.stream.codec_context.name):
+        log.add(number, told)
+    return frames
+
+
+def why_nothing(path: Path, log: DamageLog) -> str:
+    """The reason of a file that gave no intact frame."""
+    with opened(path) as (_, stream):
+        encrypted = is_encrypted(path, stream)
+    first = log.first or "nothing came out of the decoder"
+    return f"encrypted ({first})" if encrypted else f"no sound frame: {first}"

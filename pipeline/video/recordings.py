@@ -1,0 +1,38 @@
+"""Recordings that were joined one to another in one file: each has a clock of its own."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+_LONGEST_GAP_SECONDS = 10.0
+"""In a broadcast stream a longer step ahead is another recording joined on, as FFmpeg takes it, too."""
+_BROADCAST = ("mpegts", "mpeg")
+
+
+def recordings_of(
+    clock: Sequence[tuple[int | None, int | None]], container: str, time_base: float
+) -> Int[np.ndarray, " packet"]:
+    """The number of the recording that each packet belongs to: a clock that goes back is another recording's.
+
+    Args:
+        clock: the dts of each packet of a stream, and of a key frame the pts, in ticks, in decoding order.
+        container: its name in FFmpeg.
+        time_base: seconds per tick.
+    """
+    is_broadcast = container in _BROADCAST and time_base > 0
+    longest = _LONGEST_GAP_SECONDS / time_base if is_broadcast else math.inf
+    starts = np.zeros(len(clock), np.int64)
+    dts = key_pts = None
+    for number, (own_dts, own_key_pts) in enumerate(clock):
+        if not 0 <= _step(dts, own_dts) <= longest or _step(key_pts, own_key_pts) < 0:
+            starts[number] = 1
+            dts = key_pts = None
+        dts = dts if own_dts is None else own_dts
+        key_pts = key_pts if own_key_pts is None else own_key_pts
+    return np.cumsum(starts)
+
+
+def _step(before: int | None, now: int | None) -> int:
+    return 0 if before is None or now is None else now - before

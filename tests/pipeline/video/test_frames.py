@@ -1,0 +1,91 @@
+"""Frames of clean and damaged files: by jumps, by decoding everything, and by counting."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tvr.data.contracts.errors import DecodeError
+from tvr.pipeline.decoders.pyav import Decoder
+from tvr.pipeline.video import frames as video_frames
+from tvr.pipeline.video.damage import DamageLog
+from tvr.pipeline.video.frames import lenient_frames, strict_frames, survey
+from tvr.pipeline.video.packets import index_packets
+
+from ...fixtures.mp4 import Movie, damage, number_of, write_movie
+
+
+def overwritten(path: Path, packet_number: int) -> Path:
+    """Spoil the data of one packet, given by its place in decoding order."""
+    with av.open(str(path)) as container:
+        packet = [each for each in container.demux(video=0) if each.size][packet_number]
+        start, size = packet.pos, packet.size
+    assert start is not None
+    data = bytearray(path.read_bytes())
+    data[start + 8 : start + size] = np.random.default_rng(packet_number).bytes(size - 8)
+    path.write_bytes(bytes(data))
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libvpx-vp9"])
+@pytest.mark.parametrize("spoilt", [0, 4, 17, 24])
+def test_one_spoilt_packet_costs_its_group_at_most(tmp_path: Path, codec: str, spoilt: int) -> None:
+    ending = "mkv" if codec == "libvpx-vp9" else "mp4"
+    path = write_movie(tmp_path / f"movie.{ending}", Movie(num_frames=60, codec=codec))
+    overwritten(path, spoilt)
+    decoder, log = Decoder(), DamageLog()
+    found = {
+        position: number_of(picture) for position, picture in decoder.intact_frames(path, range(60), log)
+    }
+    assert all(position == number for position, number in found.items())
+    assert log.first
+    group = spoilt // 12
+    lost = set(range(60)) - set(found)
+    assert lost <= set(range(12 * group - 3, 12 * (group + 1)))
+    assert lost
+
+
+def test_jumping_gives_the_same_frames_as_decoding_all(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=120))
+    index = index_packets(path)
+    wanted = [0, 5, 11, 12, 30, 31, 47, 48, 100, 119]
+    jumped = dict(strict_frames(path, index, wanted))
+    walked = dict(strict_frames(path, index, range(120)))
+    assert list(jumped) == wanted
+    assert all((jumped[position] == walked[position]).all() for position in wanted)
+
+
+def test_a_file_without_any_sound_frame_fails(tmp_path: Path, shared: Path) -> None:
+    path = shared / "data/codec_zoo/androidx/subsample_encrypted_noaltref.webm"
+    with pytest.raises(DecodeError, match="encrypted"):
+        survey(path, index_packets(path))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("group_size", [6, 12, 50])
+@pytest.mark.parametrize("step", [1, 3, 7, 12, 25])
+def test_jumping_and_going_on_give_the_same_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_size: int, step: int, damaged: bool
+) -> None:
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=group_size))
+    if damaged:
+        damage(path, position=0.5, length=100)
+    index = index_packets(path)
+    wanted = list(range(2, 100, step))
+    given: list[list[tuple[int, int]]] = []
+    for packets in (-1000, video_frames._PACKETS_OF_A_JUMP, 1000):
+        monkeypatch.setattr(video_frames, "_PACKETS_OF_A_JUMP", packets)
+        frames = (
+            lenient_frames(path, index, wanted, DamageLog())
+            if damaged
+            else strict_frames(path, index, wanted)
+        )
+        given.append([(position, number_of(frame)) for position, frame in frames])
+    assert given[0] == given[1] == given[2]
+    assert all(position == number for position, number in given[0])
+    assert damaged or [position for position, _ in given[0]] == wanted
+
+
+def test_dense_frames_are_decoded_in_one_go_and_sparse_ones_by_jumps(tmp_path: Path) -> None:
+    index = index_packets(write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=10)))
+    assert [len(video_frames._runs(index, range(0, 100, step))) for step in (1, 10, 50)] == [1, 10, 2]
