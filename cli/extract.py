@@ -14,7 +14,14 @@ from ..pipeline.cluster.config import ClusterConfig
 from ..pipeline.estimate import Estimate, estimate
 from ..pipeline.extract import run_extraction
 from ..pipeline.job_array import EVERYTHING, JobShare
-from ..pipeline.options import EncoderSpec, ExtractionOptions, Request, sampling_of, text_policy_of
+from ..pipeline.options import (
+    EncoderSpec,
+    ExtractionOptions,
+    Request,
+    pixels_of,
+    sampling_of,
+    text_policy_of,
+)
 from ..pipeline.sampling import Policy
 from ..pipeline.shard_worker import ShardRunner, ShardWorker
 from ..pipeline.store.patches import patch_format
@@ -27,6 +34,7 @@ from .extraction_output import (
     print_job,
     print_over_budget,
     print_patch_size,
+    print_pixels,
     print_retried,
     print_summary,
 )
@@ -134,6 +142,14 @@ def extract(
         float | None,
         typer.Option(help="Use only the first seconds of each video.", rich_help_panel=SAMPLING),
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            help="square: frames as a player shows them; stored: whatever the shape of a pixel. "
+            "Default: as the store has them, square in a new one.",
+            rich_help_panel=SAMPLING,
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=MACHINE)
@@ -219,6 +235,7 @@ def extract(
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
+        pixels=pixels_of(pixels) if pixels is not None else None,
         decoder=decoder,
         num_children=decoding_processes,
         text_policy=text_policy_of(text_policy),
@@ -243,6 +260,7 @@ def extract(
         with extraction_meters() as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
     print_retried(summary, retry)
+    print_pixels(summary, pixels)
     print_summary(summary, share, runner, as_json=as_json)
     if budget and not budget.admits(summary.status["failed"], summary.videos):
         print_over_budget(summary, max_failed)

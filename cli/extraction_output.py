@@ -88,6 +88,16 @@ def print_retried(summary: Summary, retry: str | None) -> None:
         err.print(f"--retry {retry}: {summary.retried:,} videos of the store were to be retried")
 
 
+def print_pixels(summary: Summary, pixels: str | None) -> None:
+    """That frames go on as an older store has them, where nobody said how they are to be."""
+    if pixels is None and summary.pixels == "stored":
+        err.print(
+            "frames keep the proportions in which they are stored, as this store has had them; in a new one they get "
+            "those in which a player shows them (--pixels square)",
+            soft_wrap=True,
+        )
+
+
 def print_over_budget(summary: Summary, max_failed: str | None) -> None:
     """Why the exit code is that of a failure though the store is there."""
     err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")

@@ -60,7 +60,10 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}",
         soft_wrap=True,
     )
-    out.print(f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames", soft_wrap=True)
+    out.print(
+        f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames, {m.pixels} pixels",
+        soft_wrap=True,
+    )
     out.print(
         f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
         soft_wrap=True,

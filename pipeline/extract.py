@@ -7,19 +7,21 @@ whatever is left. So a run that was killed anywhere ends with the same bytes.
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.base import Dataset
 from ..data.contracts.errors import StoreError
 from .encoders.base import Encoder
 from .job_array import EVERYTHING, JobShare
-from .options import ExtractionOptions
+from .options import ExtractionOptions, pixels_of
 from .plan import Plan, ShardPlan, TextShardPlan, manifest_of, patch_layout, plan_extraction
+from .preprocessing import DEFAULT_PIXELS
 from .progress import OnProgress
 from .request import save_request
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.atomic_files import os_errors_as_store_error, remove_leftovers
-from .store.manifest import Manifest, differences, load_manifest
+from .store.manifest import MANIFEST_NAME, Manifest, differences, load_manifest
 from .store.reader import FeatureStore
 from .store.shards import read_receipt
 from .summary import Summary
@@ -51,16 +53,18 @@ def run_extraction(
         StoreError: the folder holds a store made in another way (the message says what differs), or cannot be
             written. Every shard that is in place stays valid.
     """
-    plan = plan_extraction(dataset, options)
+    plan, alone = plan_extraction(dataset, options), share.count == 1
+    options = _with_pixels(options, folder, alone=alone)
     manifest = manifest_of(dataset, runner.identity, plan, options)
     patches = patch_layout(runner.identity, options)
-    prepare_store(folder, manifest, plan, alone=share.count == 1)
+    prepare_store(folder, manifest, plan, alone=alone)
     save_request(folder, options)
 
     shards = share.of(plan.shards)
     ids_to_retry = _ids_to_retry(folder, options.retry)
     selected = _select_shards(shards, folder, options.only, ids_to_retry)
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
+    summary.pixels = manifest.pixels
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
 
     recipe = Recipe(folder, options, manifest.dim, dataset.protocol == "paragraph", patches)
@@ -116,6 +120,18 @@ def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> No
             + "\n  ".join(differing)
             + "\nChoose another folder with --store, or delete this one."
         )
+
+
+def _with_pixels(options: ExtractionOptions, folder: Path, *, alone: bool) -> ExtractionOptions:
+    """The options with pixels as the store has them that will be extended, where the user left that open.
+
+    Whoever runs the command of an older store again, which knew no such choice, goes on as that store was begun.
+    """
+    if options.pixels is not None:
+        return options
+    is_extended = (folder / MANIFEST_NAME).is_file() and (not alone or any(folder.glob("*.h5")))
+    pixels = pixels_of(load_manifest(folder).pixels) if is_extended else DEFAULT_PIXELS
+    return replace(options, pixels=pixels)
 
 
 def _select_shards(

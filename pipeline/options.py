@@ -10,6 +10,7 @@ from ..data.contracts.errors import UsageError, unknown_name
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import Encoder
 from .machine import usable_cores
+from .preprocessing import Pixels
 from .sampling import Policy, Sampling
 from .store.patches import PatchFormat
 
@@ -31,6 +32,9 @@ class ExtractionOptions:
     sampling: Sampling
     max_seconds: float | None = None
     """Only the first seconds of each video are used; None means all of it."""
+    pixels: Pixels | None = None
+    """square: frames have the proportions in which a player shows them. stored: those of their rows and columns.
+    None: as the store has them, square in a new one."""
     decoder: str = "decord"
     videos_per_shard: int = 128
     texts_per_shard: int = 4096
@@ -158,6 +162,17 @@ def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps:
         num_frames=cap if num_frames is None else num_frames,
         fps=preset.fps if fps is None else fps,
     )
+
+
+def pixels_of(name: str) -> Pixels:
+    """The choice of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in get_args(Pixels):
+        raise UsageError(unknown_name("shape of pixels", name, get_args(Pixels)))
+    return cast(Pixels, name)
 
 
 def text_policy_of(name: str) -> TextPolicy:

@@ -9,6 +9,7 @@ from ..data.base import Caption, Dataset, Video
 from ..data.contracts.errors import DataError, UsageError
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
+from .preprocessing import DEFAULT_PIXELS
 from .store.manifest import Manifest, SplitRecord, ids_digest
 from .store.patches import PatchLayout
 from .store.shards import shard_name
@@ -115,6 +116,7 @@ def manifest_of(
         decoder=options.decoder,
         text_policy=options.text_policy,
         patches_dtype=options.patches_dtype,
+        pixels=options.pixels or DEFAULT_PIXELS,
         notes=list(dataset.notes),
     )
 

@@ -16,6 +16,11 @@ from ..data.contracts.errors import UsageError
 
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
+Pixels = Literal["square", "stored"]
+"""square: a picture has the proportions in which a player shows it. stored: those of its rows and columns, whatever
+the file says of the shape of a pixel."""
+DEFAULT_PIXELS: Pixels = "square"
+"""The pictures that CLIP was trained on were shown so: people and wheels in their real proportions."""
 
 _MAX_PIXELS = 1 << 25
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -35,7 +40,7 @@ class Preprocessing:
     """Of the model's input, in pixels."""
     resize_mode: ResizeMode
     """shortest: fill the input and crop the centre. longest: fit into it and pad. squash: ignore the aspect
-    ratio."""
+    ratio, that of the pixels too."""
     interpolation: Interpolation
     """The filter of the resampling."""
     mean: tuple[float, float, float]
@@ -54,10 +59,17 @@ class Preprocessing:
 
 
 def resize(
-    frame: UInt8[np.ndarray, "height width 3"], preprocessing: Preprocessing
+    frame: UInt8[np.ndarray, "height width 3"], preprocessing: Preprocessing, pixel_aspect: float = 1.0
 ) -> UInt8[np.ndarray, "resized_height resized_width 3"]:
-    """The frame at the size of the model's input; equal to open_clip's transform to 1/255 in every pixel."""
-    scaled_height, scaled_width = _scaled_size(frame.shape[0], frame.shape[1], preprocessing)
+    """The frame at the size of the model's input; equal to open_clip's transform to 1/255 in every pixel.
+
+    Args:
+        frame: RGB, at any size.
+        preprocessing: of the model.
+        pixel_aspect: width of the frame's pixels over their height. They become square in the same resampling that
+            changes the size, so that nothing is blurred twice.
+    """
+    scaled_height, scaled_width = _scaled_size(frame.shape[0], frame.shape[1] * pixel_aspect, preprocessing)
     top, height = _crop(scaled_height, preprocessing.height)
     left, width = _crop(scaled_width, preprocessing.width)
     box = (left, top, left + width, top + height)
@@ -100,8 +112,11 @@ def _filter(preprocessing: Preprocessing) -> Image.Resampling:
     return _FILTERS[preprocessing.interpolation]
 
 
-def _scaled_size(height: int, width: int, preprocessing: Preprocessing) -> tuple[int, int]:
-    """Size of the whole frame after scaling, before the crop, rounded as open_clip rounds it."""
+def _scaled_size(height: int, width: float, preprocessing: Preprocessing) -> tuple[int, int]:
+    """Size of the whole frame after scaling, before the crop, rounded as open_clip rounds it.
+
+    The width is that of a frame as high, of square pixels.
+    """
     target_height, target_width = preprocessing.height, preprocessing.width
     if preprocessing.resize_mode == "squash":
         return target_height, target_width

@@ -37,7 +37,7 @@ def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
     path = folder / REQUEST_NAME
     remedy = "Delete the damaged shards and run the `tvr extract` that made the store: it makes them again"
     try:
-        record: dict[str, Any] = read_checksummed(path)
+        record: dict[str, Any] = {"pixels": "stored"} | read_checksummed(path)  # there was no choice once
         request = restored(Request, _with_encoder_apart(record.pop("request")), "request")
         return request, dataclasses.replace(restored(ExtractionOptions, record), request=request)
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from .encode_videos import FrameBatches, video_rows
 from .encoders.base import Encoder, EncoderIdentity
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
+from .preprocessing import DEFAULT_PIXELS
 from .progress import OnProgress, Report
 from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
@@ -163,6 +164,7 @@ def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> D
         video.start_seconds,
         end,
         options.frames_per_batch,
+        options.pixels or DEFAULT_PIXELS,
     )
 
 

@@ -39,6 +39,8 @@ class Summary:
     """Videos of the store that were to be retried."""
     shards_left: list[str] = field(default_factory=list[str])
     """Shards that are not there yet: other jobs' shares."""
+    pixels: str = ""
+    """Of the store's frames: ``square`` or ``stored``."""
     status: Counter[str] = field(default_factory=Counter[str])
     """Number of videos by status over the whole store; ``missing`` apart from ``failed``."""
     seconds: dict[str, float] = field(default_factory=lambda: {"videos": 0.0, "texts": 0.0})

@@ -61,6 +61,8 @@ def identity_of(store: FeatureStore) -> dict[str, Any]:
     """What a run records of its store: enough to know another copy of it, or another store, when it meets
     one."""
     manifest = store.manifest
+    # Runs of stores from before there was a choice say nothing of pixels, and must still be known as runs of them.
+    pixels = {} if manifest.pixels == "stored" else {"pixels": manifest.pixels}
     return {
         "path": str(store.folder.resolve()),
         "dataset": manifest.dataset,
@@ -69,6 +71,7 @@ def identity_of(store: FeatureStore) -> dict[str, Any]:
         "encoder": dict(manifest.encoder),
         "sampling": dict(manifest.sampling),
         "splits": {name: record.digest for name, record in manifest.splits.items()},
+        **pixels,
     }
 
 

@@ -12,7 +12,7 @@ from ...data.contracts.errors import DataError, DecodeError, WeightsError
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
 from ...pipeline.encoders.base import EncodedText, Encoder
-from ...pipeline.options import EncoderSpec
+from ...pipeline.options import EncoderSpec, pixels_of
 from ...pipeline.sampling import Sampling
 from ...pipeline.store.reader import FeatureStore
 from ..base import Head, TextFeatures, VideoFeatures
@@ -116,7 +116,14 @@ class Archive:
         """
         manifest = self.store.manifest
         sampling, preprocessing = Sampling(**manifest.sampling), self.encoder.identity.preprocessing
-        task = DecodeTask(file.name, file, sampling, preprocessing, end_seconds=manifest.max_seconds)
+        task = DecodeTask(
+            file.name,
+            file,
+            sampling,
+            preprocessing,
+            end_seconds=manifest.max_seconds,
+            pixels=pixels_of(manifest.pixels),
+        )
         with DecoderPool(num_children=1, decoder=manifest.decoder) as pool:
             video = next(iter(pool.decode([task])))
         if not len(video.frames):

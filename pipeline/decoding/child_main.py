@@ -75,7 +75,7 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
     started = time.perf_counter()
     try:
         writer = FrameWriter(
-            message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over
+            message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over, task.pixels
         )
         video = decode_video(task, decoders, Watch(announce, _taken_errors), writer)
     except MemoryError:

@@ -81,6 +81,7 @@ def _plainly(task: DecodeTask, decoder: Decoder, watch: Watch, writer: FrameWrit
     """By a decoder that does not know which frames are intact: what it writes to stderr makes them suspect."""
     times = decoder.probe(task.path)
     watch.announce(times.duration_seconds)
+    writer.show_with(times.pixel_aspect)
     indices = _sampled(task, times.frame_seconds)
     watch.errors()
     for frame in decoder.read(task.path, indices.tolist()):
@@ -94,6 +95,7 @@ def _by_pyav(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter)
     index = decoder.index(task.path)
     watch.announce(index.claimed_seconds)
     times = decoder.probe(task.path)
+    writer.show_with(times.pixel_aspect)
     if not index.trustworthy:
         return _intact(task, decoder, times, writer)
     try:

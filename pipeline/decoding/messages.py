@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from ...data.contracts.records import restored
-from ..preprocessing import Preprocessing
+from ..preprocessing import DEFAULT_PIXELS, Pixels, Preprocessing
 from ..sampling import Sampling
 
 Status = Literal["ok", "partial", "suspect", "failed"]
@@ -37,6 +37,8 @@ class DecodeTask:
     """Where its span ends, or None for the end of the file."""
     frames_per_chunk: int = 64
     """A chunk of so many frames is handed over as soon as it is full: memory does not grow with the video."""
+    pixels: Pixels = DEFAULT_PIXELS
+    """Whether frames get the proportions in which a player shows them, or those in which they are stored."""
 
 
 @dataclass(frozen=True, eq=False)

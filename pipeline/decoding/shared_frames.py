@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from ..preprocessing import Preprocessing, resize
+from ..preprocessing import Pixels, Preprocessing, resize
 
 
 class SharedFrames:
@@ -55,6 +55,7 @@ class FrameWriter:
         preprocessing: what every frame is resized to.
         frames_per_chunk: how many frames the memory takes.
         hand_over: told the number of a chunk and of its frames; on return the memory may be filled again.
+        pixels: whether frames get the proportions in which a player shows them.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class FrameWriter:
         preprocessing: Preprocessing,
         frames_per_chunk: int,
         hand_over: Callable[[int, int], None],
+        pixels: Pixels,
     ) -> None:
         shape = (frames_per_chunk, preprocessing.height, preprocessing.width, 3)
         self._memory = _mapped(descriptor, shape)
-        self._preprocessing, self._hand_over = preprocessing, hand_over
-        self._filled = 0
+        self._preprocessing, self._hand_over, self._pixels = preprocessing, hand_over, pixels
+        self._filled, self._pixel_aspect = 0, 1.0
         self.num_chunks = 0
         """Chunks handed over since the last restart."""
         self.resize_seconds = 0.0
@@ -78,10 +80,14 @@ class FrameWriter:
         """Forget every frame: another decoder begins with the video."""
         self._filled = self.num_chunks = 0
 
+    def show_with(self, pixel_aspect: float) -> None:
+        """Say how wide the pixels of the upright frames that follow are, as a multiple of their height."""
+        self._pixel_aspect = pixel_aspect if self._pixels == "square" else 1.0
+
     def add(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
         """Take the next frame, of any size."""
         started = time.perf_counter()
-        self._memory[self._filled] = resize(frame, self._preprocessing)
+        self._memory[self._filled] = resize(frame, self._preprocessing, self._pixel_aspect)
         self.resize_seconds += time.perf_counter() - started
         self._filled += 1
         if self._filled == len(self._memory):

@@ -58,6 +58,9 @@ class Manifest:
     """What was done with texts longer than the encoder's context."""
     patches_dtype: str | None = None
     """Number format of the patches of each frame, or None without patches."""
+    pixels: str = "stored"
+    """square: frames have the proportions in which a player shows them. stored: those of their rows and columns, as
+    in every store from before there was a choice."""
     notes: Sequence[str] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION

@@ -54,6 +54,7 @@ def test_manifests(archive: Path, csv: str, parts: list[str] | None) -> None:
         ),
         ((*EXTRACT[:-3], "--model", "ViT-B-33", "--root", "archive"), 2, ["ViT-B-33", "ViT-B-32"]),
         ((*EXTRACT, "archive", "--sampling", "unifrom"), 2, ["'unifrom'", "Did you mean 'uniform'?"]),
+        ((*EXTRACT, "archive", "--pixels", "sqare"), 2, ["'sqare'", "Did you mean 'square'?", "stored"]),
         ((*EXTRACT, "archive", "--decoder", "ffmpeg"), 2, ["ffmpeg", "decord", "pyav"]),
         ((*EXTRACT, "archive", "--data", "frames"), 2, ["--data takes key=value, got 'frames'"]),
         ((*EXTRACT, "archive", "--data", "colour=red"), 2, ["unknown setting of folder 'colour'"]),

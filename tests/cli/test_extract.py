@@ -100,3 +100,18 @@ def test_patches_fails(archive: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
     assert tvr(*command(archive, "--patches", "--patches-dtype", "int4"), cwd=tmp_path).code == 2
     assert tvr(*command(archive, "--text-policy", "cut"), cwd=tmp_path).code == 2
+
+
+def test_pixels_are_said(archive: Path, tmp_path: Path) -> None:
+    said = tvr(*command(archive, "--pixels", "stored"), cwd=tmp_path)
+    assert said.code == 0
+    assert "pixels" not in said.err
+    assert "frames, stored pixels" in tvr("inspect", "--store", "store", cwd=tmp_path).out
+    assert "in which they are stored" in tvr(*command(archive), cwd=tmp_path).err
+
+
+def test_pixels_fails_with_a_store_of_others(archive: Path, tmp_path: Path) -> None:
+    assert tvr(*command(archive), cwd=tmp_path).code == 0
+    refused = tvr(*command(archive, "--pixels", "stored"), cwd=tmp_path)
+    assert refused.code == 4
+    assert "pixels: the store has 'square', this run would use 'stored'" in refused.err

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,19 @@ from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract
+from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.preprocessing import Pixels
 from tvr.pipeline.progress import Progress
+from tvr.pipeline.request import load_request
 from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.store.manifest import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
 from tvr.pipeline.video.sample_clip import write_sample
 
+from ..fixtures.archive import as_from_before_pixels, bytes_of, extracted, write_archive
+from ..fixtures.circles import write_circle
 from ..fixtures.datasets import dataset
 
 OPTIONS = ExtractionOptions(
@@ -129,6 +136,53 @@ def test_extract_fails_where_it_cannot_write(
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot write to"):
         extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
+
+
+def test_pixels_are_square_in_a_new_store(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    write_circle(tmp_path / "a.mp4")
+    stores: dict[str | None, dict[str, bytes]] = {}
+    for pixels in (None, "square", "stored"):
+        summary = extract(
+            dataset(videos), encoder, replace(OPTIONS, pixels=pixels), tmp_path / f"store {pixels}"
+        )
+        stores[pixels] = _shards(summary.folder)
+        assert summary.pixels == load_manifest(summary.folder).pixels == (pixels or "square")
+    assert stores[None] == stores["square"]
+    differing = [name for name, data in stores["stored"].items() if stores["square"][name] != data]
+    assert differing == ["video-00000-of-00003.h5"], "the others hold pictures of square pixels"
+
+
+def test_an_older_store_goes_on_with_stored_pixels(encoder: Encoder, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "archive")
+    write_circle(archive / "a.mp4")
+    whole = bytes_of(extracted(archive, encoder, tmp_path / "whole", pixels="stored"))
+    store = as_from_before_pixels(extracted(archive, encoder, tmp_path / "store", pixels="stored"))
+    (store / "video-00000-of-00003.h5").unlink()
+    extracted(archive, encoder, store)
+    assert bytes_of(store) == whole
+    assert load_manifest(store).pixels == load_request(store)[1].pixels == "stored"
+
+
+@pytest.mark.parametrize(("stored", "wanted"), [("stored", "square"), ("square", "stored")])
+def test_extract_fails_with_other_pixels(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path, stored: Pixels, wanted: Pixels
+) -> None:
+    extract(dataset(videos), encoder, replace(OPTIONS, pixels=stored), tmp_path / "store")
+    with pytest.raises(StoreError, match=f"pixels: the store has '{stored}', this run would use '{wanted}'"):
+        extract(dataset(videos), encoder, replace(OPTIONS, pixels=wanted), tmp_path / "store")
+
+
+def test_jobs_that_start_together_have_the_pixels_of_the_first(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    first = replace(OPTIONS, pixels="stored")
+    extract(dataset(videos), encoder, first, tmp_path / "store", share=JobShare(0, 2))
+    for shard in (tmp_path / "store").glob("*.h5"):
+        shard.unlink()
+    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store", share=JobShare(1, 2))
+    assert load_manifest(tmp_path / "store").pixels == "stored"
 
 
 def _shards(folder: Path) -> dict[str, bytes]:

@@ -13,6 +13,8 @@ from torchvision.transforms import Compose, Normalize
 from tvr.data.contracts.errors import UsageError
 from tvr.pipeline.preprocessing import Preprocessing, resize
 
+from ..fixtures.circles import disc, sides
+
 MEAN = STD = (0.5, 0.5, 0.5)
 
 
@@ -87,6 +89,56 @@ def test_equals_open_clip_at_any_size(
 def test_a_strip_one_pixel_high_needs_no_more_memory_than_others(mode: str) -> None:
     preprocessing = Preprocessing(224, 224, mode, "bicubic", MEAN, STD)  # pyright: ignore
     assert resize(picture(1, 20_000), preprocessing).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("target", [(224, 224), (224, 320)])
+@pytest.mark.parametrize("source", [(240, 320), (576, 720), (121, 161)])
+def test_square_pixels_change_nothing(source: tuple[int, int], target: tuple[int, int], mode: str) -> None:
+    preprocessing = Preprocessing(*target, mode, "bicubic", MEAN, STD)  # pyright: ignore
+    frame = picture(*source)
+    assert (resize(frame, preprocessing, 1.0) == resize(frame, preprocessing)).all()
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest"])
+@pytest.mark.parametrize("target", [(96, 96), (80, 120), (120, 80)])
+@pytest.mark.parametrize("aspect", [3 / 8, 10 / 11, 4 / 3, 64 / 45, 2.0])
+def test_a_circle_stays_one(aspect: float, target: tuple[int, int], mode: str) -> None:
+    preprocessing = Preprocessing(*target, mode, "bicubic", MEAN, STD)  # pyright: ignore
+    frame = disc(192, 192, aspect, 60 * min(1.0, aspect))
+    height, width = sides(resize(frame, preprocessing, aspect))
+    assert height == pytest.approx(width, abs=1)
+    flat = sides(resize(frame, preprocessing))
+    assert flat[0] == pytest.approx(flat[1] * aspect, rel=0.05)
+
+
+def test_squash_ignores_the_aspect_of_pixels() -> None:
+    preprocessing = Preprocessing(96, 96, "squash", "bicubic", MEAN, STD)
+    frame = picture(240, 320)
+    assert (resize(frame, preprocessing, 4 / 3) == resize(frame, preprocessing)).all()
+
+
+@pytest.mark.parametrize("target", [(96, 96), (80, 120)])
+@pytest.mark.parametrize("mode", ["shortest", "longest"])
+def test_wide_pixels_look_like_columns_that_are_there_twice(mode: str, target: tuple[int, int]) -> None:
+    preprocessing = Preprocessing(*target, mode, "bicubic", MEAN, STD)  # pyright: ignore
+    rows, columns = np.mgrid[:288, :192]
+    frame = np.stack([rows * 255 // 288, columns * 255 // 192, (rows + columns) % 256 // 2], -1).astype(
+        np.uint8
+    )
+    wide = resize(frame, preprocessing, 2.0).astype(int)
+    twice = resize(np.repeat(frame, 2, axis=1), preprocessing).astype(int)
+    assert np.abs(wide - twice).mean() < 1
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest"])
+@pytest.mark.parametrize("aspect", [0.1, 10.0])
+@pytest.mark.parametrize("source", [(1, 20_000), (20_000, 1)])
+def test_a_strip_of_long_pixels_needs_no_more_memory_than_others(
+    source: tuple[int, int], aspect: float, mode: str
+) -> None:
+    preprocessing = Preprocessing(224, 224, mode, "bicubic", MEAN, STD)  # pyright: ignore
+    assert resize(picture(*source), preprocessing, aspect).shape == (224, 224, 3)
 
 
 @pytest.mark.parametrize(

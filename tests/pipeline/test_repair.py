@@ -11,7 +11,8 @@ from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.repair import Overrides, repair
 from tvr.pipeline.store.verification import verify
 
-from ..fixtures.archive import built_in_encoder, bytes_of, extracted, write_archive
+from ..fixtures.archive import as_from_before_pixels, built_in_encoder, bytes_of, extracted, write_archive
+from ..fixtures.circles import write_circle
 
 VIDEO, TEXT = "video-00001-of-00003.h5", "text-00000-of-00002.h5"
 
@@ -106,6 +107,21 @@ def test_a_lost_manifest_is_written_anew(sound: Path, place: Path) -> None:
     assert verify(folder).damages == ()
     for name in ("store.json", "splits.json", VIDEO):
         assert (folder / name).read_bytes() == (sound / "store" / name).read_bytes()
+
+
+@pytest.mark.parametrize("damaged", [("store.json", VIDEO), (VIDEO,)])
+def test_a_store_from_before_pixels_is_mended_as_it_was(
+    place: Path, sound: Path, encoder: Encoder, damaged: tuple[str, ...]
+) -> None:
+    archive = shutil.copytree(sound / "archive", place / "archive")
+    write_circle(archive / "d.mp4")
+    folder = as_from_before_pixels(extracted(archive, encoder, place / "own", pixels="stored"))
+    before = bytes_of(folder)
+    for name in damaged:
+        flip(folder / name)
+    repair(verify(folder))
+    assert bytes_of(folder) == before
+    assert bytes_of(extracted(archive, encoder, place / "square")) != before
 
 
 def test_a_sound_store_is_left_alone(place: Path) -> None:

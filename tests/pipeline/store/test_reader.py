@@ -162,6 +162,7 @@ ENCODER = dict(manifest().encoder)
         ({"decoder": "decord"}, "decoder"),
         ({"text_policy": "other"}, "text_policy"),
         ({"patches_dtype": "int8"}, "patches_dtype"),
+        ({"pixels": "square"}, "pixels"),
         ({"dataset": "other"}, "dataset"),
         ({"protocol": "paragraph"}, "protocol"),
         ({"annotation_digests": {"captions.csv": "cd"}}, "annotation_digests.captions.csv"),
