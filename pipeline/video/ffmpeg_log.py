@@ -7,6 +7,9 @@ from contextlib import contextmanager
 import av.error
 import av.logging
 
+# One for the whole process: a new one for every packet would be kept, and looked through for every packet.
+_NOBODY = logging.NullHandler()
+
 
 class FfmpegLog:
     """The messages of one operation.
@@ -53,7 +56,7 @@ def capture_ffmpeg_log() -> Generator[FfmpegLog]:
     # The same damage in two packets gives the same message twice, and both count.
     av.logging.set_skip_repeated(False)
     # What is not collected goes to Python's logging, which would print it.
-    logging.getLogger("libav").addHandler(logging.NullHandler())
+    logging.getLogger("libav").addHandler(_NOBODY)
     logging.getLogger("libav").propagate = False
     with av.logging.Capture() as heard:
         yield FfmpegLog(heard)
