@@ -119,8 +119,8 @@ def _is_joint(index: PacketIndex, number: int | None) -> bool:
 
 def _origin(picture: VideoFrame, index: PacketIndex) -> int | None:
     """The number of the packet that a frame was decoded from."""
-    number: int | None = picture.opaque
-    return index.number_of_pts.get(picture.pts) if number is None else number
+    number = picture.opaque
+    return number if isinstance(number, int) else index.number_of_pts.get(picture.pts)
 
 
 def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:

@@ -70,7 +70,7 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
     end = None
     for recording in np.unique(owner):
         places = np.flatnonzero(owner == recording)
-        own, step = _own_ticks([frames[place] for place in places], index.frame_ticks)
+        own, step = _own_ticks([frames[place] for place in places.tolist()], index.frame_ticks)
         if end is not None:
             own += end - own[0]
         ticks[places] = own
