@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from ..data.storyboard import twins
@@ -96,7 +97,7 @@ def _print_twins(runs: Sequence[Path], videos: Path) -> None:
 def _type(command: str, pairs: list[str] | None = None, option: str = "") -> None:
     """Show a command as a user would type it."""
     arguments = "".join(f" {option} {pair}" for pair in pairs or [])
-    out.print(f"\n[bold]$ tvr {command}{arguments}[/]", soft_wrap=True)
+    out.print(f"\n[bold]$ tvr {command}{escape(arguments)}[/]", soft_wrap=True, markup=True)
 
 
 @dataclass(frozen=True)

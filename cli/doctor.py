@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import typer
+from rich.markup import escape
 
 from ..pipeline.doctor import examine
 from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
@@ -17,7 +18,8 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
     else:
         for finding in findings:
             mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
-            out.print(f"{mark} {finding.check}: {finding.detail}", soft_wrap=True)
+            found = escape(f"{finding.check}: {finding.detail}")
+            out.print(f"{mark} {found}", soft_wrap=True, markup=True)
             if not finding.ok and finding.remedy:
                 out.print(f"     -> {finding.remedy}", soft_wrap=True)
         out.print("next: tvr demo")

@@ -14,7 +14,7 @@ from ..pipeline.machine import usable_cores
 from ..pipeline.progress import OnProgress, Progress
 from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import Bottleneck, Summary, bottleneck, shares
-from .terminal import Meter, err, out, print_json
+from .terminal import Meter, err, one_line, out, print_json
 
 
 def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
@@ -22,10 +22,12 @@ def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
     for split in dataset.splits:
         err.print(str(dataset.coverage(split)), soft_wrap=True)
     for note in dataset.notes:
-        err.print(f"note: {note}", soft_wrap=True)
+        err.print(f"note: {one_line(note)}", soft_wrap=True)
     if identity.random_weights:
         err.print(
-            "[yellow]random weights[/]: the model was never trained, scores will be chance", soft_wrap=True
+            "[yellow]random weights[/]: the model was never trained, scores will be chance",
+            soft_wrap=True,
+            markup=True,
         )
     if not identity.words_available:
         err.print(f"note: no word features: {identity.words_unavailable_reason}", soft_wrap=True)
@@ -74,7 +76,7 @@ def print_job(cluster: ClusterConfig | None) -> None:
     # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
     from ..pipeline.cluster.connection import job_script
 
-    out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", markup=False, soft_wrap=True)
+    out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", soft_wrap=True)
 
 
 def print_patch_size(estimate: Estimate) -> None:

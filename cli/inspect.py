@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-from .terminal import out, print_json
+from .terminal import one_line, out, print_json
 
 _LINES = 20
 _WORST = 5
@@ -52,7 +53,7 @@ def _as_json(store: FeatureStore, statuses: list[VideoStatus], *, failed: bool) 
 def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     m, frames = store.manifest, sum(row.frames for row in statuses)
     weights = "random weights" if m.random_weights else f"weights sha256 {m.encoder['weights_digest'][:12]}"
-    out.print(f"[bold]{store.folder}[/]", soft_wrap=True)
+    out.print(f"[bold]{escape(str(store.folder))}[/]", soft_wrap=True, markup=True)
     out.print(f"data set   {m.dataset} ({m.protocol}): {m.num_videos:,} videos, {m.num_texts:,} captions")
     for name, split in m.splits.items():
         out.print(f"  {name}: {split.found:,} of {split.expected:,} videos, {split.source}", soft_wrap=True)
@@ -75,10 +76,11 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     absent = store.absent_shards()
     if absent:
         out.print(
-            f"[yellow]incomplete[/]: {len(absent)} shards are missing; run the same `tvr extract` again"
+            f"[yellow]incomplete[/]: {len(absent)} shards are missing; run the same `tvr extract` again",
+            markup=True,
         )
     for note in m.notes:
-        out.print(f"note       {note}", soft_wrap=True)
+        out.print(f"note       {one_line(note)}", soft_wrap=True)
 
 
 def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
@@ -86,11 +88,13 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
     out.print(f"status     {_counted(named)}")
     bad = worst_first(statuses)
     for reason, count in Counter(f"{row.status}: {row.reason}" for row in bad).most_common(_LINES):
-        out.print(f"  {count:>7,} x {reason}", soft_wrap=True)
+        out.print(f"  {count:>7,} x {one_line(reason)}", soft_wrap=True)
     if bad:
         out.print("every video that is not ok:" if every else "worst (--failed lists all):")
     for row in bad if every else bad[:_WORST]:
-        typer.echo(f"{row.id}\t{row.status}\t{row.reason}")  # rich would turn the tabs into spaces
+        typer.echo(
+            f"{one_line(row.id)}\t{row.status}\t{one_line(row.reason)}"
+        )  # rich would turn the tabs into spaces
 
 
 def _counted(values: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -126,6 +127,9 @@ def run() -> None:
     # Torch's threads spin at barriers unless told otherwise before torch is imported. With decoding children on the
     # same cores that made the encoder four to ten times slower (3.3 ms against 0.9 ms a frame on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A path that is not UTF-8, or a name that the terminal's encoding lacks, is shown escaped, as on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TvrError as error:

@@ -9,7 +9,7 @@ from ..data.contracts.errors import UsageError
 from ..heads.search.archive import Archive, open_archive
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, MODEL, WHAT, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-from .terminal import out, print_json
+from .terminal import one_line, out, print_json
 
 RUN_RECORD = "config.json"
 """What a folder holds that is a run; the text may be left out beside it, if there is a video."""
@@ -73,7 +73,7 @@ def search(
     out.print(f"{archive.features.num_videos:,} videos, head {archive.name}{remark}")
     for rank, hit in enumerate(hits, start=1):
         shown = f"{hit['video']}  {hit['text']}" if "text" in hit else hit["video"]
-        out.print(f"{rank:>3}  {hit['score']:6.3f}  {shown}", soft_wrap=True)
+        out.print(f"{rank:>3}  {hit['score']:6.3f}  {one_line(shown)}", soft_wrap=True)
 
 
 def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tuple[str | None, Path | None]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import torch
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from ..heads.runs.training_config import FORMER_NAMES
@@ -127,7 +128,8 @@ def _print_result(rows: Sequence[TrialRow], saved: Path, *, as_json: bool, rando
     _print_groups(rows, random_weights=random_weights)
     for row in rows:
         if row.failure is not None:
-            out.print(f"[red]failed[/] {row.name}: {row.failure}", soft_wrap=True)
+            why = escape(f"{row.name}: {row.failure}")
+            out.print(f"[red]failed[/] {why}", soft_wrap=True, markup=True)
     best = rows[0]
     out.print(f"all trials: {saved}", soft_wrap=True)
     if best.score is not None:

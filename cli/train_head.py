@@ -75,7 +75,11 @@ def train_head(
     opened = FeatureStore.open(store or place.find_store(dataset))
     features = {name: features_of(opened, name) for name in ("train", "val") if name in opened.splits}
     if opened.manifest.random_weights:
-        err.print("[yellow]random weights[/]: the features are those of an untrained model", soft_wrap=True)
+        err.print(
+            "[yellow]random weights[/]: the features are those of an untrained model",
+            soft_wrap=True,
+            markup=True,
+        )
     for split in features.values():
         err.print(str(split), soft_wrap=True)
     folder = run or place.new_run_folder(opened.manifest.dataset, head)

@@ -16,7 +16,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Literal
 
-from .contracts.errors import UsageError, unknown_name
+from .contracts.errors import DataError, UsageError, unknown_name
 from .contracts.plug_ins import load_plug_in
 from .contracts.records import configured
 
@@ -176,9 +176,17 @@ def load_dataset(
 
     Raises:
         UsageError: no such data set, or no such setting.
-        DataError: a file is missing or breaks its format.
+        DataError: a file is missing, cannot be read or breaks its format.
     """
     plug_in = load_plug_in("tvr.data", name)
     config = configured(plug_in.Config, settings, name)
     takes_report = "report" in signature(plug_in.load).parameters
-    return plug_in.load(root, config, **({"report": report} if takes_report else {}))
+    try:
+        return plug_in.load(root, config, **({"report": report} if takes_report else {}))
+    except OSError as error:
+        raise DataError(unreadable(root, error)) from error
+
+
+def unreadable(root: Path, error: OSError) -> str:
+    """The message for a root, or something below it, that the system does not let us read."""
+    return f"{error.filename or root}: cannot be read: {error.strerror or error}. Check the path and who may read it."

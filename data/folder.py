@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from .annotation_files.folder_tree import FolderTree, is_video_name, walk
+from .annotation_files.folder_tree import FolderTree, is_video_name
+from .annotation_files.listing import is_utf8, printable, walk
 from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
 from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
 from .contracts.errors import DataError
@@ -91,7 +92,7 @@ def _loaded(root: Path, config: Config) -> Dataset:
         videos=found,
         captions=captions,
         splits={name: checked.split for name, checked in splits.items()},
-        annotation_digests={manifest.name: sha256_of(manifest)} if manifest else {},
+        annotation_digests={printable(manifest.name): sha256_of(manifest)} if manifest else {},
         notes=(*(note for checked in splits.values() for note in checked.notes), *_notes(found, len(counts))),
     )
 
@@ -119,19 +120,33 @@ def _manifest_at(root: Path) -> Path | None:
 def _name(root: Path, manifest: Path | None) -> str:
     """The folder's name, or the manifest's unless it has the usual name ``captions``."""
     if manifest and root == manifest and manifest.stem != "captions":
-        return manifest.stem
+        return printable(manifest.stem)
     folder = manifest.parent if manifest else root
-    return folder.resolve().name or "root"
+    return printable(folder.resolve().name) or "root"
 
 
 def _videos_below(root: Path) -> ManifestVideos:
-    """Every video file below a folder, without captions."""
+    """Everything below a folder that has a video's name, without captions.
+
+    Links to nothing, pipes and the like are videos as well: a row says what they are. A folder is one if no video lies
+    below it.
+    """
     videos = ManifestVideos(root)
-    for folder, names in walk(root):
-        below = Path(folder).relative_to(root).as_posix()
-        for name in names:
-            if is_video_name(name):
-                videos.add_file(name if below == "." else f"{below}/{name}")
+    named_folders: list[str] = []
+    holding: set[str] = set()
+    for folder, listing in walk(root):
+        below = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        prefix = "" if below == PurePosixPath() else f"{below}/"
+        named_folders += [f"{prefix}{name}" for name in listing.folders if is_video_name(name)]
+        names = filter(is_video_name, (*listing.files, *listing.others, *listing.absent))
+        count = len(videos.paths)
+        for name in sorted(names):
+            videos.add_file(f"{prefix}{name}")
+        if len(videos.paths) > count:
+            holding.update(map(str, (below, *below.parents)))
+    for path in named_folders:
+        if path not in holding:
+            videos.add_file(path)
     if not videos.paths:
         raise DataError(
             f"{root}: no video file in it or below, and no manifest (captions.jsonl, .csv, .tsv or .parquet). "
@@ -178,12 +193,18 @@ def _files_by_id(videos: ManifestVideos, root: Path) -> dict[int, Path]:
 
 def _ids(videos: ManifestVideos) -> Iterator[str]:
     """The id of each video: its own, or its path without extension, with the span where there is one."""
-    for number, (own, made) in enumerate(zip(videos.ids, ids_from_paths(videos.paths), strict=True)):
+    for number, (own, made) in enumerate(zip(videos.ids, ids_from_paths(_path_texts(videos)), strict=True)):
         if own is None and number in videos.spans:
             start, end = videos.spans[number]
             yield f"{made}[{start!r}-{'end' if end is None else repr(end)}]"
         else:
             yield own or made
+
+
+def _path_texts(videos: ManifestVideos) -> list[str]:
+    """The path of each video as text: of a listed folder every one, of a manifest those that are not text already."""
+    is_listed = videos.manifest.is_dir()
+    return [printable(path) if is_listed or not is_utf8(path) else path for path in videos.paths]
 
 
 def _duplicate(videos: ManifestVideos, ids: Sequence[str], number: int, id: str) -> str:
@@ -199,7 +220,7 @@ def _splits(videos: ManifestVideos, ids: Sequence[str], config: Config) -> dict[
     if any(videos.splits):
         return _own_splits(videos, ids, config)
     # Spans of one file go to one split: else a model is tested on a video it was trained on.
-    keys = [videos.paths[number] for number in range(len(ids))] if videos.spans else ids
+    keys = _path_texts(videos) if videos.spans else ids
     parts = parts_by_digest(keys)
     members: dict[str, list[str]] = {name: [] for name in ("train", "val", "test")}
     for id, key in zip(ids, keys, strict=True):
@@ -220,7 +241,7 @@ def _own_splits(videos: ManifestVideos, ids: Sequence[str], config: Config) -> d
                 "Give every row train, val or test, or none at all."
             )
         members.setdefault(split, []).append(id)
-    source = f"column split of {videos.manifest.name}"
+    source = f"column split of {printable(videos.manifest.name)}"
     splits = {
         name: CheckedSplit(Split(tuple(chosen), len(chosen), source)) for name, chosen in members.items()
     }

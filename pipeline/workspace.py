@@ -6,6 +6,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from ..data.contracts.errors import StoreError, TrainingError, UsageError, unknown_name
@@ -82,7 +83,7 @@ class Workspace:
         return bool(self._runs(dataset))
 
     def _runs(self, dataset: str | None) -> list[Path]:
-        return sorted(self.root.glob(f"runs/{dataset or '*'}/*/{RUN_CONFIG_NAME}"))
+        return sorted(self.root.glob(f"runs/{escape(dataset) if dataset else '*'}/*/{RUN_CONFIG_NAME}"))
 
 
 def _newest(paths: Iterable[Path]) -> Path:

@@ -1,12 +1,12 @@
 """What lies below a data set's root: annotation files by name, videos by id, in folders of any name."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base import ExpectedFile
 from ..contracts.errors import DataError
+from .listing import printable, walk
 from .reading import AnnotationFile, read_annotation
 
 _VIDEO = (
@@ -23,6 +23,9 @@ VIDEO_EXTENSIONS = frozenset(_VIDEO.split())
 OTHER_EXTENSIONS = frozenset(_OTHER.split())
 """Extensions that are never a video, though the name may be a video's id: features, subtitles, half a download."""
 
+_NO_FILE = 2
+"""By how much a pipe, socket or device of a video's name ranks behind every file: it is taken where there is none."""
+
 
 def without_video_extension(name: str) -> str:
     """A file name without its video extension, if it has one: ``a.b.mp4`` is ``a.b``, ``a.b`` stays."""
@@ -33,40 +36,6 @@ def without_video_extension(name: str) -> str:
 def is_video_name(name: str) -> bool:
     """Whether a file name ends in a video extension."""
     return without_video_extension(name) != name
-
-
-def walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below a root with its file names, sorted; links are followed once, hidden folders skipped.
-
-    A link that points nowhere is no file: its video counts as missing.
-    """
-    seen: set[tuple[int, int]] = set()
-    waiting = [str(root)]
-    while waiting:
-        folder = waiting.pop()
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders, files = _children(folder)
-        waiting += reversed(folders)
-        yield folder, files
-
-
-def _children(folder: str) -> tuple[list[str], list[str]]:
-    """Paths of the folders and names of the files in a folder, sorted."""
-    folders: list[str] = []
-    files: list[str] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    folders += [] if entry.name.startswith(".") else [entry.path]
-                elif entry.is_file():
-                    files.append(entry.name)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed: {error.strerror}. Check who may read it.") from error
-    return sorted(folders), sorted(files)
 
 
 @dataclass
@@ -157,22 +126,25 @@ class FolderTree:
         return f"{below}{videos} ({self.num_files:,} files in {folders})"
 
     def _look_below(self, root: Path, *, annotations: bool, videos: bool) -> None:
-        for folder, names in walk(root):
+        for folder, listing in walk(root):
             self.num_folders += 1
-            self.num_files += len(names)
+            self.num_files += len(listing.files)
             depth = folder.count(os.sep)
-            for name in names:
+            for name in listing.files:
                 if annotations and name.rpartition(".")[2].lower() in OTHER_EXTENSIONS:
                     self._annotations.setdefault(name.lower(), []).append(Path(folder, name))
                 elif videos:
                     self._add_video(f"{folder}{os.sep}{name}", name, depth)
+            if videos:
+                for name in listing.others:
+                    self._add_video(f"{folder}{os.sep}{name}", name, depth, _NO_FILE)
 
-    def _add_video(self, path: str, name: str, depth: int) -> None:
-        rank, ids = ids_of(name)
+    def _add_video(self, path: str, name: str, depth: int, worse: int = 0) -> None:
+        rank, ids = ids_of(printable(name))
         for id in ids:
             best = self._by_id.get(id)
-            if best is None or (rank, depth, path) < best:
-                self._by_id[id] = (rank, depth, path)
+            if best is None or (rank + worse, depth, path) < best:
+                self._by_id[id] = (rank + worse, depth, path)
 
 
 def ids_of(name: str) -> tuple[int, set[str]]:

@@ -1,5 +1,6 @@
 """The files that a manifest's paths mean, inside the manifest's folder."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -7,29 +8,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..annotation_files.folder_tree import ids_of, without_video_extension
+from ..annotation_files.listing import listed, printable
 from ..contracts.errors import DataError
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 @dataclass
 class ListedFolder:
-    """A folder and the names of the files in it, asked for once."""
+    """A folder and the names in it, asked for once."""
 
     place: Path
-    names: frozenset[str]
+    files: frozenset[str]
+    others: frozenset[str] = frozenset()
+    """Folders, named pipes, sockets and devices: decoding says what they are. Links to nothing are not among them."""
     _by_id: dict[str, str] | None = None
 
     def file(self, name: str) -> Path | None:
-        """The file of that name or, for a name without extension, the one it stands for; None where there is none."""
-        if name not in self.names:
-            found = self._names_by_id().get(name)
-            return self.place / found if found else None
-        return self.place / name
+        """The file of that name or, for a name without extension, the one it stands for; None where there is none.
+
+        A name that is not UTF-8 is found as ``printable`` writes it, too.
+        """
+        found = name if name in self.files else self._names_by_id().get(name)
+        if found is None and name in self.others:
+            found = name
+        return self.place / found if found else None
 
     def _names_by_id(self) -> dict[str, str]:
         if self._by_id is None:
-            self._by_id = {}
-            for _, name in sorted((ids_of(name)[0], name) for name in self.names):
-                for id in ids_of(name)[1]:
+            self._by_id = {text: name for name in self.files if (text := printable(name)) != name}
+            for _, name in sorted((ids_of(name)[0], name) for name in self.files):
+                for id in ids_of(printable(name))[1]:
                     self._by_id.setdefault(id, name)
         return self._by_id
 
@@ -68,14 +77,14 @@ class PathFinder:
             )
         place = self.root / folder
         try:
-            with os.scandir(place) as entries:
-                return ListedFolder(place, frozenset(entry.name for entry in entries if entry.is_file()))
-        except (FileNotFoundError, NotADirectoryError):
-            return ListedFolder(place, frozenset())
+            found = listed(place)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _NOT_THERE:
+                return ListedFolder(place, frozenset())
             raise DataError(
-                f"{place}: cannot be listed: {error}. Check the path and who may read it."
+                f"{printable(str(place))}: cannot be listed: {error}. Check the path and who may read it."
             ) from error
+        return ListedFolder(place, frozenset(found.files), frozenset((*found.folders, *found.others)))
 
 
 def leads_outside(folder: str) -> bool:

@@ -1,6 +1,7 @@
 """Videos and captions of a manifest, kept in columns while it is read; rows of one file become one video."""
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ SPLIT_NAMES = {
 
 PATH_ALONE = (("",) * 5, (None,) * 5)
 """What stands between path and caption in a row that has nothing else: the common case, which must be fast."""
+
+_UNDECODED_BYTE = re.compile("[\udc80-\udcff]")
 
 Span = tuple[float, float | None]
 """Start and end in seconds; None is the end of the file."""
@@ -147,9 +150,10 @@ class ManifestVideos:
 
     def _new_video(self, name: str, key: str | tuple[str, Span], line: int) -> int:
         number = self._numbers[key] = len(self.paths)
-        self.paths.append(
-            name if name.isascii() and "\0" not in name else storable(name, f"{self.at(line)}: path")
-        )
+        if not name.isascii() or "\0" in name:
+            # Half surrogate pairs of these stand for bytes of a name that is not UTF-8.
+            storable(_UNDECODED_BYTE.sub("", name), f"{self.at(line)}: path")
+        self.paths.append(name)
         self.ids.append(None)
         self.splits.append(None)
         self.lines.append(line)

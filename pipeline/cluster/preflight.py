@@ -1,5 +1,6 @@
 """Which workers of a cluster can do the work, checked before they get a shard: an error instead of an endless wait."""
 
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -42,7 +43,17 @@ class PreflightCheck:
         """The first video, the last and some between, with their sizes in bytes."""
         found = [video.path for video in self.videos if video.path is not None]
         step = max(1, (len(found) - 1) // (_SAMPLE_FILES - 1))
-        return [(path, path.stat().st_size) for path in found[::step][:_SAMPLE_FILES]]
+        sizes = ((path, _size_of_file(path)) for path in found[::step][:_SAMPLE_FILES])
+        return [(path, size) for path, size in sizes if size is not None]
+
+
+def _size_of_file(path: Path) -> int | None:
+    """In bytes; None for what is no file, or cannot be asked: decoding will say what it is."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 class WorkerPool:

@@ -68,8 +68,12 @@ def temporary_path(path: Path) -> Path:
 
 
 def as_json(value: Any) -> str:
-    """JSON as tvr writes it everywhere: indented, and readable in every language."""
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    """JSON as tvr writes it everywhere: indented, and readable in every language.
+
+    What of a path is not UTF-8 stands there escaped, and comes back as it was.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def flush_to_disk(path: Path) -> None:

@@ -1,5 +1,7 @@
 """Bad input gets a clear sentence and an exit code, and changes nothing."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,51 @@ def test_bad_videos_become_rows_with_reasons(archive: Path) -> None:
     assert "letter\tfailed\t" in shown
     assert tvr(*arguments, "--max-failed", "1", cwd=archive.parent).code == 8
     assert tvr(*arguments, "--max-failed", "50%", cwd=archive.parent).code == 0
+
+
+def test_files_of_any_name_and_kind_become_rows(archive: Path) -> None:
+    names = {
+        b"new\nline.mp4": r"new\nline",
+        b"[bold]x.mp4": "[bold]x",
+        b"bad\xff.mp4": r"bad\xff",
+        b"\x1b[31mred.mp4": r"\x1b[31mred",
+        b"x" * 251 + b".mp4": "x" * 251,
+    }
+    for name in names:
+        (archive / os.fsdecode(name)).write_text("no video")
+    (archive / "self.mp4").symlink_to("self.mp4")
+    os.mkfifo(archive / "pipe.mp4")
+    answer = tvr(*EXTRACT, archive, "--store", "store", cwd=archive.parent)
+    assert answer.code == 0, answer.err
+    assert "9 videos (6 failed, 1 missing, 2 ok)" in answer.out
+    assert "1 of 9 videos were not found, the first is 'self'" in answer.err
+    answer = tvr("inspect", "--store", "store", "--failed", cwd=archive.parent)
+    rows = dict(line.split("\t", 1) for line in answer.out.splitlines() if line.count("\t") == 2)
+    assert rows.keys() == {*names.values(), "self", "pipe"}
+    assert rows["self"] == "failed\tfile not found"
+    assert rows["pipe"] == "failed\tis a named pipe, not a file"
+    assert all("not a readable video file" in rows[name] for name in names.values())
+    listed = tvr("inspect", "--store", "store", "--json", cwd=archive.parent)
+    assert r"bad\xff" in {video["id"] for video in json.loads(listed.out)["videos"]}
+
+
+def test_a_root_of_any_name(archive: Path) -> None:
+    root = archive.rename(archive.parent / os.fsdecode(b"[bold]\xff"))
+    answer = tvr(*EXTRACT, root, "--workspace", "work", cwd=root.parent)
+    assert answer.code == 0, answer.err
+    assert r"2 videos (2 ok) and 0 captions in work/features/folder-[bold]\xff/" in answer.out
+    for command in (["verify", "--repair"], ["search", "--dataset", r"folder-[bold]\xff", "a picture"]):
+        answer = tvr(*command, "--workspace", "work", cwd=root.parent)
+        assert answer.code == 0, answer.err
+    answer = tvr("datasets", "folder", "--root", root, cwd=root.parent)
+    assert (answer.code, r"[bold]\udcff and below" in answer.out) == (0, True), answer.err
+
+
+@pytest.mark.parametrize("command", [("datasets", "didemo"), ("extract", "--dataset", "didemo")])
+def test_a_root_that_cannot_be_asked_for_fails(archive: Path, command: tuple[str, ...]) -> None:
+    answer = tvr(*command, "--root", "x" * 300, cwd=archive.parent)
+    assert answer.code == 3
+    assert "cannot be read: File name too long. Check the path and who may read it" in answer.err
 
 
 def test_a_store_made_with_other_weights_is_not_extended(archive: Path) -> None:

@@ -1,5 +1,6 @@
 """What holds for every data set that reads files a user brings."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -43,6 +44,25 @@ def test_an_empty_folder_fails_and_stays_empty(name: str, tmp_path: Path) -> Non
         load_dataset(name, tmp_path, {})
     assert str(tmp_path) in str(failure.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_odd_files_in_its_folder_are_no_crash(name: str, tmp_path: Path) -> None:
+    for odd in ("self.mp4", "self.json"):
+        (tmp_path / odd).symlink_to(odd)
+    for odd in (b"bad\xff.mp4", b"bad\xff.json", b"[bold].mp4", b"new\nline.mp4"):
+        (tmp_path / os.fsdecode(odd)).touch()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    try:
+        videos = load_dataset(name, tmp_path, {}).videos
+    except DataError as error:
+        assert "no split is complete" in str(error) or "needs" in str(error)
+    else:
+        assert len(videos) == 5
+
+
+def test_a_folder_that_cannot_be_asked_for_fails(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read: File name too long"):
+        load_dataset(name, tmp_path / ("x" * 300), {})
 
 
 def test_a_missing_folder_fails(name: str, tmp_path: Path) -> None:

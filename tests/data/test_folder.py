@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,64 @@ def test_a_folder_is_every_video_below_it(tmp_path: Path) -> None:
 def test_ids_that_would_be_ambiguous_keep_their_extension(tmp_path: Path) -> None:
     touched(tmp_path, "a.mp4", "a.mkv", "b.mp4")
     assert list(load(tmp_path).videos) == ["a.mkv", "a.mp4", "b"]
+
+
+BAD = os.fsdecode(b"bad\xff.mp4")
+"""A name in Latin-1 or worse."""
+
+
+def test_whatever_has_the_name_of_a_video_is_a_row(tmp_path: Path) -> None:
+    touched(tmp_path, "a.mp4", "season.mkv/e1.mp4")
+    (tmp_path / "empty.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "self.mp4").symlink_to("self.mp4")
+    (tmp_path / "broken.mp4").symlink_to("nowhere")
+    dataset = load(tmp_path)
+    assert {id: video.path for id, video in dataset.videos.items()} == {
+        "a": tmp_path / "a.mp4",
+        "broken": None,
+        "pipe": tmp_path / "pipe.mp4",
+        "self": None,
+        "season.mkv/e1": tmp_path / "season.mkv" / "e1.mp4",
+        "empty": tmp_path / "empty.mp4",
+    }
+    assert "2 of 6 videos were not found, the first is 'broken'" in dataset.notes
+
+
+def test_a_name_that_is_not_utf8_is_a_row_with_an_id_of_text(tmp_path: Path) -> None:
+    folder = os.fsdecode(b"\xe9t\xe9")
+    touched(tmp_path, BAD, r"bad\xff.mp4", f"{folder}/a.mp4")
+    found = {id: video.path for id, video in load(tmp_path).videos.items()}
+    assert found == {
+        r"bad\xff": tmp_path / BAD,
+        r"bad\\xff": tmp_path / r"bad\xff.mp4",
+        r"\xe9t\xe9/a": tmp_path / folder / "a.mp4",
+    }
+    root = touched(tmp_path / os.fsdecode(b"root\xff"), "a.mp4")
+    assert load(root).name == r"folder-root\xff"
+
+
+@pytest.mark.parametrize("written", [BAD, r"bad\xff.mp4", r"bad\xff"])
+def test_a_manifest_names_a_file_that_is_not_utf8(tmp_path: Path, written: str) -> None:
+    touched(tmp_path, BAD)
+    rows = [{"path": written, "caption": "x", "start": 0, "end": 1}]
+    dataset = load(write_jsonl(tmp_path / "m.jsonl", rows))
+    assert {id: video.path for id, video in dataset.videos.items()} == {r"bad\xff[0.0-1.0]": tmp_path / BAD}
+
+
+def test_a_manifest_names_what_is_no_file(tmp_path: Path) -> None:
+    touched(tmp_path, "x.mp4", "x/frame.jpg")
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "self.mp4").symlink_to("self.mp4")
+    names = ["x", "folder.mp4", "pipe.mp4", "self.mp4", "self.mp4/a.mp4", "x.mp4/a.mp4", f"{'x' * 300}/a.mp4"]
+    dataset = load(write_jsonl(tmp_path / "m.jsonl", [{"path": name, "caption": "x"} for name in names]))
+    assert [video.path for video in dataset.videos.values()] == [
+        tmp_path / "x.mp4",
+        tmp_path / "folder.mp4",
+        tmp_path / "pipe.mp4",
+        *[None] * 4,
+    ]
 
 
 @pytest.mark.parametrize("names", [(), ("readme.md", "a.mp3")])
@@ -407,6 +466,8 @@ def test_bad_csv_fails(tmp_path: Path, text: str, message: str) -> None:
         ('{"path": "a.mp4", "caption": "x\\u0000y"}', "line 2: caption: holds a NUL character"),
         ('{"path": "a.mp4", "caption": "\\ud83d"}', "line 2: caption: holds half of a surrogate pair"),
         ('{"path": "a\\u0000.mp4", "caption": "x"}', "line 2: path: holds a NUL character"),
+        ('{"path": "a\\ud83d.mp4", "caption": "x"}', "line 2: path: holds half of a surrogate pair"),
+        ('{"id": "a\\udcff", "caption": "x"}', "line 2: id: holds half of a surrogate pair"),
         ('{"path": "a.mp4", "id": true, "caption": "x"}', "line 2: an id must be a string"),
         ('{"path": "a.mp4", "start": true, "caption": "x"}', "line 2: start must be seconds"),
         (

@@ -1,6 +1,7 @@
 """``request.json``: whatever a version of tvr wrote is read, and the same keys in the same order are written."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def test_what_was_asked_for_is_read_back(tmp_path: Path) -> None:
     request, read = load_request(tmp_path)
     assert request == read.request == options.request
     assert (read.sampling, read.num_children, read.on_error) == (options.sampling, None, "skip")
+
+
+def test_a_root_that_is_not_utf8_is_read_back(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"vid\xe9os")
+    save_request(tmp_path, options_for(root, EncoderSpec("RN50")))
+    assert load_request(tmp_path)[0].root == root
 
 
 def test_the_encoder_stands_among_the_other_keys(tmp_path: Path) -> None:

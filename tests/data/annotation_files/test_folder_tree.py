@@ -1,5 +1,6 @@
 """The folder layouts that people have."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     tree = FolderTree(root)
     assert tree.video("x") == root / "videos" / "clips" / "x.mp4"
     assert tree.video("broken") is None
+
+
+def test_what_is_no_file_is_taken_where_there_is_none(tmp_path: Path) -> None:
+    touched(tmp_path, "deep/x.mp4")
+    for name in ("x.mp4", "y.mp4"):
+        os.mkfifo(tmp_path / name)
+    os.mkfifo(tmp_path / "val_list.txt")
+    (tmp_path / "z.mp4").symlink_to("z.mp4")
+    bad = os.fsdecode(b"bad\xff.mp4")
+    touched(tmp_path, bad)
+    tree = FolderTree(tmp_path)
+    assert [tree.video(id) for id in ("x", "y", "z", r"bad\xff")] == [
+        tmp_path / "deep" / "x.mp4",
+        tmp_path / "y.mp4",
+        None,
+        tmp_path / bad,
+    ]
+    assert tree.find(LIST) is None, "reading a pipe would wait for ever"
 
 
 @pytest.mark.parametrize("id", ["../secret", "/etc/passwd", "..", "", "a/../../secret"])

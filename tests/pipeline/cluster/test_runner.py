@@ -14,6 +14,7 @@ from tvr.data.contracts.errors import ClusterError, DecodeError, UsageError
 from tvr.pipeline.cluster import connection
 from tvr.pipeline.cluster.config import ClusterConfig
 from tvr.pipeline.cluster.connection import job_script
+from tvr.pipeline.cluster.preflight import PreflightCheck
 from tvr.pipeline.cluster.runner import cluster_runner
 from tvr.pipeline.extract import extract, run_extraction
 from tvr.pipeline.options import EncoderSpec, ExtractionOptions
@@ -135,6 +136,14 @@ def test_what_would_end_one_process_ends_the_run(
         pytest.raises(DecodeError, match="video 'a' failed"),
     ):
         run_extraction(runner, clips, strict, tmp_path / "store")
+
+
+def test_only_files_prove_that_a_worker_sees_the_videos(tmp_path: Path) -> None:
+    write_sample(tmp_path / "a.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    paths = {name: tmp_path / f"{name}.mp4" for name in ("vanished", "a", "pipe")}
+    check = PreflightCheck(ENCODER, "pyav", list(dataset(paths).videos.values()))
+    assert check.files == [(tmp_path / "a.mp4", (tmp_path / "a.mp4").stat().st_size)]
 
 
 def test_unmet_demand_fails(scheduler: DaskProcesses, clips: Dataset) -> None:

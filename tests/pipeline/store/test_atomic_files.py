@@ -36,6 +36,15 @@ def test_write_json_keeps_unicode(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"a": "città"}
 
 
+def test_a_path_that_is_not_utf8_comes_back(tmp_path: Path) -> None:
+    record = {"root": os.fsdecode(b"/caf\xe9/\xff"), "name": "日本"}
+    write_checksummed(tmp_path / "x.json", record)
+    assert read_checksummed(tmp_path / "x.json") == record
+    assert "日本" in (tmp_path / "x.json").read_text(encoding="utf-8")
+    write_json(tmp_path / "y.json", record)
+    assert json.loads((tmp_path / "y.json").read_bytes()) == record
+
+
 def test_the_first_of_several_writers_wins(tmp_path: Path) -> None:
     create_checksummed(tmp_path / "x.json", {"job": 1})
     create_checksummed(tmp_path / "x.json", {"job": 2})
