@@ -106,7 +106,7 @@ class PacketIndex:
     frame_ticks: float
     """Ticks from one frame to the next by the stream's rate, for frames that have no times; at least 1."""
     claimed_seconds: float
-    """The longest duration that the file's headers claim, or 0."""
+    """The longest duration that the file's headers claim; where they claim none, what its packets make at its rate."""
     tells_times: bool
     """Whether each shown packet has a time of its own, on one clock."""
     damage: str
@@ -272,6 +272,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
     context, picture = stream.codec_context, reading.picture
     claims = [0.0, (container.duration or 0) / av.time_base]
     time_base = float(stream.time_base or 0)
+    frame_ticks = _frame_ticks(stream, time_base)
     if stream.duration is not None:
         claims.append(stream.duration * time_base)
     return PacketIndex(
@@ -285,8 +286,8 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         orientation=orientation_of(picture) if picture else UPRIGHT,
         pixel_aspect=pixel_aspect_of(stream),
         num_videos=len(moving_streams(container)),
-        frame_ticks=_frame_ticks(stream, time_base),
-        claimed_seconds=max(claims),
+        frame_ticks=frame_ticks,
+        claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
         tells_times=container.format.name in INDEXED_CONTAINERS and _tell_times(reading.packets),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage

@@ -72,7 +72,7 @@ def test_chunks_of_a_decoder_that_gave_up_are_void(tmp_path: Path, monkeypatch: 
         given = numbers(pool.stream([task(path, 8)]))
         (whole,) = pool.decode([task(path, 8)])
     order = [number for _, number, _ in given[:-1]]
-    assert order.count(0) == 2, "the second decoder starts over"
+    assert order.count(0) == 3, "PyAV starts over, and once more where it has to tell damage from noise"
     assert whole.status == "partial"
     assert list(map(number_of, whole.frames)) == whole.frame_index.tolist()
     last_start = len(order) - 1 - order[::-1].index(0)
