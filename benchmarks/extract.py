@@ -107,7 +107,8 @@ def _figures(
 def _decode(dataset: Dataset, encoder: clip.ClipEncoder, options: ExtractionOptions) -> np.ndarray:
     videos = [video for video in plan_extraction(dataset, options).videos if video.path]
     with DecoderPool(options.decoding_processes, options.decoder) as pool:
-        decoded = [v.frames for v in pool.decode(decode_task(video, encoder, options) for video in videos)]
+        tasks = (decode_task(video, encoder.identity.preprocessing, options) for video in videos)
+        decoded = [video.frames for video in pool.decode(tasks)]
     return np.concatenate(decoded)
 
 

@@ -11,8 +11,9 @@ import typer
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import UsageError
 from ..pipeline.cluster.config import ClusterConfig
+from ..pipeline.encoders.base import Encoder
 from ..pipeline.estimate import Estimate, estimate
-from ..pipeline.extract import run_extraction
+from ..pipeline.extract import count_retried, run_extraction
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.options import (
     EncoderSpec,
@@ -198,7 +199,8 @@ def extract(
     retry: Annotated[
         str | None,
         typer.Option(
-            help="'failed' or 'failed:<part of a reason>': extract such videos again.",
+            help="'failed', 'partial' or 'failed:<part of a reason>': extract such videos again; 'untrusted': those "
+            "that an earlier version read by rules that do not hold for their files.",
             rich_help_panel=FAILURES,
         ),
     ] = None,
@@ -247,14 +249,19 @@ def extract(
         request=Request(dataset, root, settings, encoder),
     )
     if dry_run:
-        print_estimate(_estimated(described, encoder, options, batch_size), as_json=as_json)
+        loaded = encoder.load()
+        estimated = _estimated(described, loaded, options, batch_size)
+        folder = store or place.store_folder(
+            described.name, loaded.identity.model, loaded.identity.pretrained, limit
+        )
+        print_estimate(estimated, _retried(described, loaded, options, folder, share), as_json=as_json)
         print_job(None if as_json else cluster)
         return
     with _runner(cluster, encoder, described, options) as runner:
         identity = runner.identity
         announce(described, identity)
         if patches and not yes:
-            _check_size(_estimated(described, encoder, options, batch_size))
+            _check_size(_estimated(described, encoder.load(), options, batch_size))
         options = replace(options, frames_per_batch=batch_size or runner.frames_per_batch)
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         with extraction_meters() as show:
@@ -289,13 +296,22 @@ def _runner(
 
 
 def _estimated(
-    dataset: Dataset, encoder: EncoderSpec, options: ExtractionOptions, batch_size: int | None
+    dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None
 ) -> Estimate:
     """From a sample that is measured on this machine, whoever is to do the rest."""
-    loaded = encoder.load()
-    announce(dataset, loaded.identity)
-    options = replace(options, frames_per_batch=batch_size or loaded.frames_per_batch)
-    return estimate(dataset, loaded, options)
+    announce(dataset, encoder.identity)
+    options = replace(options, frames_per_batch=batch_size or encoder.frames_per_batch)
+    return estimate(dataset, encoder, options)
+
+
+def _retried(
+    dataset: Dataset, encoder: Encoder, options: ExtractionOptions, folder: Path, share: JobShare
+) -> int | None:
+    """How many videos --retry means; None without it."""
+    if options.retry is None:
+        return None
+    with extraction_meters() as show:
+        return count_retried(dataset, encoder.identity, options, folder, share=share, on_progress=show)
 
 
 def _check_size(needed: Estimate) -> None:

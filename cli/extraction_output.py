@@ -35,8 +35,12 @@ def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
 
 @contextmanager
 def extraction_meters() -> Generator[OnProgress]:
-    """Meters of both stages of an extraction, and what it is to call with its progress."""
-    meters = {"videos": Meter("videos", "videos"), "texts": Meter("captions", "captions")}
+    """Meters of the stages of an extraction, and what it is to call with its progress."""
+    meters = {
+        "files": Meter("looking at files", "files"),
+        "videos": Meter("videos", "videos"),
+        "texts": Meter("captions", "captions"),
+    }
 
     def show(progress: Progress) -> None:
         meter = meters[progress.stage]
@@ -47,15 +51,17 @@ def extraction_meters() -> Generator[OnProgress]:
             remark += f" {progress.shards} shards, {pace:.2g} shards/s, {progress.workers} workers"
         meter.update(progress.done, progress.total, remark.strip())
 
-    with meters["videos"], meters["texts"]:
+    with meters["files"], meters["videos"], meters["texts"]:
         yield show
 
 
-def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
-    """What a dry run measured."""
+def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: bool = False) -> None:
+    """What a dry run measured, and how many videos ``--retry`` means, if it was said."""
     if as_json:
-        print_json(asdict(estimate))
+        print_json(asdict(estimate) | ({} if retried is None else {"retried": retried}))
         return
+    if retried is not None:
+        out.print(f"--retry   {retried:,} videos of the store; figures below are of a whole extraction")
     e = estimate
     out.print(f"videos    {e.videos_found:,} found, {e.videos_missing:,} missing")
     out.print(f"captions  {e.texts:,}")
@@ -88,6 +94,12 @@ def print_retried(summary: Summary, retry: str | None) -> None:
     """How many videos ``--retry`` meant."""
     if retry is not None:
         err.print(f"--retry {retry}: {summary.retried:,} videos of the store were to be retried")
+    if summary.still_untrusted:
+        err.print(
+            f"{summary.still_untrusted:,} of them failed: what was stored of them stays, and stays untrusted "
+            f"(tvr inspect --store {summary.folder} --untrusted)",
+            soft_wrap=True,
+        )
 
 
 def print_pixels(summary: Summary, pixels: str | None) -> None:

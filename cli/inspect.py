@@ -1,8 +1,9 @@
 """``tvr inspect``: what is in a store."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +11,12 @@ from rich.markup import escape
 
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
+from ..pipeline.trust.files import verdicts_by_request
+from ..pipeline.trust.verdicts import Verdict
+from ..pipeline.video.seeking_decoder import READING_RULES
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-from .terminal import one_line, out, print_json
+from .terminal import Meter, one_line, out, print_json
 
 _LINES = 20
 _WORST = 5
@@ -26,26 +30,51 @@ def inspect(
         bool,
         typer.Option("--failed", help="List every video that is not ok, the worst first, with its reason."),
     ] = False,
+    untrusted: Annotated[
+        bool,
+        typer.Option(
+            "--untrusted",
+            help="Look at the files of videos that an earlier version read by other rules, and list those that would "
+            "be read otherwise now.",
+        ),
+    ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="With --untrusted: where the data set's files are now, if they have moved."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, what made it, and how its videos fared."""
     opened = FeatureStore.open(store or Workspace(workspace).find_store(dataset), complete=False)
     statuses = opened.statuses()
+    verdicts = _verdicts(opened, root) if untrusted else None
     if as_json:
-        print_json(_as_json(opened, statuses, failed=failed))
+        print_json(_as_json(opened, statuses, verdicts, failed=failed))
         return
     _print_store(opened, statuses)
     _print_failures(statuses, every=failed)
+    if verdicts is not None:
+        _print_verdicts(verdicts)
 
 
-def _as_json(store: FeatureStore, statuses: list[VideoStatus], *, failed: bool) -> dict[str, object]:
+def _verdicts(store: FeatureStore, root: Path | None) -> list[Verdict]:
+    with Meter("looking at files", "files") as meter:
+        return verdicts_by_request(store, root, meter.update)
+
+
+def _as_json(
+    store: FeatureStore, statuses: list[VideoStatus], verdicts: list[Verdict] | None, *, failed: bool
+) -> dict[str, object]:
     listed = [asdict(row) for row in (worst_first(statuses) if failed else statuses)]
+    looked = {} if verdicts is None else {"verdicts": [asdict(verdict) for verdict in verdicts]}
     return {
+        **looked,
         "folder": str(store.folder),
         "manifest": asdict(store.manifest),
         "absent_shards": store.absent_shards(),
         "status": dict(Counter(row.status for row in statuses)),
         "reasons": dict(Counter(row.reason for row in statuses if row.reason).most_common()),
+        "older_rules": dict(Counter(row.decoder for row in store.older_rows(READING_RULES))),
         "videos": listed,
     }
 
@@ -69,6 +98,13 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
         soft_wrap=True,
     )
+    older = [row.decoder for row in store.older_rows(READING_RULES)]
+    if older:
+        out.print(
+            f"older      {len(older):,} videos were read by the rules of an earlier version ({_counted(older)}); which "
+            f"of them are not trusted any more: tvr inspect --store {store.folder} --untrusted",
+            soft_wrap=True,
+        )
     if m.patches_dtype:
         out.print(f"patches    {m.encoder['num_patches']} of each frame, {m.patches_dtype}")
     if m.num_texts:
@@ -95,6 +131,27 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
         typer.echo(
             f"{one_line(row.id)}\t{row.status}\t{one_line(row.reason)}"
         )  # rich would turn the tabs into spaces
+
+
+def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    out.print(
+        f"looked at the files of {len(verdicts):,} videos read by older rules: {counts['trusted']:,} are trusted, "
+        f"{counts['untrusted']:,} are untrusted, of {counts['unknown']:,} it cannot be told",
+        soft_wrap=True,
+    )
+    doubted = [verdict for verdict in verdicts if verdict.verdict != "trusted"]
+    doubted.sort(key=lambda verdict: (verdict.verdict != "untrusted", verdict.reason, verdict.id))
+    for reason, count in Counter(map(_why, doubted)).most_common(_LINES):
+        out.print(f"  {count:>7,} x {one_line(reason)}", soft_wrap=True)
+    for verdict in doubted:
+        typer.echo(f"{one_line(verdict.id)}\t{verdict.verdict}\t{one_line(verdict.reason)}")
+    if counts["untrusted"]:
+        out.print("extract these again: the `tvr extract` that made the store, with --retry untrusted")
+
+
+def _why(verdict: Verdict) -> str:
+    return f"{'untrusted' if verdict.verdict == 'untrusted' else 'cannot be told'}: {verdict.reason}"
 
 
 def _counted(values: Iterable[str]) -> str:

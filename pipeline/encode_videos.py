@@ -33,12 +33,13 @@ def video_rows(
         on_video: told of every video.
 
     Returns:
-        The rows, and the seconds that each stage took, by its name; see ``summary.STAGES``.
+        The rows, those of missing files in place of what is taken over, and the seconds that each stage took, by its
+        name; see ``summary.STAGES``.
     """
     started, encoded_before = time.perf_counter(), batches.encode_seconds
     seconds = {"decode": 0.0, "resize": 0.0, "wait": 0.0}
     facts: dict[str, dict[str, Any]] = {}  # all of a video but its pixels, which the encoder has taken
-    num_present = sum(video.path is not None for video in shard.videos)
+    num_present = sum(video.path is not None for video in shard.extracted)
     while len(facts) < num_present:
         waiting_since = time.perf_counter()
         one = next(given)
@@ -58,7 +59,8 @@ def video_rows(
             features_of, facts_of = vars(features[video.id]), facts[video.id]
             rows.append(VideoRow(id=video.id, **features_of, **facts_of, reading_rules=READING_RULES))
         else:
-            on_video(0, False)
+            if video.id not in shard.taken_over:
+                on_video(0, False)
             rows.append(_missing_row(video.id, batches.encoder.identity.dim))
     seconds |= {"encode": batches.encode_seconds - encoded_before, "wall": time.perf_counter() - started}
     return rows, seconds

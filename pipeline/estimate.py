@@ -107,7 +107,9 @@ def _measured_videos(plan: Plan, encoder: Encoder, options: ExtractionOptions) -
     ):
         new_spool = partial(PatchSpool, Path(scratch), layout) if layout else None
         batches = FrameBatches(encoder, options.frames_per_batch, new_spool)
-        for given in pool.stream(decode_task(video, encoder, options) for video in sample):
+        for given in pool.stream(
+            decode_task(video, encoder.identity.preprocessing, options) for video in sample
+        ):
             if isinstance(given, Chunk):
                 batches.add_chunk(given)
             else:

@@ -10,21 +10,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..data.base import Dataset
 from ..data.contracts.errors import StoreError
-from .encoders.base import Encoder
+from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
 from .options import ExtractionOptions, pixels_of
 from .plan import Plan, ShardPlan, TextShardPlan, manifest_of, patch_layout, plan_extraction
 from .preprocessing import DEFAULT_PIXELS
-from .progress import OnProgress
+from .progress import OnProgress, Progress
 from .request import save_request
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.atomic_files import os_errors_as_store_error, remove_leftovers
 from .store.manifest import MANIFEST_NAME, Manifest, differences, load_manifest
 from .store.reader import FeatureStore
+from .store.shard_reader import ShardReader
 from .store.shards import read_receipt
 from .summary import Summary
+from .trust.files import verdicts_of_files
 
 
 def run_extraction(
@@ -61,8 +65,8 @@ def run_extraction(
     save_request(folder, options)
 
     shards = share.of(plan.shards)
-    ids_to_retry = _ids_to_retry(folder, options.retry)
-    selected = _select_shards(shards, folder, options.only, ids_to_retry)
+    ids_to_retry = _ids_to_retry(folder, dataset, options, shards, on_progress)
+    selected = _select_shards(shards, folder, options, ids_to_retry)
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
     summary.pixels = manifest.pixels
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
@@ -71,8 +75,34 @@ def run_extraction(
     started = time.perf_counter()
     for shard, receipt in runner.run(selected, recipe, on_progress):
         started = summary.add(shard, receipt, started)
-    summary.count_store(FeatureStore.open(folder, complete=False))
+    untrusted = ids_to_retry if options.retries_untrusted else ()
+    summary.count_store(FeatureStore.open(folder, complete=False), untrusted)
     return summary
+
+
+def count_retried(
+    dataset: Dataset,
+    identity: EncoderIdentity,
+    options: ExtractionOptions,
+    folder: Path,
+    *,
+    share: JobShare = EVERYTHING,
+    on_progress: OnProgress = lambda progress: None,
+) -> int:
+    """How many videos an extraction with these options would retry; it writes nothing.
+
+    The encoder's precision and batch may be those of another machine, on which nothing is asked but this.
+
+    Raises:
+        DataError: no video of the data set was found.
+        StoreError: the folder holds no store, or one made in another way.
+    """
+    plan, stored = plan_extraction(dataset, options), load_manifest(folder)
+    options = _with_pixels(options, folder, alone=True)
+    wanted = manifest_of(dataset, identity, plan, options)
+    here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
+    refuse_another_store(folder, stored, replace(wanted, **here))
+    return len(_ids_to_retry(folder, dataset, options, share.of(plan.shards), on_progress))
 
 
 def extract(
@@ -135,12 +165,15 @@ def _with_pixels(options: ExtractionOptions, folder: Path, *, alone: bool) -> Ex
 
 
 def _select_shards(
-    shards: Sequence[ShardPlan], folder: Path, only: Collection[str] | None, ids_to_retry: Collection[str]
+    shards: Sequence[ShardPlan], folder: Path, options: ExtractionOptions, ids_to_retry: Collection[str]
 ) -> list[ShardPlan]:
     """The shards to extract: the named ones, or whatever is not there or has to be done again."""
-    if only is not None:
-        return [shard for shard in shards if shard.name in only]
-    return [shard for shard in shards if _is_left(shard, folder, ids_to_retry)]
+    if options.only is not None:
+        return [shard for shard in shards if shard.name in options.only]
+    selected = [shard for shard in shards if _is_left(shard, folder, ids_to_retry)]
+    if not options.retries_untrusted:
+        return selected
+    return [_keeping_others(shard, folder, ids_to_retry) for shard in selected]
 
 
 def _is_left(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> bool:
@@ -154,10 +187,39 @@ def _is_left(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> b
     return not present.isdisjoint([*receipt.missing, *ids_to_retry])
 
 
-def _ids_to_retry(folder: Path, retry: str | None) -> set[str]:
-    """Videos of the store with the status, and with the part of a reason, that ``retry`` names."""
-    if retry is None:
+def _keeping_others(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> ShardPlan:
+    """The shard, of which only these videos, and those that were missing and have appeared, are extracted."""
+    receipt = read_receipt(folder / shard.name)
+    if receipt is None or isinstance(shard, TextShardPlan):
+        return shard
+    stored = ShardReader(folder / shard.name, receipt=receipt)
+    present = {video.id for video in shard.videos if video.path}
+    anew = present.intersection([*receipt.missing, *ids_to_retry])
+    frames = np.diff(stored.array("offsets")).tolist()
+    taken_over = {video: count for video, count in zip(stored.ids, frames, strict=True) if video not in anew}
+    return replace(shard, taken_over=taken_over)
+
+
+def _ids_to_retry(
+    folder: Path,
+    dataset: Dataset,
+    options: ExtractionOptions,
+    shards: Sequence[ShardPlan],
+    on_progress: OnProgress,
+) -> set[str]:
+    """Videos of the store with the status, and with the part of a reason, that ``--retry`` names; of those that are
+    untrusted, the ones in these shards.
+    """
+    if options.retry is None:
         return set()
-    status, _, reason = retry.partition(":")
-    statuses = FeatureStore.open(folder, complete=False).statuses()
-    return {row.id for row in statuses if row.status == status and reason in row.reason}
+    status, _, reason = options.retry.partition(":")
+    store = FeatureStore.open(folder, complete=False)
+    if not options.retries_untrusted:
+        return {row.id for row in store.statuses() if row.status == status and reason in row.reason}
+
+    def report(done: int, total: int) -> None:
+        on_progress(Progress("files", done, total))
+
+    names = {shard.name for shard in shards}
+    verdicts = verdicts_of_files(store, dataset.videos, options, report, shards=names)
+    return {row.id for row in verdicts if row.verdict == "untrusted" and reason in row.reason}

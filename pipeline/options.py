@@ -21,6 +21,9 @@ ON_ERROR = ("skip", "fail")
 RETRIED = ("failed", "partial")
 """Statuses of videos that another attempt may better."""
 
+UNTRUSTED = "untrusted"
+"""In place of a status: videos whose files were read by older rules, and would be read otherwise now."""
+
 MAX_FRAMES = 512
 """The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
 
@@ -50,13 +53,19 @@ class ExtractionOptions:
     num_children: int | None = None
     """Decoding processes; None: one for each core that may be used. Changes no feature."""
     retry: str | None = None
-    """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again."""
+    """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again; ``untrusted``, also
+    with a part of a reason: extract such videos again, and nothing else of their shards."""
     only: frozenset[str] | None = None
     """Names of shards to extract whether they are there or not; None means those that are not."""
     request: "Request | None" = None
     """Written into the store, so that it can be repaired."""
     on_error: str = "skip"
     """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
+
+    @property
+    def retries_untrusted(self) -> bool:
+        """Whether ``retry`` is for videos of older rules."""
+        return (self.retry or "").partition(":")[0] == UNTRUSTED
 
     @property
     def decoding_processes(self) -> int:
@@ -71,8 +80,9 @@ class ExtractionOptions:
         ):
             if value not in known:
                 raise UsageError(unknown_name(kind, value, known))
-        if self.retry is not None and self.retry.partition(":")[0] not in RETRIED:
-            raise UsageError(unknown_name("status to retry", self.retry.partition(":")[0], RETRIED))
+        wanted, retried = (self.retry or "").partition(":")[0], (*RETRIED, UNTRUSTED)
+        if self.retry is not None and wanted not in retried:
+            raise UsageError(unknown_name("status to retry", wanted, retried))
 
     def _check_numbers(self) -> None:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children", "limit"):

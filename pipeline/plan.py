@@ -1,8 +1,8 @@
 """What an extraction will do: which videos and texts go into which shard, before a frame is decoded."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..data.base import Caption, Dataset, Video
@@ -23,6 +23,18 @@ class VideoShardPlan:
 
     name: str
     videos: tuple[Video, ...]
+    taken_over: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Videos that are left alone: the stored row of each stays as it is, with so many frames."""
+
+    @property
+    def extracted(self) -> tuple[Video, ...]:
+        """The videos whose rows are made anew, missing ones too."""
+        return tuple(video for video in self.videos if video.id not in self.taken_over)
+
+    @property
+    def frames_taken_over(self) -> int:
+        """How many frames the rows have that stay."""
+        return sum(self.taken_over.values())
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from .store.shards import Receipt
 class Progress:
     """How far a stage is; sent after every video and after every few texts."""
 
-    stage: Literal["videos", "texts"]
+    stage: Literal["files", "videos", "texts"]
+    """``files``: looking at those of videos that may be untrusted, before anything is extracted."""
     done: int
     total: int
     frames: int = 0
@@ -53,7 +54,8 @@ class Report:
             self.on_progress(self.texts)
         else:
             failed = receipt.status.get("failed", 0) - len(receipt.missing)
-            self.videos = self.videos.advanced(receipt.items, receipt.rows, failed, workers=workers)
+            done, frames = len(shard.extracted), receipt.rows - shard.frames_taken_over
+            self.videos = self.videos.advanced(done, frames, failed, workers=workers)
             self.on_progress(self.videos)
 
     def add_video(self, frames: int, failed: bool) -> None:
@@ -68,8 +70,8 @@ class Report:
 
 
 def _num_videos(shards: Sequence[ShardPlan]) -> int:
-    """How many videos these shards hold, missing ones too."""
-    return sum(len(shard.videos) for shard in shards if isinstance(shard, VideoShardPlan))
+    """How many videos of these shards are extracted, missing ones too."""
+    return sum(len(shard.extracted) for shard in shards if isinstance(shard, VideoShardPlan))
 
 
 def _num_texts(shards: Sequence[ShardPlan]) -> int:

@@ -18,6 +18,11 @@ from .store.manifest import REQUEST_NAME
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
 """Options that leave no trace in a store."""
 
+_UNREPAIRED = (
+    "the store cannot be repaired by itself. Delete the damaged shards and run the `tvr extract` that made the store: "
+    "it makes them again"
+)
+
 
 def save_request(folder: Path, options: ExtractionOptions) -> None:
     """Write ``request.json``, with absolute paths: a repair may be started anywhere."""
@@ -28,22 +33,25 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
     write_checksummed(folder / REQUEST_NAME, kept)
 
 
-def load_request(folder: Path) -> tuple[Request, ExtractionOptions]:
+def load_request(folder: Path, otherwise: str = _UNREPAIRED) -> tuple[Request, ExtractionOptions]:
     """Read ``request.json``.
+
+    Args:
+        folder: of the store.
+        otherwise: what cannot be done without it, and what to do instead; for errors.
 
     Raises:
         StoreError: there is none, or it is not what was written.
     """
     path = folder / REQUEST_NAME
-    remedy = "Delete the damaged shards and run the `tvr extract` that made the store: it makes them again"
     try:
         record: dict[str, Any] = {"pixels": "stored"} | read_checksummed(path)  # there was no choice once
         request = restored(Request, _with_encoder_apart(record.pop("request")), "request")
         return request, dataclasses.replace(restored(ExtractionOptions, record), request=request)
     except FileNotFoundError:
-        raise StoreError(f"{path} is missing, so the store cannot be repaired by itself. {remedy}") from None
+        raise StoreError(f"{path} is missing, so {otherwise}") from None
     except (OSError, ValueError, KeyError, TypeError, TvrError) as error:
-        raise StoreError(f"{path} cannot be used ({error}). {remedy}") from error
+        raise StoreError(f"{path} cannot be used ({error}), so {otherwise}") from error
 
 
 def requested_dataset(request: Request, report: Callable[[int, int], None] | None = None) -> Dataset:

@@ -20,7 +20,7 @@ from .encode_videos import FrameBatches, video_rows
 from .encoders.base import Encoder, EncoderIdentity
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
-from .preprocessing import DEFAULT_PIXELS
+from .preprocessing import DEFAULT_PIXELS, Preprocessing
 from .progress import OnProgress, Report
 from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
@@ -66,8 +66,9 @@ class ShardWorker:
             mine = (
                 shard for shard in shards if isinstance(shard, VideoShardPlan) and locks.acquire(shard.name)
             )
-            videos = (video for shard in mine for video in shard.videos)
-            tasks = (decode_task(video, self.encoder, recipe.options) for video in videos if video.path)
+            videos = (video for shard in mine for video in shard.extracted if video.path)
+            preprocessing = self.encoder.identity.preprocessing
+            tasks = (decode_task(video, preprocessing, recipe.options) for video in videos)
             decoded = self.pool.stream(tasks)
             if recipe.options.on_error == "fail":
                 decoded = _up_to_a_failure(decoded)
@@ -101,7 +102,7 @@ class ShardWorker:
             )
             return partial(write_text_shard, path, texts, recipe.dim, seconds)
         rows, seconds = video_rows(shard, decoded, batches, report.add_video)
-        rows = merge_with_stored(path, rows, recipe.patches)
+        rows = merge_with_stored(path, rows, recipe.patches, shard.taken_over)
         return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
 
 
@@ -149,7 +150,7 @@ class ShardRunner(Protocol):
         ...
 
 
-def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> DecodeTask:
+def decode_task(video: Video, preprocessing: Preprocessing, options: ExtractionOptions) -> DecodeTask:
     """What the decoding children need to know of one video that was found."""
     assert video.path is not None
     end = video.end_seconds
@@ -160,7 +161,7 @@ def decode_task(video: Video, encoder: Encoder, options: ExtractionOptions) -> D
         video.id,
         video.path,
         options.sampling,
-        encoder.identity.preprocessing,
+        preprocessing,
         video.start_seconds,
         end,
         options.frames_per_batch,

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from .encoders.base import Precision
 from .plan import ShardPlan, VideoShardPlan
 from .store.reader import FeatureStore
 from .store.shards import Receipt
+from .video.seeking_decoder import READING_RULES
 
 STAGES = ("decode", "resize", "encode", "write", "wait")
 """Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``
@@ -37,6 +38,8 @@ class Summary:
     """Shards of this run's share that were there already."""
     retried: int = 0
     """Videos of the store that were to be retried."""
+    still_untrusted: int = 0
+    """Those of them that were retried as untrusted and failed: each keeps the row that was stored before."""
     shards_left: list[str] = field(default_factory=list[str])
     """Shards that are not there yet: other jobs' shares."""
     pixels: str = ""
@@ -52,17 +55,23 @@ class Summary:
     def add(self, shard: ShardPlan, receipt: Receipt, started: float) -> float:
         """Count a shard that was done since ``started``; the time at which the next one starts."""
         now = time.perf_counter()
-        is_video = isinstance(shard, VideoShardPlan)
         self.shards_done += 1
-        if is_video:
-            self.frames += receipt.rows
+        if isinstance(shard, VideoShardPlan):
+            self.frames += receipt.rows - shard.frames_taken_over
             for stage, taken in receipt.seconds.items():
                 self.stages[stage] = self.stages.get(stage, 0.0) + taken
-        self.seconds["videos" if is_video else "texts"] += now - started
+        self.seconds["videos" if isinstance(shard, VideoShardPlan) else "texts"] += now - started
         return now
 
-    def count_store(self, store: FeatureStore) -> None:
-        """Count what the whole store holds, by whichever run it was put there."""
+    def count_store(self, store: FeatureStore, untrusted: Collection[str] = ()) -> None:
+        """Count what the whole store holds, by whichever run it was put there.
+
+        Args:
+            store: the store.
+            untrusted: videos that were retried because of the rules by which they had been read.
+        """
+        if untrusted:
+            self.still_untrusted = sum(row.id in untrusted for row in store.older_rows(READING_RULES))
         self.status, self.shards_left = _status_counts(store), store.absent_shards()
         self.texts_truncated = _num_truncated(store)
 

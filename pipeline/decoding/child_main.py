@@ -18,6 +18,7 @@ from ..decoders.base import Decoder
 from ..decoders.torchcodec import Decoder as TorchCodec
 from ..decoders.torchcodec import installed
 from .decode_video import Watch, decode_video
+from .forecast import forecast
 from .messages import failed, send_line, send_video, task_of, time_limit
 from .shared_frames import FrameWriter
 
@@ -77,7 +78,8 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
         writer = FrameWriter(
             message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over, task.pixels
         )
-        video = decode_video(task, decoders, Watch(announce, _taken_errors), writer)
+        watch = Watch(announce, _taken_errors)
+        video = forecast(task) if task.packets_only else decode_video(task, decoders, watch, writer)
     except MemoryError:
         send_video(
             answers, failed(task, "decoding takes more memory than its limit", time.perf_counter() - started)

@@ -39,6 +39,8 @@ class DecodeTask:
     """A chunk of so many frames is handed over as soon as it is full: memory does not grow with the video."""
     pixels: Pixels = DEFAULT_PIXELS
     """Whether frames get the proportions in which a player shows them, or those in which they are stored."""
+    packets_only: bool = False
+    """Ask for ``forecast`` instead: which frames it would be, without decoding them."""
 
 
 @dataclass(frozen=True, eq=False)

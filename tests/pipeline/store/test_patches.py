@@ -61,7 +61,7 @@ def test_patches_come_back(
     assert store.has_patches
     with DecoderPool(1) as pool:
         found = [described.videos[name] for name in ("a", "b", "d")]
-        for video in pool.decode(decode_task(one, encoder, chosen) for one in found):
+        for video in pool.decode(decode_task(one, encoder.identity.preprocessing, chosen) for one in found):
             expected = encoder.begin_frames(video.frames, patches=True)().patches
             assert expected is not None
             stored = store.patches(video.id)

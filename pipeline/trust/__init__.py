@@ -1,0 +1,1 @@
+"""Whether rows that were read by older rules can be trusted still."""
