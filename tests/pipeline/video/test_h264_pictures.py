@@ -1,0 +1,124 @@
+"""What packets of H.264 say of their pictures, against bits written by hand and files of an encoder."""
+
+from pathlib import Path
+
+import av
+import pytest
+from tvr.pipeline.video.h264_pictures import H264Pictures, PacketPictures
+from tvr.pipeline.video.nal_units import NalFormat, nal_format
+from tvr.pipeline.video.packets import index_packets
+
+from ...fixtures.mp4 import Movie, write_movie
+
+ANNEX_B = NalFormat(length_bytes=0, is_hevc=False)
+BASELINE, HIGH, HIGH_444 = 66, 100, 244
+
+
+def golomb(value: int) -> str:
+    code = f"{value + 1:b}"
+    return "0" * (len(code) - 1) + code
+
+
+def unit(kind: int, bits: str) -> bytes:
+    """A unit of annex B with these bits, closed and padded, and protected from looking like a start code."""
+    bits += "1"
+    bits += "0" * (-len(bits) % 8)
+    body = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    for last in (0, 1, 2, 3):
+        body = body.replace(bytes([0, 0, last]), bytes([0, 0, 3, last]))
+    return b"\0\0\0\1" + bytes([0x60 | kind]) + body
+
+
+def sequence(profile: int = BASELINE, *, has_fields: bool = True, chroma: str = "", order: str = "") -> bytes:
+    """A sequence parameter set with frame numbers of eight bits."""
+    bits = f"{profile:08b}" + "0" * 8 + f"{30:08b}" + golomb(0) + chroma
+    bits += golomb(4) + (order or golomb(0) + golomb(4))  # frame number 8 bits, picture order count 8 bits
+    bits += golomb(2) + "0" + golomb(5) + golomb(3) + ("0" if has_fields else "1")
+    return unit(7, bits)
+
+
+PICTURE = unit(8, golomb(0) + golomb(0) + "0")
+
+
+def slice_(*, kind: int = 1, is_field: bool | None = None, first: int = 0, planes: str = "") -> bytes:
+    """The beginning of a slice; ``is_field`` None where its sequence has frames only."""
+    bits = golomb(first) + golomb(7) + golomb(0) + planes + f"{255:08b}"
+    bits += "" if is_field is None else str(int(is_field))
+    return unit(kind, bits + "0" * 40 + "1")
+
+
+@pytest.mark.parametrize(
+    ("packet", "is_field"),
+    [
+        (slice_(is_field=True), True),
+        (slice_(is_field=False), False),
+        (slice_(is_field=True) + slice_(is_field=True), False),  # both fields in one packet
+        (slice_(is_field=True) + slice_(is_field=True, first=9), True),  # two slices of one field
+    ],
+)
+def test_a_packet_with_one_field_is_known(packet: bytes, is_field: bool) -> None:
+    assert H264Pictures(ANNEX_B, sequence() + PICTURE).of(packet).is_field == is_field
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        sequence(has_fields=False),
+        sequence(HIGH, has_fields=False, chroma=golomb(1) + golomb(0) * 2 + "0" + "0"),
+        # Scaling lists: the first repeats its last scale after two values, the others are the usual ones.
+        sequence(
+            HIGH,
+            has_fields=False,
+            chroma=golomb(1) + golomb(0) * 2 + "0" + "1" + "1" + golomb(1) + golomb(18) + "0" * 7,
+        ),
+        sequence(has_fields=False, order=golomb(2)),
+        sequence(has_fields=False, order=golomb(1) + "0" + golomb(0) * 2 + golomb(2) + golomb(3) * 2),
+    ],
+)
+def test_a_stream_of_frames_has_no_fields(parameters: bytes) -> None:
+    # The bit behind the frame number is 1: taken for the mark of a field it would be one.
+    packet = unit(5, golomb(0) + golomb(7) + golomb(0) + f"{255:08b}" + "1" * 40)
+    found = H264Pictures(ANNEX_B, parameters + PICTURE).of(packet)
+    assert found == PacketPictures(is_field=False, is_idr=True)
+
+
+def test_colour_planes_that_are_coded_apart_move_the_mark_of_a_field() -> None:
+    parameters = sequence(HIGH_444, chroma=golomb(3) + "1" + golomb(0) * 2 + "0" + "0")
+    pictures = H264Pictures(ANNEX_B, parameters + PICTURE)
+    assert [pictures.of(slice_(is_field=is_field, planes="00")).is_field for is_field in (True, False)] == [
+        True,
+        False,
+    ]
+
+
+def test_parameters_may_come_in_a_packet() -> None:
+    pictures = H264Pictures(ANNEX_B, None)
+    assert pictures.of(sequence() + PICTURE + slice_(is_field=False)) == PacketPictures()
+    assert pictures.of(slice_(is_field=False, kind=5)).is_idr
+
+
+@pytest.mark.parametrize("extradata", [None, b"", PICTURE, sequence()[:7] + PICTURE])
+def test_a_packet_with_one_field_is_known_fails(extradata: bytes | None) -> None:
+    """Without parameters a packet counts as a field: its frames are counted then, which is never wrong."""
+    assert H264Pictures(ANNEX_B, extradata).of(slice_(is_field=False)).is_field
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_what_an_encoder_writes_is_frames(tmp_path: Path, ending: str) -> None:
+    path = write_movie(tmp_path / f"movie.{ending}", Movie(num_frames=30, group_size=10))
+    packets = index_packets(path).packets
+    assert not any(packet.pictures.is_field for packet in packets)
+    assert [n for n, packet in enumerate(packets) if packet.pictures.is_idr] == [0, 10, 20]
+
+
+def test_fields_in_packets_of_their_own_are_found(shared: Path) -> None:
+    path = shared / "data/failing/paff_two_packets_a_frame.mp4"
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        units = nal_format(context.name, context.extradata)
+        assert units is not None
+        pictures = H264Pictures(units, context.extradata)
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert len(packets) == 48
+    assert all(pictures.of(packet).is_field for packet in packets)
+    assert not index_packets(path).trustworthy

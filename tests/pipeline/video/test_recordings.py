@@ -1,0 +1,28 @@
+"""Where one recording ends in a file and the next begins."""
+
+import pytest
+from tvr.pipeline.video.recordings import recordings_of
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        ([(0, 0), (40, None), (80, 80), (120, None)], [0, 0, 0, 0]),
+        ([(0, 0), (40, None), (0, 0), (40, None)], [0, 0, 1, 1]),
+        ([(None, 1000), (None, None), (None, 0), (None, None), (None, 500)], [0, 0, 1, 1, 1]),
+        ([(0, 0), (None, None), (40, 40), (None, None), (20, None)], [0, 0, 0, 0, 1]),
+        ([(0, 0), (9_000, 9_000)], [0, 0]),
+        ([(0, 0), (11_000, 11_000), (11_040, None)], [0, 1, 1]),
+        ([], []),
+    ],
+)
+def test_a_clock_that_goes_back_begins_another_recording(
+    clock: list[tuple[int | None, int | None]], expected: list[int]
+) -> None:
+    assert recordings_of(clock, "mpegts", 0.001).tolist() == expected
+
+
+def test_a_long_pause_is_a_joint_only_in_a_broadcast_stream() -> None:
+    clock = [(0, 0), (60_000, 60_000)]
+    assert recordings_of(clock, "mpegts", 0.001).tolist() == [0, 1]
+    assert recordings_of(clock, "matroska,webm", 0.001).tolist() == [0, 0]

@@ -1,0 +1,51 @@
+"""Which files a library may serve that seeks by itself."""
+
+from pathlib import Path
+
+import pytest
+from tvr.pipeline.video.packets import index_packets
+from tvr.pipeline.video.seeking_decoder import why_declined
+
+from ...fixtures.mp4 import Movie, write_movie
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_it_may_serve_closed_groups_of_h264(tmp_path: Path, ending: str, rotation: int) -> None:
+    path = write_movie(tmp_path / f"movie.{ending}", Movie(num_frames=20, rotation=rotation))
+    assert why_declined(index_packets(path)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "movie", "reason"),
+    [
+        ("movie.mkv", Movie(num_frames=20), "not trusted to seek in h264 in matroska"),
+        ("movie.mp4", Movie(num_frames=20, codec="libx265"), "not trusted to seek in hevc in mov"),
+        ("movie.mp4", Movie(num_frames=20, codec="mpeg4"), "not trusted to seek in mpeg4 in mov"),
+        ("movie.webm", Movie(num_frames=20, codec="libvpx-vp9"), "not trusted to seek in vp9 in matroska"),
+        ("movie.mp4", Movie(num_frames=20, mirrored=True), "does not mirror"),
+    ],
+)
+def test_it_may_serve_closed_groups_of_h264_fails(
+    tmp_path: Path, name: str, movie: Movie, reason: str
+) -> None:
+    assert why_declined(index_packets(write_movie(tmp_path / name, movie))) == reason
+
+
+def test_it_may_not_serve_a_damaged_file(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "movie.mp4")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :])
+    assert why_declined(index_packets(path)) == "does not say which frames are sound"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("opengop_h264.mp4", "has open groups of pictures"),
+        ("paff_two_packets_a_frame.mp4", "its packets do not tell where its frames are"),
+        ("four_edits.mp4", "counts frames that are not shown"),
+    ],
+)
+def test_it_may_not_serve_what_it_got_wrong(shared: Path, name: str, reason: str) -> None:
+    assert why_declined(index_packets(shared / "data/failing" / name)) == reason

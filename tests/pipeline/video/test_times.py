@@ -1,0 +1,87 @@
+"""When frames are shown whose packets do not tell it."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from tvr.pipeline.video.packets import Packet, PacketIndex, index_packets
+from tvr.pipeline.video.times import FrameTime, display_seconds
+
+from ...fixtures.mp4 import Movie, write_movie
+
+
+@pytest.fixture(scope="module")
+def an_index(tmp_path_factory: pytest.TempPathFactory) -> PacketIndex:
+    return index_packets(write_movie(tmp_path_factory.mktemp("times") / "movie.ts", Movie(num_frames=20)))
+
+
+def seconds_of(
+    index: PacketIndex,
+    pts: Sequence[int | None],
+    durations: Sequence[int] | int = 0,
+    dts: Sequence[int | None] | None = None,
+) -> np.ndarray:
+    """Of frames in display order, a packet each, on a clock of milliseconds."""
+    packets = [
+        Packet(p, d, number == 0, True) for number, (p, d) in enumerate(zip(pts, dts or pts, strict=True))
+    ]
+    index = dataclasses.replace(index, packets=packets, time_base=0.001, frame_ticks=50.0, container="mpegts")
+    all_durations = [durations] * len(pts) if isinstance(durations, int) else durations
+    frames = [FrameTime(p, d, number) for number, (p, d) in enumerate(zip(pts, all_durations, strict=True))]
+    return display_seconds(index, frames)
+
+
+@pytest.mark.parametrize(
+    ("pts", "durations", "expected"),
+    [
+        ([80, 120, 160], 40, [0, 40, 80]),
+        ([None, None, 0, 40], 40, [0, 40, 80, 120]),
+        ([0, 40, None, None], 40, [0, 40, 80, 120]),
+        ([0, None, None, 120], 40, [0, 40, 80, 120]),
+        ([0, None, None, 120], [10, 20, 30, 40], [0, 20, 60, 120]),  # stretched in proportion
+        ([None, None, None], 40, [0, 40, 80]),
+        ([None, None, None], [40, 100, 40], [0, 40, 140]),
+        ([None, None, None], 0, [0, 50, 100]),  # the stream's rate
+        ([0, 100, None], 0, [0, 100, 200]),  # the usual step
+        ([None], 0, [0]),
+    ],
+)
+def test_frames_without_a_time_take_it_from_durations_and_order(
+    an_index: PacketIndex, pts: list[int | None], durations: list[int] | int, expected: list[int]
+) -> None:
+    assert np.allclose(seconds_of(an_index, pts, durations), np.array(expected) / 1000, atol=1e-4)
+
+
+def test_times_out_of_order_belong_to_the_frames_in_their_order(an_index: PacketIndex) -> None:
+    found = seconds_of(an_index, [0, 80, 40, 120], 40, dts=[0, 40, 80, 120])
+    assert np.allclose(found, [0, 0.04, 0.08, 0.12], atol=1e-4)
+
+
+def test_no_two_frames_share_a_time(an_index: PacketIndex) -> None:
+    found = seconds_of(an_index, [0, 40, 40, 40, 80], 40)
+    assert (np.diff(found) > 0).all()
+    assert np.allclose(found, [0, 0.04, 0.04, 0.04, 0.08], atol=1e-4)
+
+
+@pytest.mark.parametrize("second_start", [0, 20, 1000, 20_000])
+def test_joined_recordings_make_one_time_line(an_index: PacketIndex, second_start: int) -> None:
+    pts = [1000, 1040, 1080, *(second_start + k * 40 for k in range(3))]
+    found = seconds_of(an_index, pts, 40)
+    assert np.allclose(found, np.arange(6) * 0.04, atol=1e-4)
+
+
+def test_a_pause_in_a_recording_stays(an_index: PacketIndex) -> None:
+    assert np.allclose(seconds_of(an_index, [0, 40, 5000], 40), [0, 0.04, 5.0], atol=1e-4)
+
+
+def test_times_of_many_frames_take_no_longer_each(an_index: PacketIndex) -> None:
+    def took(count: int) -> float:
+        started = time.process_time()
+        seconds_of(an_index, [None] * count, 40)
+        return time.process_time() - started
+
+    took(1000)
+    # Quadratic, a hundred times the frames would take ten thousand times as long.
+    assert took(100_000) < 1000 * max(took(1000), 1e-3)
