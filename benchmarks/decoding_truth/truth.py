@@ -11,6 +11,7 @@ import av
 import av.error
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, Int64, UInt8
 from tvr.pipeline.preprocessing import Preprocessing, resize
 
@@ -34,9 +35,11 @@ class Truth:
     pictures: UInt8[np.ndarray, "frame side side 3"]
     first_seconds: float
     """Time stamp of the first frame, or 0 where the file has none."""
-    times_known: bool
-    """Whether the file says when each is shown. Where it does not (repeated or missing time stamps), only their
-    order is known, and ``seconds`` are a guess."""
+    is_stamped: bool
+    """Whether the file says of each when it is shown."""
+    is_steady: bool
+    """Whether one frame follows another at the rate of the encode. Of a file that is neither (repeated or missing
+    time stamps) only the order of frames is known, and ``seconds`` are a guess."""
 
     @property
     def half_a_frame(self) -> float:
@@ -53,17 +56,21 @@ def true_frames(path: Path, encode: Encode) -> Truth:
     """
     pts: list[int | None] = []
     pictures: list[np.ndarray] = []
+    reformatter = VideoReformatter()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         time_base = float(stream.time_base or 1)
         for frame in container.decode(stream):
             pts.append(frame.pts)
-            pictures.append(resize(_upright(frame, encode), PREPROCESSING))
+            pictures.append(
+                resize(_upright(reformatter.reformat(frame, format="rgb24"), encode), PREPROCESSING)
+            )
     if not pictures:
         raise ValueError("the file shows no frame")
-    seconds, known = _seconds(pts, time_base, encode)
+    seconds, is_stamped = _seconds(pts, time_base, encode)
     shown = np.stack(pictures)
-    return Truth(numbers_of(shown), seconds, shown, (pts[0] or 0) * time_base, known)
+    first = (pts[0] or 0) * time_base
+    return Truth(numbers_of(shown), seconds, shown, first, is_stamped, encode.times == "constant")
 
 
 def complains(path: Path) -> bool:
@@ -103,7 +110,7 @@ def first_packet_seconds(path: Path) -> list[float]:
 
 def _upright(frame: VideoFrame, encode: Encode) -> np.ndarray:
     """Turned as the encode asked its container to say."""
-    picture = np.rot90(frame.to_ndarray(format="rgb24"), encode.rotation // 90)
+    picture = np.rot90(frame.to_ndarray(), encode.rotation // 90)
     return np.ascontiguousarray(picture[:, ::-1] if encode.mirrored else picture)
 
 
@@ -116,4 +123,4 @@ def _seconds(pts: list[int | None], time_base: float, encode: Encode) -> tuple[n
     if len(gaps) == 0 or (np.isfinite(gaps).all() and (gaps > 0).all()):
         return np.concatenate(([0.0], np.cumsum(gaps))), True
     steady = np.arange(len(pts)) / float(encode.frames_per_second)
-    return steady, encode.times == "constant"
+    return steady, False

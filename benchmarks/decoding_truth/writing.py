@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from .containers import drop_time_stamps, replace_edits
@@ -97,9 +98,10 @@ def _added_stream(container: OutputContainer, encode: Encode) -> VideoStream:
 def _packets(stream: VideoStream, encode: Encode, first_number: int) -> Iterator[av.Packet]:
     """In decoding order, their pts counting frames."""
     step = 1 / encode.frames_per_second
+    reformatter = VideoReformatter()
     for place in range(encode.frames):
         frame = av.VideoFrame.from_ndarray(stored_picture(encode, first_number + place), format="rgb24")
-        frame = frame.reformat(format=encode.pixel_format)
+        frame = reformatter.reformat(frame, format=encode.pixel_format)
         frame.pts, frame.time_base = place, step
         if encode.codec == "gif" and encode.times == "variable":
             frame.pts = intended_ticks(encode)[place]

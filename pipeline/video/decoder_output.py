@@ -11,6 +11,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
@@ -26,6 +27,11 @@ RgbFrame = UInt8[np.ndarray, "height width 3"]
 _CHECKS = "crccheck+bitstream+buffer"
 _STUFFED = ("mpeg1video", "mpeg2video")
 """Their decoder takes legal stuffing between slices for damage when it is told to check the bitstream."""
+
+# Left to itself, PyAV prepares the conversion to RGB anew for every frame, from version 17 on with a thread for each
+# core, and keeps all of it as long as the frame: where many frames wait, the process runs out of threads.
+_REFORMATTER = VideoReformatter()
+_ON_ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 class ComplaintError(DecodeError):
@@ -47,7 +53,8 @@ class ShownFrame:
 
     def rgb(self) -> RgbFrame:
         """The picture, upright."""
-        return upright(self.picture.to_ndarray(format="rgb24"), orientation_of(self.picture))
+        picture = _REFORMATTER.reformat(self.picture, format="rgb24", **_ON_ONE_THREAD)
+        return upright(picture.to_ndarray(), orientation_of(self.picture))
 
 
 @contextmanager
