@@ -71,7 +71,8 @@ def alignment_map(alignment: Alignment, file: Path) -> None:
     axes = figure.subplots(rows, 1, squeeze=False, height_ratios=heights)[:, 0]
     owner = "the head's" if alignment.is_of_head else "the stored features'"
     _map(axes[0], alignment.scores.numpy(), alignment, f"cosine of {owner} words and frames")
-    axes[0].set_yticks(range(len(alignment.words)), alignment.words, fontsize="small")
+    # A word of a caption such as "$$" is no formula.
+    axes[0].set_yticks(range(len(alignment.words)), alignment.words, fontsize="small", parse_math=False)
     if alignment.clips is not None:
         _map(axes[1], alignment.clips.numpy(), alignment, "share of each frame in each clip")
         axes[1].set_yticks(
