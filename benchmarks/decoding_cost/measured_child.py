@@ -43,7 +43,9 @@ def main() -> None:
 def _tvr(wanted: dict[str, Any], memory: SharedFrames) -> dict[str, Any]:
     """Seconds, and what came, by tvr's own way from a file to frames at the size of the model's input."""
     task = DecodeTask("a", Path(wanted["path"]), Sampling("uniform", wanted["num_frames"]), PREPROCESSING)
-    writer = FrameWriter(memory.descriptor, PREPROCESSING, task.frames_per_chunk, _keep_nothing)
+    # Versions before square pixels have no such setting.
+    settings: tuple[Any, ...] = tuple(getattr(task, name) for name in ("pixels",) if hasattr(task, name))
+    writer = FrameWriter(memory.descriptor, PREPROCESSING, task.frames_per_chunk, _keep_nothing, *settings)
     # New ones each time: a decoder keeps the file that it looked at last open.
     names = dict.fromkeys((wanted["decoder"], "pyav"))
     decoders = [(name, load_plug_in("tvr.pipeline.decoders", name).Decoder()) for name in names]
