@@ -133,7 +133,11 @@ def run() -> None:
     try:
         app()
     except TvrError as error:
-        typer.echo(f"tvr: {error}", err=True)
+        # Imported here: completing the name of a command needs no rich.
+        from .terminal import one_line
+
+        lines = [one_line(line) for line in str(error).split("\n")]  # names of files may hold anything
+        typer.echo("tvr: " + "\n".join(lines), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("tvr: interrupted; run the same command again to go on", err=True)

@@ -110,10 +110,16 @@ def _manifest_at(root: Path) -> Path | None:
         raise DataError(
             f"{root}: no such folder or file. Give the folder of the videos, or a manifest, with --root."
         )
-    held = [path for suffix in MANIFEST_SUFFIXES if (path := root / f"captions{suffix}").is_file()]
+    named = [root / f"captions{suffix}" for suffix in MANIFEST_SUFFIXES]
+    held = [path for path in named if path.is_symlink() or path.exists()]
     if len(held) > 1:
         names = " and ".join(path.name for path in held)
         raise DataError(f"{root}: holds {names}. Give the one that is meant: --root {held[0]}")
+    if held and not held[0].is_file():
+        raise DataError(
+            f"{held[0]}: is no file, but a folder, a pipe or a link to what is not there. Put the manifest in its "
+            "place, or rename it to have the videos without captions."
+        )
     return held[0] if held else None
 
 

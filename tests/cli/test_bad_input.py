@@ -134,6 +134,12 @@ def test_files_of_any_name_and_kind_become_rows(archive: Path) -> None:
     assert r"bad\xff" in {video["id"] for video in json.loads(listed.out)["videos"]}
 
 
+def test_a_name_in_an_error_is_shown_escaped(archive: Path) -> None:
+    answer = tvr(*EXTRACT, "\x1b[31mred\udcff", cwd=archive.parent)
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err.startswith(r"tvr: \x1b[31mred\udcff: no such folder or file. Give the folder")
+
+
 def test_a_root_of_any_name(archive: Path) -> None:
     root = archive.rename(archive.parent / os.fsdecode(b"[bold]\xff"))
     answer = tvr(*EXTRACT, root, "--workspace", "work", cwd=root.parent)

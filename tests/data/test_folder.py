@@ -178,6 +178,20 @@ def test_two_manifests_in_a_folder_fail(tmp_path: Path) -> None:
         load(touched(tmp_path, "captions.csv", "captions.jsonl"))
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "broken", "self"])
+def test_a_manifest_that_is_no_file_fails(tmp_path: Path, kind: str) -> None:
+    touched(tmp_path, "a.mp4")
+    manifest = tmp_path / "captions.parquet"
+    if kind == "folder":
+        manifest.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(manifest)
+    else:
+        manifest.symlink_to(manifest if kind == "self" else tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"captions\.parquet: is no file, but a folder, a pipe or a link"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("path_column", ["path", "video", "file", "Path"])
 @pytest.mark.parametrize("caption_column", ["caption", "captions", "text", "sentence"])
