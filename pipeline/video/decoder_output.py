@@ -66,7 +66,8 @@ def decoding(path: Path, *, is_strict: bool) -> Generator[tuple[InputContainer, 
         context.thread_type = "NONE"
         context.thread_count = 1
         # What a packet is given, FFmpeg hands on to the frame that it makes of it.
-        context.flags |= Flags.copy_opaque
+        # Where a stream cuts columns off at the left, FFmpeg would keep some of them to have memory aligned.
+        context.flags |= Flags.copy_opaque | Flags.unaligned
         checks = _CHECKS.replace("+bitstream", "") if context.name in _STUFFED else _CHECKS
         context.options = {"err_detect": checks + ("+explode" if is_strict else "")}
         yield container, stream

@@ -98,6 +98,8 @@ class PacketIndex:
     """Of the stored picture, in pixels."""
     height: int
     """Of the stored picture, in pixels."""
+    cuts_left: bool
+    """Whether the stream cuts columns off at the left that decoders keep unless told that memory may be unaligned."""
     orientation: Orientation
     pixel_aspect: float
     """Width of a stored pixel over its height, when it is shown."""
@@ -270,6 +272,7 @@ def _decoded(packet: av.Packet) -> VideoFrame | None:
 
 def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
     context, picture = stream.codec_context, reading.picture
+    cuts_left = picture is not None and picture.width > context.width
     claims = [0.0, (container.duration or 0) / av.time_base]
     time_base = float(stream.time_base or 0)
     frame_ticks = _frame_ticks(stream, time_base)
@@ -281,8 +284,9 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         container=container.format.name,
         codec=context.name,
         pixel_format=picture.format.name if picture else "",
-        width=picture.width if picture else context.width,
+        width=picture.width if picture and not cuts_left else context.width,
         height=picture.height if picture else context.height,
+        cuts_left=cuts_left,
         orientation=orientation_of(picture) if picture else UPRIGHT,
         pixel_aspect=pixel_aspect_of(stream),
         num_videos=len(moving_streams(container)),

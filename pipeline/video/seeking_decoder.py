@@ -87,6 +87,7 @@ def why_declined(index: PacketIndex) -> str:
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
         (not all(p.pictures.is_idr for p in index.packets if p.is_key), "has open groups of pictures"),
         (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
+        (index.cuts_left, "does not cut columns off at the left"),
         (
             index.pixel_format not in _EIGHT_BIT,
             f"does not convert {index.pixel_format or 'this'} as others do",

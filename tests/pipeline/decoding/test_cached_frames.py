@@ -218,6 +218,18 @@ def _decoded(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
+@pytest.mark.parametrize("name", ["ramp.mp4", "ramp.mkv"])
+def test_borders_that_a_stream_cuts_off_are_gone(each_pool: DecoderPool, tmp_path: Path, name: str) -> None:
+    """8 columns at the left, fewer than memory is aligned to, 2 at the right and 4 rows at the top."""
+    luma = np.repeat(np.arange(16, 176, dtype=np.uint8)[None], 96, axis=0)
+    luma[:4] = 235
+    grey = np.full((48, 80), 128, np.uint8)
+    options = {"qp": "0", "x264-params": "crop-rect=8,4,2,0"}
+    path = write_planes(tmp_path / name, [luma, grey, grey], Coding("libx264", "yuv420p", options=options))
+    for frame in frames(each_pool, path, 92, 150):
+        assert np.abs(frame[:, :, 1] - (luma[4:, 8:158].astype(int) - 16) * 255 / 219).max() <= 2
+
+
 def test_borders_that_a_container_cuts_off_stay(each_pool: DecoderPool, tmp_path: Path) -> None:
     """What would be left fills the picture's height, and the circle most of it."""
     square = Circle(pixel_aspect=Fraction(1))
