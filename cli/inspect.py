@@ -136,8 +136,8 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     counts = Counter(verdict.verdict for verdict in verdicts)
     out.print(
-        f"looked at the files of {len(verdicts):,} videos read by older rules: {counts['trusted']:,} are trusted, "
-        f"{counts['untrusted']:,} are untrusted, of {counts['unknown']:,} it cannot be told",
+        f"files      of {len(verdicts):,} videos read by older rules: {counts['trusted']:,} trusted, "
+        f"{counts['untrusted']:,} untrusted, {counts['unknown']:,} cannot be told",
         soft_wrap=True,
     )
     doubted = [verdict for verdict in verdicts if verdict.verdict != "trusted"]
@@ -147,7 +147,10 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     for verdict in doubted:
         typer.echo(f"{one_line(verdict.id)}\t{verdict.verdict}\t{one_line(verdict.reason)}")
     if counts["untrusted"]:
-        out.print("extract these again: the `tvr extract` that made the store, with --retry untrusted")
+        out.print(
+            "extract these again: the `tvr extract` that made the store, with --retry untrusted",
+            soft_wrap=True,
+        )
 
 
 def _why(verdict: Verdict) -> str:

@@ -24,8 +24,10 @@ from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.video.sample_clip import write_sample
 
+from ...fixtures.archive import options_for
 from ...fixtures.dask_processes import DaskProcesses, dask_processes
 from ...fixtures.datasets import dataset
+from ...fixtures.older_stores import older_place
 
 pytestmark = [
     pytest.mark.slow,
@@ -124,6 +126,20 @@ def test_a_receipt_that_is_lost_with_its_worker(clips: Dataset, tmp_path: Path) 
             summary = run_extraction(runner, clips, many, store, on_progress=replace_the_worker)
     assert summary.shards_done == 3
     assert summary.shards_left == []
+
+
+def test_workers_take_over_what_is_trusted(scheduler: DaskProcesses, tmp_path: Path) -> None:
+    place = older_place(tmp_path, ENCODER.load())
+    described, before = load_dataset("folder", place.archive, {}), FeatureStore.open(place.store).videos()
+    options = options_for(place.archive, retry="untrusted")
+    events: list[Progress] = []
+    with cluster_runner(cluster(scheduler), ENCODER, described, options) as runner:
+        summary = run_extraction(runner, described, options, place.store, on_progress=events.append)
+    assert (summary.retried, summary.shards_done, summary.frames) == (2, 2, 8)
+    assert [(event.done, event.total) for event in events if event.stage == "videos"][-1] == (2, 2)
+    after = FeatureStore.open(place.store).videos()
+    same = [(after.frames[i : i + 4] == before.frames[i : i + 4]).all() for i in range(0, 20, 4)]
+    assert same == [True, False, True, False, True], "b and f are done again"
 
 
 def test_what_would_end_one_process_ends_the_run(
