@@ -9,7 +9,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from .ffmpeg_log import FfmpegLog
 
-MARKING_DECODERS = frozenset(
+_MARKING_DECODERS = frozenset(
     {
         "h264",
         "mpeg1video",
@@ -79,6 +79,6 @@ def damage_told(messages: FfmpegLog, decoder: str) -> str:
     """What FFmpeg's decoder said of damage to a picture, while it was not told to stop there; empty if nothing."""
     if concealed := messages.last_error(containing="concealing"):
         return concealed
-    if decoder in MARKING_DECODERS:
+    if decoder in _MARKING_DECODERS:
         return ""
     return messages.last_error(without=_OUTSIDE_PICTURES)

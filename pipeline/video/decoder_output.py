@@ -10,6 +10,7 @@ import av.error
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -17,7 +18,7 @@ from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
 from .container import is_encrypted, opened
-from .damage import MARKING_DECODERS, DamageLog, damage_told, is_key
+from .damage import DamageLog, damage_told, is_key
 from .ffmpeg_log import capture_ffmpeg_log
 from .orientation import orientation_of, upright
 from .packets import CUT_OFF, PacketIndex
@@ -105,7 +106,7 @@ def shown_frames(
     for number, packet in _guarded(packets, log):
         if told := _damage_of_packet(index, number):
             log.add(number, told)
-        for picture in _decode(packet, number, log):
+        for picture in _decoded(packet, number, index, log):
             origin = _origin(picture, index)
             if picture.is_corrupt and not _is_joint(index, origin):
                 log.add(number if origin is None else origin, "a frame is corrupt")
@@ -122,7 +123,7 @@ def _damage_of_packet(index: PacketIndex, number: int) -> str:
 
 def _is_joint(index: PacketIndex, number: int | None) -> bool:
     """Whether a mark of damage may only mean that a recording ends; then the decoder's words tell of damage."""
-    return number is not None and index.codec in MARKING_DECODERS and index.is_at_joint(number)
+    return number is not None and index.is_at_joint(number)
 
 
 def _origin(picture: VideoFrame, index: PacketIndex) -> int | None:
@@ -141,16 +142,29 @@ def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterat
         log.add(number, error.strerror or "the file breaks off")
 
 
-def _decode(packet: av.Packet, number: int, log: DamageLog) -> list[VideoFrame]:
+def _decoded(packet: av.Packet, number: int, index: PacketIndex, log: DamageLog) -> list[VideoFrame]:
+    """The frames that this packet completes; where a new recording starts, before them the last of the one before."""
+    context: VideoCodecContext = packet.stream.codec_context
     if packet.size:
         packet.opaque = number
+    if not index.starts_recording(number):
+        return _decode(context, packet, number, log)
+    # Otherwise the decoder would look for the new one's references in the old one.
+    last = _decode(context, None, number - 1, log)
+    context.flush_buffers()
+    return last + _decode(context, packet, number, log)
+
+
+def _decode(
+    context: VideoCodecContext, packet: av.Packet | None, number: int, log: DamageLog
+) -> list[VideoFrame]:
     with capture_ffmpeg_log() as messages:
         try:
-            frames = packet.decode()
+            frames = context.decode(packet)
         except av.error.FFmpegError as error:
             log.add(number, messages.reason(error))
             return []
-    if told := damage_told(messages, packet.stream.codec_context.name):
+    if told := damage_told(messages, context.name):
         log.add(number, told)
     return frames
 

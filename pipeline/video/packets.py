@@ -178,6 +178,12 @@ class PacketIndex:
         behind = min(number + _PACKETS_AT_JOINT, len(self.packets) - 1)
         return bool(self.recordings[number] != self.recordings[behind])
 
+    def starts_recording(self, number: int) -> bool:
+        """Whether this packet is the key frame with which another recording begins."""
+        if not 0 < number < len(self.packets) or not self.packets[number].is_key:
+            return False
+        return bool(self.recordings[number] != self.recordings[number - 1])
+
     @cached_property
     def can_jump(self) -> bool:
         """Whether every packet can be told again behind a jump."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 _LONGEST_GAP_SECONDS = 10.0
-"""In a broadcast stream a longer step ahead is another recording joined on, as FFmpeg takes it, too."""
+"""In a broadcast stream a key frame that is further ahead begins another recording; FFmpeg takes it for that, too."""
 _BROADCAST = ("mpegts", "mpeg")
 
 
@@ -26,7 +26,8 @@ def recordings_of(
     starts = np.zeros(len(clock), np.int64)
     dts = key_pts = None
     for number, (own_dts, own_key_pts) in enumerate(clock):
-        if not 0 <= _step(dts, own_dts) <= longest or _step(key_pts, own_key_pts) < 0:
+        is_far_ahead = own_key_pts is not None and _step(dts, own_dts) > longest
+        if _step(dts, own_dts) < 0 or _step(key_pts, own_key_pts) < 0 or is_far_ahead:
             starts[number] = 1
             dts = key_pts = None
         dts = dts if own_dts is None else own_dts

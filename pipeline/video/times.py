@@ -9,6 +9,7 @@ from jaxtyping import Float
 from .packets import PacketIndex
 
 _TIE_SECONDS = 1e-6
+_LARGEST_TIE_SECONDS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +77,10 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
         ticks[places] = own
         end = own[-1] + step
     seconds = (ticks - ticks[0]) * index.time_base
-    # A repeated time is moved by less than anything that matters; what counts is that no two frames share one.
-    ramp = _TIE_SECONDS * np.arange(len(seconds))
+    # A repeated time is moved by less than anything that matters; what counts is that no two frames share one, also
+    # where times are kept as float32.
+    tie = min(max(_TIE_SECONDS, 2 * float(np.spacing(np.float32(seconds.max())))), _LARGEST_TIE_SECONDS)
+    ramp = tie * np.arange(len(seconds))
     return np.maximum.accumulate(seconds - ramp) + ramp
 
 

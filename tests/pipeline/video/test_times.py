@@ -22,10 +22,11 @@ def seconds_of(
     pts: Sequence[int | None],
     durations: Sequence[int] | int = 0,
     dts: Sequence[int | None] | None = None,
+    keys: Sequence[int] = (0,),
 ) -> np.ndarray:
     """Of frames in display order, a packet each, on a clock of milliseconds."""
     packets = [
-        Packet(p, d, number == 0, True) for number, (p, d) in enumerate(zip(pts, dts or pts, strict=True))
+        Packet(p, d, number in keys, True) for number, (p, d) in enumerate(zip(pts, dts or pts, strict=True))
     ]
     index = dataclasses.replace(index, packets=packets, time_base=0.001, frame_ticks=50.0, container="mpegts")
     all_durations = [durations] * len(pts) if isinstance(durations, int) else durations
@@ -59,21 +60,24 @@ def test_times_out_of_order_belong_to_the_frames_in_their_order(an_index: Packet
     assert np.allclose(found, [0, 0.04, 0.08, 0.12], atol=1e-4)
 
 
-def test_no_two_frames_share_a_time(an_index: PacketIndex) -> None:
-    found = seconds_of(an_index, [0, 40, 40, 40, 80], 40)
-    assert (np.diff(found) > 0).all()
-    assert np.allclose(found, [0, 0.04, 0.04, 0.04, 0.08], atol=1e-4)
+@pytest.mark.parametrize("hours", [0, 1, 5])
+def test_no_two_frames_share_a_time(an_index: PacketIndex, hours: int) -> None:
+    last = 3_600_000 * hours + 80
+    found = seconds_of(an_index, [0, last - 40, last - 40, last - 40, last], 40)
+    assert (np.diff(found.astype(np.float32)) > 0).all()
+    assert np.allclose(found, np.array([0, *[last - 40] * 3, last]) / 1000, atol=5e-3 * hours + 1e-4)
 
 
 @pytest.mark.parametrize("second_start", [0, 20, 1000, 20_000])
 def test_joined_recordings_make_one_time_line(an_index: PacketIndex, second_start: int) -> None:
     pts = [1000, 1040, 1080, *(second_start + k * 40 for k in range(3))]
-    found = seconds_of(an_index, pts, 40)
+    found = seconds_of(an_index, pts, 40, keys=[0, 3])
     assert np.allclose(found, np.arange(6) * 0.04, atol=1e-4)
 
 
 def test_a_pause_in_a_recording_stays(an_index: PacketIndex) -> None:
-    assert np.allclose(seconds_of(an_index, [0, 40, 5000], 40), [0, 0.04, 5.0], atol=1e-4)
+    assert np.allclose(seconds_of(an_index, [0, 40, 5000], 40, keys=[0, 2]), [0, 0.04, 5.0], atol=1e-4)
+    assert np.allclose(seconds_of(an_index, [0, 40, 50_000], 40), [0, 0.04, 50.0], atol=1e-4)
 
 
 def test_times_of_many_frames_take_no_longer_each(an_index: PacketIndex) -> None:
