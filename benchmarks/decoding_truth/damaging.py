@@ -35,20 +35,15 @@ def _without_packets(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def _overwritten(data: bytes, path: Path, encode: Encode, random: np.random.Generator) -> bytes:
-    """Zeros or changed bits within the payload of one to three packets."""
+    """Zeros or changed bits within the payload of one packet: what FFmpeg says of the file, it says of that place."""
     with av.open(str(path)) as container:
         payloads = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    spoilt = bytearray(data)
-    for _ in range(int(random.integers(1, 4))):
-        start, length = _place(data, payloads, 64 if encode.damage == "zeroed" else 6, random)
-        if encode.damage == "zeroed":
-            spoilt[start : start + length] = bytes(length)
-        else:
-            flips = random.integers(1, 256, length, np.uint8)
-            spoilt[start : start + length] = (
-                np.frombuffer(data, np.uint8)[start : start + length] ^ flips
-            ).tobytes()
-    return bytes(spoilt)
+    start, length = _place(data, payloads, 64 if encode.damage == "zeroed" else 6, random)
+    end = start + length
+    if encode.damage == "zeroed":
+        return data[:start] + bytes(length) + data[end:]
+    flips = random.integers(1, 256, length, np.uint8)
+    return data[:start] + (np.frombuffer(data, np.uint8)[start:end] ^ flips).tobytes() + data[end:]
 
 
 def _place(data: bytes, payloads: list[bytes], longest: int, random: np.random.Generator) -> tuple[int, int]:
