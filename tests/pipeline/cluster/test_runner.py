@@ -157,7 +157,7 @@ def test_what_would_end_one_process_ends_the_run(
 def test_only_files_prove_that_a_worker_sees_the_videos(tmp_path: Path) -> None:
     write_sample(tmp_path / "a.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
-    paths = {name: tmp_path / f"{name}.mp4" for name in ("vanished", "a", "pipe")}
+    paths: dict[str, Path | None] = {name: tmp_path / f"{name}.mp4" for name in ("vanished", "a", "pipe")}
     check = PreflightCheck(ENCODER, "pyav", list(dataset(paths).videos.values()))
     assert check.files == [(tmp_path / "a.mp4", (tmp_path / "a.mp4").stat().st_size)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.container import OutputContainer
 from av.stream import Disposition
 from PIL import Image
 from tvr.data.contracts.errors import DecodeError
@@ -19,7 +20,7 @@ from tvr.pipeline.video.seeking_decoder import why_declined
 from ...fixtures.mp4 import HEIGHT, WIDTH, write_sound
 
 
-def add_cover(container: av.container.OutputContainer) -> Callable[[], None]:
+def add_cover(container: OutputContainer) -> Callable[[], None]:
     """Give a file a cover picture; what it returns writes the picture, once all streams are there."""
     stream = container.add_stream("mjpeg", rate=25)
     assert isinstance(stream, av.VideoStream)
@@ -36,9 +37,7 @@ def add_cover(container: av.container.OutputContainer) -> Callable[[], None]:
     return write
 
 
-def add_video(
-    container: av.container.OutputContainer, size: tuple[int, int], num_frames: int
-) -> Callable[[], None]:
+def add_video(container: OutputContainer, size: tuple[int, int], num_frames: int) -> Callable[[], None]:
     """Give a file a video stream; what it returns writes its frames."""
     stream = container.add_stream("libx264", rate=25)
     assert isinstance(stream, av.VideoStream)
@@ -53,7 +52,7 @@ def add_video(
     return write
 
 
-def add_sound(container: av.container.OutputContainer) -> Callable[[], None]:
+def add_sound(container: OutputContainer) -> Callable[[], None]:
     stream = container.add_stream("aac", rate=16_000)
     assert isinstance(stream, av.AudioStream)
 
