@@ -108,6 +108,16 @@ def is_visible(frame: np.ndarray, clean: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_what_is_not_damaged_is_ok(decoder: str, clips: dict[Path, Clip]) -> None:
+    tasks = [DecodeTask(file.name, file, Sampling("uniform", 12), PREPROCESSING) for file in clips]
+    with DecoderPool(2, decoder, time_limit_seconds=600.0) as pool:
+        for clip, video in zip(clips.values(), pool.decode(tasks), strict=True):
+            assert (video.status, video.reason) == ("ok", ""), video.id
+            assert clip.wrong_frames(video) == 0, video.id
+            assert len(video.frames) == min(12, len(clip.clean.seconds)), video.id
+
+
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_no_frame_is_silently_wrong(
     kind: str, decoder: str, clips: dict[Path, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
