@@ -112,6 +112,12 @@ def _assert_same_features(folder: Path, wanted: Path) -> None:
     np.testing.assert_allclose(texts.words, old_texts.words, atol=TOLERANCE)
 
 
+def test_rows_of_older_rules_are_looked_at(place: Path) -> None:
+    answer = tvr("inspect", "--store", place / "store", "--untrusted", "--root", place / "videos", cwd=place)
+    assert answer.code == 0, answer.err
+    assert "9 videos read by older rules: 9 trusted, 0 untrusted, 0 cannot be told" in answer.out
+
+
 def test_a_store_is_extended_fails_with_another_sampling(place: Path) -> None:
     (place / "store" / "video-00001-of-00003.h5").unlink()
     answer = tvr(*command(place, "store"), "--num-frames", "5", cwd=place)
