@@ -10,10 +10,10 @@ from rich.table import Table
 
 from ..data.annotation_files.folder_tree import FolderTree
 from ..data.base import About, Dataset, Preset, load_dataset, unreadable
-from ..data.contracts.errors import DataError
+from ..data.contracts.errors import DataError, one_line
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .options import JsonOption, key_values
-from .terminal import one_line, out, print_json
+from .terminal import out, print_json
 
 _MISSING_SHOWN = 3
 """How many missing videos of a split are named."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.base import Dataset
+from ..data.contracts.errors import one_line
 from ..pipeline.cluster.config import ClusterConfig
 from ..pipeline.encoders.base import EncoderIdentity
 from ..pipeline.estimate import Estimate
@@ -14,7 +15,7 @@ from ..pipeline.machine import usable_cores
 from ..pipeline.progress import OnProgress, Progress
 from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import Bottleneck, Summary, bottleneck, shares
-from .terminal import Meter, err, one_line, out, print_json
+from .terminal import Meter, err, out, print_json
 
 
 def announce(dataset: Dataset, identity: EncoderIdentity) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ..data.contracts.errors import one_line
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.trust.files import verdicts_by_request
@@ -16,7 +17,7 @@ from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.video.seeking_decoder import READING_RULES
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-from .terminal import Meter, one_line, out, print_json
+from .terminal import Meter, out, print_json
 
 _LINES = 20
 _WORST = 5

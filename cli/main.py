@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ..data.contracts.errors import TvrError
+from ..data.contracts.errors import TvrError, one_line
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 a wrong option or value, 3 bad annotation or data, 4 bad store, 5 cannot decode, "
@@ -133,9 +133,6 @@ def run() -> None:
     try:
         app()
     except TvrError as error:
-        # Imported here: completing the name of a command needs no rich.
-        from .terminal import one_line
-
         lines = [one_line(line) for line in str(error).split("\n")]  # names of files may hold anything
         typer.echo("tvr: " + "\n".join(lines), err=True)
         sys.exit(error.exit_code)

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..data.contracts.errors import UsageError
+from ..data.contracts.errors import UsageError, one_line
 from ..heads.search.archive import Archive, open_archive
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, MODEL, WHAT, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-from .terminal import one_line, out, print_json
+from .terminal import out, print_json
 
 RUN_RECORD = "config.json"
 """What a folder holds that is a run; the text may be left out beside it, if there is a video."""

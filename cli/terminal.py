@@ -1,7 +1,6 @@
 """What every command prints with: one console for results, one for progress, and both quiet in a pipe."""
 
 import json
-import re
 import sys
 import time
 from types import TracebackType
@@ -21,14 +20,8 @@ err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 WIDEST = 400
 """Characters of the widest table."""
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LOG_SECONDS = 30
 """Without a terminal, one line in so many seconds."""
-
-
-def one_line(text: str) -> str:
-    """A name, a reason or a caption as a terminal may show it: line ends, tabs and control characters escaped."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_json(value: Any) -> None:

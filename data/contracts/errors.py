@@ -1,7 +1,10 @@
 """One family of errors, so that every failure a user can cause ends in a sentence and an exit code."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class TvrError(Exception):
@@ -58,3 +61,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) or 'none'}."
+
+
+def one_line(text: str) -> str:
+    """A name, a reason or a caption as a terminal may show it: line ends, tabs and control characters escaped."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -27,20 +27,6 @@ def test_a_pipe_gets_every_figure_in_one_line(
     assert any(NAME in line and line.count(FIGURE) == 8 for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("a plain café [0.0-4.5]", "a plain café [0.0-4.5]"),
-        ("new\nline\ttab", r"new\nline\ttab"),
-        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
-        ("two\u2028lines", r"two\u2028lines"),
-        ("bad\udcff", r"bad\udcff"),
-    ],
-)
-def test_one_line(text: str, line: str) -> None:
-    assert terminal.one_line(text) == line
-
-
 @pytest.mark.parametrize("name", ["[bold]x[/bold]", "[/red]", "[link=http://x]y", ":warning: :smile:", "x\\"])
 def test_a_name_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], name: str) -> None:
     terminal.out.print(name, soft_wrap=True)
