@@ -53,8 +53,16 @@ class ShownFrame:
     is_intact: bool
 
     def rgb(self) -> RgbFrame:
-        """The picture, upright."""
-        picture = _REFORMATTER.reformat(self.picture, format="rgb24", **_ON_ONE_THREAD)
+        """The picture, upright.
+
+        Raises:
+            DecodeError: FFmpeg cannot convert its colours.
+        """
+        try:
+            picture = _REFORMATTER.reformat(self.picture, format="rgb24", **_ON_ONE_THREAD)
+        except av.error.FFmpegError:
+            matrix = int(self.picture.colorspace)
+            raise DecodeError(f"its colours cannot be converted to RGB (matrix {matrix} of H.273)") from None
         return upright(picture.to_ndarray(), orientation_of(self.picture))
 
 

@@ -55,6 +55,7 @@ _MOST_REORDERED = 64
 far less than a recording. Beyond it, two recordings were joined whose clocks overlap."""
 
 _PACKETS_AT_JOINT = 2
+_UNNAMED_MATRIX = 2
 _PACKETS_TO_FIRST_FRAME = 64
 
 
@@ -94,6 +95,8 @@ class PacketIndex:
     container: str
     codec: str
     pixel_format: str
+    matrix: int
+    """From RGB to the stored numbers, as the stream names it (ITU-T H.273, table 4); 2: it does not say."""
     width: int
     """Of the stored picture, in pixels."""
     height: int
@@ -290,6 +293,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         container=container.format.name,
         codec=context.name,
         pixel_format=picture.format.name if picture else "",
+        matrix=int(picture.colorspace) if picture else _UNNAMED_MATRIX,
         width=picture.width if picture and not cuts_left else context.width,
         height=picture.height if picture else context.height,
         cuts_left=cuts_left,

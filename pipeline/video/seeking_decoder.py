@@ -18,6 +18,8 @@ what counts as damage. Every receipt says it; one without was written under rule
 read before are doubtful raises it."""
 
 _FRAMES_PER_BATCH = 4
+_CONVERTED_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)
+"""Of ITU-T H.273, table 4: those that FFmpeg converts to RGB. Older versions took the others for BT.601."""
 _EIGHT_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 
 
@@ -92,6 +94,7 @@ def why_declined(index: PacketIndex) -> str:
             index.pixel_format not in _EIGHT_BIT,
             f"does not convert {index.pixel_format or 'this'} as others do",
         ),
+        (index.matrix not in _CONVERTED_MATRICES, "takes its colours for those of another matrix"),
         (bool(index.damage), index.damage),
         (any(packet.damage for packet in index.packets), "does not say which frames are sound"),
     )

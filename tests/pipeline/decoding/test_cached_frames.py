@@ -15,7 +15,7 @@ from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 
 from ...fixtures.circles import DIAMETER, SIDE, Circle, say_clean_aperture, say_crop, sides, write_circle
-from ...fixtures.planes import FULL, LIMITED, Coding, planes_of, write_planes
+from ...fixtures.planes import CODE_OF, FULL, LIMITED, Coding, planes_of, write_planes
 
 PACKAGE = "tvr.pipeline.decoders"
 COLOURS = np.array(
@@ -85,6 +85,19 @@ def test_colours_fails_to_know_a_matrix_that_is_not_named(
         wrong.append(int(np.abs(colours_of(frame) - COLOURS).max()))
     assert wrong[0] <= 3
     assert 10 < wrong[1] <= 25
+
+
+@pytest.mark.parametrize("matrix", ["YCgCo", "ICtCp"])
+def test_colours_fails_with_a_matrix_that_nobody_converts(
+    each_pool: DecoderPool, tmp_path: Path, matrix: str
+) -> None:
+    """A row with a reason, and the next video is decoded by the same child."""
+    coding = Coding("libx264", "yuv420p", matrix, options={"qp": "0"})
+    path = write_planes(tmp_path / "patches.mp4", planes_of(COLOURS, "bt601", LIMITED), coding)
+    size = Preprocessing(16, 16, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    (video,) = each_pool.decode([DecodeTask("video", path, Sampling("all"), size)])
+    assert video.status == "failed"
+    assert f"cannot be converted to RGB (matrix {CODE_OF[matrix]} of H.273)" in video.reason
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
