@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from ..data.contracts.errors import UsageError
 
-# A frame at 2 s whose time is rounded to 2.0000001 is on display at 2 s.
+# A frame at 2 s whose time is rounded to 2.0000001 or 1.9999999 begins to be on display at 2 s.
 _ROUNDING_SECONDS = 1e-6
 # More than a dropped frame of a camera, or times in whole milliseconds, make of a constant rate.
 _STILL_FRAMES = 2
@@ -94,7 +94,7 @@ def _within(
     frame_seconds: Float[np.ndarray, " frame"], start: float, end: float
 ) -> Int[np.ndarray, " inside"]:
     """The frames that belong to [start, end)."""
-    first, last = np.searchsorted(frame_seconds, [start, end])
+    first, last = np.searchsorted(frame_seconds, [start - _ROUNDING_SECONDS, end - _ROUNDING_SECONDS])
     if first > 0 and start < end:
         next_change = frame_seconds[first] if first < last else np.inf
         if next_change - start > _STILL_FRAMES * _typical_seconds(frame_seconds):

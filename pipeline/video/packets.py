@@ -54,6 +54,8 @@ _MOST_REORDERED = 64
 """By how many places presentation and decoding order of a packet may differ: far more than any codec's reordering,
 far less than a recording. Beyond it, two recordings were joined whose clocks overlap."""
 
+_NO_TIME_STAMPS = 0x0080
+"""``AVFMT_NOTIMESTAMPS``, which PyAV has no name for."""
 _PACKETS_AT_JOINT = 2
 _UNNAMED_MATRIX = 2
 _PACKETS_TO_FIRST_FRAME = 64
@@ -112,6 +114,8 @@ class PacketIndex:
     """Ticks from one frame to the next by the stream's rate, for frames that have no times; at least 1."""
     claimed_seconds: float
     """The longest duration that the file's headers claim; where they claim none, what its packets make at its rate."""
+    has_clock: bool
+    """Whether the format has time stamps at all; FFmpeg makes some up for raw streams."""
     tells_times: bool
     """Whether each shown packet has a time of its own, on one clock."""
     damage: str
@@ -171,6 +175,8 @@ class PacketIndex:
     def recordings(self) -> Int[np.ndarray, " packet"]:
         """The number of the recording that each packet belongs to: 0 but for files that were joined."""
         clock = [(packet.dts, packet.pts if packet.is_key else None) for packet in self.packets]
+        if not self.has_clock:
+            return np.zeros(len(clock), np.int64)
         return recordings_of(clock, self.container, self.time_base)
 
     def is_at_joint(self, number: int) -> bool:
@@ -302,6 +308,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         num_videos=len(moving_streams(container)),
         frame_ticks=frame_ticks,
         claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
+        has_clock=not container.format.flags & _NO_TIME_STAMPS,
         tells_times=container.format.name in INDEXED_CONTAINERS and _tell_times(reading.packets),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage

@@ -71,7 +71,7 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
     end = None
     for recording in np.unique(owner):
         places = np.flatnonzero(owner == recording)
-        own, step = _own_ticks([frames[place] for place in places.tolist()], index.frame_ticks)
+        own, step = _own_ticks(index, [frames[place] for place in places.tolist()])
         if end is not None:
             own += end - own[0]
         ticks[places] = own
@@ -84,22 +84,38 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
     return np.maximum.accumulate(seconds - ramp) + ramp
 
 
-def _own_ticks(
-    frames: Sequence[FrameTime], usual_duration: float
-) -> tuple[Float[np.ndarray, " frame"], float]:
+def _own_ticks(index: PacketIndex, frames: Sequence[FrameTime]) -> tuple[Float[np.ndarray, " frame"], float]:
     """Times of one recording's frames, on its own clock, and how long the last one stays."""
-    known = np.array([each.pts is not None for each in frames])
-    times = np.sort(np.array([each.pts for each in frames if each.pts is not None], np.float64))
+    pts = np.array([np.nan if each.pts is None else each.pts for each in frames], np.float64)
+    if not index.has_clock:
+        pts[:] = np.nan
+    known = np.isfinite(pts)
+    times = np.sort(pts[known])
     steps = np.diff(np.unique(times))
-    usual = float(np.median(steps)) if len(steps) else usual_duration
+    usual = float(np.median(steps)) if len(steps) else index.frame_ticks
     durations = np.array([each.duration or usual for each in frames], np.float64)
-    if not len(times):
-        return np.cumsum(durations) - durations, float(durations[-1])
-    if known.all():
-        return times, usual
-    # Where each would be by durations alone; stretched between the frames whose times are known.
+    # Where each would be by durations alone.
     by_duration = np.cumsum(durations) - durations
+    if not len(times):
+        return by_duration, float(durations[-1])
+    if known.all():
+        return (times[0] + by_duration if _is_guessed(index, pts, durations) else times), usual
+    # Stretched between the frames whose times are known.
     anchors = by_duration[known]
     filled = np.interp(by_duration, anchors, times)
     filled += np.minimum(by_duration - anchors[0], 0.0) + np.maximum(by_duration - anchors[-1], 0.0)
     return filled, usual
+
+
+def _is_guessed(
+    index: PacketIndex, pts: Float[np.ndarray, " frame"], durations: Float[np.ndarray, " frame"]
+) -> bool:
+    """Whether FFmpeg has made up the times of frames at a constant rate, and missed.
+
+    MPEG-PS has a time stamp for some frames only. A made-up one may be a frame too late, which shows where times go
+    back in display order.
+    """
+    if index.container != "mpeg" or bool((durations != durations[0]).any()) or bool((np.diff(pts) > 0).all()):
+        return False
+    steady = float(durations[0]) * (len(pts) - 1)
+    return abs(float(pts.max() - pts.min()) - steady) <= 2 * float(durations[0])

@@ -193,3 +193,10 @@ def test_sampling_fails(settings: dict[str, Any], named: str) -> None:
     # The shape checker of the test run looks at Literal types before the class does.
     with pytest.raises((UsageError, TypeCheckError), match=named):
         Sampling(**settings)
+
+
+def test_a_frame_at_the_edge_of_a_span_begins_there_however_its_time_is_rounded() -> None:
+    seconds = np.array([0.1, 0.2, np.nextafter(0.3, 0), 0.4, np.nextafter(0.5, 1), 0.6]) - 0.1
+    everything = Sampling("all")
+    assert sample(seconds, everything, 0.2, 0.4).tolist() == [2, 3]
+    assert sample(seconds, everything, 0.1, 0.2).tolist() == [1]

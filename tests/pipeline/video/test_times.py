@@ -28,7 +28,7 @@ def seconds_of(
     packets = [
         Packet(p, d, number in keys, True) for number, (p, d) in enumerate(zip(pts, dts or pts, strict=True))
     ]
-    index = dataclasses.replace(index, packets=packets, time_base=0.001, frame_ticks=50.0, container="mpegts")
+    index = dataclasses.replace(index, packets=packets, time_base=0.001, frame_ticks=50.0)
     all_durations = [durations] * len(pts) if isinstance(durations, int) else durations
     frames = [FrameTime(p, d, number) for number, (p, d) in enumerate(zip(pts, all_durations, strict=True))]
     return display_seconds(index, frames)
@@ -58,6 +58,22 @@ def test_frames_without_a_time_take_it_from_durations_and_order(
 def test_times_out_of_order_belong_to_the_frames_in_their_order(an_index: PacketIndex) -> None:
     found = seconds_of(an_index, [0, 80, 40, 120], 40, dts=[0, 40, 80, 120])
     assert np.allclose(found, [0, 0.04, 0.08, 0.12], atol=1e-4)
+
+
+def test_the_times_that_are_made_up_for_raw_streams_are_not_believed(an_index: PacketIndex) -> None:
+    raw = dataclasses.replace(an_index, has_clock=False)
+    assert np.allclose(seconds_of(raw, [0, 80, 40, 160], 40), [0, 0.04, 0.08, 0.12], atol=1e-4)
+    assert np.allclose(seconds_of(raw, [0, 40, 0, 40], 40, keys=[0, 2]), [0, 0.04, 0.08, 0.12], atol=1e-4)
+
+
+def test_a_rate_is_believed_before_times_that_are_made_up_and_go_back(an_index: PacketIndex) -> None:
+    dts = [0, 40, 80, 120, 160]
+    program = dataclasses.replace(an_index, container="mpeg")
+    pts = [40, 120, 160, 240, 200]
+    assert np.allclose(seconds_of(program, pts, 40, dts), [0, 0.04, 0.08, 0.12, 0.16], atol=1e-4)
+    assert np.allclose(seconds_of(an_index, pts, 40, dts), [0, 0.08, 0.12, 0.16, 0.2], atol=1e-4)
+    paused = seconds_of(program, [40, 80, 120, 1200, 1160], 40, dts)
+    assert np.allclose(paused, [0, 0.04, 0.08, 1.12, 1.16], atol=1e-4)
 
 
 @pytest.mark.parametrize("hours", [0, 1, 5])
