@@ -10,11 +10,11 @@ import typer
 from rich.markup import escape
 
 from ..data.contracts.errors import one_line
+from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
-from ..pipeline.video.seeking_decoder import READING_RULES
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
 from .terminal import Meter, out, print_json

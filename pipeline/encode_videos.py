@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from .decoding.messages import READING_RULES
 from .decoding.pool import Chunk, DecodedVideo
 from .encoders.base import EncodedFrames, Encoder
 from .plan import VideoShardPlan
 from .store.patches import PatchSpool, SpooledPatches
 from .store.shards import MISSING, VideoRow
-from .video.seeking_decoder import READING_RULES
 
 OnVideo = Callable[[int, bool], None]
 """Told of each video how many frames it has and whether it failed."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..data.contracts.errors import UsageError
+from .decoding.messages import READING_RULES
 from .encoders.base import Precision
 from .plan import ShardPlan, VideoShardPlan
 from .store.reader import FeatureStore
 from .store.shards import Receipt
-from .video.seeking_decoder import READING_RULES
 
 STAGES = ("decode", "resize", "encode", "write", "wait")
 """Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``

@@ -18,6 +18,11 @@ from ...data.contracts.records import restored
 from ..preprocessing import DEFAULT_PIXELS, Pixels, Preprocessing
 from ..sampling import Sampling
 
+READING_RULES = 2
+"""Which rules decide who reads a file and when its frames are shown: ``why_declined`` of seeking decoders, the times of
+``PacketIndex``, what counts as damage. Every receipt says it; one without was written under rules 1. Whoever changes a
+rule so that rows read before are doubtful raises it."""
+
 Status = Literal["ok", "partial", "suspect", "failed"]
 
 _MAX_SECONDS = 24 * 3600.0

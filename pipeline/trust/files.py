@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...data.base import Video
+from ..decoding.messages import READING_RULES
 from ..decoding.pool import DecoderPool, DecodeTask
 from ..options import ExtractionOptions
 from ..preprocessing import Preprocessing
@@ -12,7 +13,6 @@ from ..request import load_request, requested_dataset
 from ..shard_worker import decode_task
 from ..store.reader import FeatureStore, OlderRow
 from ..store.shards import MISSING
-from ..video.seeking_decoder import READING_RULES
 from .verdicts import Verdict, verdict_of
 
 OnFile = Callable[[int, int], None]

@@ -12,11 +12,6 @@ from ...data.contracts.errors import DecodeError
 from .packets import MP4, PacketIndex, index_packets
 from .times import VideoTimes, video_times
 
-READING_RULES = 2
-"""Which rules decide who reads a file and when its frames are shown: ``why_declined``, the times of ``PacketIndex``,
-what counts as damage. Every receipt says it; one without was written under rules 1. Whoever changes a rule so that rows
-read before are doubtful raises it."""
-
 _FRAMES_PER_BATCH = 4
 _CONVERTED_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)
 """Of ITU-T H.273, table 4: those that FFmpeg converts to RGB. Older versions took the others for BT.601."""
