@@ -1,8 +1,10 @@
 """What the packets of an H.264 stream say of their pictures without being decoded.
 
-Two things matter: a packet may hold one *field* of a frame only (two such packets are one frame), and a key frame
-may be one behind whose time later packets still refer to what lies before it (an open group of pictures).
-ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.2.2 (picture parameter set), 7.3.3 (slice header).
+Three things matter: a packet may hold one *field* of a frame only (two such packets are one frame), a key frame may be
+one behind whose time later packets still refer to what lies before it (an open group of pictures), and a picture may
+follow one that was lost on the way, for which FFmpeg takes another without marking anything.
+ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.2.2 (picture parameter set), 7.3.3 (slice header) and
+7.4.3 (frame_num).
 """
 
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from dataclasses import dataclass
 from .nal_units import NalFormat
 
 _SLICE, _IDR, _SEQUENCE, _PICTURE = 1, 5, 7, 8
+_REFERENCE = 0x60
+"""The bits of a unit's header that are 0 in a picture to which no other refers."""
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 _HEADER_BYTES = 24
 """More than the part of a slice header that is read takes."""
@@ -23,6 +27,8 @@ class PacketPictures:
     """One field of a frame, or that cannot be told."""
     is_idr: bool = False
     """A picture that nothing after it refers behind (instantaneous decoding refresh)."""
+    follows_loss: bool = False
+    """Frame numbers show that a picture which others refer to is missing before this one."""
 
 
 FRAME = PacketPictures()
@@ -34,8 +40,21 @@ class _Sequence:
     """What a slice header's form depends on."""
 
     frame_number_bits: int
+    may_have_gaps: bool
     has_fields: bool
     has_colour_planes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """The beginning of a slice; by default that of one which cannot be read."""
+
+    first_macroblock: int = 0
+    is_field: bool = True
+    frame_number: int | None = None
+    """Counts the pictures that others refer to; None where that cannot be told, or the stream may leave some out."""
+    num_frame_numbers: int = 1
+    """Behind the last one 0 comes again."""
 
 
 class H264Pictures:
@@ -50,24 +69,36 @@ class H264Pictures:
         self._units = units
         self._sequences: dict[int, _Sequence] = {}
         self._sequence_of_picture: dict[int, int] = {}
+        self._last_frame_number: int | None = None
         for unit in _parameter_sets(extradata or b""):
             self._keep(unit)
 
     def of(self, packet: bytes) -> PacketPictures:
         """What this packet holds."""
         fields: list[bool] = []
-        is_idr = False
+        is_idr = follows_loss = False
         for unit in self._units.units(packet):
             kind = unit[0] & 0x1F if unit else 0
             if kind in (_SEQUENCE, _PICTURE):
                 self._keep(unit)
             elif kind in (_SLICE, _IDR):
                 is_idr = is_idr or kind == _IDR
-                first_macroblock, is_field = self._slice(unit)
-                if first_macroblock == 0:
-                    fields.append(is_field)
+                begun = self._slice(unit)
+                if begun.first_macroblock == 0:
+                    fields.append(begun.is_field)
+                    follows_loss = self._follows_loss(unit, begun) or follows_loss
         # Two fields in one packet are a frame, as one packet should be.
-        return PacketPictures(is_field=len(fields) == 1 and fields[0], is_idr=is_idr)
+        return PacketPictures(len(fields) == 1 and fields[0], is_idr, follows_loss)
+
+    def _follows_loss(self, unit: bytes, begun: _Slice) -> bool:
+        """Whether the frame number of a new picture leaves one out."""
+        before, number = self._last_frame_number, begun.frame_number
+        if unit[0] & _REFERENCE:
+            self._last_frame_number = number
+        if unit[0] & 0x1F == _IDR or before is None or number is None:
+            return False
+        # A picture may order that counting starts anew behind it: 0 and 1 prove nothing.
+        return number > 1 and number not in (before, (before + 1) % begun.num_frame_numbers)
 
     def _keep(self, unit: bytes) -> None:
         bits = _Bits(unit[1:])
@@ -81,16 +112,21 @@ class H264Pictures:
             # Cut off: its slices will be taken for fields, which costs time and no frame.
             return
 
-    def _slice(self, unit: bytes) -> tuple[int, bool]:
-        """The first macroblock of a slice, and whether it belongs to a field."""
+    def _slice(self, unit: bytes) -> _Slice:
         bits = _Bits(unit[1:_HEADER_BYTES])
         try:
             first_macroblock, _, picture = bits.exp_golomb(), bits.exp_golomb(), bits.exp_golomb()
             sequence = self._sequences[self._sequence_of_picture[picture]]
-            bits.take(2 * sequence.has_colour_planes + sequence.frame_number_bits)
-            return first_macroblock, sequence.has_fields and bool(bits.take(1))
+            bits.take(2 * sequence.has_colour_planes)
+            number = bits.take(sequence.frame_number_bits)
+            return _Slice(
+                first_macroblock,
+                sequence.has_fields and bool(bits.take(1)),
+                None if sequence.may_have_gaps else number,
+                1 << sequence.frame_number_bits,
+            )
         except (IndexError, KeyError):
-            return 0, True
+            return _Slice()
 
 
 def _parameter_sets(extradata: bytes) -> list[bytes]:
@@ -119,10 +155,10 @@ def _sequence(bits: "_Bits") -> tuple[int, _Sequence]:
     frame_number_bits = bits.exp_golomb() + 4
     _skip_picture_order(bits)
     bits.exp_golomb()  # reference frames
-    bits.take(1)  # gaps allowed
+    may_have_gaps = bool(bits.take(1))
     bits.exp_golomb()  # width
     bits.exp_golomb()  # height
-    return number, _Sequence(frame_number_bits, not bits.take(1), has_colour_planes)
+    return number, _Sequence(frame_number_bits, may_have_gaps, not bits.take(1), has_colour_planes)
 
 
 def _skipped_chroma(bits: "_Bits") -> bool:

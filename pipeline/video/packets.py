@@ -266,6 +266,8 @@ class _Reading:
         if self._nal_format and not damage:
             damage = self._nal_format.broken_rule(data)
         pictures = self._h264.of(data) if self._h264 else FRAME
+        if pictures.follows_loss and not packet.is_keyframe:
+            damage = damage or "a picture before it is missing"
         return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from tvr.pipeline.decoding.pool import DecodedVideo, DecoderPool, DecodeTask
@@ -15,6 +16,7 @@ from tvr.pipeline.preprocessing import Preprocessing
 from tvr.pipeline.sampling import Sampling
 
 from ...fixtures.fuzz import cases
+from ...fixtures.mp4 import Movie, number_of, write_movie
 from ...fixtures.plain_decoding import PlainDecoding, plainly_decoded
 from ...fixtures.remuxing import remuxed
 
@@ -149,3 +151,23 @@ def test_no_frame_is_silently_wrong(
             )
     assert silent == []
     assert sum(count["partial"] + count["failed"] for count in counts.values()) >= len(clips) // 2
+
+
+@pytest.mark.parametrize("group_size", [12, 60])
+def test_a_picture_that_is_lost_whole_is_noticed(group_size: int, tmp_path: Path) -> None:
+    """Its header in MPEG-TS is gone, so it never comes; FFmpeg shows what refers to it and marks nothing."""
+    clean = write_movie(tmp_path / "clean.ts", Movie(group_size=group_size))
+    with av.open(str(clean)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    lost = max(packets[14:23], key=lambda packet: packet.size)  # B-frames are small, and none refers to most
+    assert lost.pos is not None
+    spoilt = bytearray(clean.read_bytes())
+    spoilt[lost.pos + 4 : lost.pos + 68] = bytes(64)
+    path = tmp_path / "spoilt.ts"
+    path.write_bytes(spoilt)
+    with DecoderPool(1) as pool:
+        (video,) = pool.decode([DecodeTask("a", path, Sampling("all"), PREPROCESSING)])
+    assert video.status == "partial"
+    assert "a picture before it is missing" in video.reason
+    assert len(video.frames) >= 14
+    assert [number_of(frame) for frame in video.frames] == [round(s * 25) for s in video.frame_seconds]

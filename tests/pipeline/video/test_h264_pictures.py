@@ -29,11 +29,18 @@ def unit(kind: int, bits: str) -> bytes:
     return b"\0\0\0\1" + bytes([0x60 | kind]) + body
 
 
-def sequence(profile: int = BASELINE, *, has_fields: bool = True, chroma: str = "", order: str = "") -> bytes:
+def sequence(
+    profile: int = BASELINE,
+    *,
+    has_fields: bool = True,
+    may_have_gaps: bool = False,
+    chroma: str = "",
+    order: str = "",
+) -> bytes:
     """A sequence parameter set with frame numbers of eight bits."""
     bits = f"{profile:08b}" + "0" * 8 + f"{30:08b}" + golomb(0) + chroma
     bits += golomb(4) + (order or golomb(0) + golomb(4))  # frame number 8 bits, picture order count 8 bits
-    bits += golomb(2) + "0" + golomb(5) + golomb(3) + ("0" if has_fields else "1")
+    bits += golomb(2) + str(int(may_have_gaps)) + golomb(5) + golomb(3) + ("0" if has_fields else "1")
     return unit(7, bits)
 
 
@@ -122,3 +129,44 @@ def test_fields_in_packets_of_their_own_are_found(shared: Path) -> None:
     assert len(packets) == 48
     assert all(pictures.of(packet).is_field for packet in packets)
     assert not index_packets(path).trustworthy
+
+
+def numbered_slice(number: int, *, is_reference: bool = True, kind: int = 1) -> bytes:
+    """The beginning of a slice of a frame with this frame number, of eight bits."""
+    begun = bytearray(unit(kind, golomb(0) + golomb(7) + golomb(0) + f"{number:08b}" + "0" * 40 + "1"))
+    if not is_reference:
+        begun[4] &= 0x1F
+    return bytes(begun)
+
+
+def losses(parameters: bytes, slices: list[bytes]) -> list[int]:
+    """The places of the slices that follow a loss."""
+    pictures = H264Pictures(ANNEX_B, parameters)
+    return [place for place, each in enumerate(slices) if pictures.of(each).follows_loss]
+
+
+def test_a_lost_picture_is_seen_by_the_numbers_of_the_others() -> None:
+    frames = sequence(has_fields=False) + PICTURE
+    counted = [numbered_slice(0, kind=5), *(numbered_slice(number) for number in range(1, 12))]
+    assert losses(frames, counted) == []
+    assert losses(frames, counted[:6] + counted[7:]) == [6]
+    assert losses(frames, counted[4:]) == [], "a recording may begin anywhere"
+    assert losses(frames, [*counted[:6], counted[0]]) == [], "a new beginning"
+    around = [numbered_slice(number % 256) for number in range(250, 262)]
+    assert losses(frames, around) == []
+    assert losses(frames, around[:3] + around[6:]) == [], "0 and 1 may be a new beginning"
+    assert losses(frames, around[:3] + around[8:]) == [3]
+
+
+def test_a_picture_to_which_none_refers_may_be_missing() -> None:
+    frames = sequence(has_fields=False) + PICTURE
+    between = [numbered_slice(number, is_reference=False) for number in (6, 6)]
+    assert losses(frames, [numbered_slice(5), *between, numbered_slice(6)]) == []
+    assert losses(frames, [numbered_slice(5), numbered_slice(6)]) == []
+    assert losses(frames, [numbered_slice(5), *between, numbered_slice(7)]) == [3]
+
+
+def test_a_stream_may_leave_pictures_out_where_it_says_so() -> None:
+    slices = [numbered_slice(5), numbered_slice(9)]
+    assert losses(sequence(has_fields=False) + PICTURE, slices) == [1]
+    assert losses(sequence(has_fields=False, may_have_gaps=True) + PICTURE, slices) == []
