@@ -10,7 +10,7 @@ from ..data.contracts.errors import UsageError, unknown_name
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import Encoder
 from .machine import usable_cores
-from .preprocessing import Pixels
+from .preprocessing import DEFAULT_PIXELS, Pixels
 from .sampling import Policy, Sampling
 from .store.patches import PatchFormat
 
@@ -77,6 +77,7 @@ class ExtractionOptions:
         for kind, value, known in (
             ("decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
             ("way to meet an error", self.on_error, ON_ERROR),
+            ("shape of pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
         ):
             if value not in known:
                 raise UsageError(unknown_name(kind, value, known))

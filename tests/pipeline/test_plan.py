@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from jaxtyping import TypeCheckError
 from tvr.data.base import Preset
 from tvr.data.contracts.errors import DataError, UsageError
-from tvr.pipeline.options import ExtractionOptions, sampling_of
+from tvr.pipeline.options import ExtractionOptions, pixels_of, sampling_of
 from tvr.pipeline.plan import plan_extraction
 from tvr.pipeline.sampling import Sampling
 
@@ -53,6 +54,14 @@ def test_plan_extraction_fails() -> None:
 def test_options_fails(bad: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=rf"{next(iter(bad))} must be"):
         options(**bad)
+
+
+def test_pixels_fails() -> None:
+    # The shape checker of the test run looks at Literal types before the class does.
+    with pytest.raises((UsageError, TypeCheckError), match="square"):
+        options(pixels="round")
+    with pytest.raises(UsageError, match=r"unknown shape of pixels 'round'. Known: square, stored"):
+        pixels_of("round")
 
 
 def test_sampling_of() -> None:

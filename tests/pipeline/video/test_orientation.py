@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from tvr.pipeline.video.container import opened
+from tvr.pipeline.video.orientation import pixel_aspect_of
 from tvr.pipeline.video.packets import index_packets
 from tvr.pipeline.video.times import video_times
 
@@ -63,3 +65,18 @@ def test_pixel_aspect_fails_with_what_no_screen_has(tmp_path: Path, width: int, 
     """Then pixels are taken for square."""
     path = say_pixel_aspect(write_circle(tmp_path / "circle.mp4"), width, height)
     assert pixel_aspect(path) == 1.0
+
+
+def test_real_clips(shared: Path) -> None:
+    """What the reliability page says of them."""
+    aspects: list[float] = []
+    matrices_of_large: list[int] = []
+    for path in sorted((shared / "data/captioned_misc/videos").iterdir()):
+        with opened(path) as (_, stream):
+            aspects.append(pixel_aspect_of(stream))
+            context = stream.codec_context
+            if context.height >= 720 or context.width >= 1280:
+                matrices_of_large.append(int(context.colorspace))
+    wide = [aspect for aspect in aspects if aspect > 1.2]
+    assert (len(aspects), len(wide), min(wide) > 1.25, max(wide) < 1.34) == (47, 5, True, True)
+    assert (len(matrices_of_large), matrices_of_large.count(2)) == (5, 3)
