@@ -9,7 +9,7 @@ find something to predict.
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -41,29 +41,42 @@ def number_of(picture: Picture) -> int:
     return int(numbers_of(picture[None])[0])
 
 
+def rough_number_of(picture: Picture) -> int:
+    """The number that the picture most likely says, be it damaged or turned."""
+    bits, _, _ = _read(picture[None])
+    return int((bits[:_NUMBER_BITS, 0] << np.arange(_NUMBER_BITS)).sum())
+
+
 def numbers_of(pictures: UInt8[np.ndarray, "picture height width 3"]) -> Int64[np.ndarray, " picture"]:
     """The number in each picture; ``UNREADABLE`` where a cell is neither black nor white, check bits are wrong, or
     the coloured corners are not where they belong.
     """
-    height, width = pictures.shape[1:3]
-    # The middle of every cell: its borders are blurred by the codec.
-    rows = [_middle(row, ROWS, height) for row in range(ROWS)]
-    columns = [_middle(column, COLUMNS, width) for column in range(COLUMNS)]
-    cells = np.stack([[pictures[:, r, c].mean((1, 2)) for c in columns] for r in rows])
-    light = cells.mean(-1).reshape(ROWS * COLUMNS, -1)[: _NUMBER_BITS + _CHECK_BITS]
-    bits = (light > (_BLACK + _WHITE) / 2).astype(np.int64)
-    clear = ((light > _DARKEST_WHITE) | (light < _BRIGHTEST_BLACK)).all(0)
+    bits, is_clear, is_upright = _read(pictures)
     numbers = (bits[:_NUMBER_BITS] << np.arange(_NUMBER_BITS)[:, None]).sum(0)
-    expected = np.array([_code(number) for number in numbers.tolist()]).reshape(len(numbers), -1).T
-    tint = cells[3, [0, 1, 6, 7], :, 0] - cells[3, [0, 1, 6, 7], :, 2]
-    right_way_up = (tint[:2] > _LEAST_TINT).all(0) & (tint[2:] < -_LEAST_TINT).all(0)
-    return np.where(clear & right_way_up & (bits == expected).all(0), numbers, UNREADABLE)
+    expected = np.array([_code(number) for number in numbers.tolist()]).reshape(-1, len(bits)).T
+    return np.where(is_clear & is_upright & (bits == expected).all(0), numbers, UNREADABLE)
 
 
 def is_turned(picture: Picture) -> bool:
     """Whether the picture can be read once it is turned by right angles or mirrored, and not as it is."""
     ways = [np.rot90(side, turns) for side in (picture, picture[:, ::-1]) for turns in range(4)]
     return number_of(picture) == UNREADABLE and any(number_of(way) != UNREADABLE for way in ways)
+
+
+def _read(
+    pictures: UInt8[np.ndarray, "picture height width 3"],
+) -> tuple[Int64[np.ndarray, "bit picture"], Bool[np.ndarray, " picture"], Bool[np.ndarray, " picture"]]:
+    """The bits of each picture, whether they are beyond doubt, and whether its corners are where they belong."""
+    height, width = pictures.shape[1:3]
+    # The middle of every cell: its borders are blurred by the codec.
+    rows = [_middle(row, ROWS, height) for row in range(ROWS)]
+    columns = [_middle(column, COLUMNS, width) for column in range(COLUMNS)]
+    cells = np.stack([[pictures[:, r, c].mean((1, 2)) for c in columns] for r in rows])
+    light = cells.mean(-1).reshape(ROWS * COLUMNS, -1)[: _NUMBER_BITS + _CHECK_BITS]
+    is_clear = ((light > _DARKEST_WHITE) | (light < _BRIGHTEST_BLACK)).all(0)
+    tint = cells[3, [0, 1, 6, 7], :, 0] - cells[3, [0, 1, 6, 7], :, 2]
+    is_upright = (tint[:2] > _LEAST_TINT).all(0) & (tint[2:] < -_LEAST_TINT).all(0)
+    return (light > (_BLACK + _WHITE) / 2).astype(np.int64), is_clear, is_upright
 
 
 @lru_cache(NUMBERS)

@@ -10,6 +10,7 @@ from tvr.pipeline.sampling import Sampling, sample
 from .encodes import Encode
 from .truth import PREPROCESSING, Truth
 
+_SLACK = 0.1
 _RATES = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -36,9 +37,27 @@ class Question:
         """For the pool."""
         return DecodeTask(name, path, self.sampling, PREPROCESSING, self.start_seconds, self.end_seconds)
 
-    def answer(self, truth: Truth) -> np.ndarray:
-        """The frames that are right, by their place in display order."""
-        return sample(truth.seconds, self.sampling, self.start_seconds, self.end_seconds)
+    def answer(self, truth: Truth, sooner: float = 0.0) -> np.ndarray:
+        """The frames that are right, by their place in display order.
+
+        Args:
+            truth: of the file.
+            sooner: by how many seconds every frame but the first comes before its time.
+        """
+        seconds = truth.seconds - np.where(np.arange(len(truth.seconds)) > 0, sooner, 0.0)
+        return sample(seconds, self.sampling, self.start_seconds, self.end_seconds)
+
+    def is_answered_by(self, index: np.ndarray, truth: Truth) -> bool:
+        """Whether these are the frames that are right.
+
+        Where a file does not say when its frames are shown, one that changes at the very moment asked for may be
+        taken for shown or for not yet shown.
+        """
+        slack = 0.0 if truth.is_stamped else _SLACK * truth.half_a_frame
+        latest, earliest = (self.answer(truth, sooner) for sooner in (slack, -slack))
+        if len(latest) == len(index) == len(earliest):
+            return bool(((earliest <= index) & (index <= latest)).all())
+        return any(index.tolist() == self.answer(truth, sooner).tolist() for sooner in (slack, 0.0, -slack))
 
 
 def questions(encode: Encode, truth: Truth) -> list[Question]:

@@ -37,5 +37,5 @@ def _simpler(encode: Encode) -> Iterator[Encode]:
             yield replace(encode, **{each.name: value})
     for name in ("b_frames", "references", "group_size"):
         value = getattr(encode, name)
-        if value > 1:
+        if value // 2 > getattr(plain, name):
             yield replace(encode, **{name: value // 2})

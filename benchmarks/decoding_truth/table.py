@@ -6,6 +6,19 @@ from typing import Any
 
 from .differences import FAULTS, Outcome
 
+_HEADS = (
+    ("files", 7),
+    ("unfit", 6),
+    ("damaged", 8),
+    ("frames", 10),
+    ("wrong", 8),
+    ("wrong", 7),
+    ("failed", 7),
+    ("partial", 8),
+    ("order", 6),
+    ("silent", 7),
+    ("unnoticed", 10),
+)
 _COLUMNS = ("encodes", "unusable", "damaged", "frames", "wrong frames", *FAULTS, "unnoticeable")
 
 
@@ -20,22 +33,17 @@ def counted(outcomes: Sequence[Outcome], decoders: Sequence[str]) -> dict[str, d
 
 
 def lines(rows: dict[str, dict[str, Any]]) -> Iterable[str]:
-    """The table in at most 100 columns."""
-    heads = ("encodes", "unusable", "damaged", "frames", "wrong", *FAULTS, "unnoticed")
-    yield f"{'':23}" + "".join(f"{head[:9]:>{_width(head)}}" for head in heads)
-    yield f"{'':23}{'':{_width('') * 3 + 9}}{'frames':>7}{'(encodes ...)':>14}"
+    """The table, in 100 columns."""
+    yield f"{'':16}{'frames, and how many of them wrong':>39}{'files with something':>45}"
+    yield " " * 16 + "".join(f"{head:>{width}}" for head, width in _HEADS)
     for name, row in rows.items():
-        cells = (f"{row[column]:>{_width(head)},}" for head, column in zip(heads, _COLUMNS, strict=True))
-        yield f"{name:23}" + "".join(cells)
+        cells = (f"{row[column]:>{width},}" for column, (_, width) in zip(_COLUMNS, _HEADS, strict=True))
+        yield f"{name:16}" + "".join(cells)
 
 
 def has_faults(rows: dict[str, dict[str, Any]]) -> bool:
     """Whether anything was not right."""
     return any(rows["all"][kind] for kind in FAULTS)
-
-
-def _width(head: str) -> int:
-    return {"frames": 10, "encodes": 9, "unusable": 9, "damaged": 8, "unnoticed": 10}.get(head, 8)
 
 
 def _row(outcomes: Sequence[Outcome], decoders: Sequence[str]) -> dict[str, Any]:

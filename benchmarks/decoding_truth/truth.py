@@ -115,12 +115,12 @@ def _upright(frame: VideoFrame, encode: Encode) -> np.ndarray:
 
 
 def _seconds(pts: list[int | None], time_base: float, encode: Encode) -> tuple[np.ndarray, bool]:
-    values = np.array([np.nan if value is None else value for value in pts], np.float64) * time_base
-    gaps = np.diff(values)
-    if encode.damage == "joined" and np.isfinite(values).all():
+    """When each frame is shown, counted from the first, and whether the file says so."""
+    ticks = np.array([np.nan if value is None else value for value in pts], np.float64)
+    gaps = np.diff(ticks)
+    if encode.damage == "joined" and np.isfinite(ticks).all():
         # The clock starts anew in the second recording, whose first frame follows the last as any other does.
         gaps[encode.frames - 1 : encode.frames] = np.median(gaps)
     if len(gaps) == 0 or (np.isfinite(gaps).all() and (gaps > 0).all()):
-        return np.concatenate(([0.0], np.cumsum(gaps))), True
-    steady = np.arange(len(pts)) / float(encode.frames_per_second)
-    return steady, False
+        return np.concatenate(([0.0], np.cumsum(gaps))) * time_base, True
+    return np.arange(len(pts)) / float(encode.frames_per_second), False

@@ -159,7 +159,7 @@ def _codec_options(encode: Encode) -> dict[str, str]:
         rate = {"crf": str(encode.quality), "b": "1M" if encode.codec == "libvpx" else "0"}
         return hidden | rate | {"deadline": "realtime", "cpu-used": "8"}
     if encode.codec == "libsvtav1":
-        return {"preset": "12", "crf": str(encode.quality), "svtav1-params": "lp=1"}
+        return {"preset": "12", "crf": str(encode.quality - 10), "svtav1-params": "lp=1"}
     return {"flags": "+ildct"} if encode.interlaced and encode.codec == "prores_ks" else {}
 
 

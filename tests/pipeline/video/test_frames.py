@@ -69,7 +69,8 @@ def test_jumping_and_going_on_give_the_same_frames(
 ) -> None:
     path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=group_size))
     if damaged:
-        damage(path, position=0.5, length=100)
+        # With this seed: random bytes at the end of a slice may read as another valid picture.
+        damage(path, position=0.5, length=100, seed=1)
     index = index_packets(path)
     wanted = list(range(2, 100, step))
     given: list[list[tuple[int, int]]] = []
