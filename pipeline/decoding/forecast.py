@@ -20,23 +20,23 @@ def forecast(task: DecodeTask) -> DecodedVideo:
     """The record of a video without its frames. Does not raise for a bad file.
 
     Returns:
-        ``frame_index`` and ``frame_seconds`` are of the frames that would be chosen now; none where the packets do
-        not tell the times. ``status`` is partial where the packets are seen to be damaged, and failed where the file
-        cannot be read or shows nothing in the span. ``reason`` is why a decoder that seeks would not serve it, and
-        empty where it may.
+        ``frame_index`` and ``frame_seconds`` are of the frames that would be chosen now. ``status`` is partial where
+        the packets are seen to be damaged, failed where the file cannot be read or shows nothing in the span, and
+        suspect where the packets do not tell the frames: then they are a guess, or none. ``reason`` is why a decoder
+        that seeks would not serve it, and empty where it may.
     """
     started = time.perf_counter()
     try:
         index = _index(task.path)
     except DecodeError as error:
         return failed(task, str(error), time.perf_counter() - started)
-    seconds, chosen = np.empty(0), np.empty(0, np.int64)
-    if index.trustworthy:
-        seconds = index.frame_seconds
-        chosen = sample(seconds, task.sampling, task.start_seconds, task.end_seconds, task.id)
-        if len(chosen) == 0:
-            return failed(task, "shows no frame of its span", time.perf_counter() - started)
     is_damaged = bool(index.damage) or any(packet.damage for packet in index.packets)
+    seconds = (
+        index.frame_seconds if index.trustworthy or (not is_damaged and _suggests(index)) else np.empty(0)
+    )
+    chosen = sample(seconds, task.sampling, task.start_seconds, task.end_seconds, task.id)
+    if index.trustworthy and len(chosen) == 0:
+        return failed(task, "shows no frame of its span", time.perf_counter() - started)
     size = task.preprocessing.height, task.preprocessing.width
     return DecodedVideo(
         id=task.id,
@@ -44,11 +44,19 @@ def forecast(task: DecodeTask) -> DecodedVideo:
         num_chunks=0,
         frame_seconds=seconds[chosen].astype(np.float32),
         frame_index=chosen.astype(np.int32),
-        status="partial" if is_damaged else "ok",
+        status="partial" if is_damaged else "ok" if index.trustworthy else "suspect",
         reason=why_declined(index),
         decoder="",
         decode_seconds=time.perf_counter() - started,
     )
+
+
+def _suggests(index: PacketIndex) -> bool:
+    """Whether the packets of a file whose frames have to be counted look as if each were one frame at its own time."""
+    shown = [packet for packet in index.packets if packet.is_shown]
+    pts = {packet.pts for packet in shown}
+    has_fields = any(packet.pictures.is_field for packet in shown)
+    return None not in pts and len(pts) == len(shown) > 0 and not has_fields and not index.recordings.any()
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from ..store.reader import OlderRow
 
 _SAME_SECONDS = 1e-3
 """Times are stored as float32, and containers count in milliseconds: less is no other time."""
-_COUNTED = "its packets do not tell its frames, which older rules counted otherwise"
+_COUNTED = "its packets do not tell its frames, which older rules may have counted otherwise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,14 @@ def verdict_of(row: OlderRow, now: DecodedVideo) -> Verdict:
 
 
 def _why_untrusted(row: OlderRow, now: DecodedVideo) -> str:
-    # Counting takes a decoding of the whole file, which is most of what extracting it again takes: nobody gains by
-    # counting first.
+    # Where frames are counted, counting them again takes a decoding of the whole file, which is most of what extracting
+    # it takes. But what PyAV counted is right where it is what the packets suggest.
+    differs, is_guess = not _has_same_frames(row, now), now.status == "suspect" or len(now.frame_index) == 0
     reasons = (
         (row.decoder != "pyav" and bool(now.reason), f"{row.decoder}: {now.reason}"),
-        (len(now.frame_index) == 0, _COUNTED),
         (row.status == "ok" and now.status == "partial", "damaged, and every frame was taken for sound"),
-        (not _has_same_frames(row, now), "its frames are named otherwise now"),
+        (differs and is_guess, _COUNTED),
+        (differs, "its frames are named otherwise now"),
     )
     return next((why for applies, why in reasons if applies), "")
 

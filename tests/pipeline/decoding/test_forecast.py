@@ -51,7 +51,16 @@ def test_it_says_why_a_decoder_that_seeks_is_not_ask(ask: Ask, tmp_path: Path) -
     assert (mirrored.status, mirrored.reason, len(mirrored.frame_index)) == ("ok", "does not mirror", 4)
     untold = ask(write_movie(tmp_path / "a.avi", Movie(num_frames=10, codec="mpeg4")))
     assert untold.reason == "not trusted to seek in mpeg4 in avi"
-    assert len(untold.frame_index) == 0, "packets do not tell"
+
+
+def test_it_guesses_where_packets_do_not_tell(ask: Ask, tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "a.avi", Movie(num_frames=10, codec="mpeg4"))
+    guess, counted = ask(path), ask(path, packets_only=False)
+    assert guess.status == "suspect"
+    assert guess.frame_index.tolist() == counted.frame_index.tolist()
+    assert guess.frame_seconds.tolist() == pytest.approx(counted.frame_seconds.tolist(), abs=1e-4)
+    raw = ask(write_movie(tmp_path / "a.h264", Movie(num_frames=10)))
+    assert (raw.status, len(raw.frame_index)) == ("suspect", 0), "it has no times at all"
 
 
 def test_it_sees_that_packets_are_damaged(ask: Ask, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ...fixtures.archive import built_in_encoder, options_for
 from ...fixtures.older_stores import Place, older_place
 
 TEN_BIT = "decord: does not convert yuv420p10le as others do"
-COUNTED = "its packets do not tell its frames, which older rules counted otherwise"
+COUNTED = "its packets do not tell its frames, which older rules may have counted otherwise"
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ def now(**changes: Any) -> DecodedVideo:
         (row(seconds=[0.1251, 0.3749, 0.625]), now()),  # written in milliseconds, read in ticks
         (row(status="partial", index=[1, 5], seconds=[0.125, 0.625]), now()),
         (row(status="partial", decoder="pyav"), now(status="partial", reason="the file breaks off")),
+        (row(decoder="pyav"), now(status="suspect", reason="not trusted to seek in mpeg4 in avi")),
     ],
 )
 def test_what_is_as_it_would_be_now_is_trusted(stored: OlderRow, today: DecodedVideo) -> None:
@@ -55,7 +56,14 @@ def test_what_is_as_it_would_be_now_is_trusted(stored: OlderRow, today: DecodedV
     [
         (row(), now(reason="does not mirror"), "decord: does not mirror"),
         (row(decoder="torchcodec"), now(reason="does not mirror"), "torchcodec: does not mirror"),
-        (row(decoder="pyav"), now(index=[], seconds=[]), "packets do not tell its frames"),
+        (row(decoder="pyav"), now(status="suspect", index=[], seconds=[]), "packets do not tell its frames"),
+        (row(decoder="pyav"), now(status="suspect", index=[1, 3, 6]), "packets do not tell its frames"),
+        (row(), now(status="suspect", reason="not trusted to seek"), "decord: not trusted to seek"),
+        (
+            row(status="partial"),
+            now(status="partial", index=[], seconds=[]),
+            "packets do not tell its frames",
+        ),
         (row(decoder="pyav"), now(status="partial", reason="cut off"), "damaged, and every frame"),
         (row(), now(index=[1, 3, 6]), "named otherwise"),
         (row(), now(index=[1, 3, 5, 7], seconds=[*SECONDS, 0.875]), "named otherwise"),
