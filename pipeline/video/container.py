@@ -2,7 +2,7 @@
 
 import errno
 import stat
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from .ffmpeg_log import capture_ffmpeg_log
 # A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
 # is read.
 _OPEN_OPTIONS = {"protocol_whitelist": "file"}
+# MPEG-PS has a time stamp for some frames; those that FFmpeg makes up for the others are up to three frames off.
+_STORED_TIMES_ONLY = {"fflags": "nofillin"}
 _HEAD_BYTES = 1 << 20
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
 _NOT_FILES: Sequence[tuple[Callable[[int], bool], str]] = (
@@ -41,7 +43,10 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     _check_file(path)
     with capture_ffmpeg_log() as messages:
         try:
-            container = av.open(str(path.absolute()), options=_OPEN_OPTIONS, metadata_errors="replace")
+            container = _open(path, _OPEN_OPTIONS)
+            if container.format.name == "mpeg":
+                container.close()
+                container = _open(path, _OPEN_OPTIONS | _STORED_TIMES_ONLY)
         except av.error.FFmpegError as error:
             kind = "encrypted" if _names_encryption(path) else "not a readable video file"
             raise DecodeError(f"{kind} ({messages.reason(error)})") from None
@@ -49,6 +54,10 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
         if _PLAYLISTS & set(container.format.name.split(",")):
             raise DecodeError(f"a playlist ({container.format.name}) is not a video file")
         yield container, _main_stream(container)
+
+
+def _open(path: Path, options: Mapping[str, str]) -> InputContainer:
+    return av.open(str(path.absolute()), options=dict(options), metadata_errors="replace")
 
 
 def _check_file(path: Path) -> None:

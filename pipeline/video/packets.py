@@ -319,7 +319,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
 
 
 def _frame_ticks(stream: VideoStream, time_base: float) -> float:
-    rate = float(stream.guessed_rate or stream.average_rate or 0)
+    rate = float(stream.codec_context.framerate or stream.guessed_rate or stream.average_rate or 0)
     return max(1.0, 1 / (rate * time_base)) if rate > 0 and time_base > 0 else 1.0
 
 

@@ -86,36 +86,30 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
 
 def _own_ticks(index: PacketIndex, frames: Sequence[FrameTime]) -> tuple[Float[np.ndarray, " frame"], float]:
     """Times of one recording's frames, on its own clock, and how long the last one stays."""
-    pts = np.array([np.nan if each.pts is None else each.pts for each in frames], np.float64)
-    if not index.has_clock:
-        pts[:] = np.nan
-    known = np.isfinite(pts)
-    times = np.sort(pts[known])
-    steps = np.diff(np.unique(times))
-    usual = float(np.median(steps)) if len(steps) else index.frame_ticks
+    places = np.flatnonzero([_is_told(index, each) for each in frames])
+    times = np.sort(np.array([frames[place].pts for place in places.tolist()], np.float64))
+    rises = np.diff(times) / np.diff(places)
+    usual = float(np.median(rises[rises > 0])) if (rises > 0).any() else index.frame_ticks
     durations = np.array([each.duration or usual for each in frames], np.float64)
-    # Where each would be by durations alone.
+    # Where each would be by durations alone; stretched between the frames whose times are known.
     by_duration = np.cumsum(durations) - durations
     if not len(times):
         return by_duration, float(durations[-1])
-    if known.all():
-        return (times[0] + by_duration if _is_guessed(index, pts, durations) else times), usual
-    # Stretched between the frames whose times are known.
-    anchors = by_duration[known]
+    if len(times) == len(frames):
+        return times, usual
+    anchors = by_duration[places]
     filled = np.interp(by_duration, anchors, times)
     filled += np.minimum(by_duration - anchors[0], 0.0) + np.maximum(by_duration - anchors[-1], 0.0)
     return filled, usual
 
 
-def _is_guessed(
-    index: PacketIndex, pts: Float[np.ndarray, " frame"], durations: Float[np.ndarray, " frame"]
-) -> bool:
-    """Whether FFmpeg has made up the times of frames at a constant rate, and missed.
+def _is_told(index: PacketIndex, frame: FrameTime) -> bool:
+    """Whether the file itself says when this frame is shown.
 
-    MPEG-PS has a time stamp for some frames only. A made-up one may be a frame too late, which shows where times go
-    back in display order.
+    In MPEG-PS FFmpeg may give the time stamp of a frame to the one decoded before it as well.
     """
-    if index.container != "mpeg" or bool((durations != durations[0]).any()) or bool((np.diff(pts) > 0).all()):
+    if frame.pts is None or not index.has_clock:
         return False
-    steady = float(durations[0]) * (len(pts) - 1)
-    return abs(float(pts.max() - pts.min()) - steady) <= 2 * float(durations[0])
+    if index.container != "mpeg" or frame.packet is None or frame.packet + 1 == len(index.packets):
+        return True
+    return index.packets[frame.packet + 1].pts != frame.pts

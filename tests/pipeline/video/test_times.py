@@ -3,9 +3,11 @@
 import dataclasses
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tvr.pipeline.decoders.pyav import Decoder
 from tvr.pipeline.video.packets import Packet, PacketIndex, index_packets
 from tvr.pipeline.video.times import FrameTime, display_seconds
 
@@ -66,14 +68,18 @@ def test_the_times_that_are_made_up_for_raw_streams_are_not_believed(an_index: P
     assert np.allclose(seconds_of(raw, [0, 40, 0, 40], 40, keys=[0, 2]), [0, 0.04, 0.08, 0.12], atol=1e-4)
 
 
-def test_a_rate_is_believed_before_times_that_are_made_up_and_go_back(an_index: PacketIndex) -> None:
-    dts = [0, 40, 80, 120, 160]
+def test_a_time_stamp_of_a_program_stream_given_twice_is_that_of_the_second_frame(
+    an_index: PacketIndex,
+) -> None:
     program = dataclasses.replace(an_index, container="mpeg")
-    pts = [40, 120, 160, 240, 200]
-    assert np.allclose(seconds_of(program, pts, 40, dts), [0, 0.04, 0.08, 0.12, 0.16], atol=1e-4)
-    assert np.allclose(seconds_of(an_index, pts, 40, dts), [0, 0.08, 0.12, 0.16, 0.2], atol=1e-4)
-    paused = seconds_of(program, [40, 80, 120, 1200, 1160], 40, dts)
-    assert np.allclose(paused, [0, 0.04, 0.08, 1.12, 1.16], atol=1e-4)
+    pts = [0, None, 120, 120, 160]
+    assert np.allclose(seconds_of(program, pts), [0, 0.04, 0.08, 0.12, 0.16], atol=1e-4)
+
+
+@pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video", "libx264"])
+def test_times_of_a_program_stream_are_the_stored_ones(tmp_path: Path, codec: str) -> None:
+    path = write_movie(tmp_path / "movie.mpg", Movie(num_frames=50, codec=codec))
+    assert np.allclose(Decoder().probe(path).frame_seconds, np.arange(50) / 25, atol=1e-4)
 
 
 @pytest.mark.parametrize("hours", [0, 1, 5])
