@@ -174,10 +174,9 @@ class PacketIndex:
     @cached_property
     def recordings(self) -> Int[np.ndarray, " packet"]:
         """The number of the recording that each packet belongs to: 0 but for files that were joined."""
-        clock = [(packet.dts, packet.pts if packet.is_key else None) for packet in self.packets]
         if not self.has_clock:
-            return np.zeros(len(clock), np.int64)
-        return recordings_of(clock, self.container, self.time_base)
+            return np.zeros(len(self.packets), np.int64)
+        return recordings_of(_clock(self.packets), self.container, self.time_base)
 
     def is_at_joint(self, number: int) -> bool:
         """Whether this packet is among the last of a recording on which another one follows.
@@ -196,7 +195,8 @@ class PacketIndex:
     @cached_property
     def can_jump(self) -> bool:
         """Whether every packet can be told again behind a jump."""
-        return self.trustworthy and None not in self._number_of_place.values()
+        is_one = not self.recordings.any()
+        return self.trustworthy and is_one and None not in self._number_of_place.values()
 
 
 def index_packets(path: Path) -> PacketIndex:
@@ -311,7 +311,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         frame_ticks=frame_ticks,
         claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
         has_clock=not container.format.flags & _NO_TIME_STAMPS,
-        tells_times=container.format.name in INDEXED_CONTAINERS and _tell_times(reading.packets),
+        tells_times=container.format.name in INDEXED_CONTAINERS and _tell_times(reading.packets, time_base),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",
@@ -323,7 +323,7 @@ def _frame_ticks(stream: VideoStream, time_base: float) -> float:
     return max(1.0, 1 / (rate * time_base)) if rate > 0 and time_base > 0 else 1.0
 
 
-def _tell_times(packets: Sequence[Packet]) -> bool:
+def _tell_times(packets: Sequence[Packet], time_base: float) -> bool:
     """Whether each shown packet has a time of its own, on one clock."""
     shown = [packet.pts for packet in packets if packet.is_shown]
     known = [pts for pts in shown if pts is not None]
@@ -331,5 +331,13 @@ def _tell_times(packets: Sequence[Packet]) -> bool:
         return False
     if any(packet.pictures.is_field for packet in packets):
         return False
-    places = np.argsort(np.argsort(known))
-    return bool(np.abs(places - np.arange(len(places))).max() <= _MOST_REORDERED)
+    order = np.argsort(known)
+    # Edits follow one another by their times, too, or they overlap by a rounding.
+    edits = recordings_of(_clock(packets), MP4, time_base)[[packet.is_shown for packet in packets]]
+    if (np.diff(edits[order]) < 0).any():
+        return False
+    return bool(np.abs(np.argsort(order) - np.arange(len(order))).max() <= _MOST_REORDERED)
+
+
+def _clock(packets: Sequence[Packet]) -> list[tuple[int | None, int | None]]:
+    return [(packet.dts, packet.pts if packet.is_key else None) for packet in packets]

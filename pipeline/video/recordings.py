@@ -21,8 +21,7 @@ def recordings_of(
         container: its name in FFmpeg.
         time_base: seconds per tick.
     """
-    is_broadcast = container in _BROADCAST and time_base > 0
-    longest = _LONGEST_GAP_SECONDS / time_base if is_broadcast else math.inf
+    longest = longest_gap(container, time_base)
     starts = np.zeros(len(clock), np.int64)
     dts = key_pts = None
     for number, (own_dts, own_key_pts) in enumerate(clock):
@@ -33,6 +32,11 @@ def recordings_of(
         dts = dts if own_dts is None else own_dts
         key_pts = key_pts if own_key_pts is None else own_key_pts
     return np.cumsum(starts)
+
+
+def longest_gap(container: str, time_base: float) -> float:
+    """How many ticks a clock may go ahead from one frame to the next within a recording."""
+    return _LONGEST_GAP_SECONDS / time_base if container in _BROADCAST and time_base > 0 else math.inf
 
 
 def _step(before: int | None, now: int | None) -> int:

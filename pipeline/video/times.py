@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .packets import PacketIndex
+from .recordings import longest_gap
 
 _TIE_SECONDS = 1e-6
 _LARGEST_TIE_SECONDS = 1e-3
@@ -64,15 +65,15 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
 
     The known times of a recording, sorted, belong to its frames in their order. Frames without one take theirs from
     durations and from their place between those that have one. Of recordings joined one to another, each begins
-    where the last one ended.
+    where the last one ended, unless its own clock says so already.
     """
     owner = np.array([0 if each.packet is None else index.recordings[each.packet] for each in frames])
     ticks = np.zeros(len(frames))
-    end = None
+    end, longest = None, longest_gap(index.container, index.time_base)
     for recording in np.unique(owner):
         places = np.flatnonzero(owner == recording)
         own, step = _own_ticks(index, [frames[place] for place in places.tolist()])
-        if end is not None:
+        if end is not None and not -2 * step <= own[0] - end <= longest:
             own += end - own[0]
         ticks[places] = own
         end = own[-1] + step

@@ -97,6 +97,12 @@ def test_joined_recordings_make_one_time_line(an_index: PacketIndex, second_star
     assert np.allclose(found, np.arange(6) * 0.04, atol=1e-4)
 
 
+def test_parts_that_overlap_by_a_rounding_stay_where_they_are(an_index: PacketIndex) -> None:
+    found = seconds_of(an_index, [0, 40, 80, 78, 118, 500], 40)
+    assert np.allclose(found, [0, 0.04, 0.08, 0.08, 0.118, 0.5], atol=1e-4)
+    assert (np.diff(found) > 0).all()
+
+
 def test_a_pause_in_a_recording_stays(an_index: PacketIndex) -> None:
     assert np.allclose(seconds_of(an_index, [0, 40, 5000], 40, keys=[0, 2]), [0, 0.04, 5.0], atol=1e-4)
     assert np.allclose(seconds_of(an_index, [0, 40, 50_000], 40), [0, 0.04, 50.0], atol=1e-4)
