@@ -70,7 +70,9 @@ def true_frames(path: Path, encode: Encode) -> Truth:
     seconds, is_stamped = _seconds(pts, time_base, encode)
     shown = np.stack(pictures)
     first = (pts[0] or 0) * time_base
-    return Truth(numbers_of(shown), seconds, shown, first, is_stamped, encode.times == "constant")
+    # Pieces of a video may have a pause of a frame between them.
+    is_steady = encode.times == "constant" and encode.edit not in ("two", "four")
+    return Truth(numbers_of(shown), seconds, shown, first, is_stamped, is_steady)
 
 
 def complains(path: Path) -> bool:
@@ -81,6 +83,8 @@ def complains(path: Path) -> bool:
         av.logging.set_level(av.logging.ERROR)
         try:
             with av.open(str(path)) as container:
+                if not container.streams.video:
+                    return True
                 context: Any = container.streams.video[0].codec_context
                 context.thread_type, context.thread_count, context.options = "NONE", 1, _STRICT
                 for packet in container.demux(container.streams.video[0]):
@@ -97,6 +101,8 @@ def first_packet_seconds(path: Path) -> list[float]:
     """Where the clock of a damaged file may begin: at its earliest time stamp, or at that of its first packet."""
     try:
         with av.open(str(path)) as container:
+            if not container.streams.video:
+                return []
             stream = container.streams.video[0]
             pts = [
                 packet.pts
