@@ -167,7 +167,8 @@ class _DamagedJudge:
     """Of a damaged file: whatever is given with status ok has to be the clean picture of its time."""
 
     def __init__(self, truth: Truth, origins: Sequence[float], kind: Kind) -> None:
-        self._truth, self._origins, self._kind = truth, origins, kind
+        self._truth, self._origins = truth, origins
+        self._kind: Kind = kind
         self._place = {int(number): place for place, number in enumerate(truth.numbers)}
 
     def findings(self, question: Question, answer: DecodedVideo) -> Iterator[tuple[Kind, str, int]]:
@@ -180,14 +181,15 @@ class _DamagedJudge:
             place is None or _is_visible(frame, self._truth.pictures[place])
             for frame, place in zip(answer.frames, clean, strict=True)
         ]
+        kind: Kind = self._kind
         if any(spoilt):
-            yield self._kind, f"visibly wrong: frames {_short(answer.frame_index[spoilt])}", sum(spoilt)
+            yield kind, f"visibly wrong: frames {_short(answer.frame_index[spoilt])}", sum(spoilt)
         elif (np.diff(numbers) <= 0).any():
-            yield self._kind, f"not in display order: {_short(numbers)}", 1
+            yield kind, f"not in display order: {_short(numbers)}", 1
         elif self._truth.is_stamped and self._origins:
             off = min(self._off(answer, numbers, origin) for origin in self._origins)
             if off:
-                yield self._kind, f"pictures {_short(numbers)} at {_short(answer.frame_seconds)} s", off
+                yield kind, f"pictures {_short(numbers)} at {_short(answer.frame_seconds)} s", off
 
     def _off(self, answer: DecodedVideo, numbers: np.ndarray, origin: float) -> int:
         """How many pictures are not those of their time, if the file's clock begins there."""

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+Value = TypeVar("Value")
 Times = Literal["constant", "variable", "repeated", "missing"]
 Edit = Literal["none", "default", "two", "four"]
 Damage = Literal["none", "cut", "zeroed", "flipped", "lost", "joined"]
@@ -155,20 +156,20 @@ def _with_pictures(encode: Encode, random: np.random.Generator) -> Encode:
 
 
 def _with_groups(encode: Encode, random: np.random.Generator) -> Encode:
-    usual = int(_one_of(random, (1, 2, 3, 5, 8, 12, 12, 25, 50, 250)))
+    usual = _one_of(random, (1, 2, 3, 5, 8, 12, 12, 25, 50, 250))
     # x265 crashes over slices of so small pictures.
-    slices = 1 if encode.codec == "libx265" else int(_one_of(random, (1, 1, 1, 2, 4)))
+    slices = 1 if encode.codec == "libx265" else _one_of(random, (1, 1, 1, 2, 4))
     encode = replace(encode, group_size=usual, slices=slices)
     if encode.codec not in REORDERING:
         return encode
     return replace(
         encode,
-        b_frames=int(_one_of(random, (0, 1, 2, 2, 3, 3, 4, 8))),
+        b_frames=_one_of(random, (0, 1, 2, 2, 3, 3, 4, 8)),
         open_group=random.random() < 0.5,
         # x265 crashes where B-frames reach from one refresh to the next.
         intra_refresh=usual >= 12 and encode.codec in ("libx264", "libx265") and random.random() < 0.15,
         pyramid=random.random() < 0.5,
-        references=int(_one_of(random, (1, 1, 2, 3, 5, 8))),
+        references=_one_of(random, (1, 1, 2, 3, 5, 8)),
     )
 
 
@@ -191,14 +192,12 @@ def _with_times(encode: Encode, random: np.random.Generator) -> Encode:
 
 def _with_container(encode: Encode, random: np.random.Generator) -> Encode:
     if encode.container in HOLD_ROTATION and random.random() < 0.25:
-        encode = replace(
-            encode, rotation=int(_one_of(random, (0, 90, 180, 270))), mirrored=random.random() < 0.25
-        )
+        encode = replace(encode, rotation=_one_of(random, (0, 90, 180, 270)), mirrored=random.random() < 0.25)
     if encode.container not in MP4:
         return encode
     edits: list[Edit] = ["default", "default", "default", "none"]
     if encode.times == "constant" and encode.start_seconds == 0:
-        edits += ["two", "four"]
+        edits.extend(("two", "four"))
     fragmented = random.random() < 0.15
     edit: Edit = "default" if fragmented else _one_of(random, edits)
     header_first = not fragmented and edit in ("none", "default") and random.random() < 0.5
@@ -210,9 +209,9 @@ def _with_damage(encode: Encode, random: np.random.Generator) -> Encode:
         return encode
     kinds: list[Damage] = ["cut", "zeroed", "zeroed", "flipped", "flipped"]
     if encode.container == "ts":
-        kinds += ["lost", "lost", "joined"]
+        kinds.extend(("lost", "lost", "joined"))
     if encode.container in ("mpg", "h264", "hevc", "m2v", "m1v"):
-        kinds += ["joined"]
+        kinds.append("joined")
     damage = _one_of(random, kinds)
     if damage == "cut" and encode.container in MP4 and not encode.fragmented:
         # A cut at the end of a file whose tables are there leaves nothing to read.
@@ -220,5 +219,5 @@ def _with_damage(encode: Encode, random: np.random.Generator) -> Encode:
     return replace(encode, damage=damage)
 
 
-def _one_of(random: np.random.Generator, values: Sequence[Any]) -> Any:
-    return values[random.integers(len(values))]
+def _one_of(random: np.random.Generator, values: Sequence[Value]) -> Value:
+    return values[int(random.integers(len(values)))]

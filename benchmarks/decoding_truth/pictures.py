@@ -73,9 +73,9 @@ def _read(
     columns = [_middle(column, COLUMNS, width) for column in range(COLUMNS)]
     cells = np.stack([[pictures[:, r, c].mean((1, 2)) for c in columns] for r in rows])
     light = cells.mean(-1).reshape(ROWS * COLUMNS, -1)[: _NUMBER_BITS + _CHECK_BITS]
-    is_clear = ((light > _DARKEST_WHITE) | (light < _BRIGHTEST_BLACK)).all(0)
+    is_clear = np.all((light > _DARKEST_WHITE) | (light < _BRIGHTEST_BLACK), axis=0)
     tint = cells[3, [0, 1, 6, 7], :, 0] - cells[3, [0, 1, 6, 7], :, 2]
-    is_upright = (tint[:2] > _LEAST_TINT).all(0) & (tint[2:] < -_LEAST_TINT).all(0)
+    is_upright = np.all(np.array([[1], [1], [-1], [-1]]) * tint > _LEAST_TINT, axis=0)
     return (light > (_BLACK + _WHITE) / 2).astype(np.int64), is_clear, is_upright
 
 

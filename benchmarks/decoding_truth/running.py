@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import av
+import av.logging
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.pipeline.decoding.pool import DecoderPool
 

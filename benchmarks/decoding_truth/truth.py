@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import av.error
+import av.logging
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter

@@ -23,9 +23,10 @@ SIZES = [(64, 96), (66, 98), (65, 97), (144, 176), (96, 64)]
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_every_number_reads_back_at_every_size(height: int, width: int) -> None:
+    preprocessing = Preprocessing(64, 64, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     for number in range(0, NUMBERS, 37):
         picture = numbered_picture(number, height, width)
-        squashed = resize(picture, Preprocessing(64, 64, "squash", "bicubic", (0.5,) * 3, (0.5,) * 3))
+        squashed = resize(picture, preprocessing)
         assert number_of(picture) == number_of(squashed) == number
 
 
