@@ -25,6 +25,8 @@ from .shrinking import shrunk
 from .table import counted, has_faults, lines
 from .writing import write_encode
 
+_TOLD_EVERY = 100
+
 
 @dataclass(frozen=True)
 class Example:
@@ -87,7 +89,19 @@ def _options() -> argparse.Namespace:
 
 def _outcomes(encodes: Sequence[Encode], decoders: Sequence[str], processes: int) -> list[Outcome]:
     coming = run(encodes, decoders, min(processes, len(encodes)))
-    return list(track(coming, "encodes", total=len(encodes), disable=not sys.stderr.isatty()))
+    if sys.stderr.isatty():
+        return list(track(coming, "encodes", total=len(encodes)))
+    outcomes: list[Outcome] = []
+    for outcome in coming:
+        outcomes.append(outcome)
+        if len(outcomes) % _TOLD_EVERY == 0:
+            faulty = sum(any(each.kind in FAULTS for each in one.findings) for one in outcomes)
+            print(
+                f"{len(outcomes):,} of {len(encodes):,} files, {faulty:,} with a fault",
+                file=sys.stderr,
+                flush=True,
+            )
+    return outcomes
 
 
 def _examples(outcomes: Sequence[Outcome], most: int) -> list[Example]:
