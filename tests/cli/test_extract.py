@@ -102,16 +102,24 @@ def test_patches_fails(archive: Path, tmp_path: Path) -> None:
     assert tvr(*command(archive, "--text-policy", "cut"), cwd=tmp_path).code == 2
 
 
-def test_pixels_are_said(archive: Path, tmp_path: Path) -> None:
-    said = tvr(*command(archive, "--pixels", "stored"), cwd=tmp_path)
-    assert said.code == 0
+@pytest.fixture(scope="module")
+def stored_pixels(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of stored pixels, as asked for."""
+    folder = tmp_path_factory.mktemp("pixels")
+    said = tvr(*command(archive, "--pixels", "stored"), cwd=folder)
+    assert said.code == 0, said.err
     assert "pixels" not in said.err
-    assert "frames, stored pixels" in tvr("inspect", "--store", "store", cwd=tmp_path).out
-    assert "in which they are stored" in tvr(*command(archive), cwd=tmp_path).err
+    return folder
 
 
-def test_pixels_fails_with_a_store_of_others(archive: Path, tmp_path: Path) -> None:
-    assert tvr(*command(archive), cwd=tmp_path).code == 0
-    refused = tvr(*command(archive, "--pixels", "stored"), cwd=tmp_path)
+def test_pixels_are_said(archive: Path, stored_pixels: Path) -> None:
+    assert "frames, stored pixels" in tvr("inspect", "--store", "store", cwd=stored_pixels).out
+    again = tvr(*command(archive), cwd=stored_pixels)
+    assert again.code == 0
+    assert "in which they are stored" in again.err
+
+
+def test_pixels_fails_with_a_store_of_others(archive: Path, stored_pixels: Path) -> None:
+    refused = tvr(*command(archive, "--pixels", "square"), cwd=stored_pixels)
     assert refused.code == 4
-    assert "pixels: the store has 'square', this run would use 'stored'" in refused.err
+    assert "pixels: the store has 'stored', this run would use 'square'" in refused.err
