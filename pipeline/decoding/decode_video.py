@@ -133,6 +133,8 @@ def _intact(
     if not intact:
         raise DecodeError(why_nothing(task.path, log))
     reason = index.damage
+    if counted or not index.trustworthy:
+        reason = reason or decoder.survey(task.path).lost
     if len(intact) < len(wanted):
         reason = f"{len(intact)} of {len(wanted)} frames are sound: {damage or 'the others did not come'}"
     indices = np.array(intact)

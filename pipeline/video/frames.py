@@ -55,6 +55,8 @@ class Survey:
     is_intact: Sequence[bool]
     """Of each frame that came out."""
     log: DamageLog
+    lost: str
+    """How many frames damage has swallowed, and what it was; empty if none."""
 
 
 def strict_frames(path: Path, index: PacketIndex, indices: Sequence[int]) -> Iterator[tuple[int, RgbFrame]]:
@@ -110,11 +112,13 @@ def survey(path: Path, index: PacketIndex) -> Survey:
         is_intact.append(frame.is_intact)
     if not times:
         raise DecodeError(why_nothing(path, log))
-    if log.first and index.tells_times:
-        # Damage has swallowed frames: the packets still tell which are left.
+    shown = sum(packet.is_shown for packet in index.packets)
+    lost = f"{len(times)} of {shown} frames came: {log.first}" if log.first and len(times) < shown else ""
+    if lost and index.tells_times:
+        # The packets still tell which are left.
         positions = [index.position_of_pts.get(each.pts, -1) for each in times]
-        return Survey(index.frame_seconds, positions, is_intact, log)
-    return Survey(display_seconds(index, times), range(len(times)), is_intact, log)
+        return Survey(index.frame_seconds, positions, is_intact, log, lost)
+    return Survey(display_seconds(index, times), range(len(times)), is_intact, log, lost)
 
 
 def counted_frames(

@@ -90,3 +90,24 @@ def test_jumping_and_going_on_give_the_same_frames(
 def test_dense_frames_are_decoded_in_one_go_and_sparse_ones_by_jumps(tmp_path: Path) -> None:
     index = index_packets(write_movie(tmp_path / "movie.mp4", Movie(num_frames=100, group_size=10)))
     assert [len(video_frames._runs(index, range(0, 100, step))) for step in (1, 10, 50)] == [1, 10, 2]
+
+
+def without_packet(path: Path, number: int) -> Path:
+    """A copy that lacks one packet, given by its place in decoding order."""
+    copy = path.with_name(f"without_{path.name}")
+    with av.open(str(path)) as source, av.open(str(copy), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for place, packet in enumerate(source.demux(video=0)):
+            if packet.dts is not None and place != number:
+                packet.stream = stream
+                target.mux(packet)
+    return copy
+
+
+@pytest.mark.parametrize(("number", "lost"), [(None, ""), (1, " of 59 frames came: ")])
+def test_frames_that_damage_has_swallowed_are_told(tmp_path: Path, number: int | None, lost: str) -> None:
+    path = write_movie(tmp_path / "movie.ts", Movie(num_frames=60, codec="libx265", group_size=60))
+    path = path if number is None else without_packet(path, number)
+    surveyed = survey(path, index_packets(path))
+    assert lost in surveyed.lost
+    assert bool(surveyed.lost) == bool(lost)

@@ -69,8 +69,8 @@ def test_other_streams_have_no_such_format() -> None:
 
 @pytest.mark.parametrize("extradata", [None, b"\0\0\0\1\x67\x42"])
 def test_without_a_header_of_lengths_units_lie_behind_start_codes(extradata: bytes | None) -> None:
-    found = nal_format("h264", extradata)
-    assert found == NalFormat(0, False)
+    found = NalFormat(0, is_hevc=False)
+    assert nal_format("h264", extradata) == found
     stream = b"\0\0\0\1\x06\1" + b"\0\0\1" + SLICE + b"\0\0\0\1" + SLICE
     assert [unit.rstrip(b"\0") for unit in found.units(stream)] == [b"\x06\1", SLICE, SLICE]
     assert found.broken_rule(stream) == ""
