@@ -16,8 +16,9 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, Int64, UInt8
 from tvr.pipeline.preprocessing import Preprocessing, resize
 
-from .encodes import Encode
+from .encodes import HOLD_TIMES, Encode
 from .pictures import numbers_of
+from .writing import TICKS, intended_ticks
 
 SIDE = 64
 """Pictures are compared squashed to so many pixels a side, as an encoder would see them."""
@@ -128,6 +129,19 @@ def _seconds(pts: list[int | None], time_base: float, encode: Encode) -> tuple[n
     if encode.damage == "joined" and np.isfinite(ticks).all():
         # The clock starts anew in the second recording, whose first frame follows the last as any other does.
         gaps[encode.frames - 1 : encode.frames] = np.median(gaps)
-    if len(gaps) == 0 or (np.isfinite(gaps).all() and (gaps > 0).all()):
-        return np.concatenate(([0.0], np.cumsum(gaps))) * time_base, True
+    seconds = np.concatenate(([0.0], np.cumsum(gaps))) * time_base
+    if np.isfinite(seconds).all() and (gaps > 0).all() and _are_written(seconds, encode):
+        return seconds, True
     return np.arange(len(pts)) / float(encode.frames_per_second), False
+
+
+def _are_written(seconds: np.ndarray, encode: Encode) -> bool:
+    """Whether the times are those of the file, and not the demuxer's own.
+
+    Raw streams and AVI have none. In a program stream frames share a packet and its one time stamp, if they are small.
+    """
+    if encode.container != "mpg":
+        return encode.container in HOLD_TIMES
+    written = np.array(intended_ticks(encode)) / TICKS
+    apart = np.abs(seconds[: encode.frames] - (written - written[0])[: len(seconds)])
+    return bool(apart.max() < 0.3 / encode.frames_per_second)
