@@ -95,8 +95,8 @@ def clips(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, 
     assert len(every) == 40
     written = tmp_path_factory.mktemp("containers")
     files: dict[Path, Clip] = {}
-    # An eighth of them where other tests try a quarter: each is decoded ten times.
-    for place in np.linspace(0, 119, min(120, cases(cases(240)))).round().astype(int):
+    # A twelfth of them where other tests try a quarter: each is decoded ten times.
+    for place in np.linspace(0, 119, min(120, cases(cases(160)))).round().astype(int):
         clip, suffix = every[place // 3], CONTAINERS[place % 3]
         path = written / f"{clip.number}{suffix}"
         files[clip.path if clip.path.suffix == suffix else remuxed(clip.path, path)] = clip
