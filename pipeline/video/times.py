@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from .packets import PacketIndex
 from .recordings import longest_gap
@@ -63,8 +64,8 @@ def video_times(index: PacketIndex, frame_seconds: Float[np.ndarray, " frame"]) 
 def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np.ndarray, " frame"]:
     """Strictly increasing times of frames that came out of a decoder in display order, counted from the first.
 
-    The known times of a recording, sorted, belong to its frames in their order. Frames without one take theirs from
-    durations and from their place between those that have one. Of recordings joined one to another, each begins
+    The known times of a recording, sorted, belong to its frames in their order. A frame without one follows when the
+    one before it has lasted. Of recordings joined one to another, each begins
     where the last one ended, unless its own clock says so already.
     """
     owner = np.array([0 if each.packet is None else index.recordings[each.packet] for each in frames])
@@ -91,17 +92,35 @@ def _own_ticks(index: PacketIndex, frames: Sequence[FrameTime]) -> tuple[Float[n
     times = np.sort(np.array([frames[place].pts for place in places.tolist()], np.float64))
     rises = np.diff(times) / np.diff(places)
     usual = float(np.median(rises[rises > 0])) if (rises > 0).any() else index.frame_ticks
-    durations = np.array([each.duration or usual for each in frames], np.float64)
-    # Where each would be by durations alone; stretched between the frames whose times are known.
-    by_duration = np.cumsum(durations) - durations
-    if not len(times):
-        return by_duration, float(durations[-1])
     if len(times) == len(frames):
         return times, usual
-    anchors = by_duration[places]
-    filled = np.interp(by_duration, anchors, times)
-    filled += np.minimum(by_duration - anchors[0], 0.0) + np.maximum(by_duration - anchors[-1], 0.0)
-    return filled, usual
+    usual = min(usual, index.frame_ticks) if index.frame_ticks > 1 else usual
+    durations = np.array([each.duration or usual for each in frames], np.float64)
+    return _filled(places, times, durations), usual
+
+
+def _filled(
+    places: Int[np.ndarray, " known"],
+    times: Float[np.ndarray, " known"],
+    durations: Float[np.ndarray, " frame"],
+) -> Float[np.ndarray, " frame"]:
+    """Times of all frames from those of some: each other one follows when the frame before it has lasted.
+
+    So a time stamp may be left out (ISO/IEC 13818-1, 2.7.5). Where that leads beyond the next known time, those between
+    are moved closer together.
+    """
+    by_duration = np.cumsum(durations) - durations
+    if not len(places):
+        return by_duration
+    filled = by_duration + times[0] - by_duration[places[0]]
+    for place, time, following in zip(places, times, [*places[1:], len(durations)], strict=True):
+        filled[place:following] = time + by_duration[place:following] - by_duration[place]
+    for (place, time), (following, next_time) in pairwise(zip(places, times, strict=True)):
+        lasts = by_duration[following] - by_duration[place]
+        if lasts > next_time - time > 0:
+            between = by_duration[place:following] - by_duration[place]
+            filled[place:following] = time + between * (next_time - time) / lasts
+    return filled
 
 
 def _is_told(index: PacketIndex, frame: FrameTime) -> bool:

@@ -43,11 +43,13 @@ def seconds_of(
         ([None, None, 0, 40], 40, [0, 40, 80, 120]),
         ([0, 40, None, None], 40, [0, 40, 80, 120]),
         ([0, None, None, 120], 40, [0, 40, 80, 120]),
-        ([0, None, None, 120], [10, 20, 30, 40], [0, 20, 60, 120]),  # stretched in proportion
+        ([0, None, None, 120], [10, 20, 30, 40], [0, 10, 30, 120]),  # a pause is before the next known time
+        ([0, None, None, 30], [10, 20, 30, 40], [0, 5, 15, 30]),  # no room: closer together in proportion
         ([None, None, None], 40, [0, 40, 80]),
         ([None, None, None], [40, 100, 40], [0, 40, 140]),
         ([None, None, None], 0, [0, 50, 100]),  # the stream's rate
-        ([0, 100, None], 0, [0, 100, 200]),  # the usual step
+        ([0, 40, None], 0, [0, 40, 80]),  # the usual step, where it is shorter
+        ([0, 100, None], 0, [0, 100, 150]),
         ([None], 0, [0]),
     ],
 )
