@@ -10,7 +10,7 @@ import numpy as np
 from tvr.pipeline.decoding.pool import DecodedVideo, DecodeTask
 
 from .damaging import damage_file
-from .encodes import UNCHECKED_CODECS, Encode
+from .encodes import MP4, UNCHECKED_CODECS, Encode
 from .pictures import UNREADABLE, is_turned, numbers_of
 from .questions import Question, questions
 from .truth import Truth, complains, first_packet_seconds, true_frames
@@ -199,8 +199,9 @@ class _DamagedJudge:
 
 
 def _judge_damaged(path: Path, encode: Encode, truth: Truth) -> _DamagedJudge:
-    # Zeros cannot stand in a NAL unit, whatever a decoder says of them.
-    is_plain = encode.damage == "zeroed" and encode.codec in ("libx264", "libx265")
+    # Zeros cannot stand in a NAL unit of known length, whatever a decoder says of them.
+    has_units = encode.codec in ("libx264", "libx265") and encode.container in (*MP4, "mkv")
+    is_plain = encode.damage == "zeroed" and has_units
     is_hopeless = encode.codec in UNCHECKED_CODECS or not (is_plain or complains(path))
     origins = [truth.first_seconds, *first_packet_seconds(path)]
     return _DamagedJudge(truth, origins, "unnoticeable" if is_hopeless else "silent")
