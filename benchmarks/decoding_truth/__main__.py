@@ -94,14 +94,17 @@ def _outcomes(encodes: Sequence[Encode], decoders: Sequence[str], processes: int
     outcomes: list[Outcome] = []
     for outcome in coming:
         outcomes.append(outcome)
-        if len(outcomes) % _TOLD_EVERY == 0:
-            faulty = sum(any(each.kind in FAULTS for each in one.findings) for one in outcomes)
-            print(
-                f"{len(outcomes):,} of {len(encodes):,} files, {faulty:,} with a fault",
-                file=sys.stderr,
-                flush=True,
+        if fault := next((each for each in outcome.findings if each.kind in FAULTS), None):
+            _tell(
+                f"{fault.kind} ({fault.decoder}): {fault.words}\n  --encode {shlex.quote(outcome.encode.as_json())}"
             )
+        if len(outcomes) % _TOLD_EVERY == 0:
+            _tell(f"{len(outcomes):,} of {len(encodes):,} files")
     return outcomes
+
+
+def _tell(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 def _examples(outcomes: Sequence[Outcome], most: int) -> list[Example]:

@@ -3,6 +3,7 @@
 Nothing here uses how tvr decodes; PyAV is asked for one frame after another and nothing is skipped.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import av
 import av.error
 import av.logging
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from jaxtyping import Float64, Int64, UInt8
 from tvr.pipeline.preprocessing import Preprocessing, resize
 
@@ -62,7 +65,7 @@ def true_frames(path: Path, encode: Encode) -> Truth:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         time_base = float(stream.time_base or 1)
-        for frame in container.decode(stream):
+        for frame in _decoded(container, stream, encode):
             pts.append(frame.pts)
             pictures.append(
                 resize(_upright(reformatter.reformat(frame, format="rgb24"), encode), PREPROCESSING)
@@ -75,6 +78,19 @@ def true_frames(path: Path, encode: Encode) -> Truth:
     # Pieces of a video may have a pause of a frame between them.
     is_steady = encode.times == "constant" and encode.edit not in ("two", "four")
     return Truth(numbers_of(shown), seconds, shown, first, is_stamped, is_steady)
+
+
+def _decoded(container: InputContainer, stream: VideoStream, encode: Encode) -> Iterator[VideoFrame]:
+    """Every frame in order. Each piece of an edited or joined file by itself, as a player does that seeks to it."""
+    has_pieces = encode.edit in ("two", "four") or encode.damage == "joined"
+    before: int | None = None
+    for packet in container.demux(stream):
+        goes_back = None not in (before, packet.dts) and (packet.dts or 0) < (before or 0)
+        if has_pieces and goes_back and packet.is_keyframe:
+            yield from stream.codec_context.decode(None)
+            stream.codec_context.flush_buffers()
+        before = before if packet.dts is None else packet.dts
+        yield from packet.decode()
 
 
 def complains(path: Path) -> bool:
