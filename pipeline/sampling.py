@@ -104,7 +104,8 @@ def _within(
 
 def _end_of_video(frame_seconds: Float[np.ndarray, " frame"]) -> float:
     """When the last frame leaves the display: it is taken to stay as long as the typical frame does."""
-    return float(frame_seconds[-1]) + _typical_seconds(frame_seconds) if len(frame_seconds) else 0.0
+    stays = max(_typical_seconds(frame_seconds), 2 * _ROUNDING_SECONDS)
+    return float(frame_seconds[-1]) + stays if len(frame_seconds) else 0.0
 
 
 def _typical_seconds(frame_seconds: Float[np.ndarray, " frame"]) -> float:

@@ -75,8 +75,9 @@ def true_frames(path: Path, encode: Encode) -> Truth:
     seconds, is_stamped = _seconds(pts, time_base, encode)
     shown = np.stack(pictures)
     first = (pts[0] or 0) * time_base
-    # Pieces of a video may have a pause of a frame between them.
-    is_steady = encode.times == "constant" and encode.edit not in ("two", "four")
+    # Pieces of a video may have a pause of a frame between them; and these streams do not say their rate.
+    tells_rate = encode.edit not in ("two", "four") and encode.container not in ("mjpeg", "obu")
+    is_steady = encode.times == "constant" and tells_rate
     return Truth(numbers_of(shown), seconds, shown, first, is_stamped, is_steady)
 
 
@@ -104,7 +105,10 @@ def complains(path: Path) -> bool:
                 if not container.streams.video:
                     return True
                 context: Any = container.streams.video[0].codec_context
-                context.thread_type, context.thread_count, context.options = "NONE", 1, _STRICT
+                context.thread_type, context.thread_count, context.options = "NONE", 1, dict(_STRICT)
+                if context.name in ("mpeg1video", "mpeg2video"):
+                    # It takes legal stuffing for damage otherwise.
+                    context.options = {"err_detect": "crccheck+buffer+explode"}
                 for packet in container.demux(container.streams.video[0]):
                     noticed |= packet.is_corrupt
                     noticed |= any(frame.is_corrupt for frame in packet.decode())

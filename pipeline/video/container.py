@@ -18,7 +18,9 @@ from .ffmpeg_log import capture_ffmpeg_log
 # A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
 # is read.
 _OPEN_OPTIONS = {"protocol_whitelist": "file"}
-# MPEG-PS has a time stamp for some frames; those that FFmpeg makes up for the others are up to three frames off.
+# MPEG-PS has a time stamp for some frames, AVI the times of decoding; what FFmpeg makes up besides is up to three
+# frames off.
+_GUESSED_TIMES = ("mpeg", "avi")
 _STORED_TIMES_ONLY = {"fflags": "nofillin"}
 _HEAD_BYTES = 1 << 20
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
@@ -44,7 +46,7 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     with capture_ffmpeg_log() as messages:
         try:
             container = _open(path, _OPEN_OPTIONS)
-            if container.format.name == "mpeg":
+            if container.format.name in _GUESSED_TIMES:
                 container.close()
                 container = _open(path, _OPEN_OPTIONS | _STORED_TIMES_ONLY)
         except av.error.FFmpegError as error:

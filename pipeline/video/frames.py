@@ -108,7 +108,7 @@ def survey(path: Path, index: PacketIndex) -> Survey:
     times: list[FrameTime] = []
     is_intact: list[bool] = []
     for frame in _in_order(path, index, log):
-        times.append(FrameTime(frame.picture.pts, frame.picture.duration or 0, frame.packet))
+        times.append(FrameTime(_pts(frame, index), frame.picture.duration or 0, frame.packet))
         is_intact.append(frame.is_intact)
     if not times:
         raise DecodeError(why_nothing(path, log))
@@ -119,6 +119,16 @@ def survey(path: Path, index: PacketIndex) -> Survey:
         positions = [index.position_of_pts.get(each.pts, -1) for each in times]
         return Survey(index.frame_seconds, positions, is_intact, log, lost)
     return Survey(display_seconds(index, times), range(len(times)), is_intact, log, lost)
+
+
+def _pts(frame: ShownFrame, index: PacketIndex) -> int | None:
+    """When a frame is shown, as the file has it.
+
+    AVI knows only when packets are decoded. Frames that follow one another are shown as far apart as packets that do.
+    """
+    if index.container == "avi" and frame.packet is not None:
+        return index.packets[frame.packet].dts
+    return frame.picture.pts
 
 
 def counted_frames(

@@ -12,6 +12,7 @@ from .recordings import longest_gap
 
 _TIE_SECONDS = 1e-6
 _LARGEST_TIE_SECONDS = 1e-3
+_TIMES_LOOKED_AHEAD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +89,42 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
 
 def _own_ticks(index: PacketIndex, frames: Sequence[FrameTime]) -> tuple[Float[np.ndarray, " frame"], float]:
     """Times of one recording's frames, on its own clock, and how long the last one stays."""
-    places = np.flatnonzero([_is_told(index, each) for each in frames])
-    times = np.sort(np.array([frames[place].pts for place in places.tolist()], np.float64))
-    rises = np.diff(times) / np.diff(places)
+    places = np.flatnonzero([index.has_clock and each.pts is not None for each in frames])
+    times = np.array([frames[place].pts for place in places.tolist()], np.float64)
+    rises = np.diff(np.sort(times)) / np.diff(places)
     usual = float(np.median(rises[rises > 0])) if (rises > 0).any() else index.frame_ticks
     if len(times) == len(frames):
-        return times, usual
+        return np.sort(times), usual
     usual = min(usual, index.frame_ticks) if index.frame_ticks > 1 else usual
     durations = np.array([each.duration or usual for each in frames], np.float64)
-    return _filled(places, times, durations), usual
+    # A duration may be rounded to the clock; the rate is not.
+    durations[np.abs(durations - index.frame_ticks) < 1] = index.frame_ticks
+    kept = _consistent(places, times, durations)
+    return _filled(places[kept], times[kept], durations), usual
+
+
+def _consistent(
+    places: Int[np.ndarray, " known"],
+    times: Float[np.ndarray, " known"],
+    durations: Float[np.ndarray, " frame"],
+) -> list[int]:
+    """Which of the known times are believed, by their number.
+
+    In MPEG-PS FFmpeg gives the time stamp of a packet to a frame that only ends in it, one or two frames from the one
+    that it belongs to. A time is passed over where those before and behind agree with one another and not with it, and
+    where it goes back.
+    """
+    by_duration = np.cumsum(durations) - durations
+    kept: list[int] = []
+    for number in range(len(places)):
+        ahead = slice(number, number + 1 + _TIMES_LOOKED_AHEAD)
+        if kept:
+            lasts = by_duration[places[ahead]] - by_duration[places[kept[-1]]]
+            agrees = np.abs(times[ahead] - times[kept[-1]] - lasts) <= durations[places[ahead]] / 4
+            if not agrees[0] and (agrees.any() or times[number] <= times[kept[-1]]):
+                continue
+        kept.append(number)
+    return kept
 
 
 def _filled(
@@ -121,15 +149,3 @@ def _filled(
             between = by_duration[place:following] - by_duration[place]
             filled[place:following] = time + between * (next_time - time) / lasts
     return filled
-
-
-def _is_told(index: PacketIndex, frame: FrameTime) -> bool:
-    """Whether the file itself says when this frame is shown.
-
-    In MPEG-PS FFmpeg may give the time stamp of a frame to the one decoded before it as well.
-    """
-    if frame.pts is None or not index.has_clock:
-        return False
-    if index.container != "mpeg" or frame.packet is None or frame.packet + 1 == len(index.packets):
-        return True
-    return index.packets[frame.packet + 1].pts != frame.pts

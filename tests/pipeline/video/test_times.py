@@ -16,7 +16,8 @@ from ...fixtures.mp4 import Movie, write_movie
 
 @pytest.fixture(scope="module")
 def an_index(tmp_path_factory: pytest.TempPathFactory) -> PacketIndex:
-    return index_packets(write_movie(tmp_path_factory.mktemp("times") / "movie.ts", Movie(num_frames=20)))
+    path = write_movie(tmp_path_factory.mktemp("times") / "movie.ts", Movie(num_frames=20))
+    return dataclasses.replace(index_packets(path), frame_ticks=50.0)
 
 
 def seconds_of(
@@ -30,7 +31,7 @@ def seconds_of(
     packets = [
         Packet(p, d, number in keys, True) for number, (p, d) in enumerate(zip(pts, dts or pts, strict=True))
     ]
-    index = dataclasses.replace(index, packets=packets, time_base=0.001, frame_ticks=50.0)
+    index = dataclasses.replace(index, packets=packets, time_base=0.001)
     all_durations = [durations] * len(pts) if isinstance(durations, int) else durations
     frames = [FrameTime(p, d, number) for number, (p, d) in enumerate(zip(pts, all_durations, strict=True))]
     return display_seconds(index, frames)
@@ -70,12 +71,18 @@ def test_the_times_that_are_made_up_for_raw_streams_are_not_believed(an_index: P
     assert np.allclose(seconds_of(raw, [0, 40, 0, 40], 40, keys=[0, 2]), [0, 0.04, 0.08, 0.12], atol=1e-4)
 
 
-def test_a_time_stamp_of_a_program_stream_given_twice_is_that_of_the_second_frame(
-    an_index: PacketIndex,
-) -> None:
-    program = dataclasses.replace(an_index, container="mpeg")
-    pts = [0, None, 120, 120, 160]
-    assert np.allclose(seconds_of(program, pts), [0, 0.04, 0.08, 0.12, 0.16], atol=1e-4)
+@pytest.mark.parametrize("wrong", [80, 120, 160, 0])
+def test_a_time_that_its_neighbours_contradict_is_passed_over(an_index: PacketIndex, wrong: int) -> None:
+    index = dataclasses.replace(an_index, frame_ticks=40.0)
+    pts = [0, None, wrong, 120, None, 200]
+    found = seconds_of(index, pts, 40, dts=[0, 40, 80, 120, 160, 200])
+    assert np.allclose(found, [0, 0.04, 0.08, 0.12, 0.16, 0.2], atol=1e-4)
+
+
+def test_durations_that_are_rounded_do_not_add_up(an_index: PacketIndex) -> None:
+    index = dataclasses.replace(an_index, frame_ticks=41.7)
+    found = seconds_of(index, [*[None] * 10, 417], 41)
+    assert np.allclose(found, np.arange(11) * 0.0417, atol=1e-4)
 
 
 @pytest.mark.parametrize("codec", ["mpeg1video", "mpeg2video", "libx264"])
