@@ -54,10 +54,12 @@ class Question:
         taken for shown or for not yet shown.
         """
         slack = 0.0 if truth.is_stamped else _SLACK * truth.half_a_frame
-        latest, earliest = (self.answer(truth, sooner) for sooner in (slack, -slack))
-        if len(latest) == len(index) == len(earliest):
-            return bool(((earliest <= index) & (index <= latest)).all())
-        return any(index.tolist() == self.answer(truth, sooner).tolist() for sooner in (slack, 0.0, -slack))
+        answers = [self.answer(truth, sooner) for sooner in (slack, 0.0, -slack)]
+        if any(index.tolist() == answer.tolist() for answer in answers):
+            return True
+        latest, _, earliest = answers
+        has_all = len(latest) == len(index) == len(earliest)
+        return has_all and bool(((earliest <= index) & (index <= latest)).all())
 
 
 def questions(encode: Encode, truth: Truth) -> list[Question]:
