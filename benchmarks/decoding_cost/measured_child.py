@@ -69,7 +69,7 @@ def _plain(wanted: dict[str, Any], memory: SharedFrames) -> dict[str, Any]:
     indices = set(wanted["indices"])
     kept: list[np.ndarray] = []
     started = time.process_time()
-    with av.open(wanted["path"], "r") as container:
+    with av.open(str(wanted["path"]), "r") as container:
         stream: Any = container.streams.best("video")
         stream.codec_context.thread_type = "NONE"
         stream.codec_context.thread_count = 1

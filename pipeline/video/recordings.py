@@ -26,8 +26,7 @@ def recordings_of(
     dts = key_pts = None
     for number, (own_dts, own_key_pts) in enumerate(clock):
         is_far_ahead = own_key_pts is not None and _step(dts, own_dts) > longest
-        is_same_again = None not in (key_pts, own_key_pts) and _step(key_pts, own_key_pts) <= 0
-        if _step(dts, own_dts) < 0 or is_same_again or is_far_ahead:
+        if _step(dts, own_dts) < 0 or _step(key_pts, own_key_pts) < 0 or is_far_ahead:
             starts[number] = 1
             dts = key_pts = None
         dts = dts if own_dts is None else own_dts
