@@ -1,4 +1,4 @@
-"""torchcodec: by the FFmpeg libraries of the system, where there are any. Serves what PyAV's own FFmpeg cannot decode.
+"""torchcodec: by the FFmpeg libraries of the system, where there are any. Serves the files that decord may serve.
 
 It is silent about damaged frames unless told otherwise; then, as of decord, what it says makes a video suspect.
 """

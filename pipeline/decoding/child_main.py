@@ -15,8 +15,6 @@ from typing import Any, BinaryIO
 
 from ...data.contracts.plug_ins import load_plug_in
 from ..decoders.base import Decoder
-from ..decoders.torchcodec import Decoder as TorchCodec
-from ..decoders.torchcodec import installed
 from .decode_video import Watch, decode_video
 from .forecast import forecast
 from .messages import failed, send_line, send_video, task_of, time_limit
@@ -47,14 +45,10 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
 
 
 def _decoders(name: str) -> Sequence[tuple[str, Decoder]]:
-    """The chosen plug-in where it is available, then PyAV, then torchcodec if it is installed.
-
-    Whether the last one works is found out when a video needs it: importing it takes seconds and half a gigabyte.
-    """
+    """The chosen plug-in where it is available, then PyAV, which has the last word."""
     names = [name, "pyav"] if name != "pyav" else [name]
     plug_ins = [(each, load_plug_in("tvr.pipeline.decoders", each)) for each in names]
-    decoders = [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
-    return [*decoders, ("torchcodec", TorchCodec())] if installed() and name != "torchcodec" else decoders
+    return [(each, plug_in.Decoder()) for each, plug_in in plug_ins if not plug_in.available()]
 
 
 def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], answers: BinaryIO) -> None:
