@@ -2,8 +2,8 @@
 
 There its pixels equal PyAV's exactly. Elsewhere it gives wrong frames without an error, because it seeks to a key frame
 and counts from there: with open groups of pictures, B-frames of MPEG-4 and MPEG-2, hidden frames of VP9, edit lists, in
-MPEG-TS and AVI; and it neither mirrors nor turns Matroska. Those files are declined (see ``why_declined``), and PyAV
-serves them. ``benchmarks.decoding_truth`` is the proof.
+MPEG-TS and AVI. It does not mirror, and turns only as the container of an MP4 says. Those files are declined (see
+``why_declined``), and PyAV serves them. ``benchmarks.decoding_truth`` is the proof.
 """
 
 import importlib.util
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
+from ..video.packets import PacketIndex
 from ..video.seeking_decoder import SeekingDecoder
 
 _ENVIRONMENT = {
@@ -51,11 +52,22 @@ class Decoder(SeekingDecoder):
         except self._errors as error:
             raise DecodeError(f"decord: {_first_line(error)}") from None
 
+    def _why_it_would_miss(self, reader: Any, index: PacketIndex) -> str:
+        # Its FFmpeg is older than PyAV's: without a table of key frames it takes every frame for one.
+        if sorted(reader.get_key_indices()) == _places_of_keys(index):
+            return ""
+        return "seeks to frames that are no key frames"
+
     def _batch(self, reader: Any, indices: list[int]) -> UInt8[np.ndarray, "frame height width 3"]:
         try:
             return reader.get_batch(indices).asnumpy()
         except self._errors as error:
             raise DecodeError(f"decord: {_first_line(error)}") from None
+
+
+def _places_of_keys(index: PacketIndex) -> list[int]:
+    """Display indices of the frames from which decoding can begin."""
+    return sorted(index.position_of_pts[pts] for pts, _ in index.keys)
 
 
 def _imported() -> Any:

@@ -7,11 +7,14 @@ ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.2.2 (picture param
 7.4.3 (frame_num).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .nal_units import NalFormat
 
-_SLICE, _IDR, _SEQUENCE, _PICTURE = 1, 5, 7, 8
+_SLICE, _IDR, _MESSAGE, _SEQUENCE, _PICTURE = 1, 5, 6, 7, 8
+_DISPLAY_ORIENTATION = 47
+"""The kind of message (supplemental enhancement information, annex D) that says how pictures are turned."""
 _REFERENCE = 0x60
 """The bits of a unit's header that are 0 in a picture to which no other refers."""
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
@@ -29,6 +32,8 @@ class PacketPictures:
     """A picture that nothing after it refers behind (instantaneous decoding refresh)."""
     follows_loss: bool = False
     """Frame numbers show that a picture which others refer to is missing before this one."""
+    is_turned: bool = False
+    """The stream itself says how pictures are turned, whatever the container says."""
 
 
 FRAME = PacketPictures()
@@ -76,11 +81,13 @@ class H264Pictures:
     def of(self, packet: bytes) -> PacketPictures:
         """What this packet holds."""
         fields: list[bool] = []
-        is_idr = follows_loss = False
+        is_idr = follows_loss = is_turned = False
         for unit in self._units.units(packet):
             kind = unit[0] & 0x1F if unit else 0
             if kind in (_SEQUENCE, _PICTURE):
                 self._keep(unit)
+            elif kind == _MESSAGE:
+                is_turned = is_turned or _DISPLAY_ORIENTATION in _kinds_of_messages(unit[1:])
             elif kind in (_SLICE, _IDR):
                 is_idr = is_idr or kind == _IDR
                 begun = self._slice(unit)
@@ -88,7 +95,7 @@ class H264Pictures:
                     fields.append(begun.is_field)
                     follows_loss = self._follows_loss(unit, begun) or follows_loss
         # Two fields in one packet are a frame, as one packet should be.
-        return PacketPictures(len(fields) == 1 and fields[0], is_idr, follows_loss)
+        return PacketPictures(len(fields) == 1 and fields[0], is_idr, follows_loss, is_turned)
 
     def _follows_loss(self, unit: bytes, begun: _Slice) -> bool:
         """Whether the frame number of a new picture leaves one out."""
@@ -127,6 +134,24 @@ class H264Pictures:
             )
         except (IndexError, KeyError):
             return _Slice()
+
+
+def _kinds_of_messages(unit: bytes) -> Iterator[int]:
+    """The payload types in a unit of messages (section 7.3.2.3.1)."""
+    place = 0
+    while place + 2 <= len(unit):
+        kind, place = _long_number(unit, place)
+        size, place = _long_number(unit, place)
+        yield kind
+        place += size
+
+
+def _long_number(unit: bytes, place: int) -> tuple[int, int]:
+    """A number whose bytes are added up as long as they are 255, and the place behind it."""
+    number = 0
+    while place < len(unit) and unit[place] == 0xFF:
+        number, place = number + 0xFF, place + 1
+    return number + (unit[place] if place < len(unit) else 0), place + 1
 
 
 def _parameter_sets(extradata: bytes) -> list[bytes]:

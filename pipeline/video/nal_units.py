@@ -5,10 +5,11 @@ the encoder writes 00 00 03 to prevent them). A hole of zeros, as a broken downl
 arithmetic decoder reads it as unchanged picture, without any error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _START = b"\0\0\1"
+_STARTS = (_START, b"\0" + _START)
 _FORBIDDEN = (b"\0\0\0", b"\0\0\1", b"\0\0\2")
 
 
@@ -20,30 +21,37 @@ class NalFormat:
     """Size of the length in front of each unit (MP4, Matroska); 0: a start code is in front of it (annex B)."""
     is_hevc: bool
 
-    def units(self, packet: bytes) -> Iterator[bytes]:
+    def units(self, packet: bytes) -> Sequence[bytes]:
         """Each unit, header included, as far as the packet holds it."""
-        return self._behind_lengths(packet) if self.length_bytes else _behind_start_codes(packet)
+        if not self.length_bytes:
+            return _behind_start_codes(packet)
+        units, left = self._behind_lengths(packet)
+        # Some muxers copy start codes into a stream whose header promises lengths; FFmpeg sees that, too.
+        return _behind_start_codes(packet) if left and packet.startswith(_STARTS) else units
 
     def broken_rule(self, packet: bytes) -> str:
         """What is wrong with the units of a packet, or empty."""
-        used = 0
         for unit in self.units(packet):
-            used += self.length_bytes + len(unit)
             if unit and self._is_slice(unit[0]) and _has_forbidden_bytes(unit):
                 return "a slice holds bytes that no encoder writes"
-        if self.length_bytes and used < len(packet):
-            return "a unit is longer than its packet"
+        if self.length_bytes and not packet.startswith(_STARTS):
+            _, left = self._behind_lengths(packet)
+            # Fewer bytes than a length takes are padding.
+            return "a unit is longer than its packet" if left >= self.length_bytes else ""
         return ""
 
-    def _behind_lengths(self, packet: bytes) -> Iterator[bytes]:
+    def _behind_lengths(self, packet: bytes) -> tuple[list[bytes], int]:
+        """The units, and how many bytes of the packet belong to none."""
+        units: list[bytes] = []
         start = 0
         while start < len(packet):
             first = start + self.length_bytes
             end = first + int.from_bytes(packet[start:first], "big")
             if first > len(packet) or end > len(packet):
-                return
-            yield packet[first:end]
+                break
+            units.append(packet[first:end])
             start = end
+        return units, len(packet) - start
 
     def _is_slice(self, header: int) -> bool:
         return (header >> 1 & 0x3F) < 32 if self.is_hevc else 1 <= header & 0x1F <= 5
@@ -59,12 +67,8 @@ def nal_format(codec: str, extradata: bytes | None) -> NalFormat | None:
     return NalFormat((extradata[places[codec]] & 3) + 1, codec == "hevc")
 
 
-def _behind_start_codes(packet: bytes) -> Iterator[bytes]:
-    start = packet.find(_START)
-    while start >= 0:
-        end = packet.find(_START, start + len(_START))
-        yield packet[start + len(_START) : end if end >= 0 else len(packet)]
-        start = end
+def _behind_start_codes(packet: bytes) -> list[bytes]:
+    return packet.split(_START)[1:]
 
 
 def _has_forbidden_bytes(unit: bytes) -> bool:

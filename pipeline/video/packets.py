@@ -329,7 +329,7 @@ def _tell_times(packets: Sequence[Packet], time_base: float) -> bool:
     known = [pts for pts in shown if pts is not None]
     if not known or len(known) < len(shown) or len(set(known)) < len(known):
         return False
-    if any(packet.pictures.is_field for packet in packets):
+    if any(packet.pictures.is_field for packet in packets) or not _begins_with_key(packets, min(known)):
         return False
     order = np.argsort(known)
     # Edits follow one another by their times, too, or they overlap by a rounding.
@@ -337,6 +337,13 @@ def _tell_times(packets: Sequence[Packet], time_base: float) -> bool:
     if (np.diff(edits[order]) < 0).any():
         return False
     return bool(np.abs(np.argsort(order) - np.arange(len(order))).max() <= _MOST_REORDERED)
+
+
+def _begins_with_key(packets: Sequence[Packet], first_pts: int) -> bool:
+    """Whether nothing is to be shown that refers to what lies before the file's first packet."""
+    first = packets[0]
+    # A damaged key frame may not be known for one.
+    return (first.is_key or bool(first.damage)) and first.pts is not None and first.pts <= first_pts
 
 
 def _clock(packets: Sequence[Packet]) -> list[tuple[int | None, int | None]]:

@@ -45,6 +45,11 @@ class SeekingDecoder(ABC):
             DecodeError: one of them cannot be decoded.
         """
 
+    def _why_it_would_miss(self, reader: Any, index: PacketIndex) -> str:
+        """Why this reader would not seek to the frames from which decoding can begin; empty if nothing is known."""
+        del reader, index
+        return ""
+
     def probe(self, path: Path) -> VideoTimes:
         """The times of the file's frames, by its packets."""
         if self._times is None or self._path != path:
@@ -68,6 +73,8 @@ class SeekingDecoder(ABC):
         self._reader = self._reader_of(path)
         if len(self._reader) != len(index.shown_pts):
             raise DecodeError(f"{self.name}: counts {len(self._reader)} frames of {len(index.shown_pts)}")
+        if why := self._why_it_would_miss(self._reader, index):
+            raise DecodeError(f"{self.name}: {why}")
         self._path, self._times = path, video_times(index, index.frame_seconds)
 
 
@@ -84,6 +91,11 @@ def why_declined(index: PacketIndex) -> str:
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
         (not all(p.pictures.is_idr for p in index.packets if p.is_key), "has open groups of pictures"),
         (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
+        # A library may know the container's display matrix and not that of the stream.
+        (
+            any(p.pictures.is_turned for p in index.packets),
+            "does not turn what the stream says is to be turned",
+        ),
         (index.cuts_left, "does not cut columns off at the left"),
         (
             index.pixel_format not in _EIGHT_BIT,

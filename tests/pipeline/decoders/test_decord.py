@@ -34,3 +34,12 @@ def test_declines_ten_bits(tmp_path: Path, shared: Path) -> None:
 def test_declines_what_an_edit_list_cuts(shared: Path) -> None:
     with pytest.raises(DecodeError, match="not shown"):
         decord.Decoder().probe(shared / "data/captioned_misc/videos/cve_vid1.mp4")
+
+
+def test_a_file_without_a_table_of_key_frames_is_declined(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "movie.mp4")
+    data = path.read_bytes()
+    assert data.count(b"stss") == 1
+    path.write_bytes(data.replace(b"stss", b"free"))
+    with pytest.raises(DecodeError, match="seeks to frames that are no key frames"):
+        decord.Decoder().probe(path)

@@ -1,5 +1,6 @@
 """Frames of clean and damaged files: by jumps, by decoding everything, and by counting."""
 
+from collections.abc import Container
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from tvr.pipeline.video import frames as video_frames
 from tvr.pipeline.video.damage import DamageLog
 from tvr.pipeline.video.frames import lenient_frames, strict_frames, survey
 from tvr.pipeline.video.packets import index_packets
+from tvr.pipeline.video.seeking_decoder import why_declined
 
 from ...fixtures.mp4 import Movie, damage, number_of, write_movie
 
@@ -92,13 +94,13 @@ def test_dense_frames_are_decoded_in_one_go_and_sparse_ones_by_jumps(tmp_path: P
     assert [len(video_frames._runs(index, range(0, 100, step))) for step in (1, 10, 50)] == [1, 10, 2]
 
 
-def without_packet(path: Path, number: int) -> Path:
-    """A copy that lacks one packet, given by its place in decoding order."""
+def without_packets(path: Path, numbers: Container[int]) -> Path:
+    """A copy that lacks some packets, given by their places in decoding order."""
     copy = path.with_name(f"without_{path.name}")
     with av.open(str(path)) as source, av.open(str(copy), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for place, packet in enumerate(source.demux(video=0)):
-            if packet.dts is not None and place != number:
+            if packet.dts is not None and place not in numbers:
                 packet.stream = stream
                 target.mux(packet)
     return copy
@@ -107,7 +109,21 @@ def without_packet(path: Path, number: int) -> Path:
 @pytest.mark.parametrize(("number", "lost"), [(None, ""), (1, " of 59 frames came: ")])
 def test_frames_that_damage_has_swallowed_are_told(tmp_path: Path, number: int | None, lost: str) -> None:
     path = write_movie(tmp_path / "movie.ts", Movie(num_frames=60, codec="libx265", group_size=60))
-    path = path if number is None else without_packet(path, number)
+    path = path if number is None else without_packets(path, [number])
     surveyed = survey(path, index_packets(path))
     assert lost in surveyed.lost
     assert bool(surveyed.lost) == bool(lost)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize("wanted", [[0], [2, 20], list(range(40))])
+def test_a_copy_that_begins_within_a_group_begins_with_its_first_frame_that_can_be_shown(
+    tmp_path: Path, ending: str, wanted: list[int]
+) -> None:
+    path = write_movie(tmp_path / f"movie.{ending}", Movie(num_frames=60, group_size=12))
+    path = without_packets(path, range(5))
+    index, decoder = index_packets(path), Decoder()
+    assert why_declined(index)
+    times = decoder.probe(path).frame_seconds
+    assert np.allclose(times, np.arange(48) / 25, atol=2e-3)
+    assert [number_of(picture) for picture in decoder.read(path, wanted)] == [12 + each for each in wanted]

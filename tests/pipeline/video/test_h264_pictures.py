@@ -98,6 +98,20 @@ def test_colour_planes_that_are_coded_apart_move_the_mark_of_a_field() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("messages", "is_turned"),
+    [
+        (b"\x05\x02ab\x80", False),
+        (b"\x2f\x03\x00\x10\x00\x80", True),
+        (b"\x05\xff\x01" + b"a" * 256 + b"\x2f\x03\x00\x10\x00\x80", True),
+        (b"\x05\xff\x01" + b"\x2f" * 256 + b"\x80", False),
+    ],
+)
+def test_a_message_that_turns_pictures_is_known(messages: bytes, is_turned: bool) -> None:
+    packet = b"\0\0\0\1\x06" + messages
+    assert H264Pictures(ANNEX_B, sequence() + PICTURE).of(packet).is_turned == is_turned
+
+
 def test_parameters_may_come_in_a_packet() -> None:
     pictures = H264Pictures(ANNEX_B, None)
     assert pictures.of(sequence() + PICTURE + slice_(is_field=False)) == PacketPictures()

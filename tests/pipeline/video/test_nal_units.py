@@ -26,6 +26,8 @@ def packet(*units: bytes) -> bytes:
         packet(SLICE + b"\0\0\3\0\0\3"),
         packet(b"\x06" + b"\0" * 9),
         packet(b"", SLICE),
+        packet(SLICE) + b"\0\0\0",  # padding
+        b"\0\0\0\1" + SLICE + b"\0\0\1" + SLICE,  # start codes in spite of the header
         b"",
     ],
 )
@@ -40,7 +42,7 @@ def test_whole_packets_break_no_rule(data: bytes) -> None:
         (packet(SLICE + b"\0\0\1" + SLICE), "no encoder writes"),
         (packet(SLICE, SLICE + b"\0\0\2" + SLICE), "no encoder writes"),
         (packet(SLICE)[:-1], "longer than its packet"),
-        (packet(SLICE) + b"\0\0", "longer than its packet"),
+        (packet(SLICE) + b"\0\0\0\x09\1", "longer than its packet"),
     ],
 )
 def test_whole_packets_break_no_rule_fails(data: bytes, rule: str) -> None:
