@@ -5,6 +5,7 @@ Runs inside a decoding child.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..decoders.base import Decoder
 from ..decoders.pyav import Decoder as PyAV
 from ..sampling import sample
 from ..video.damage import DamageLog
-from ..video.decoder_output import ComplaintError, why_nothing
+from ..video.decoder_output import ComplaintError, DisorderError, why_nothing
 from ..video.frames import strict_frames
 from ..video.packets import PacketIndex
 from ..video.times import VideoTimes
@@ -102,12 +103,13 @@ def _by_pyav(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter)
         return _strictly(task, index, times, writer)
     except ComplaintError:
         writer.restart()
-    found = _intact(task, decoder, times, writer)
-    if found.status == "suspect":
-        # Sound packets announce frames that do not come: only counting tells which ones there are.
-        writer.restart()
-        found = _intact(task, decoder, decoder.counted_times(task.path), writer, counted=True)
-    return found
+    with suppress(DisorderError):
+        found = _intact(task, decoder, times, writer)
+        if found.status != "suspect":
+            return found
+    # Packets announce frames that do not come, or in another order: only counting tells which ones there are.
+    writer.restart()
+    return _intact(task, decoder, decoder.counted_times(task.path), writer, counted=True)
 
 
 def _strictly(task: DecodeTask, index: PacketIndex, times: VideoTimes, writer: FrameWriter) -> Found:

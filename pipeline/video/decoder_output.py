@@ -21,7 +21,8 @@ from .container import is_encrypted, opened
 from .damage import DamageLog, damage_told, is_key
 from .ffmpeg_log import capture_ffmpeg_log
 from .orientation import orientation_of, upright
-from .packets import CUT_OFF, PacketIndex
+from .packet import CUT_OFF
+from .packets import PacketIndex
 
 RgbFrame = UInt8[np.ndarray, "height width 3"]
 
@@ -39,8 +40,20 @@ class ComplaintError(DecodeError):
     """A decoder complained, or a wanted frame did not come: what it gave has to be looked at again."""
 
 
+class DisorderError(ComplaintError):
+    """Frames do not come out of the decoder in the order of the times that their packets have."""
+
+
 class FailedJumpError(ComplaintError):
     """Decoding did not begin at the key frame that was jumped to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Origin:
+    """What a packet hands on to its frame."""
+
+    packet: int
+    """Its number in decoding order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +149,8 @@ def _is_joint(index: PacketIndex, number: int | None) -> bool:
 
 def _origin(picture: VideoFrame, index: PacketIndex) -> int | None:
     """The number of the packet that a frame was decoded from."""
-    number = picture.opaque
-    return number if isinstance(number, int) else index.number_of_pts.get(picture.pts)
+    origin = picture.opaque
+    return origin.packet if isinstance(origin, _Origin) else index.number_of_pts.get(picture.pts)
 
 
 def _guarded(packets: Iterator[tuple[int, av.Packet]], log: DamageLog) -> Iterator[tuple[int, av.Packet]]:
@@ -154,7 +167,9 @@ def _decoded(packet: av.Packet, number: int, index: PacketIndex, log: DamageLog)
     """The frames that this packet completes; where a new recording starts, before them the last of the one before."""
     context: VideoCodecContext = packet.stream.codec_context
     if packet.size:
-        packet.opaque = number
+        # An object of its own each time: PyAV tells them apart by their address, and forgets all that share one when
+        # the first is let go, as those of a file that was decoded before.
+        packet.opaque = _Origin(number)
     if not index.starts_recording(number):
         return _decode(context, packet, number, log)
     # Otherwise the decoder would look for the new one's references in the old one.

@@ -19,6 +19,7 @@ from ...data.contracts.errors import DecodeError
 from .damage import DamageLog, is_key
 from .decoder_output import (
     ComplaintError,
+    DisorderError,
     FailedJumpError,
     RgbFrame,
     ShownFrame,
@@ -85,6 +86,7 @@ def lenient_frames(
         log: told of the damage that was met on the way.
 
     Raises:
+        DisorderError: frames do not come in the order of the packets' times.
         DecodeError: the file cannot be opened.
     """
     # Behind damage every key frame is jumped to: HEVC recovers at some of them only if decoding starts there.
@@ -192,9 +194,11 @@ def _located(
 
     Raises:
         FailedJumpError: decoding did not begin at the key frame, though nothing is damaged.
+        DisorderError: frames come in another order than that of their times.
     """
     first = index.packets[start.key].pts or 0
     is_landed = start.key == 0
+    last = -1
     for frame in shown_frames(packets_from(container, stream, index, start.packet), index, log):
         pts = frame.picture.pts
         if not is_landed:
@@ -205,7 +209,11 @@ def _located(
                     return
                 raise FailedJumpError("decoding does not begin at every key frame")
             is_landed = True
-        yield index.position_of_pts.get(pts, -1), frame
+        position = index.position_of_pts.get(pts, -1)
+        if 0 <= position < last:
+            raise DisorderError("frames do not come in the order of their times")
+        last = max(last, position)
+        yield position, frame
 
 
 def _in_order(path: Path, index: PacketIndex, log: DamageLog) -> Iterator[ShownFrame]:

@@ -15,6 +15,7 @@ from .nal_units import NalFormat
 _SLICE, _IDR, _MESSAGE, _SEQUENCE, _PICTURE = 1, 5, 6, 7, 8
 _DISPLAY_ORIENTATION = 47
 """The kind of message (supplemental enhancement information, annex D) that says how pictures are turned."""
+_KIND_OF_B = 1
 _REFERENCE = 0x60
 """The bits of a unit's header that are 0 in a picture to which no other refers."""
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
@@ -34,6 +35,8 @@ class PacketPictures:
     """Frame numbers show that a picture which others refer to is missing before this one."""
     is_turned: bool = False
     """The stream itself says how pictures are turned, whatever the container says."""
+    has_b: bool = False
+    """It is predicted from both sides, so that it is shown before one that is decoded before it."""
 
 
 FRAME = PacketPictures()
@@ -55,6 +58,7 @@ class _Slice:
     """The beginning of a slice; by default that of one which cannot be read."""
 
     first_macroblock: int = 0
+    is_b: bool = False
     is_field: bool = True
     frame_number: int | None = None
     """Counts the pictures that others refer to; None where that cannot be told, or the stream may leave some out."""
@@ -81,7 +85,7 @@ class H264Pictures:
     def of(self, packet: bytes) -> PacketPictures:
         """What this packet holds."""
         fields: list[bool] = []
-        is_idr = follows_loss = is_turned = False
+        is_idr = follows_loss = is_turned = has_b = False
         for unit in self._units.units(packet):
             kind = unit[0] & 0x1F if unit else 0
             if kind in (_SEQUENCE, _PICTURE):
@@ -91,11 +95,12 @@ class H264Pictures:
             elif kind in (_SLICE, _IDR):
                 is_idr = is_idr or kind == _IDR
                 begun = self._slice(unit)
+                has_b = has_b or begun.is_b
                 if begun.first_macroblock == 0:
                     fields.append(begun.is_field)
                     follows_loss = self._follows_loss(unit, begun) or follows_loss
         # Two fields in one packet are a frame, as one packet should be.
-        return PacketPictures(len(fields) == 1 and fields[0], is_idr, follows_loss, is_turned)
+        return PacketPictures(len(fields) == 1 and fields[0], is_idr, follows_loss, is_turned, has_b)
 
     def _follows_loss(self, unit: bytes, begun: _Slice) -> bool:
         """Whether the frame number of a new picture leaves one out."""
@@ -122,12 +127,13 @@ class H264Pictures:
     def _slice(self, unit: bytes) -> _Slice:
         bits = _Bits(unit[1:_HEADER_BYTES])
         try:
-            first_macroblock, _, picture = bits.exp_golomb(), bits.exp_golomb(), bits.exp_golomb()
+            first_macroblock, kind, picture = bits.exp_golomb(), bits.exp_golomb(), bits.exp_golomb()
             sequence = self._sequences[self._sequence_of_picture[picture]]
             bits.take(2 * sequence.has_colour_planes)
             number = bits.take(sequence.frame_number_bits)
             return _Slice(
                 first_macroblock,
+                kind % 5 == _KIND_OF_B,
                 sequence.has_fields and bool(bits.take(1)),
                 None if sequence.may_have_gaps else number,
                 1 << sequence.frame_number_bits,

@@ -21,13 +21,15 @@ from jaxtyping import Float, Int, Int64
 from ...data.contracts.errors import DecodeError
 from .container import moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
-from .h264_pictures import FRAME, H264Pictures, PacketPictures
+from .h264_pictures import FRAME, H264Pictures
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
+from .packet import CUT_OFF, Packet, is_hidden
 from .recordings import recordings_of
 
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-INDEXED_CONTAINERS = (MP4, "matroska,webm")
+MATROSKA = "matroska,webm"
+INDEXED_CONTAINERS = (MP4, MATROSKA)
 """Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
 
 _ONE_FRAME_A_PACKET = frozenset(
@@ -59,32 +61,6 @@ _NO_TIME_STAMPS = 0x0080
 _PACKETS_AT_JOINT = 2
 _UNNAMED_MATRIX = 2
 _PACKETS_TO_FIRST_FRAME = 64
-
-
-CUT_OFF = "a packet is cut off"
-"""What is wrong with a packet that the container holds a part of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One compressed frame, in decoding order."""
-
-    pts: int | None
-    dts: int | None
-    is_key: bool
-    is_shown: bool
-    """False for what an edit list cuts away and for the hidden reference frames of VP8 and VP9."""
-    damage: str = ""
-    """What is wrong with its bytes, as far as that is seen without decoding them; empty for nearly all."""
-    pos: int | None = None
-    """Where its bytes lie in the file."""
-    pictures: PacketPictures = FRAME
-    """Of H.264 only: field or frame, and what may be referred to behind it."""
-
-    @property
-    def starts_run(self) -> bool:
-        """Whether decoding can start here."""
-        return self.is_key and self.is_shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +152,7 @@ class PacketIndex:
         """The number of the recording that each packet belongs to: 0 but for files that were joined."""
         if not self.has_clock:
             return np.zeros(len(self.packets), np.int64)
-        return recordings_of(_clock(self.packets), self.container, self.time_base)
+        return recordings_of(_clock(self.packets, self.container), self.container, self.time_base)
 
     def is_at_joint(self, number: int) -> bool:
         """Whether this packet is among the last of a recording on which another one follows.
@@ -221,20 +197,6 @@ def index_packets(path: Path) -> PacketIndex:
         return _index(container, stream, reading)
 
 
-def is_hidden(data: memoryview | bytes, codec: str) -> bool:
-    """Whether a VP8 or VP9 packet is only a reference for later frames.
-
-    VP8: RFC 6386, section 9.1. VP9: bitstream specification, section 6.2 (``show_existing_frame``,
-    ``show_frame``), and annex B for packets of several frames, of which the last is shown.
-    """
-    if codec == "vp8":
-        return not data[0] & 0b0001_0000
-    if codec != "vp9" or _is_superframe(data):
-        return False
-    is_profile_3 = data[0] & 0b0011_0000 == 0b0011_0000
-    return not (data[0] << 1 if is_profile_3 else data[0]) & 0b0000_1010
-
-
 class _Reading:
     """What one pass over the packets has found so far."""
 
@@ -271,12 +233,6 @@ class _Reading:
         return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
 
-def _is_superframe(data: memoryview | bytes) -> bool:
-    marker = data[-1]
-    index_size = 2 + ((marker >> 3 & 3) + 1) * ((marker & 7) + 1)
-    return marker & 0b1110_0000 == 0b1100_0000 and len(data) >= index_size and data[-index_size] == marker
-
-
 def _decoded(packet: av.Packet) -> VideoFrame | None:
     """The first frame that a packet completes; None also where it is damaged, which the decoding will find
     again.
@@ -290,8 +246,10 @@ def _decoded(packet: av.Packet) -> VideoFrame | None:
 def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
     context, picture = stream.codec_context, reading.picture
     cuts_left = picture is not None and picture.width > context.width
-    claims = [0.0, (container.duration or 0) / av.time_base]
     time_base = float(stream.time_base or 0)
+    known = [packet.pts for packet in reading.packets if packet.pts is not None] or [0]
+    # A header may say less than there is.
+    claims = [(container.duration or 0) / av.time_base, (max(known) - min(known)) * time_base]
     frame_ticks = _frame_ticks(stream, time_base)
     if stream.duration is not None:
         claims.append(stream.duration * time_base)
@@ -311,7 +269,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         frame_ticks=frame_ticks,
         claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
         has_clock=not container.format.flags & _NO_TIME_STAMPS,
-        tells_times=container.format.name in INDEXED_CONTAINERS and _tell_times(reading.packets, time_base),
+        tells_times=_tell_times(reading.packets, container.format.name, time_base),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",
@@ -323,20 +281,27 @@ def _frame_ticks(stream: VideoStream, time_base: float) -> float:
     return max(1.0, 1 / (rate * time_base)) if rate > 0 and time_base > 0 else 1.0
 
 
-def _tell_times(packets: Sequence[Packet], time_base: float) -> bool:
-    """Whether each shown packet has a time of its own, on one clock."""
+def _tell_times(packets: Sequence[Packet], container: str, time_base: float) -> bool:
+    """Whether each shown packet has a time of its own, on one clock, by which it is shown."""
     shown = [packet.pts for packet in packets if packet.is_shown]
     known = [pts for pts in shown if pts is not None]
-    if not known or len(known) < len(shown) or len(set(known)) < len(known):
+    if container not in INDEXED_CONTAINERS or not known:
         return False
-    if any(packet.pictures.is_field for packet in packets) or not _begins_with_key(packets, min(known)):
+    if len(known) < len(shown) or len(set(known)) < len(known) or not _begins_with_key(packets, min(known)):
+        return False
+    if any(packet.pictures.is_field for packet in packets) or _only_copies_decoding_times(packets):
         return False
     order = np.argsort(known)
     # Edits follow one another by their times, too, or they overlap by a rounding.
-    edits = recordings_of(_clock(packets), MP4, time_base)[[packet.is_shown for packet in packets]]
-    if (np.diff(edits[order]) < 0).any():
+    edits = recordings_of(_clock(packets, container), container, time_base)
+    if (np.diff(edits[[packet.is_shown for packet in packets]][order]) < 0).any():
         return False
     return bool(np.abs(np.argsort(order) - np.arange(len(order))).max() <= _MOST_REORDERED)
+
+
+def _only_copies_decoding_times(packets: Sequence[Packet]) -> bool:
+    """Whether a muxer wrote when frames are decoded for when they are shown, of a stream in which that differs."""
+    return any(packet.pictures.has_b for packet in packets) and all(p.pts == p.dts for p in packets)
 
 
 def _begins_with_key(packets: Sequence[Packet], first_pts: int) -> bool:
@@ -346,5 +311,7 @@ def _begins_with_key(packets: Sequence[Packet], first_pts: int) -> bool:
     return (first.is_key or bool(first.damage)) and first.pts is not None and first.pts <= first_pts
 
 
-def _clock(packets: Sequence[Packet]) -> list[tuple[int | None, int | None]]:
-    return [(packet.dts, packet.pts if packet.is_key else None) for packet in packets]
+def _clock(packets: Sequence[Packet], container: str) -> list[tuple[int | None, int | None]]:
+    # Matroska stores no decoding times; those that FFmpeg makes up go back where they like.
+    has_dts = container != MATROSKA
+    return [(p.dts if has_dts else None, p.pts if p.is_key else None) for p in packets]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
+from .packet import Packet
 from .packets import MP4, PacketIndex, index_packets
 from .times import VideoTimes, video_times
 
@@ -88,6 +89,10 @@ def why_declined(index: PacketIndex) -> str:
         (index.codec != "h264" or index.container != MP4, f"not trusted to seek in {_kind(index)}"),
         (index.num_videos > 1, "may read another of its video streams"),
         (not index.trustworthy, "its packets do not tell where its frames are"),
+        (
+            any(_is_far_from_decoding(packet) for packet in index.packets),
+            "loses times that are too far apart",
+        ),
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
         (not all(p.pictures.is_idr for p in index.packets if p.is_key), "has open groups of pictures"),
         (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
@@ -106,6 +111,11 @@ def why_declined(index: PacketIndex) -> str:
         (any(packet.damage for packet in index.packets), "does not say which frames are sound"),
     )
     return next((why for applies, why in reasons if applies), "")
+
+
+def _is_far_from_decoding(packet: Packet) -> bool:
+    """Whether a frame is shown so long after it is decoded that FFmpeg 4 takes its time for damaged."""
+    return None not in (packet.pts, packet.dts) and abs((packet.pts or 0) - (packet.dts or 0)) >= 1 << 28
 
 
 def _kind(index: PacketIndex) -> str:

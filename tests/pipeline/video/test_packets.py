@@ -1,22 +1,88 @@
 """What the packets of a file say of its frames."""
 
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
 import pytest
-from tvr.pipeline.video.packets import is_hidden
+from tvr.pipeline.decoders.pyav import Decoder
+from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
+from tvr.pipeline.preprocessing import Preprocessing
+from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.video.packets import index_packets
+from tvr.pipeline.video.seeking_decoder import why_declined
+
+from ...fixtures.mp4 import Movie, number_of, write_movie
 
 
-@pytest.mark.parametrize(
-    ("codec", "data", "hidden"),
-    [
-        ("vp8", b"\x10\0\0", False),
-        ("vp8", b"\x00\0\0", True),
-        ("vp9", b"\x82\x49\x83", False),  # profile 0, key frame, shown
-        ("vp9", b"\x84\x00\x00", True),  # profile 0, inter frame, not shown
-        ("vp9", b"\x88\x00\x00", False),  # shows an existing frame
-        ("vp9", b"\x94\x00\x00", True),  # profile 2, inter frame, not shown
-        ("vp9", b"\xb1\x00\x00", False),  # profile 3, key frame, shown
-        ("vp9", b"\x84\x00\xc1\x01\x01\xc1", False),  # two frames in one packet
-        ("h264", b"\x00\x00\x00", False),
-    ],
-)
-def test_hidden_frames_of_vp8_and_vp9_are_known(codec: str, data: bytes, hidden: bool) -> None:
-    assert is_hidden(data, codec) == hidden
+def remuxed(path: Path, retimed: Callable[[av.Packet], None]) -> Path:
+    """A copy whose packets have other times."""
+    copy = path.with_name(f"remuxed_{path.name}")
+    with av.open(str(path)) as source, av.open(str(copy), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                retimed(packet)
+                packet.stream = stream
+                target.mux(packet)
+    return copy
+
+
+def copy_decoding_time(packet: av.Packet) -> None:
+    # Later by more than the first comes before zero: a muxer would cut that away.
+    packet.dts = (packet.dts or 0) + 10 * (packet.duration or 0)
+    packet.pts = packet.dts
+
+
+@pytest.mark.parametrize(("codec", "is_told"), [("libx264", False), ("libx265", True)])
+@pytest.mark.parametrize("wanted", [[3, 20, 41], list(range(60))])
+def test_frames_whose_time_is_that_of_decoding_come_in_the_order_of_the_decoder(
+    tmp_path: Path, codec: str, is_told: bool, wanted: list[int]
+) -> None:
+    """Of H.264 the packets show that frames are reordered; of HEVC only the frames do, when they come."""
+    path = remuxed(write_movie(tmp_path / "movie.mp4", Movie(num_frames=60, codec=codec)), copy_decoding_time)
+    assert index_packets(path).trustworthy == is_told
+    assert why_declined(index_packets(path))
+    size = Preprocessing(64, 96, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    task = DecodeTask("a", path, Sampling("all"), size)
+    with DecoderPool(1, "pyav") as pool:
+        (video,) = pool.decode([task])
+    assert (video.status, video.reason) == ("ok", "")
+    assert [number_of(video.frames[place]) for place in wanted] == wanted
+
+
+def test_a_clip_without_b_frames_may_have_one_time_for_both(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=30, codec="libvpx-vp9"))
+    assert index_packets(path).trustworthy
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts"])
+def test_files_one_behind_the_other_are_two_recordings(tmp_path: Path, ending: str) -> None:
+    path = write_movie(tmp_path / f"movie.{ending}", Movie(num_frames=60))
+    path.write_bytes(path.read_bytes() * 2)
+    index = index_packets(path)
+    assert index.recordings.tolist() == [0] * 60 + [1] * 60
+    assert np.allclose(Decoder().probe(path).frame_seconds, np.arange(120) / 25, atol=3e-3)
+    wanted = [5, 59, 60, 65, 119]
+    assert [number_of(picture) for picture in Decoder().read(path, wanted)] == [5, 59, 0, 5, 59]
+
+
+def test_a_header_that_claims_too_little_is_not_believed(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "movie.mkv", Movie(num_frames=100))
+    index = index_packets(path)
+    assert index.claimed_seconds == pytest.approx(4.0, abs=0.1)
+    last = float(index.frame_seconds[-1])
+    data = path.read_bytes()
+    duration = data.index(bytes.fromhex("4489 88")) + 3  # the element Duration, a float of eight bytes
+    path.write_bytes(data[:duration] + np.array(40.0, ">f8").tobytes() + data[duration + 8 :])
+    assert index_packets(path).claimed_seconds == pytest.approx(last)
+
+
+def test_times_that_an_older_library_loses_are_left_to_pyav(tmp_path: Path) -> None:
+    index = index_packets(write_movie(tmp_path / "movie.mp4", Movie(num_frames=30)))
+    assert why_declined(index) == ""
+    far = dataclasses.replace(index.packets[5], pts=(index.packets[5].dts or 0) + (1 << 28))
+    index = dataclasses.replace(index, packets=[*index.packets[:5], far, *index.packets[6:]])
+    assert why_declined(index) == "loses times that are too far apart"

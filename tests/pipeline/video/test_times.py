@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvr.pipeline.decoders.pyav import Decoder
-from tvr.pipeline.video.packets import Packet, PacketIndex, index_packets
+from tvr.pipeline.video.packet import Packet
+from tvr.pipeline.video.packets import PacketIndex, index_packets
 from tvr.pipeline.video.times import FrameTime, display_seconds
 
 from ...fixtures.mp4 import Movie, write_movie
