@@ -21,7 +21,6 @@ from tvr.pipeline.preprocessing import Preprocessing, resize
 
 from .encodes import HOLD_TIMES, Encode
 from .pictures import numbers_of
-from .writing import TICKS, intended_ticks
 
 SIDE = 64
 """Pictures are compared squashed to so many pixels a side, as an encoder would see them."""
@@ -72,7 +71,7 @@ def true_frames(path: Path, encode: Encode) -> Truth:
             )
     if not pictures:
         raise ValueError("the file shows no frame")
-    seconds, is_stamped = _seconds(pts, time_base, encode)
+    seconds, is_stamped = _seconds(pts, time_base, encode, path)
     shown = np.stack(pictures)
     first = (pts[0] or 0) * time_base
     # Pieces of a video may have a pause of a frame between them; and these streams do not say their rate.
@@ -142,7 +141,7 @@ def _upright(frame: VideoFrame, encode: Encode) -> np.ndarray:
     return np.ascontiguousarray(picture[:, ::-1] if encode.mirrored else picture)
 
 
-def _seconds(pts: list[int | None], time_base: float, encode: Encode) -> tuple[np.ndarray, bool]:
+def _seconds(pts: list[int | None], time_base: float, encode: Encode, path: Path) -> tuple[np.ndarray, bool]:
     """When each frame is shown, counted from the first, and whether the file says so."""
     ticks = np.array([np.nan if value is None else value for value in pts], np.float64)
     gaps = np.diff(ticks)
@@ -150,18 +149,18 @@ def _seconds(pts: list[int | None], time_base: float, encode: Encode) -> tuple[n
         # The clock starts anew in the second recording, whose first frame follows the last as any other does.
         gaps[encode.frames - 1 : encode.frames] = np.median(gaps)
     seconds = np.concatenate(([0.0], np.cumsum(gaps))) * time_base
-    if np.isfinite(seconds).all() and (gaps > 0).all() and _are_written(seconds, encode):
+    if np.isfinite(seconds).all() and (gaps > 0).all() and _are_written(path, encode):
         return seconds, True
     return np.arange(len(pts)) / float(encode.frames_per_second), False
 
 
-def _are_written(seconds: np.ndarray, encode: Encode) -> bool:
-    """Whether the times are those of the file, and not the demuxer's own.
+def _are_written(path: Path, encode: Encode) -> bool:
+    """Whether the file says of every frame when it is shown, and the demuxer makes nothing up.
 
-    Raw streams and AVI have none. In a program stream frames share a packet and its one time stamp, if they are small.
+    Raw streams and AVI have no times. In a program stream frames share a packet and its one time stamp, if they are
+    small.
     """
     if encode.container != "mpg":
         return encode.container in HOLD_TIMES
-    written = np.array(intended_ticks(encode)) / TICKS
-    apart = np.abs(seconds[: encode.frames] - (written - written[0])[: len(seconds)])
-    return bool(apart.max() < 0.3 / encode.frames_per_second)
+    with av.open(str(path), options={"fflags": "nofillin"}) as container:
+        return all(frame.pts is not None for frame in container.decode(video=0))

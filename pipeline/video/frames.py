@@ -31,6 +31,8 @@ from .decoder_output import (
 from .packets import PacketIndex
 from .times import FrameTime, display_seconds
 
+_LONGEST_WAIT = 3
+"""Frames."""
 _PACKETS_OF_A_JUMP = 4
 """To go on to a key frame that is so many packets away costs less than to jump there: the decoder has read a few
 packets beyond the last frame it gave, and reads them again after a jump. Measured with a key frame in 12: every frame
@@ -126,11 +128,19 @@ def survey(path: Path, index: PacketIndex) -> Survey:
 def _pts(frame: ShownFrame, index: PacketIndex) -> int | None:
     """When a frame is shown, as the file has it.
 
-    AVI knows only when packets are decoded. Frames that follow one another are shown as far apart as packets that do.
+    AVI knows only when packets are decoded. Frames that follow one another are shown as far apart as packets that do;
+    but a gap behind the first one is where an encoder waited for B-frames, and no pause.
     """
-    if index.container == "avi" and frame.packet is not None:
-        return index.packets[frame.packet].dts
-    return frame.picture.pts
+    if index.container != "avi" or frame.packet is None:
+        return frame.picture.pts
+    first, second = [packet.dts for packet in (*index.packets[:2], *index.packets[:1])][:2]
+    if (
+        frame.packet == 0
+        and None not in (first, second)
+        and 1 < (second or 0) - (first or 0) <= _LONGEST_WAIT
+    ):
+        return (second or 0) - 1
+    return index.packets[frame.packet].dts
 
 
 def counted_frames(
@@ -211,6 +221,8 @@ def _located(
             is_landed = True
         position = index.position_of_pts.get(pts, -1)
         if 0 <= position < last:
+            if log.first:
+                continue  # a damaged stream may show a frame late
             raise DisorderError("frames do not come in the order of their times")
         last = max(last, position)
         yield position, frame
