@@ -199,8 +199,9 @@ def extract(
     retry: Annotated[
         str | None,
         typer.Option(
-            help="'failed', 'partial' or 'failed:<part of a reason>': extract such videos again; 'untrusted': those "
-            "that an earlier version read by rules that do not hold for their files.",
+            help="'failed', 'partial' or 'failed:<part of a reason>': extract again the shards that hold such videos; "
+            "'untrusted' (or 'untrusted:<part>'): only the videos that an earlier version read by rules that do not "
+            "hold for their files.",
             rich_help_panel=FAILURES,
         ),
     ] = None,

@@ -149,7 +149,7 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
         typer.echo(f"{one_line(verdict.id)}\t{verdict.verdict}\t{one_line(verdict.reason)}")
     if counts["untrusted"]:
         out.print(
-            "extract these again: the `tvr extract` that made the store, with --retry untrusted",
+            "extract these again: the `tvr extract` that made the store, with all its options and --retry untrusted",
             soft_wrap=True,
         )
 

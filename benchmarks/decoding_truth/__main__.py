@@ -64,7 +64,7 @@ def main() -> int:
         _print_findings(outcomes[0])
     elif options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    elif not options.decoder:
+    elif options.record:
         record.keep("decoding_truth", figures)
     return int(has_faults(rows))
 
@@ -75,15 +75,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seed-of-the-day", action="store_true", help="today's date in UTC as the seed")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--decoder", action="append", help="one of them alone; may be repeated. Default: all")
+    parser.add_argument(
+        "--decoder",
+        action="append",
+        choices=available_decoders(),
+        help="one of them alone; may be repeated. Default: all that work here",
+    )
     parser.add_argument(
         "--examples", type=int, default=12, help="kinds of fault that are reduced to a plain file"
     )
     parser.add_argument("--encode", help="one file, as JSON: what an example prints")
     parser.add_argument("--keep", type=Path, help="folder for the files of the examples")
     parser.add_argument(
-        "--json", type=Path, help="write figures there; default: to results, if all decoders ran"
+        "--record", action="store_true", help="write the figures to benchmarks/results/decoding_truth.json"
     )
+    parser.add_argument("--json", type=Path, help="write the figures there")
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...data.contracts.errors import StoreError
 from .patches import PatchLayout, SpooledPatches, StoredPatches
 from .shard_reader import ShardReader
-from .shards import VideoRow, load_receipt
+from .shards import NO_VIDEO, VideoRow, load_receipt
 from .verification import damage_of
 
 
@@ -33,7 +33,8 @@ def merge_with_stored(
     Raises:
         StoreError: rows are to be taken over, and the shard is damaged or does not have them.
     """
-    lost = {row.id for row in rows if row.status == "failed"}
+    # A file that was read and holds no video has nothing to keep: earlier versions took a cover picture for one.
+    lost = {row.id for row in rows if row.status == "failed" and not row.reason.startswith(NO_VIDEO)}
     if not lost.union(taken_over):
         return list(rows)
     if damage := damage_of(shard):

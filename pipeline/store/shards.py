@@ -30,6 +30,9 @@ MISSING = "file not found"
 FIRST_RULES = 1
 """The rules of reading (``READING_RULES`` of the decoders) of rows of which no receipt says by which they were read."""
 
+NO_VIDEO = "no video stream"
+"""How the reason of a file begins that can be read and holds no video."""
+
 _LARGE_BYTES = 4096
 _MAX_RELATIVE_ERROR = 2e-3
 """Above this, float16 loses what a head could use: rounding alone costs 5e-4, underflow much more."""

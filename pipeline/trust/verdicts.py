@@ -7,6 +7,7 @@ import numpy as np
 
 from ..decoding.messages import DecodedVideo
 from ..store.reader import OlderRow
+from ..store.shards import NO_VIDEO
 
 _SAME_SECONDS = 1e-3
 """Times are stored as float32, and containers count in milliseconds: less is no other time."""
@@ -34,7 +35,8 @@ def verdict_of(row: OlderRow, now: DecodedVideo) -> Verdict:
         now: the ``forecast`` of its file.
     """
     if now.status == "failed":
-        return Verdict(row.id, row.decoder, "unknown", now.reason)
+        is_told = now.reason.startswith(NO_VIDEO)
+        return Verdict(row.id, row.decoder, "untrusted" if is_told else "unknown", now.reason)
     why = _why_untrusted(row, now)
     return Verdict(row.id, row.decoder, "untrusted" if why else "trusted", why)
 

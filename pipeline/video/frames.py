@@ -31,8 +31,6 @@ from .decoder_output import (
 from .packets import PacketIndex
 from .times import FrameTime, display_seconds
 
-_LONGEST_WAIT = 3
-"""Frames."""
 _PACKETS_OF_A_JUMP = 4
 """To go on to a key frame that is so many packets away costs less than to jump there: the decoder has read a few
 packets beyond the last frame it gave, and reads them again after a jump. Measured with a key frame in 12: every frame
@@ -112,35 +110,22 @@ def survey(path: Path, index: PacketIndex) -> Survey:
     times: list[FrameTime] = []
     is_intact: list[bool] = []
     for frame in _in_order(path, index, log):
-        times.append(FrameTime(_pts(frame, index), frame.picture.duration or 0, frame.packet))
+        pts = frame.picture.pts
+        if pts is None and frame.packet is not None:
+            pts = index.packets[frame.packet].pts
+        times.append(FrameTime(pts, frame.picture.duration or 0, frame.packet))
         is_intact.append(frame.is_intact)
     if not times:
         raise DecodeError(why_nothing(path, log))
     shown = sum(packet.is_shown for packet in index.packets)
-    lost = f"{len(times)} of {shown} frames came: {log.first}" if log.first and len(times) < shown else ""
+    is_empty = any(packet.pictures.is_empty for packet in index.packets)
+    why = log.first or ("a packet holds no picture" if is_empty else "")
+    lost = f"{len(times)} of {shown} frames came: {why}" if why and len(times) < shown else ""
     if lost and index.tells_times:
         # The packets still tell which are left.
         positions = [index.position_of_pts.get(each.pts, -1) for each in times]
         return Survey(index.frame_seconds, positions, is_intact, log, lost)
     return Survey(display_seconds(index, times), range(len(times)), is_intact, log, lost)
-
-
-def _pts(frame: ShownFrame, index: PacketIndex) -> int | None:
-    """When a frame is shown, as the file has it.
-
-    AVI knows only when packets are decoded. Frames that follow one another are shown as far apart as packets that do;
-    but a gap behind the first one is where an encoder waited for B-frames, and no pause.
-    """
-    if index.container != "avi" or frame.packet is None:
-        return frame.picture.pts
-    first, second = [packet.dts for packet in (*index.packets[:2], *index.packets[:1])][:2]
-    if (
-        frame.packet == 0
-        and None not in (first, second)
-        and 1 < (second or 0) - (first or 0) <= _LONGEST_WAIT
-    ):
-        return (second or 0) - 1
-    return index.packets[frame.packet].dts
 
 
 def counted_frames(
@@ -203,7 +188,7 @@ def _located(
     """Frames from a key frame on, with their display index.
 
     Raises:
-        FailedJumpError: decoding did not begin at the key frame, though nothing is damaged.
+        FailedJumpError: decoding did not begin at the key frame: it is damaged, or none.
         DisorderError: frames come in another order than that of their times.
     """
     first = index.packets[start.key].pts or 0
@@ -215,8 +200,6 @@ def _located(
             if pts is None or pts < first:
                 continue  # before the key frame, or one of the pictures that need what lies before it
             if pts > first or not is_key(frame.picture):
-                if log.first:
-                    return
                 raise FailedJumpError("decoding does not begin at every key frame")
             is_landed = True
         position = index.position_of_pts.get(pts, -1)

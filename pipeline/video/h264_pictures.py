@@ -37,6 +37,8 @@ class PacketPictures:
     """The stream itself says how pictures are turned, whatever the container says."""
     has_b: bool = False
     """It is predicted from both sides, so that it is shown before one that is decoded before it."""
+    is_empty: bool = False
+    """There is no picture in it."""
 
 
 FRAME = PacketPictures()
@@ -100,7 +102,9 @@ class H264Pictures:
                     fields.append(begun.is_field)
                     follows_loss = self._follows_loss(unit, begun) or follows_loss
         # Two fields in one packet are a frame, as one packet should be.
-        return PacketPictures(len(fields) == 1 and fields[0], is_idr, follows_loss, is_turned, has_b)
+        return PacketPictures(
+            len(fields) == 1 and fields[0], is_idr, follows_loss, is_turned, has_b, not fields
+        )
 
     def _follows_loss(self, unit: bytes, begun: _Slice) -> bool:
         """Whether the frame number of a new picture leaves one out."""

@@ -7,7 +7,7 @@ to be counted.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -58,6 +58,8 @@ far less than a recording. Beyond it, two recordings were joined whose clocks ov
 
 _NO_TIME_STAMPS = 0x0080
 """``AVFMT_NOTIMESTAMPS``, which PyAV has no name for."""
+_LONGEST_WAIT = 3
+"""Frames that an encoder may wait for."""
 _PACKETS_AT_JOINT = 2
 _UNNAMED_MATRIX = 2
 _PACKETS_TO_FIRST_FRAME = 64
@@ -245,6 +247,8 @@ def _decoded(packet: av.Packet) -> VideoFrame | None:
 
 def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
     context, picture = stream.codec_context, reading.picture
+    if container.format.name == "avi":
+        reading.packets = _with_decoding_times(reading.packets)
     cuts_left = picture is not None and picture.width > context.width
     time_base = float(stream.time_base or 0)
     known = [packet.pts for packet in reading.packets if packet.pts is not None] or [0]
@@ -274,6 +278,18 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         if reading.damage
         else "",
     )
+
+
+def _with_decoding_times(packets: Sequence[Packet]) -> list[Packet]:
+    """Of AVI, which knows only when packets are decoded: frames are shown as far apart as that, in their order.
+
+    A gap behind the first one is where an encoder waited for B-frames, and no pause.
+    """
+    timed = [replace(packet, pts=packet.dts) for packet in packets]
+    first, second = (packet.dts or 0 for packet in (timed[0], timed[min(1, len(timed) - 1)]))
+    if 1 < second - first <= _LONGEST_WAIT:
+        timed[0] = replace(timed[0], pts=second - 1)
+    return timed
 
 
 def _frame_ticks(stream: VideoStream, time_base: float) -> float:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def why_declined(index: PacketIndex) -> str:
             "loses times that are too far apart",
         ),
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
+        (_has_late_keys(index), "does not seek to key frames that are shown long after they are decoded"),
         (not all(p.pictures.is_idr for p in index.packets if p.is_key), "has open groups of pictures"),
         (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
         # A library may know the container's display matrix and not that of the stream.
@@ -116,6 +118,12 @@ def why_declined(index: PacketIndex) -> str:
 def _is_far_from_decoding(packet: Packet) -> bool:
     """Whether a frame is shown so long after it is decoded that FFmpeg 4 takes its time for damaged."""
     return None not in (packet.pts, packet.dts) and abs((packet.pts or 0) - (packet.dts or 0)) >= 1 << 28
+
+
+def _has_late_keys(index: PacketIndex) -> bool:
+    """Whether a key frame is shown when the next one is decoded already: a search by decoding times finds that one."""
+    keys = [packet for packet in index.packets if packet.is_key]
+    return any((later.dts or 0) <= (key.pts or 0) for key, later in pairwise(keys))
 
 
 def _kind(index: PacketIndex) -> str:

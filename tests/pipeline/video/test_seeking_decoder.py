@@ -1,5 +1,6 @@
 """Which files a library may serve that seeks by itself."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,11 @@ def test_it_may_not_serve_a_damaged_file(tmp_path: Path) -> None:
 )
 def test_it_may_not_serve_what_it_got_wrong(shared: Path, name: str, reason: str) -> None:
     assert why_declined(index_packets(shared / "data/failing" / name)) == reason
+
+
+def test_it_may_not_serve_key_frames_that_are_shown_long_after_they_are_decoded(tmp_path: Path) -> None:
+    index = index_packets(write_movie(tmp_path / "movie.mp4", Movie(num_frames=30, group_size=5)))
+    assert why_declined(index) == ""
+    late = 5 * round(1 / 25 / index.time_base)
+    packets = [dataclasses.replace(packet, pts=(packet.pts or 0) + late) for packet in index.packets]
+    assert "shown long after" in why_declined(dataclasses.replace(index, packets=packets))
