@@ -18,6 +18,11 @@ from .ffmpeg_log import capture_ffmpeg_log
 # A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
 # is read.
 _OPEN_OPTIONS = {"protocol_whitelist": "file"}
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+MATROSKA = "matroska,webm"
+INDEXED_CONTAINERS = (MP4, MATROSKA)
+"""Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
+
 # MPEG-PS has a time stamp for some frames, AVI the times of decoding; what FFmpeg makes up besides is up to three
 # frames off.
 _GUESSED_TIMES = ("mpeg", "avi")

@@ -25,12 +25,8 @@ from .h264_pictures import FRAME, H264Pictures
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
 from .packet import CUT_OFF, Packet, is_hidden
+from .packet_times import clock_of, tell_times, with_decoding_times
 from .recordings import recordings_of
-
-MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-MATROSKA = "matroska,webm"
-INDEXED_CONTAINERS = (MP4, MATROSKA)
-"""Containers that store a presentation time with every frame; others (AVI, MPEG-TS, GIF) let FFmpeg guess."""
 
 _ONE_FRAME_A_PACKET = frozenset(
     {
@@ -52,14 +48,8 @@ _ONE_FRAME_A_PACKET = frozenset(
 """Codecs whose shown packets are a frame each; of H.264, unless a packet is a field. MPEG-4 has packets that repeat
 the frame before and give none, MPEG-2 may have a packet a field."""
 
-_MOST_REORDERED = 64
-"""By how many places presentation and decoding order of a packet may differ: far more than any codec's reordering,
-far less than a recording. Beyond it, two recordings were joined whose clocks overlap."""
-
 _NO_TIME_STAMPS = 0x0080
 """``AVFMT_NOTIMESTAMPS``, which PyAV has no name for."""
-_LONGEST_WAIT = 3
-"""Frames that an encoder may wait for."""
 _PACKETS_AT_JOINT = 2
 _UNNAMED_MATRIX = 2
 _PACKETS_TO_FIRST_FRAME = 64
@@ -154,7 +144,9 @@ class PacketIndex:
         """The number of the recording that each packet belongs to: 0 but for files that were joined."""
         if not self.has_clock:
             return np.zeros(len(self.packets), np.int64)
-        return recordings_of(_clock(self.packets, self.container), self.container, self.time_base)
+        return recordings_of(
+            clock_of(self.packets, self.container, self.frame_ticks), self.container, self.time_base
+        )
 
     def is_at_joint(self, number: int) -> bool:
         """Whether this packet is among the last of a recording on which another one follows.
@@ -232,6 +224,9 @@ class _Reading:
         pictures = self._h264.of(data) if self._h264 else FRAME
         if pictures.follows_loss and not packet.is_keyframe:
             damage = damage or "a picture before it is missing"
+        elif pictures.follows_loss and self.packets:
+            # What is decoded behind a key frame does without it; what is shown before the key frame may not.
+            self.packets[-1] = replace(self.packets[-1], damage="a picture behind it is missing")
         return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
 
@@ -248,7 +243,7 @@ def _decoded(packet: av.Packet) -> VideoFrame | None:
 def _index(container: InputContainer, stream: VideoStream, reading: _Reading) -> PacketIndex:
     context, picture = stream.codec_context, reading.picture
     if container.format.name == "avi":
-        reading.packets = _with_decoding_times(reading.packets)
+        reading.packets = with_decoding_times(reading.packets)
     cuts_left = picture is not None and picture.width > context.width
     time_base = float(stream.time_base or 0)
     known = [packet.pts for packet in reading.packets if packet.pts is not None] or [0]
@@ -273,61 +268,13 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         frame_ticks=frame_ticks,
         claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
         has_clock=not container.format.flags & _NO_TIME_STAMPS,
-        tells_times=_tell_times(reading.packets, container.format.name, time_base),
+        tells_times=tell_times(reading.packets, container.format.name, time_base, frame_ticks),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",
     )
 
 
-def _with_decoding_times(packets: Sequence[Packet]) -> list[Packet]:
-    """Of AVI, which knows only when packets are decoded: frames are shown as far apart as that, in their order.
-
-    A gap behind the first one is where an encoder waited for B-frames, and no pause.
-    """
-    timed = [replace(packet, pts=packet.dts) for packet in packets]
-    first, second = (packet.dts or 0 for packet in (timed[0], timed[min(1, len(timed) - 1)]))
-    if 1 < second - first <= _LONGEST_WAIT:
-        timed[0] = replace(timed[0], pts=second - 1)
-    return timed
-
-
 def _frame_ticks(stream: VideoStream, time_base: float) -> float:
     rate = float(stream.codec_context.framerate or stream.guessed_rate or stream.average_rate or 0)
     return max(1.0, 1 / (rate * time_base)) if rate > 0 and time_base > 0 else 1.0
-
-
-def _tell_times(packets: Sequence[Packet], container: str, time_base: float) -> bool:
-    """Whether each shown packet has a time of its own, on one clock, by which it is shown."""
-    shown = [packet.pts for packet in packets if packet.is_shown]
-    known = [pts for pts in shown if pts is not None]
-    if container not in INDEXED_CONTAINERS or not known:
-        return False
-    if len(known) < len(shown) or len(set(known)) < len(known) or not _begins_with_key(packets, min(known)):
-        return False
-    if any(packet.pictures.is_field for packet in packets) or _only_copies_decoding_times(packets):
-        return False
-    order = np.argsort(known)
-    # Edits follow one another by their times, too, or they overlap by a rounding.
-    edits = recordings_of(_clock(packets, container), container, time_base)
-    if (np.diff(edits[[packet.is_shown for packet in packets]][order]) < 0).any():
-        return False
-    return bool(np.abs(np.argsort(order) - np.arange(len(order))).max() <= _MOST_REORDERED)
-
-
-def _only_copies_decoding_times(packets: Sequence[Packet]) -> bool:
-    """Whether a muxer wrote when frames are decoded for when they are shown, of a stream in which that differs."""
-    return any(packet.pictures.has_b for packet in packets) and all(p.pts == p.dts for p in packets)
-
-
-def _begins_with_key(packets: Sequence[Packet], first_pts: int) -> bool:
-    """Whether nothing is to be shown that refers to what lies before the file's first packet."""
-    first = packets[0]
-    # A damaged key frame may not be known for one.
-    return (first.is_key or bool(first.damage)) and first.pts is not None and first.pts <= first_pts
-
-
-def _clock(packets: Sequence[Packet], container: str) -> list[tuple[int | None, int | None]]:
-    # Matroska stores no decoding times; those that FFmpeg makes up go back where they like.
-    has_dts = container != MATROSKA
-    return [(p.dts if has_dts else None, p.pts if p.is_key else None) for p in packets]

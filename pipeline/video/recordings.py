@@ -8,6 +8,8 @@ from jaxtyping import Int
 
 _LONGEST_GAP_SECONDS = 10.0
 """In a broadcast stream a key frame that is further ahead begins another recording; FFmpeg takes it for that, too."""
+_STEPS_OF_A_GAP = 3
+"""A stream of still pictures has such steps all along."""
 _BROADCAST = ("mpegts", "mpeg")
 
 
@@ -21,12 +23,16 @@ def recordings_of(
         container: its name in FFmpeg.
         time_base: seconds per tick.
     """
-    longest = longest_gap(container, time_base)
+    steps = np.diff([dts for dts, _ in clock if dts is not None] or [0])
+    usual = float(np.median(steps)) if len(steps) > 2 else 0.0
+    longest = max(longest_gap(container, time_base), _STEPS_OF_A_GAP * usual)
     starts = np.zeros(len(clock), np.int64)
     dts = key_pts = None
     for number, (own_dts, own_key_pts) in enumerate(clock):
         is_far_ahead = own_key_pts is not None and _step(dts, own_dts) > longest
-        if _step(dts, own_dts) < 0 or _step(key_pts, own_key_pts) < 0 or is_far_ahead:
+        # The times of key frames decide only where there are no others: a flag may lie, and B-frames go back.
+        goes_back = _step(dts, own_dts) < 0 or (own_dts is None and _step(key_pts, own_key_pts) < 0)
+        if goes_back or is_far_ahead:
             starts[number] = 1
             dts = key_pts = None
         dts = dts if own_dts is None else own_dts

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
+from .container import MP4
 from .packet import Packet
-from .packets import MP4, PacketIndex, index_packets
+from .packets import PacketIndex, index_packets
 from .times import VideoTimes, video_times
 
 _FRAMES_PER_BATCH = 4
@@ -95,7 +96,7 @@ def why_declined(index: PacketIndex) -> str:
             "loses times that are too far apart",
         ),
         (not all(packet.is_shown for packet in index.packets), "counts frames that are not shown"),
-        (_has_late_keys(index), "does not seek to key frames that are shown long after they are decoded"),
+        (_has_late_keys(index), "does not seek to key frames that are shown late or not in their turn"),
         (not all(p.pictures.is_idr for p in index.packets if p.is_key), "has open groups of pictures"),
         (index.orientation.mirrored or not index.orientation.exact, "does not mirror"),
         # A library may know the container's display matrix and not that of the stream.
@@ -121,9 +122,16 @@ def _is_far_from_decoding(packet: Packet) -> bool:
 
 
 def _has_late_keys(index: PacketIndex) -> bool:
-    """Whether a key frame is shown when the next one is decoded already: a search by decoding times finds that one."""
+    """Whether a key frame is shown when the next one is decoded already: a search by decoding times finds that one.
+
+    Or when a frame that was decoded before it is not shown yet: who counts from the key frame leaves that one out.
+    """
     keys = [packet for packet in index.packets if packet.is_key]
-    return any((later.dts or 0) <= (key.pts or 0) for key, later in pairwise(keys))
+    latest = accumulate((packet.pts or 0 for packet in index.packets), max)
+    is_passed = any(
+        key.is_key and (key.pts or 0) < before for key, before in zip(index.packets, latest, strict=True)
+    )
+    return is_passed or any((later.dts or 0) <= (key.pts or 0) for key, later in pairwise(keys))
 
 
 def _kind(index: PacketIndex) -> str:

@@ -16,6 +16,8 @@ from tvr.pipeline.video.seeking_decoder import why_declined
 
 from ...fixtures.mp4 import Movie, number_of, write_movie
 
+SAMPLINGS = {"all": Sampling("all"), "few": Sampling("uniform", 3)}
+
 
 def remuxed(path: Path, retimed: Callable[[av.Packet], None]) -> Path:
     """A copy whose packets have other times."""
@@ -86,3 +88,22 @@ def test_times_that_an_older_library_loses_are_left_to_pyav(tmp_path: Path) -> N
     far = dataclasses.replace(index.packets[5], pts=(index.packets[5].dts or 0) + (1 << 28))
     index = dataclasses.replace(index, packets=[*index.packets[:5], far, *index.packets[6:]])
     assert why_declined(index) == "loses times that are too far apart"
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx265", "libx264"])
+@pytest.mark.parametrize("wanted", [[20, 41], list(range(60))])
+def test_a_file_without_a_table_of_key_frames_gives_its_frames(
+    tmp_path: Path, codec: str, wanted: list[int]
+) -> None:
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=60, codec=codec))
+    data = path.read_bytes()
+    assert data.count(b"stss") == 1
+    path.write_bytes(data.replace(b"stss", b"free"))
+    size = Preprocessing(64, 96, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with DecoderPool(1, "decord") as pool:
+        everything, few = pool.decode(
+            [DecodeTask(name, path, sampling, size) for name, sampling in SAMPLINGS.items()]
+        )
+    assert (everything.status, few.status) == ("ok", "ok")
+    assert [number_of(everything.frames[place]) for place in wanted] == wanted
+    assert [number_of(frame) for frame in few.frames] == few.frame_index.tolist() == [10, 30, 50]

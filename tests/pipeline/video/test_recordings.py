@@ -28,3 +28,13 @@ def test_a_long_pause_is_a_joint_only_in_a_broadcast_stream() -> None:
     clock = [(0, 0), (60_000, 60_000)]
     assert recordings_of(clock, "mpegts", 0.001).tolist() == [0, 1]
     assert recordings_of(clock, "matroska,webm", 0.001).tolist() == [0, 0]
+
+
+def test_a_stream_of_still_pictures_has_no_joints() -> None:
+    clock = [(12_000 * number, 12_000 * number) for number in range(5)]
+    assert recordings_of(clock, "mpegts", 0.001).tolist() == [0] * 5
+
+
+def test_flags_of_key_frames_decide_only_where_nothing_else_does() -> None:
+    times = [0, 120, 40, 80]  # of frames that are all called key frames
+    assert recordings_of([(40 * n, pts) for n, pts in enumerate(times)], "mpegts", 0.001).tolist() == [0] * 4

@@ -35,8 +35,11 @@ def test_it_may_serve_closed_groups_of_h264_fails(
 
 def test_it_may_not_serve_a_damaged_file(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "movie.mp4")
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :])
+    data, (first, second) = path.read_bytes(), index_packets(path).packets[:2]
+    assert first.pos is not None
+    assert second.pos is not None
+    hole = second.pos - 100  # in the slice with which the first packet ends
+    path.write_bytes(data[:hole] + bytes(64) + data[hole + 64 :])
     assert why_declined(index_packets(path)) == "does not say which frames are sound"
 
 
@@ -57,4 +60,8 @@ def test_it_may_not_serve_key_frames_that_are_shown_long_after_they_are_decoded(
     assert why_declined(index) == ""
     late = 5 * round(1 / 25 / index.time_base)
     packets = [dataclasses.replace(packet, pts=(packet.pts or 0) + late) for packet in index.packets]
-    assert "shown long after" in why_declined(dataclasses.replace(index, packets=packets))
+    assert "shown late" in why_declined(dataclasses.replace(index, packets=packets))
+    last = max(packet.pts or 0 for packet in index.packets[:5])
+    swapped = [dataclasses.replace(p, pts=last + 1) if n == 1 else p for n, p in enumerate(index.packets)]
+    swapped[5] = dataclasses.replace(swapped[5], pts=last)
+    assert "not in their turn" in why_declined(dataclasses.replace(index, packets=swapped))
