@@ -21,7 +21,7 @@ from .container import is_encrypted, opened
 from .damage import DamageLog, damage_told, is_key
 from .ffmpeg_log import capture_ffmpeg_log
 from .orientation import orientation_of, upright
-from .packet import CUT_OFF
+from .packet import CUT_OFF, NEXT_IS_MISSING
 from .packets import PacketIndex
 
 RgbFrame = UInt8[np.ndarray, "height width 3"]
@@ -137,9 +137,10 @@ def shown_frames(
 
 def _damage_of_packet(index: PacketIndex, number: int) -> str:
     """What is known of it without decoding."""
-    if number >= len(index.packets) or (index.packets[number].damage == CUT_OFF and _is_joint(index, number)):
+    if number >= len(index.packets):
         return ""
-    return index.packets[number].damage
+    damage = index.packets[number].damage
+    return "" if damage in (CUT_OFF, NEXT_IS_MISSING) and _is_joint(index, number) else damage
 
 
 def _is_joint(index: PacketIndex, number: int | None) -> bool:

@@ -6,6 +6,8 @@ from .h264_pictures import FRAME, PacketPictures
 
 CUT_OFF = "a packet is cut off"
 """What is wrong with a packet that the container holds a part of."""
+NEXT_IS_MISSING = "a picture behind it is missing"
+"""What is wrong with the last packet before a lost one, where frame numbers show the loss at a key frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from av.video.stream import VideoStream
 from jaxtyping import Float, Int, Int64
 
 from ...data.contracts.errors import DecodeError
-from .container import moving_streams, opened
+from .container import MP4, moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
 from .h264_pictures import FRAME, H264Pictures
 from .nal_units import nal_format
 from .orientation import UPRIGHT, Orientation, orientation_of, pixel_aspect_of
-from .packet import CUT_OFF, Packet, is_hidden
+from .packet import CUT_OFF, NEXT_IS_MISSING, Packet, is_hidden
 from .packet_times import clock_of, tell_times, with_decoding_times
 from .recordings import recordings_of
 
@@ -176,7 +176,7 @@ def index_packets(path: Path) -> PacketIndex:
         DecodeError: the file cannot be read, has no video, or its stream holds no packet.
     """
     with opened(path) as (container, stream):
-        reading = _Reading(stream.codec_context.name, stream.codec_context.extradata)
+        reading = _Reading(stream.codec_context.name, stream.codec_context.extradata, container.format.name)
         with capture_ffmpeg_log() as messages:
             try:
                 for packet in container.demux(stream):
@@ -194,11 +194,12 @@ def index_packets(path: Path) -> PacketIndex:
 class _Reading:
     """What one pass over the packets has found so far."""
 
-    def __init__(self, codec: str, extradata: bytes | None) -> None:
+    def __init__(self, codec: str, extradata: bytes | None, container: str) -> None:
         self.packets: list[Packet] = []
         self.picture: VideoFrame | None = None
         self.damage = ""
         self._codec = codec
+        self._has_edits = container == MP4
         self._nal_format = nal_format(codec, extradata)
         self._h264 = (
             H264Pictures(self._nal_format, extradata) if self._nal_format and codec == "h264" else None
@@ -224,9 +225,10 @@ class _Reading:
         pictures = self._h264.of(data) if self._h264 else FRAME
         if pictures.follows_loss and not packet.is_keyframe:
             damage = damage or "a picture before it is missing"
-        elif pictures.follows_loss and self.packets:
-            # What is decoded behind a key frame does without it; what is shown before the key frame may not.
-            self.packets[-1] = replace(self.packets[-1], damage="a picture behind it is missing")
+        elif pictures.follows_loss and self.packets and not self._has_edits:
+            # Where there are edits, the key frame of another part follows. What is decoded behind a key frame does without
+            # the lost picture; what is shown before the key frame may not.
+            self.packets[-1] = replace(self.packets[-1], damage=self.packets[-1].damage or NEXT_IS_MISSING)
         return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
 

@@ -8,6 +8,8 @@ from jaxtyping import Int
 
 _LONGEST_GAP_SECONDS = 10.0
 """In a broadcast stream a key frame that is further ahead begins another recording; FFmpeg takes it for that, too."""
+_MOST_SECONDS_BEFORE = 1.0
+"""By which a careless muxer may have a frame shown before it is decoded."""
 _STEPS_OF_A_GAP = 3
 """A stream of still pictures has such steps all along."""
 _BROADCAST = ("mpegts", "mpeg")
@@ -28,11 +30,15 @@ def recordings_of(
     longest = max(longest_gap(container, time_base), _STEPS_OF_A_GAP * usual)
     starts = np.zeros(len(clock), np.int64)
     dts = key_pts = None
-    for number, (own_dts, own_key_pts) in enumerate(clock):
+    for number, (stored_dts, own_key_pts) in enumerate(clock):
+        own_dts = stored_dts
         is_far_ahead = own_key_pts is not None and _step(dts, own_dts) > longest
         # The times of key frames decide only where there are no others: a flag may lie, and B-frames go back.
         goes_back = _step(dts, own_dts) < 0 or (own_dts is None and _step(key_pts, own_key_pts) < 0)
-        if goes_back or is_far_ahead:
+        # Nothing is shown before it is decoded: that dts is still the one that was due in the recording before.
+        is_due_before = _step(own_key_pts, own_dts) * time_base > _MOST_SECONDS_BEFORE
+        own_dts = None if is_due_before else own_dts
+        if goes_back or is_far_ahead or is_due_before:
             starts[number] = 1
             dts = key_pts = None
         dts = dts if own_dts is None else own_dts

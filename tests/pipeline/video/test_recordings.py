@@ -14,6 +14,7 @@ from tvr.pipeline.video.recordings import recordings_of
         ([(0, 0), (9_000, 9_000)], [0, 0]),
         ([(0, 0), (11_000, 11_000), (11_040, None)], [0, 1, 1]),
         ([(0, 0), (11_000, None), (11_040, None)], [0, 0, 0]),
+        ([(0, 0), (4000, None), (8000, 0), (40, None), (80, 80)], [0, 0, 1, 1, 1]),
         ([(0, 80), (40, 80), (80, None), (80, 120)], [0, 0, 0, 0]),  # times that are repeated prove nothing
         ([], []),
     ],
