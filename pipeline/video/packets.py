@@ -226,8 +226,8 @@ class _Reading:
         if pictures.follows_loss and not packet.is_keyframe:
             damage = damage or "a picture before it is missing"
         elif pictures.follows_loss and self.packets and not self._has_edits:
-            # Where there are edits, the key frame of another part follows. What is decoded behind a key frame does without
-            # the lost picture; what is shown before the key frame may not.
+            # Where there are edits, the key frame of another part follows. What is decoded behind a key frame does
+            # without the lost picture; what is shown before the key frame may not.
             self.packets[-1] = replace(self.packets[-1], damage=self.packets[-1].damage or NEXT_IS_MISSING)
         return Packet(packet.pts, packet.dts, packet.is_keyframe, shown, damage, packet.pos, pictures)
 
