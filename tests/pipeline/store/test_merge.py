@@ -6,7 +6,7 @@ import pytest
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.store.merge import merge_with_stored
 from tvr.pipeline.store.shard_reader import ShardReader
-from tvr.pipeline.store.shards import VideoRow, load_receipt, write_video_shard
+from tvr.pipeline.store.shards import NO_VIDEO, VideoRow, load_receipt, write_video_shard
 
 from ...fixtures.stores import DIM, video_row
 
@@ -38,6 +38,12 @@ def test_frames_outlive_a_failed_attempt(tmp_path: Path) -> None:
     ]
     write_video_shard(tmp_path / NAME, [*again[:2], rows[2], again[3]], DIM, {})
     assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_frames_of_a_file_that_holds_no_video_do_not_outlive_it(tmp_path: Path) -> None:
+    write_video_shard(tmp_path / NAME, [video_row(1)], DIM, {})
+    cover = replace(failed(video_row(1)), reason=f"{NO_VIDEO} (only audio and a cover picture)")
+    assert merge_with_stored(tmp_path / NAME, [cover]) == [cover]
 
 
 def test_a_success_replaces_what_was_stored(tmp_path: Path) -> None:

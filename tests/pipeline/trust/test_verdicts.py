@@ -83,3 +83,9 @@ def test_of_a_file_that_cannot_be_read_nothing_is_known() -> None:
         row(), now(status="failed", reason="not a readable video file", index=[], seconds=[])
     )
     assert (verdict.verdict, verdict.reason) == ("unknown", "not a readable video file")
+
+
+def test_a_file_that_is_known_to_hold_no_video_is_untrusted() -> None:
+    reason = "no video stream (only audio and a cover picture)"
+    verdict = verdict_of(row(), now(status="failed", reason=reason, index=[], seconds=[]))
+    assert (verdict.verdict, verdict.reason) == ("untrusted", reason)
