@@ -66,8 +66,8 @@ def display_seconds(index: PacketIndex, frames: Sequence[FrameTime]) -> Float[np
     """Strictly increasing times of frames that came out of a decoder in display order, counted from the first.
 
     The known times of a recording, sorted, belong to its frames in their order. A frame without one follows when the
-    one before it has lasted. Of recordings joined one to another, each begins
-    where the last one ended, unless its own clock says so already.
+    one before it has lasted. Of recordings joined one to another, each begins where the last one ended, unless its own
+    clock says so already.
     """
     owner = np.array([0 if each.packet is None else index.recordings[each.packet] for each in frames])
     ticks = np.zeros(len(frames))
