@@ -1,4 +1,4 @@
-"""What decoders share that give frames by number: which files they would get wrong, and a reader for each use."""
+"""What decoders share that give frames by number: which files they would get wrong, and one reader for each use."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _EIGHT_BIT = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p
 
 
 class SeekingDecoder(ABC):
-    """A ``Decoder`` by a library that seeks to frames by itself; a reader is opened to look and used for one reading."""
+    """A ``Decoder`` by a library that seeks to frames by itself; each of its readers is used for one reading."""
 
     name: str
     """The library; begins every message."""
