@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from ..data.base import Preset
-from ..data.contracts.errors import UsageError, unknown_name
+from ..data.contracts.errors import UsageError, check_name
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import Encoder
 from .machine import usable_cores
@@ -79,11 +79,9 @@ class ExtractionOptions:
             ("way to meet an error", self.on_error, ON_ERROR),
             ("shape of pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
         ):
-            if value not in known:
-                raise UsageError(unknown_name(kind, value, known))
-        wanted, retried = (self.retry or "").partition(":")[0], (*RETRIED, UNTRUSTED)
-        if self.retry is not None and wanted not in retried:
-            raise UsageError(unknown_name("status to retry", wanted, retried))
+            check_name(kind, value, known)
+        if self.retry is not None:
+            check_name("status to retry", self.retry.partition(":")[0], (*RETRIED, UNTRUSTED))
 
     def _check_numbers(self) -> None:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children", "limit"):
@@ -165,8 +163,7 @@ def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps:
     spread = max(preset.num_frames, min(2 * preset.num_frames, 64))
     name = policy or ("uniform" if fps is None else "fps")
     policies = get_args(Policy)
-    if name not in policies:
-        raise UsageError(unknown_name("sampling policy", name, policies))
+    check_name("sampling policy", name, policies)
     cap = MAX_FRAMES if name == "fps" else spread
     return Sampling(
         policy=cast(Policy, name),
@@ -181,8 +178,7 @@ def pixels_of(name: str) -> Pixels:
     Raises:
         UsageError: there is none.
     """
-    if name not in get_args(Pixels):
-        raise UsageError(unknown_name("shape of pixels", name, get_args(Pixels)))
+    check_name("shape of pixels", name, get_args(Pixels))
     return cast(Pixels, name)
 
 
@@ -192,6 +188,5 @@ def text_policy_of(name: str) -> TextPolicy:
     Raises:
         UsageError: there is none.
     """
-    if name not in get_args(TextPolicy):
-        raise UsageError(unknown_name("text policy", name, get_args(TextPolicy)))
+    check_name("text policy", name, get_args(TextPolicy))
     return cast(TextPolicy, name)

@@ -63,6 +63,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) or 'none'}."
 
 
+def check_name(kind: str, name: str, known: Iterable[str]) -> None:
+    """See that a name is among the known ones.
+
+    Raises:
+        UsageError: it is not; the message suggests the nearest.
+    """
+    choices = tuple(known)
+    if name not in choices:
+        raise UsageError(unknown_name(kind, name, choices))
+
+
 def one_line(text: str) -> str:
     """A name, a reason or a caption as a terminal may show it: line ends, tabs and control characters escaped."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

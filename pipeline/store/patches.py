@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy.typing import NDArray
 
-from ...data.contracts.errors import StoreError, UsageError, unknown_name
+from ...data.contracts.errors import StoreError, check_name
 from .atomic_files import os_errors_as_store_error
 
 PatchFormat = Literal["float16", "int8"]
@@ -32,8 +32,7 @@ def patch_format(name: str) -> PatchFormat:
     Raises:
         UsageError: there is none.
     """
-    if name not in get_args(PatchFormat):
-        raise UsageError(unknown_name("number format of patches", name, get_args(PatchFormat)))
+    check_name("number format of patches", name, get_args(PatchFormat))
     return cast(PatchFormat, name)
 
 
