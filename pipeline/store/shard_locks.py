@@ -1,28 +1,11 @@
-"""Who makes which shard, where several processes extract into one store at the same time.
+"""Who makes which shard, where several processes extract into one store at the same time."""
 
-The kernel takes a lock back when its owner dies, however it dies. Where a file system has no locks, every one is
-granted: then two processes may make the same shard, which costs time and no byte.
-
-Not the filelock package: it leaves its files in the store, and where a file system has no locks it takes a file for
-one, which outlives a killed owner.
-"""
-
-import errno
-import os
-import sys
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from .atomic_files import os_errors_as_store_error
+from .file_locks import SUFFIX, FileLock
 from .shards import receipt_path
-
-if sys.platform != "win32":
-    import fcntl
-
-_SUFFIX = ".lock"
-_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-"""What a file system without locks answers, such as Lustre mounted without ``-o flock``."""
 
 
 class ShardLocks:
@@ -35,13 +18,13 @@ class ShardLocks:
         self._folder = folder
         self._receipts = {path.stem: path.stat().st_mtime_ns for path in folder.glob("*-of-*.json")}
         self._granted: dict[str, bool] = {}
-        self._locks: dict[str, int] = {}
+        self._locks: dict[str, FileLock] = {}
 
     def __enter__(self) -> "ShardLocks":
         # Those of killed processes; what a living one holds cannot be locked.
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            with suppress(BlockingIOError):
-                _unlock(path, _locked(path))
+        for path in self._folder.glob(f"*.h5{SUFFIX}"):
+            with FileLock(path) as lock:
+                lock.acquire()
         return self
 
     def __exit__(
@@ -58,16 +41,15 @@ class ShardLocks:
 
     def release(self, shard: str) -> None:
         """Give a lock back, once its shard is in place."""
-        _unlock(self._lock_path(shard), self._locks.pop(shard, None))
+        if shard in self._locks:
+            self._locks.pop(shard).release()
 
     def _lock(self, shard: str) -> bool:
+        lock = FileLock(self._folder / (shard + SUFFIX))
         with os_errors_as_store_error(self._folder):
-            try:
-                descriptor = _locked(self._lock_path(shard))
-            except BlockingIOError:
+            if not lock.acquire():
                 return False
-        if descriptor is not None:
-            self._locks[shard] = descriptor
+        self._locks[shard] = lock
         return True
 
     def _was_made(self, shard: str) -> bool:
@@ -81,36 +63,3 @@ class ShardLocks:
         if made:
             self.release(shard)
         return made
-
-    def _lock_path(self, shard: str) -> Path:
-        return self._folder / (shard + _SUFFIX)
-
-
-def _locked(path: Path) -> int | None:
-    """An open descriptor that holds the lock of a file made for it; None where there are no locks.
-
-    Raises:
-        BlockingIOError: a living process holds it.
-    """
-    if sys.platform == "win32":
-        return None
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last owner may have removed the file between the two calls: then this locks nothing.
-            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in _WITHOUT_LOCKS:
-                raise
-            path.unlink(missing_ok=True)
-            return None
-        os.close(descriptor)
-
-
-def _unlock(path: Path, descriptor: int | None) -> None:
-    if descriptor is not None:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""Who may write what, where several processes use one folder at the same time.
+
+The kernel takes a lock back when its owner dies, however it dies. Where a file system has no locks, every one is
+granted: then two processes may do the same work.
+
+Not the filelock package: it leaves its files in the folder, and where a file system has no locks it takes a file for
+one, which outlives a killed owner.
+"""
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+if sys.platform != "win32":
+    import fcntl
+
+SUFFIX = ".lock"
+
+_WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What a file system without locks answers, such as Lustre mounted without ``-o flock``."""
+
+
+class FileLock:
+    """A lock that one process holds, or with ``shared`` several that all asked for a shared one.
+
+    A context manager that gives it back. The file is there only while somebody holds the lock, or was killed with it.
+
+    Args:
+        path: of the file that stands for the lock.
+        shared: whether others that ask for a shared lock may have it at the same time.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        self.path = path
+        self._shared = shared
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> "FileLock":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> bool:
+        """Whether this process has the lock now; it never waits.
+
+        False: another living process holds it, or it is a file of another user that this one may not open.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if sys.platform == "win32" or self._descriptor is not None:
+            return True
+        try:
+            self._descriptor = self._locked()
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; the last holder removes the file."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        with suppress(
+            OSError
+        ):  # others share it, or may alone remove it: the file stays, the lock ends all the same
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+    def _locked(self) -> int | None:
+        """An open descriptor that holds the lock; None where there are no locks.
+
+        Raises:
+            BlockingIOError: somebody else holds it.
+        """
+        kind = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+        while True:
+            descriptor = _opened(self.path)
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                # Its last owner may have removed the file between the two calls: then this locks nothing.
+                if self.path.exists() and os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    return descriptor
+            except OSError as error:
+                os.close(descriptor)
+                if error.errno not in _WITHOUT_LOCKS:
+                    raise
+                self.path.unlink(missing_ok=True)
+                return None
+            os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """A descriptor of the lock's file, made if it is not there.
+
+    Raises:
+        BlockingIOError: it is another user's, who alone may open it: nobody can say whether that one lives.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError as error:
+        if not path.exists():
+            raise
+        # Of another user, in a folder that both may write: where reading is allowed, so is locking.
+        with suppress(PermissionError):
+            return os.open(path, os.O_RDONLY)
+        raise BlockingIOError(errno.EWOULDBLOCK, "held by another user", str(path)) from error

@@ -1,0 +1,83 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from tvr.pipeline.store.file_locks import FileLock
+
+_ACQUIRES_AND_WAITS = """
+import sys
+from pathlib import Path
+from tvr.pipeline.store.file_locks import FileLock
+with FileLock(Path(sys.argv[1]), shared=sys.argv[2] == "shared") as lock:
+    print(lock.acquire(), flush=True)
+    sys.stdin.read()
+"""
+
+needs_root = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="gives up its privileges: root"
+)
+
+
+def owner(path: Path, kind: str) -> "subprocess.Popen[str]":
+    """Another process that holds the lock, exclusive or shared."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ACQUIRES_AND_WAITS, str(path), kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    return process
+
+
+def test_a_lock_is_one_process_s_until_it_dies(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with owner(path, "exclusive") as process:
+        with FileLock(path) as lock, FileLock(path, shared=True) as shared:
+            assert not lock.acquire()
+            assert not shared.acquire()
+            process.kill()
+            process.wait()
+            assert path.exists()
+            assert lock.acquire()
+            assert lock.acquire(), "it has it already"
+        assert not path.exists()
+
+
+def test_a_shared_lock_is_everybody_s_who_shares(tmp_path: Path) -> None:
+    path = tmp_path / "store.lock"
+    with owner(path, "shared") as process:
+        with FileLock(path, shared=True) as shared:
+            assert shared.acquire()
+        assert path.exists(), "the other one still holds it"
+        alone = FileLock(path)
+        assert not alone.acquire()
+        process.kill()
+        process.wait()
+        assert alone.acquire()
+        alone.release()
+    assert not path.exists()
+
+
+def test_a_lock_where_nothing_may_be_written_fails(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FileLock(tmp_path / "no folder" / "run.lock").acquire()
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_lock_of_another_user_counts_as_held(mode: int) -> None:
+    with TemporaryDirectory() as folder:  # unlike tmp_path, one that others can be let into
+        Path(folder).chmod(0o777)
+        path = Path(folder, "video-00000-of-00001.h5.lock")
+        with owner(path, "exclusive"):
+            path.chmod(mode)
+            os.seteuid(65534)
+            try:
+                assert not FileLock(path).acquire()
+            finally:
+                os.seteuid(0)
