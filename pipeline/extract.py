@@ -25,8 +25,8 @@ from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.atomic_files import os_errors_as_store_error, remove_leftovers
 from .store.manifest import MANIFEST_NAME, Manifest, differences, load_manifest
 from .store.reader import FeatureStore
+from .store.receipts import read_receipt
 from .store.shard_reader import ShardReader
-from .store.shards import read_receipt
 from .summary import Summary
 from .trust.files import verdicts_of_files
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
-from .store.shards import Receipt
+from .store.receipts import Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
 from .request import load_request, requested_dataset
 from .store.manifest import Manifest, load_manifest
-from .store.shards import Receipt, load_receipt
+from .store.receipts import Receipt, load_receipt
 from .store.verification import Damage, Verification, verify
 
 

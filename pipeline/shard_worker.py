@@ -24,8 +24,9 @@ from .preprocessing import DEFAULT_PIXELS, Preprocessing
 from .progress import OnProgress, Report
 from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
+from .store.receipts import Receipt
 from .store.shard_locks import ShardLocks
-from .store.shards import Receipt, write_text_shard, write_video_shard
+from .store.shards import write_text_shard, write_video_shard
 
 
 class ShardWorker:

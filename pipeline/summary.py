@@ -12,7 +12,7 @@ from .decoding.messages import READING_RULES
 from .encoders.base import Precision
 from .plan import ShardPlan, VideoShardPlan
 from .store.reader import FeatureStore
-from .store.shards import Receipt
+from .store.receipts import Receipt
 
 STAGES = ("decode", "resize", "encode", "write", "wait")
 """Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``

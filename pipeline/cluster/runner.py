@@ -21,7 +21,7 @@ from ..options import EncoderSpec, ExtractionOptions
 from ..plan import ShardPlan, VideoShardPlan
 from ..progress import OnProgress, Report
 from ..shard_worker import Recipe
-from ..store.shards import Receipt
+from ..store.receipts import Receipt
 from .config import ClusterConfig
 from .connection import connected
 from .preflight import PreflightCheck, WorkerPool

@@ -27,7 +27,7 @@ from ..plan import ShardPlan
 from ..sampling import Sampling
 from ..shard_worker import Recipe, ShardWorker
 from ..store.manifest import MANIFEST_NAME
-from ..store.shards import Receipt
+from ..store.receipts import Receipt
 from ..video.sample_clip import write_sample
 
 PATIENCE_SECONDS = 600

@@ -9,8 +9,9 @@ import numpy as np
 
 from ...data.contracts.errors import StoreError
 from .patches import PatchLayout, SpooledPatches, StoredPatches
+from .receipts import load_receipt
 from .shard_reader import ShardReader
-from .shards import NO_VIDEO, VideoRow, load_receipt
+from .shards import NO_VIDEO, VideoRow
 from .verification import damage_of
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ...data.contracts.errors import StoreError
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import dequantised
+from .receipts import Receipt, read_receipt
 from .shard_reader import ShardReader
-from .shards import MISSING, Receipt, read_receipt, shard_name
+from .shards import MISSING, shard_name
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from types import TracebackType
 
 from .atomic_files import os_errors_as_store_error
 from .file_locks import SUFFIX, FileLock
-from .shards import receipt_path
+from .receipts import receipt_path
 
 
 class ShardLocks:

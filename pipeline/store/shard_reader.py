@@ -16,7 +16,8 @@ from h5py.h5l import TYPE_HARD
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
-from .shards import Receipt, load_receipt, structure_sha256
+from .receipts import Receipt, load_receipt
+from .shards import structure_sha256
 
 
 @dataclass(frozen=True, slots=True)

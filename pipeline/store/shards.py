@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,13 @@ from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import sha256_of
-from ...data.contracts.records import restored
 from .atomic_files import atomic_write, os_errors_as_store_error
-from .checksummed_json import read_checksummed, write_checksummed
 from .deferred_error_file import DeferredErrorFile
 from .patches import PatchLayout, SpooledPatches
+from .receipts import FIRST_RULES, Receipt, receipt_path, write_receipt
 
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
-
-FIRST_RULES = 1
-"""The rules of reading (``READING_RULES`` of the decoders) of rows of which no receipt says by which they were read."""
 
 NO_VIDEO = "no video stream"
 """How the reason of a file begins that can be read and holds no video."""
@@ -73,45 +69,9 @@ class TextRow:
     """Paragraph sets: the pooled row of each sentence, encoded by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The proof that a shard is whole, written after it."""
-
-    shard: str
-    """File name of the shard."""
-    items: int
-    rows: int
-    bytes: int
-    sha256: str
-    structure_sha256: str
-    """Of all bytes but the large columns of numbers: of what the HDF5 library looks at."""
-    rows_at: list[list[int]]
-    """Offset and length of each large column of numbers."""
-    dtype: str
-    status: dict[str, int]
-    """Number of items by status; of texts ``ok`` and ``truncated``."""
-    missing: list[str]
-    """Ids of videos that were not on the disk; when one appears, the shard is done again."""
-    seconds: dict[str, float]
-    """Wall-clock seconds by stage; the only part that differs between two runs."""
-    reading_rules: int | None = None
-    """By which rules the files of its videos were read; None: of texts, and where no receipt said so yet."""
-    older_rows: dict[str, int] = field(default_factory=dict[str, int])
-    """Videos whose rows were taken over from the shard that was here before, and the older rules of each."""
-
-    def rules_of(self, video_id: str) -> int:
-        """By which rules the file of a video of this shard was read."""
-        return self.older_rows.get(video_id, self.reading_rules or FIRST_RULES)
-
-
 def shard_name(kind: str, index: int, count: int) -> str:
     """``video-00003-of-00084.h5``."""
     return f"{kind}-{index:05d}-of-{count:05d}.h5"
-
-
-def receipt_path(shard: Path) -> Path:
-    """Where the receipt of a shard lies."""
-    return shard.with_suffix(".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +121,7 @@ def write_video_shard(
     receipt = _receipt_of(path, len(rows), frames, counts, missing, seconds)
     rules = max((row.reading_rules for row in rows), default=FIRST_RULES)
     older = {row.id: row.reading_rules for row in rows if row.reading_rules < rules}
-    return _written(dataclasses.replace(receipt, reading_rules=rules, older_rows=older), path)
+    return write_receipt(dataclasses.replace(receipt, reading_rules=rules, older_rows=older), path)
 
 
 def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dict[str, float]) -> Receipt:
@@ -187,33 +147,7 @@ def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dic
     if counts["ok"] < len(rows):
         counts["truncated"] = len(rows) - counts["ok"]
     seconds = seconds | {"write": time.perf_counter() - started}
-    return _written(_receipt_of(path, len(rows), words, counts, [], seconds), path)
-
-
-def read_receipt(shard: Path) -> Receipt | None:
-    """The receipt of a shard that is in place and of the size it was written with, else None."""
-    path = receipt_path(shard)
-    if not (path.is_file() and shard.is_file()):
-        return None
-    try:
-        receipt = load_receipt(shard)
-        return receipt if shard.stat().st_size == receipt.bytes else None
-    except (OSError, ValueError):
-        return None
-
-
-def load_receipt(shard: Path) -> Receipt:
-    """The receipt of a shard, whatever the shard is now.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is not the receipt that was written; the message says why.
-    """
-    values = read_checksummed(receipt_path(shard))
-    receipt = restored(Receipt, values)
-    if receipt.shard != shard.name:
-        raise ValueError(f"it is the receipt of {receipt.shard}")
-    return receipt
+    return write_receipt(_receipt_of(path, len(rows), words, counts, [], seconds), path)
 
 
 def _large_columns(shard: Path) -> list[list[int]]:
@@ -327,12 +261,6 @@ def _receipt_of(
         missing=missing,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
     )
-
-
-def _written(receipt: Receipt, path: Path) -> Receipt:
-    with os_errors_as_store_error(path.parent):
-        write_checksummed(receipt_path(path), dataclasses.asdict(receipt))
-    return receipt
 
 
 def _offsets(lengths: Iterable[int]) -> Int64[np.ndarray, " boundary"]:

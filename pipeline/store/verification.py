@@ -9,7 +9,7 @@ from ...data.contracts.identity import sha256_of
 from .checksummed_json import read_checksummed
 from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
 from .reader import FeatureStore
-from .shards import load_receipt, receipt_path
+from .receipts import load_receipt, receipt_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.store.shards import read_receipt
+from tvr.pipeline.store.receipts import read_receipt
 from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.shell import tree, tvr

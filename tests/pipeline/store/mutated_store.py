@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tvr.data.contracts.errors import StoreError
 from tvr.data.contracts.identity import sha256_of
-from tvr.pipeline.store import shards
+from tvr.pipeline.store import receipts, shards
 from tvr.pipeline.store.checksummed_json import write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
 
@@ -33,7 +33,7 @@ def mutate(path: Path, rng: np.random.Generator) -> None:
 
 def forge(path: Path) -> None:
     """Make the receipt of a shard fit its bytes."""
-    receipt = shards.load_receipt(path)
+    receipt = receipts.load_receipt(path)
     rows_at = [place for place in receipt.rows_at if sum(place) <= path.stat().st_size]
     changes = {
         "bytes": path.stat().st_size,
@@ -41,7 +41,7 @@ def forge(path: Path) -> None:
         "rows_at": rows_at,
         "structure_sha256": shards.structure_sha256(path, rows_at),
     }
-    write_checksummed(shards.receipt_path(path), dataclasses.asdict(receipt) | changes)
+    write_checksummed(receipts.receipt_path(path), dataclasses.asdict(receipt) | changes)
 
 
 def read_all(folder: Path) -> None:

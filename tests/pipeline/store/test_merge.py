@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.store.merge import merge_with_stored
+from tvr.pipeline.store.receipts import load_receipt
 from tvr.pipeline.store.shard_reader import ShardReader
-from tvr.pipeline.store.shards import NO_VIDEO, VideoRow, load_receipt, write_video_shard
+from tvr.pipeline.store.shards import NO_VIDEO, VideoRow, write_video_shard
 
 from ...fixtures.stores import DIM, video_row
 

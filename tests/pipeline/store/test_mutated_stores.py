@@ -12,8 +12,8 @@ from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.request import load_request
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.receipts import read_receipt
 from tvr.pipeline.store.shard_reader import ShardReader
-from tvr.pipeline.store.shards import read_receipt
 from tvr.pipeline.store.verification import verify
 
 from ...fixtures.fuzz import cases

@@ -13,8 +13,9 @@ from tvr.data.contracts.errors import StoreError
 from tvr.data.contracts.identity import sha256_of
 from tvr.pipeline.store.checksummed_json import write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.receipts import load_receipt, receipt_path
 from tvr.pipeline.store.shard_reader import ShardReader
-from tvr.pipeline.store.shards import load_receipt, receipt_path, structure_sha256
+from tvr.pipeline.store.shards import structure_sha256
 
 from ...fixtures.stores import DIM, write_store
 

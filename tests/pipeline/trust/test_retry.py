@@ -13,7 +13,7 @@ from tvr.pipeline.extract import count_retried, extract
 from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.store.reader import FeatureStore
-from tvr.pipeline.store.shards import load_receipt
+from tvr.pipeline.store.receipts import load_receipt
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import Summary
 from tvr.pipeline.trust.files import verdicts_by_request

@@ -1,0 +1,85 @@
+"""The receipt beside a shard: the proof that it is whole, and what is known of its items beside their features."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...data.contracts.records import restored
+from .atomic_files import os_errors_as_store_error
+from .checksummed_json import read_checksummed, write_checksummed
+
+FIRST_RULES = 1
+"""The rules of reading (``READING_RULES`` of the decoders) of rows of which no receipt says by which they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof that a shard is whole, written after it."""
+
+    shard: str
+    """File name of the shard."""
+    items: int
+    rows: int
+    bytes: int
+    sha256: str
+    structure_sha256: str
+    """Of all bytes but the large columns of numbers: of what the HDF5 library looks at."""
+    rows_at: list[list[int]]
+    """Offset and length of each large column of numbers."""
+    dtype: str
+    status: dict[str, int]
+    """Number of items by status; of texts ``ok`` and ``truncated``."""
+    missing: list[str]
+    """Ids of videos that were not on the disk; when one appears, the shard is done again."""
+    seconds: dict[str, float]
+    """Wall-clock seconds by stage; the only part that differs between two runs."""
+    reading_rules: int | None = None
+    """By which rules the files of its videos were read; None: of texts, and where no receipt said so yet."""
+    older_rows: dict[str, int] = field(default_factory=dict[str, int])
+    """Videos whose rows were taken over from the shard that was here before, and the older rules of each."""
+
+    def rules_of(self, video_id: str) -> int:
+        """By which rules the file of a video of this shard was read."""
+        return self.older_rows.get(video_id, self.reading_rules or FIRST_RULES)
+
+
+def receipt_path(shard: Path) -> Path:
+    """Where the receipt of a shard lies."""
+    return shard.with_suffix(".json")
+
+
+def read_receipt(shard: Path) -> Receipt | None:
+    """The receipt of a shard that is in place and of the size it was written with, else None."""
+    path = receipt_path(shard)
+    if not (path.is_file() and shard.is_file()):
+        return None
+    try:
+        receipt = load_receipt(shard)
+        return receipt if shard.stat().st_size == receipt.bytes else None
+    except (OSError, ValueError):
+        return None
+
+
+def load_receipt(shard: Path) -> Receipt:
+    """The receipt of a shard, whatever the shard is now.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not the receipt that was written; the message says why.
+    """
+    values = read_checksummed(receipt_path(shard))
+    receipt = restored(Receipt, values)
+    if receipt.shard != shard.name:
+        raise ValueError(f"it is the receipt of {receipt.shard}")
+    return receipt
+
+
+def write_receipt(receipt: Receipt, shard: Path) -> Receipt:
+    """Write the receipt of a shard that is in place.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with os_errors_as_store_error(shard.parent):
+        write_checksummed(receipt_path(shard), dataclasses.asdict(receipt))
+    return receipt
