@@ -1,6 +1,5 @@
 """``tvr sweep``: many heads and settings, compared on the validation split."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..data.contracts.strict_json import read_json
 from ..heads.runs.training_config import FORMER_NAMES
 from ..heads.sweep.grid import Trial, parse_grid, plan_trials
 from ..heads.sweep.results import TrialRow, groups_of, rows_of, save_table
@@ -123,7 +123,7 @@ def _usual_workers() -> int:
 
 def _print_result(rows: Sequence[TrialRow], saved: Path, *, as_json: bool, random_weights: bool) -> None:
     if as_json:
-        print_json(json.loads(saved.read_text(encoding="utf-8")) | {"random_weights": random_weights})
+        print_json(read_json(saved) | {"random_weights": random_weights})
         return
     _print_groups(rows, random_weights=random_weights)
     for row in rows:

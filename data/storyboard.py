@@ -6,12 +6,12 @@ events or only in two colours (``twins``).
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .annotation_files.reading import json_lines, read_annotation
 from .base import About, Caption, Dataset, Preset, Protocol, Split, Video
 from .contracts.errors import DataError, UsageError
 from .rendering.files import MANIFEST, VIDEOS, captions_file
@@ -166,7 +166,7 @@ def _records(root: Path, name: str) -> list[dict[str, Any]]:
         raise DataError(
             f"{path} is not there: no storyboard set has been generated below {root}. Load it first."
         )
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [dict(record) for _, record in json_lines(read_annotation(path))]
 
 
 def _split(records: list[dict[str, Any]], split: str, seed: int) -> Split:

@@ -5,20 +5,17 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import DataError
+from ..contracts.strict_json import json_of
 
 CODECS_BY_MARK = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PK": "ZIP"}
 """First bytes of what is mistaken for UTF-8 text."""
-
-
-_EXHAUSTING = "lists within thousands of lists, or numbers of thousands of digits, are no annotations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +86,31 @@ def unique_ids(numbered: Iterable[tuple[int, str]], path: Path) -> list[str]:
     return list(first)
 
 
-def json_value(file: AnnotationFile, pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """What a JSON file holds; ``pairs_hook`` makes its objects.
+def json_value(file: AnnotationFile) -> Any:
+    """What a JSON file holds.
 
     Raises:
-        DataError: it is not JSON; the message names line and column.
+        DataError: it is not JSON, and then the message names line and column, or no annotation in any case: a key twice
+            in one object, of which JSON would keep the last, NaN, numbers of thousands of digits, lists in lists in ...
     """
     try:
-        return json.loads(file.text, object_pairs_hook=pairs_hook)
+        return json_of(file.text)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{file.path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}. "
             "The file may be cut off; fetch it again."
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file.path}: {_EXHAUSTING} ({error}). Is it the right file?") from None
+    except ValueError as error:
+        raise DataError(f"{file.path}: {error}. Is it the right file? Then remove what is wrong.") from None
 
 
 def json_object(file: AnnotationFile) -> Mapping[str, Any]:
     """What a JSON file of one object by video id holds.
 
     Raises:
-        DataError: it is not JSON, not an object, or holds a key twice, of which JSON would keep the last.
+        DataError: it is not what ``json_value`` reads, or not an object.
     """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise DataError(f"{file.path}: duplicate key {twice!r}. Remove one of the two entries.")
-        return record
-
-    return mapping_at(json_value(file, unique), str(file.path))
+    return mapping_at(json_value(file), str(file.path))
 
 
 def json_lines(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -128,15 +118,22 @@ def json_lines(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in enumerate(file.text.split("\n"), 1):
         if line.strip():
             place = f"{file.path}: line {number}"
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{place}: not JSON: {error.msg}. Each line must be one JSON object."
-                ) from None
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{place}: {_EXHAUSTING} ({error}). Is it the right file?") from None
-            yield place, mapping_at(record, place)
+            yield place, json_line(line, place)
+
+
+def json_line(line: str, place: str) -> Mapping[str, Any]:
+    """The object that one line of a JSON-lines file holds.
+
+    Raises:
+        DataError: it holds something else, or none that ``json_of`` takes; the message begins with the place.
+    """
+    try:
+        record = json_of(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not JSON: {error.msg}. Each line must be one JSON object.") from None
+    except ValueError as error:
+        raise DataError(f"{place}: {error}. Correct the line, or remove it.") from None
+    return mapping_at(record, place)
 
 
 def json_records(file: AnnotationFile) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -46,7 +46,7 @@ def restored(record: type[Record], values: Any, name: str = "") -> Record:
         raise ValueError(f"{name or 'it'} is {values!r}"[:200])
     hints, inside = _hints(record), f"{name}." if name else ""
     if unknown := values.keys() - hints.keys():
-        raise ValueError(f"it has the unknown field {inside + min(map(str, unknown))!r}")
+        raise ValueError(f"it has the unknown field {inside + min(map(str, unknown))!r}"[:200])
     given = {key: restored_value(value, hints[key], inside + key) for key, value in values.items()}
     if missing := [key for key in _required(record) if key not in given]:
         raise ValueError(f"it has no {inside}{missing[0]}")

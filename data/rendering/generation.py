@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from ..base import Protocol
 from ..contracts.errors import DataError
+from ..contracts.strict_json import read_json
 from .files import (
     MANIFEST,
     VIDEOS,
@@ -79,7 +80,7 @@ def _claim(root: Path, commission: Commission) -> None:
 
 def _expect_same(manifest: Path, wanted: dict[str, Any]) -> None:
     try:
-        found = json.loads(manifest.read_text())
+        found = read_json(manifest)
     except ValueError as error:
         raise DataError(
             f"{manifest} is not JSON ({error}). Delete the folder, or name another root."

@@ -1,14 +1,14 @@
 """Rows of a user's own manifest (csv, tsv, jsonl, parquet), streamed: a tuple of fields a row, with its line."""
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from ..annotation_files.reading import kind_of, mapping_at, not_utf8, wrong_width
+from ..annotation_files.reading import json_line, kind_of, not_utf8, wrong_width
 from ..contracts.errors import DataError
+from ..contracts.strict_json import json_of
 
 FIELDS = ("path", "id", "start", "end", "split", "caption_id", "caption")
 """What a row is made of, in this order."""
@@ -111,14 +111,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
         for number, line in enumerate(file, 1):
             if line.isspace():
                 continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{path}: line {number}: not JSON: {error.msg}. Each line must be one JSON object."
-                ) from None
-            if not isinstance(record, dict):
-                mapping_at(record, f"{path}: line {number}")
+            record = json_line(line, f"{path}: line {number}")
             keys = tuple(record)
             names = columns.get(keys)
             if names is None:
@@ -178,8 +171,8 @@ def captions_in(value: Any, path: Path, line: int) -> Sequence[str]:
 def _listed(cell: str) -> list[str]:
     """A cell that begins with a bracket: a JSON list of captions, or a caption such as ``[music] a man sings``."""
     try:
-        values = json.loads(cell)
-    except json.JSONDecodeError:
+        values = json_of(cell)
+    except ValueError:
         return [cell]
     is_list = isinstance(values, list) and all(isinstance(text, str) for text in values)
     return [text for text in values if text.strip()] if is_list else [cell]

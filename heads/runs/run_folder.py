@@ -17,7 +17,8 @@ from torch import Tensor
 from ...data.contracts.errors import TrainingError, UsageError
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.plug_ins import load_plug_in
-from ...data.contracts.records import Record, restored
+from ...data.contracts.records import Record, restored, restored_value
+from ...data.contracts.strict_json import json_of, read_json, read_json_lines
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
 from .training_config import TrainingConfig, with_current_names
@@ -117,8 +118,7 @@ class RunFolder:
     @property
     def result(self) -> dict[str, Any] | None:
         """What a finished run came to, None while it is not finished."""
-        file = self.path / RESULT
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        return read_result(self.path)
 
     def save_result(self, result: Mapping[str, Any]) -> None:
         """Mark the run as finished."""
@@ -143,12 +143,10 @@ class RunFolder:
             return None
         try:
             with safe_open(file, "pt") as opened:
-                values = json.loads(opened.metadata()["values"])
+                values = json_of(opened.metadata()["values"])
             return load_file(file), values
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise TrainingError(
-                f"{file} cannot be read ({error}); delete the run folder and train again"
-            ) from error
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise TrainingError(_damaged(file, error)) from error
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
         """One line of ``metrics.jsonl``. A line of the same or a later epoch (from a killed run) gives
@@ -169,13 +167,13 @@ def load_record(folder: Path) -> RunRecord:
     if not file.is_file():
         raise UsageError(f"{folder} is not a run folder: it has no {CONFIG}. `tvr train-head` makes one.")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file)
         if values["format_version"] != FORMAT_VERSION:
             raise UsageError(
                 f"{file} has format {values['format_version']}, this version reads {FORMAT_VERSION}"
             )
         return restored(RunRecord, values)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is not the record of a run ({error})") from error
 
 
@@ -201,12 +199,69 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[Head, RunRecord]:
     return head.to(device).eval(), record
 
 
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """What the finished run in a folder came to, None while it is not finished.
+
+    Raises:
+        TrainingError: ``result.json`` is damaged.
+    """
+    file = folder / RESULT
+    try:
+        return _checked(read_json(file), _OF_RESULT) if file.exists() else None
+    except (OSError, ValueError) as error:
+        raise TrainingError(_damaged(file, error)) from error
+
+
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``, one for each finished epoch."""
+    """The lines of ``metrics.jsonl``, one for each finished epoch.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
     file = folder / METRICS_FILE
     if not file.exists():
         return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    try:
+        return [_checked_epoch(line) for line in read_json_lines(file)]
+    except (OSError, ValueError) as error:
+        raise TrainingError(_damaged(file, error)) from error
+
+
+_OF_RESULT: Mapping[str, Any] = {
+    "best_epoch": int,
+    "epochs": int,
+    "best_score": float | None,
+    "seconds": float,
+}
+_OF_EPOCH: Mapping[str, Any] = {
+    "epoch": int,
+    "loss": Mapping[str, float],
+    "val": Mapping[str, Any] | None,
+    "is_best": bool,
+    "seconds": float,
+}
+_RECALLS: Mapping[str, Any] = {f"R@{k}": float for k in (1, 5, 10)}
+
+
+def _checked_epoch(line: Any) -> dict[str, Any]:
+    """A line of ``metrics.jsonl``, if the figures that readers take from it are there; ValueError otherwise."""
+    validation = _checked(line, _OF_EPOCH)["val"] or {}
+    for way in ("t2v", "v2t"):
+        if way in validation:
+            _checked(validation[way], _RECALLS)
+    return line
+
+
+def _checked(record: Any, hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The record, if it is an object with values of these types; ValueError otherwise."""
+    values = restored_value(record, dict[str, Any], "it")
+    for name, hint in hints.items():
+        restored_value(values.get(name), hint, name)
+    return values
+
+
+def _damaged(file: Path, error: Exception) -> str:
+    return f"{file} cannot be read ({error}); delete the run folder and train again"
 
 
 def _config(kind: type[Record], values: Mapping[str, Any]) -> Record:

@@ -1,6 +1,5 @@
 """A FAISS index of coarse vectors beside a run, and a search that compares only its candidates with the fine head."""
 
-import json
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...data.contracts.errors import StoreError, UsageError
+from ...data.contracts.records import restored
+from ...data.contracts.strict_json import read_json
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import Head, TextFeatures
 from ..evaluation.blockwise import similarity_in_blocks
@@ -60,11 +61,19 @@ class VideoIndex:
 
         Raises:
             UsageError: there is no index, or FAISS is not installed.
+            StoreError: the index is damaged.
         """
         if not (folder / RECORD).is_file():
             raise UsageError(f"{folder} holds no index. Make one with `tvr index RUN`.")
-        record = IndexRecord(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
-        return cls(_faiss().read_index(str(folder / INDEX)), record)
+        faiss = _faiss()
+        try:
+            record = restored(IndexRecord, read_json(folder / RECORD))
+            index = faiss.read_index(str(folder / INDEX))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"{folder} holds no whole index ({error}): make it again with `tvr index`"
+            ) from error
+        return cls(index, record)
 
     def nearest(self, vectors: Float[Tensor, "text dim"], count: int) -> list[list[int]]:
         """The places of the nearest videos of each vector, the nearest first."""

@@ -1,15 +1,13 @@
 """How the trials of a sweep ended: rows, groups over seeds, and the table of both."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ...pipeline.store.atomic_files import write_json
-from ..runs.run_folder import RESULT, read_metrics
-from .trial import FAILED, TrialTask
+from ..runs.run_folder import read_metrics, read_result
+from .trial import TrialTask, read_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,8 @@ def save_table(sweep: Path, rows: Sequence[TrialRow]) -> Path:
 
 
 def _row(task: TrialTask) -> TrialRow:
-    failure = _read(task.folder / FAILED)
-    result = _read(task.folder / RESULT)
+    failure = read_failure(task)
+    result = read_result(task.folder)
     done = result is not None
     return TrialRow(
         name=task.trial.name,
@@ -81,12 +79,8 @@ def _row(task: TrialTask) -> TrialRow:
         best_epoch=result["best_epoch"] if done else None,
         figures=_figures(task.folder, result["best_epoch"]) if done else {},
         seconds=result["seconds"] if done else None,
-        failure=None if failure is None or done else failure["reason"],
+        failure=None if done else failure,
     )
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def _figures(folder: Path, epoch: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ...data.contracts.errors import TvrError
+from ...data.contracts.strict_json import read_json
 from ...pipeline.store.atomic_files import write_json
 from ...pipeline.store.reader import FeatureStore
 from ..features.feature_set import FeatureSet
@@ -91,6 +92,17 @@ def record_failure(task: TrialTask, reason: str, details: str = "") -> None:
     """Keep why a trial failed."""
     task.folder.mkdir(parents=True, exist_ok=True)
     write_json(task.folder / FAILED, {"reason": reason, "details": details, "process": os.getpid()})
+
+
+def read_failure(task: TrialTask) -> str | None:
+    """Why a trial failed, None where it did not."""
+    file = task.folder / FAILED
+    if not file.exists():
+        return None
+    try:
+        return str(read_json(file)["reason"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        return f"the reason cannot be read: {file} is damaged ({error})"
 
 
 def on_device(task: TrialTask, worker: int) -> TrialTask:

@@ -1,19 +1,16 @@
 """JSON records that carry their own checksum, so that any later change is noticed."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...data.contracts.strict_json import json_of, read_bytes
 from .atomic_files import as_json, atomic_write, flush_to_disk, temporary_path
 
 _CHECKSUM_KEY = "seal"
 """The word on the disk, where stores have it: it is part of the format."""
-
-_MAX_RECORD_BYTES = 256 << 20
-"""The receipt of a shard of a million missing videos is a tenth of that."""
 
 
 def create_checksummed(path: Path, record: Mapping[str, Any]) -> None:
@@ -46,15 +43,14 @@ def read_checksummed(path: Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is not what was written; the message says so.
     """
-    with path.open("rb") as file:
-        data = file.read(_MAX_RECORD_BYTES + 1)
-    if len(data) > _MAX_RECORD_BYTES:
-        raise ValueError(f"more than {_MAX_RECORD_BYTES >> 20} MiB long")
+    data = read_bytes(path)
     try:
-        record = json.loads(data)
-        checksum = record.pop(_CHECKSUM_KEY)
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a JSON object with its checksum: {error or type(error).__name__}") from None
+        record = json_of(data)
+    except ValueError as error:
+        raise ValueError(f"not a JSON object with its checksum: {error}") from None
+    if not isinstance(record, dict) or _CHECKSUM_KEY not in record:
+        raise ValueError("not a JSON object with its checksum")
+    checksum = record.pop(_CHECKSUM_KEY)
     if _with_checksum(record).encode() != data:
         raise ValueError(f"changed after it was written: the checksum {str(checksum)[:12]!r} does not fit")
     return record

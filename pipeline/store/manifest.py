@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any
 from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.records import restored, restored_value
+from ...data.contracts.strict_json import read_json
 from .atomic_files import write_json
 from .checksummed_json import create_checksummed, read_checksummed, write_checksummed
 
@@ -161,9 +161,9 @@ def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...
     """
     path = folder / SPLITS_NAME
     try:
-        lists = json.loads(path.read_text(encoding="utf-8"))
+        lists = read_json(path)
         ids = {str(name): tuple(str(i) for i in lists[name]) for name in manifest.splits}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} cannot be read ({error}); re-run the `tvr extract` that made it") from error
     for name, record in manifest.splits.items():
         if ids_digest(ids[name]) != record.digest:
