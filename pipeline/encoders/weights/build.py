@@ -2,10 +2,6 @@
 
 import hashlib
 import logging
-import pickle
-import struct
-import warnings
-import zipfile
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,31 +10,13 @@ from typing import Any, Literal
 import open_clip
 import torch
 from open_clip.transformer import QuickGELU
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ....data.contracts.errors import WeightsError
 from ...preprocessing import Preprocessing
-from .sources import STORYBOARD_MODEL, STORYBOARD_TAG, Source, model_config
+from .checkpoint import load_checkpoint
+from .sources import NOT_A_MODEL, STORYBOARD_MODEL, STORYBOARD_TAG, Source, model_config, no_model
 from .tokenizers import require_text_tower
-
-_UNREADABLE = (
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AssertionError,
-    struct.error,
-    AttributeError,
-    EOFError,
-    OSError,
-    StopIteration,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
-"""What open_clip and torch raise on files that are damaged, no checkpoint, or another model's."""
-
-_MAX_CHARACTERS = 600
 
 
 def build_network(source: Source, seed: int, cache: Path | None) -> Any:
@@ -50,25 +28,18 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
         cache: folder of downloaded files; None for the usual ones.
 
     Raises:
-        WeightsError: the checkpoint is unreadable or another model's, or a part of the model cannot be had.
+        WeightsError: the checkpoint is unreadable or another model's, a part of the model cannot be had, or the
+            configuration of a repository describes none.
     """
     text = model_config(source)["text_cfg"]
     if text.get("hf_model_name"):
         require_text_tower(source.model, text["hf_model_name"], cache)
-    training = source.training
-    settings: dict[str, Any] = {"quick_gelu": True} if training and training.quick_gelu else {}
     with _quiet_open_clip(), torch.random.fork_rng(devices=[]), _unset_memory_is_nan():
         torch.manual_seed(seed)
-        model = open_clip.create_model(
-            source.open_clip_name,
-            load_weights=False,
-            pretrained_text=False,
-            force_preprocess_cfg=training.preprocessing if training else None,
-            **settings,
-        )
+        model = _created(source)
         _draw_unset(model)
         if source.checkpoint is not None:
-            _load(model, source)
+            load_checkpoint(model, source.checkpoint, is_scripted=source.is_scripted, name=source.model)
     if (source.model, source.pretrained) == (STORYBOARD_MODEL, STORYBOARD_TAG):
         from ..storyboard_backbone import state_dict
 
@@ -108,44 +79,24 @@ def weights_digest(state_dict: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _load(model: Any, source: Source) -> None:
-    """Fill the model from the source's checkpoint, every parameter of it and nothing else."""
-    assert source.checkpoint is not None
+def _created(source: Source) -> Any:
+    """The network with weights that are yet to be set."""
+    training = source.training
+    settings: dict[str, Any] = {"quick_gelu": True} if training and training.quick_gelu else {}
     try:
-        if not source.is_scripted:
-            _check_positions(model, source.checkpoint)
-        with warnings.catch_warnings():
-            # torch.load says that a TorchScript archive goes to torch.jit.load, which is what is wanted here.
-            warnings.simplefilter("ignore")
-            open_clip.load_checkpoint(model, str(source.checkpoint), weights_only=not source.is_scripted)
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        if len(reason) > _MAX_CHARACTERS:
-            reason = f"{reason[:_MAX_CHARACTERS]} ..."
-        raise WeightsError(
-            f"{source.checkpoint} does not hold weights of {source.model}: {reason}. Name the checkpoint's own "
-            "model with --model, or another checkpoint with --pretrained"
-        ) from error
-
-
-def _check_positions(model: Any, path: Path) -> None:
-    """Refuse weights of another picture or context size, which open_clip would stretch to fit without a word."""
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if "pos" in name}
-    for name, shape in _shapes(path).items():
-        if shape != expected.get(name, shape):
-            raise ValueError(f"{name} has shape {list(shape)} there and {list(expected[name])} in the model")
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors in a file, without reading them; nothing of formats that do not allow it."""
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    if not zipfile.is_zipfile(path):
-        return {}
-    content: Mapping[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    weights = content.get("state_dict", content)
-    return {name.removeprefix("module."): tuple(tensor.shape) for name, tensor in weights.items()}
+        model = open_clip.create_model(
+            source.open_clip_name,
+            load_weights=False,
+            pretrained_text=False,
+            force_preprocess_cfg=training.preprocessing if training else None,
+            **settings,
+        )
+        preprocessing_of(model)
+    except NOT_A_MODEL as error:
+        if source.training is not None:
+            raise
+        raise WeightsError(no_model(source, str(error))) from error
+    return model
 
 
 @contextmanager

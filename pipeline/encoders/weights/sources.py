@@ -2,7 +2,6 @@
 
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,11 @@ import open_clip
 from open_clip.constants import HF_CONFIG_NAME
 
 from ....data.contracts.errors import UsageError, WeightsError, unknown_name
+from .checkpoint import is_torchscript
 from .downloads import MissingFileError, hub_cache, hub_file
 from .tags import (
     HUB_WEIGHTS,
+    PUBLISHED_AS_TORCHSCRIPT,
     Training,
     likely_training,
     tag_file,
@@ -28,6 +29,19 @@ RANDOM = "random"
 STORYBOARD_MODEL, STORYBOARD_TAG = "tvr-storyboard", "storyboard"
 _HUB = "hf-hub:"
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
+
+
+NOT_A_MODEL = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+)
+"""What open_clip raises on a configuration that describes no model."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +59,29 @@ class Source:
     training: Training | None
     """How the weights were trained; None where the model's own configuration file says it."""
     is_scripted: bool = False
-    """Whether the checkpoint is one of OpenAI's TorchScript archives."""
+    """Whether the checkpoint is a TorchScript archive, which was asked for by the tag that was published as one."""
 
 
 def model_config(source: Source) -> Mapping[str, Any]:
-    """open_clip's configuration of the source's architecture."""
-    config: Mapping[str, Any] | None = open_clip.get_model_config(source.open_clip_name)
-    assert config is not None, source.open_clip_name
+    """open_clip's configuration of the source's architecture.
+
+    Raises:
+        WeightsError: that of a repository of the hub is damaged, or none of a model.
+    """
+    try:
+        config: Any = open_clip.get_model_config(source.open_clip_name)
+    except NOT_A_MODEL as error:
+        raise WeightsError(no_model(source, str(error))) from error
+    parts = {"embed_dim": int, "vision_cfg": dict, "text_cfg": dict}
+    for name, kind in parts.items():
+        if not isinstance(config, dict) or not isinstance(config.get(name), kind):
+            raise WeightsError(no_model(source, f"it has no {name}, or none that is of type {kind.__name__}"))
     return config
+
+
+def no_model(source: Source, reason: str) -> str:
+    """What is said of a configuration that describes no model."""
+    return f"{HF_CONFIG_NAME} of {source.model} does not describe a model of open_clip: {reason}"
 
 
 def known_models() -> dict[str, tuple[str, ...]]:
@@ -97,6 +126,11 @@ def _weights_source(name: str, choice: str, cache: Path | None) -> Source:
     tag = tag.lower().replace("-", "_")
     if tag in tags_of(name):
         path = _existing(file) if file else _downloaded(name, tag, cache)
+        if is_torchscript(path) and tag == PUBLISHED_AS_TORCHSCRIPT:
+            training = replace(
+                training_of(name, tag), quick_gelu=True
+            )  # as all models that were published so
+            return Source(name, path.name if file else tag, name, path, training, is_scripted=True)
         return _trained_as(name, path, tag, path.name if file else tag)
     if Path(choice).is_file() or re.search(r"[\\/]", choice) or choice.endswith(_SUFFIXES):
         path = _existing(choice)
@@ -105,11 +139,9 @@ def _weights_source(name: str, choice: str, cache: Path | None) -> Source:
 
 
 def _trained_as(name: str, path: Path, tag: str | None, label: str) -> Source:
-    """Weights of a file, trained as those of the tag, where that is known."""
-    if _is_torchscript(path):
-        # Only OpenAI has published such archives, and all of its models have QuickGELU.
-        training = training_of(name, tag) if tag else likely_training(name)[0]
-        return Source(name, label, name, path, replace(training, quick_gelu=True), is_scripted=True)
+    """Tensors of a file, trained as those of the tag, where that is known."""
+    if is_torchscript(path):
+        raise WeightsError(_how_to_ask_for_torchscript(name, path))
     if tag is not None:
         return Source(name, label, name, path, training_of(name, tag))
     training, is_certain = likely_training(name)
@@ -137,6 +169,8 @@ def _hub_source(repository: str, pretrained: str | None, cache: Path | None) -> 
     except MissingFileError as error:
         names = f"{HF_CONFIG_NAME} and {HUB_WEIGHTS[0]}"
         raise WeightsError(_how_to_bring(model, repository, names, cache, str(error))) from error
+    if is_torchscript(path):
+        raise WeightsError(_how_to_ask_for_torchscript(model, path))
     return replace(source, pretrained=path.name, checkpoint=path)
 
 
@@ -187,8 +221,14 @@ def _unknown_tag(name: str, tag: str) -> str:
     return f"{message} Or a checkpoint file, or {RANDOM} for untrained weights."
 
 
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(entry.rpartition("/")[2] == "constants.pkl" for entry in archive.namelist())
+def _how_to_ask_for_torchscript(model: str, path: Path) -> str:
+    asking = ""
+    if PUBLISHED_AS_TORCHSCRIPT in tags_of(model):
+        asking = (
+            f"If it holds OpenAI's weights and you trust who gave it to you, ask for it by their tag: --pretrained "
+            f"{PUBLISHED_AS_TORCHSCRIPT}={path}. Or "
+        )
+    return (
+        f"{path} is a TorchScript archive, which is a program: to load it is to run it, and it may read and write "
+        f"your files. {asking or 'Only weights are loaded: '}save its state_dict() as .safetensors where you trust it"
+    )

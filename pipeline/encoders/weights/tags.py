@@ -16,6 +16,9 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 HUB_WEIGHTS = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
 """Names of the weights in a repository of the hub, the preferred first."""
 
+PUBLISHED_AS_TORCHSCRIPT = "openai"
+"""The one tag whose original files are TorchScript archives; all of its models have QuickGELU."""
+
 
 @dataclass(frozen=True)
 class Training:

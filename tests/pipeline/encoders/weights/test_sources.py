@@ -274,6 +274,49 @@ def test_a_repository_is_built_as_its_configuration_says(hub: Path, tmp_path: Pa
     assert reopened.identity == identity
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("{", "Expecting property name"),
+        ("[" * 100_000, "maximum recursion depth"),
+        ("[]", "no attribute"),
+        ("{}", "it has no embed_dim"),
+        ('{"model_cfg": {"embed_dim": "8", "vision_cfg": {}, "text_cfg": {}}}', "it has no embed_dim"),
+        (
+            '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"layers": "many"}, "text_cfg": {}}}',
+            "as an integer",
+        ),
+        ('{"model_cfg": {"embed_dim": 8, "vision_cfg": {}, "text_cfg": {}, "evil": 1}}', "argument 'evil'"),
+    ],
+)
+def test_a_repository_whose_configuration_is_none_fails(
+    hub: Path, tmp_path: Path, config: str, said: str
+) -> None:
+    folder = hub / "someone/odd"
+    folder.mkdir(parents=True)
+    (folder / "open_clip_config.json").write_text(config)
+    with pytest.raises(
+        WeightsError, match=f"of hf-hub:someone/odd does not describe a model of open_clip: .*{said}"
+    ):
+        clip.load("hf-hub:someone/odd", "random", device="cpu", cache_dir=tmp_path / "cache")
+
+
+def test_a_repository_that_would_run_its_own_tokenizer_fails(hub: Path, tmp_path: Path) -> None:
+    folder = hub / "someone/coded"
+    folder.mkdir(parents=True)
+    config = open_clip.get_model_config("small-ViT-B-32")
+    assert config is not None
+    config["text_cfg"] |= {
+        "hf_tokenizer_name": "someone/coded",
+        "tokenizer_kwargs": {"clean": "lower", "trust_remote_code": True},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    with pytest.raises(
+        WeightsError, match=r"hf-hub:someone/coded sets trust_remote_code of its tokenizer; only"
+    ):
+        clip.load("hf-hub:someone/coded", "random", device="cpu", cache_dir=tmp_path / "cache")
+
+
 def test_a_checkpoint_gives_back_its_weights(checkpoint: Path, small: Loader) -> None:
     encoder = clip.load("small-ViT-B-32", str(checkpoint), device="cpu", precision="fp32")
     assert encoder.identity.weights_digest == small("ViT-B-32").identity.weights_digest
@@ -290,37 +333,6 @@ def test_a_training_checkpoint_is_read(tmp_path: Path, small: Loader) -> None:
     )
     encoder = clip.load("small-ViT-B-32", str(path), device="cpu", precision="fp32")
     assert encoder.identity.weights_digest == small("ViT-B-32").identity.weights_digest
-
-
-class Archive(torch.nn.Module):
-    """The layout of OpenAI's files: a TorchScript archive of half-precision weights and three numbers."""
-
-    def __init__(self, weights: dict[str, torch.Tensor]) -> None:
-        super().__init__()
-        for name, tensor in weights.items():
-            *path, last = name.split(".")
-            place: torch.nn.Module = self
-            for part in path:
-                if not hasattr(place, part):
-                    place.add_module(part, torch.nn.Module())
-                place = getattr(place, part)
-            place.register_buffer(last, tensor.half())
-        for number in ("input_resolution", "context_length", "vocab_size"):
-            self.register_buffer(number, torch.tensor(7))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
-def test_openais_own_files_are_read(tmp_path: Path, small: Loader) -> None:
-    path = tmp_path / "ViT-B-32.pt"
-    weights = small("ViT-B-32").texts.model.state_dict()
-    torch.jit.save(torch.jit.script(Archive(weights)), path)
-    encoder = clip.load("small-ViT-B-32", str(path), device="cpu", precision="fp32")
-    assert encoder.identity.activation == "quick_gelu"
-    rounded = {name: tensor.half().float() for name, tensor in weights.items()}
-    assert encoder.identity.weights_digest == weights_digest(rounded)
 
 
 def test_a_checkpoint_of_another_model_fails(checkpoint: Path) -> None:

@@ -178,3 +178,23 @@ def test_without_transformers_it_fails(model: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tokenizers, "find_spec", lambda _name: None)
     with pytest.raises(WeightsError, match=r"needs the package transformers: run `pip install transformers"):
         clip.load(model, "random")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            '{"auto_map": {"AutoConfig": "evil.Config"}}',
+            r"built by Python code of .*tower itself, which is not run",
+        ),
+        ("[" * 100_000, r"config.json of .*tower cannot be read"),
+    ],
+)
+def test_a_text_tower_of_own_code_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, said: str
+) -> None:
+    monkeypatch.setattr(tokenizers, "find_spec", lambda _name: True)
+    (tmp_path / "tower").mkdir()
+    (tmp_path / "tower" / "config.json").write_text(config)
+    with pytest.raises(WeightsError, match=said):
+        tokenizers.require_text_tower("some-model", str(tmp_path / "tower"), tmp_path)

@@ -1,0 +1,114 @@
+"""From a checkpoint file to a network's tensors; of what the file says nothing is run, but where that was asked for."""
+
+import pickle
+import struct
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ....data.contracts.errors import WeightsError
+
+_UNREADABLE = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    struct.error,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    OSError,
+    StopIteration,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    SafetensorError,
+)
+"""What open_clip, numpy and torch raise on files that are damaged, no checkpoint, or another model's."""
+
+_OF_NUMPY = (".npz", ".npy")
+_NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+"""Numbers that OpenAI's archives hold beside the weights."""
+_MAX_CHARACTERS = 600
+
+
+def load_checkpoint(model: Any, path: Path, *, is_scripted: bool, name: str) -> None:
+    """Fill a model from a checkpoint, every parameter of it and nothing else.
+
+    Args:
+        model: of open_clip.
+        path: the file.
+        is_scripted: whether a TorchScript archive was asked for: code of such a file may run. Of every other file
+            tensors alone are read, and what else a pickle asks for is refused.
+        name: of the model, for errors.
+
+    Raises:
+        WeightsError: the file is unreadable, or another model's.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # torch.jit.load is deprecated, and there is no other way to read these
+            if is_scripted:
+                archive = torch.jit.load(str(path), map_location="cpu").state_dict()
+                model.load_state_dict({key: archive[key] for key in archive if key not in _NO_WEIGHTS})
+                return
+        _check_positions(model, path)
+        open_clip.load_checkpoint(model, str(path), weights_only=True)
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        if len(reason) > _MAX_CHARACTERS:
+            reason = f"{reason[:_MAX_CHARACTERS]} ..."
+        raise WeightsError(
+            f"{path} does not hold weights of {name}: {reason}. Name the checkpoint's own "
+            "model with --model, or another checkpoint with --pretrained"
+        ) from error
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether torch would take a file for a TorchScript archive: a zip with ``constants.pkl`` at its own root.
+
+    It is only asked to find the right words and the right reader, never to trust a file: what is taken for an
+    archive by mistake is refused, or read by ``torch.jit.load`` alone.
+    """
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except _UNREADABLE:
+        return False
+    return any(name.partition("/")[2] == "constants.pkl" for name in names)
+
+
+def _check_positions(model: Any, path: Path) -> None:
+    """Refuse weights of another picture or context size, which open_clip would stretch to fit without a word."""
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if "pos" in name}
+    for name, shape in _shapes(path).items():
+        if shape != expected.get(name, shape):
+            raise ValueError(f"{name} has shape {list(shape)} there and {list(expected[name])} in the model")
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors in a file, without reading them where its format allows that; none of numpy's."""
+    if path.suffix in _OF_NUMPY:
+        return {}
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    is_mapped = zipfile.is_zipfile(path)
+    content: Any = torch.load(path, map_location="cpu", mmap=is_mapped, weights_only=True)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it holds one {type(content).__name__}, not tensors by name")
+    weights = content.get("state_dict", content)
+    tensors = {name: tensor for name, tensor in weights.items() if isinstance(tensor, Tensor)}
+    return {name.removeprefix("module."): tuple(tensor.shape) for name, tensor in tensors.items()}
