@@ -1,5 +1,6 @@
 """``tvr import-checkpoint``: heads that others trained."""
 
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -72,9 +73,12 @@ def import_checkpoint(
     config = replace(published, **{name: parsed[name] for name in given})
     opened = FeatureStore.open(store or place.find_store(dataset))
     features = features_of(opened, sorted(opened.splits)[0])
-    folder = run or place.new_run_folder(opened.manifest.dataset, f"{head}-imported")
     training = TrainingConfig(num_frames=num_frames, num_words=num_words)
-    found = write_run(Checkpoint(checkpoint, head, config, lowest_layers), features, training, folder)
+    made = (
+        place.new_run_folder(opened.manifest.dataset, f"{head}-imported") if run is None else nullcontext(run)
+    )
+    with made as folder:
+        found = write_run(Checkpoint(checkpoint, head, config, lowest_layers), features, training, folder)
     if as_json:
         print_json({"folder": str(folder), "weights": len(found.weights), "left": len(found.of_others)})
         return

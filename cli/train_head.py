@@ -1,6 +1,7 @@
 """``tvr train-head``: stage two."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -82,8 +83,10 @@ def train_head(
         )
     for split in features.values():
         err.print(str(split), soft_wrap=True)
-    folder = run or place.new_run_folder(opened.manifest.dataset, head)
-    with Meter(f"training {head}", "epochs") as meter:
+    with (
+        _run_folder(run, place, opened.manifest.dataset, head) as folder,
+        Meter(f"training {head}", "epochs") as meter,
+    ):
         result = train(
             head,
             head_config,
@@ -96,6 +99,13 @@ def train_head(
         )
     if Distributed().is_first:
         _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
+
+
+def _run_folder(run: Path | None, place: Workspace, dataset: str, head: str) -> AbstractContextManager[Path]:
+    """The folder that was named, or a new one; of processes that train together, the first one's counts."""
+    if run is None and Distributed().is_first:
+        return place.new_run_folder(dataset, head)
+    return nullcontext(run or place.run_folder(dataset, head))
 
 
 def _training_config(

@@ -4,7 +4,8 @@
 ``datasets/<dataset>/`` is where a data set's files are looked for unless ``--root`` says otherwise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -34,12 +35,36 @@ class Workspace:
         """The run of that name."""
         return self.root / "runs" / dataset / name
 
-    def new_run_folder(self, dataset: str, head: str) -> Path:
-        """``<head>-<n>`` with the lowest number that is not taken."""
+    @contextmanager
+    def new_run_folder(self, dataset: str, head: str) -> Generator[Path]:
+        """``<head>-<n>`` with the lowest number that is not taken, made at once: of processes that ask together, each
+        has its own. If nothing has come into it when the context is left, it is removed.
+
+        Raises:
+            TrainingError: the workspace cannot be written.
+        """
+        try:
+            folder = self._numbered_folder(dataset, head)
+        except OSError as error:
+            raise TrainingError(
+                f"cannot make a run folder in {self.root}: {error.strerror or error}. Make room or allow writing, or "
+                "name another folder with --run"
+            ) from error
+        try:
+            yield folder
+        finally:
+            with suppress(OSError):  # it holds a run
+                folder.rmdir()
+
+    def _numbered_folder(self, dataset: str, head: str) -> Path:
         number = 1
-        while self.run_folder(dataset, f"{head}-{number}").exists():
+        while True:
+            folder = self.run_folder(dataset, f"{head}-{number}")
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
             number += 1
-        return self.run_folder(dataset, f"{head}-{number}")
 
     def find_store(self, dataset: str | None) -> Path:
         """The store of a data set, or the newest store of all.

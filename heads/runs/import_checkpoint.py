@@ -9,6 +9,7 @@ from ...data.contracts.plug_ins import load_plug_in
 from ..features.feature_set import FeatureSet
 from .released import Renamed, load_released
 from .run_folder import RunFolder, record_of
+from .run_lock import run_lock
 from .state_dict import read_state_dict
 from .training_config import TrainingConfig
 
@@ -43,7 +44,7 @@ def import_checkpoint(
 
     Raises:
         WeightsError: the file cannot be read, or does not fit the head.
-        TrainingError: the folder holds another run.
+        TrainingError: the folder holds another run, or another process writes into it.
     """
     released = read_state_dict(checkpoint.file)
     shape = features.shape(training.num_frames, training.num_words)
@@ -54,7 +55,8 @@ def import_checkpoint(
     folder = RunFolder(run_folder, record_of(checkpoint.head, checkpoint.config, training, shape, origin))
     built = folder.record.build()
     found = load_released(built, checkpoint.head, released, lowest_layers=checkpoint.lowest_layers)
-    folder.prepare()
-    folder.save_head(built.state_dict())
-    folder.save_result({"imported_from": checkpoint.file.name, "without_effect": found.without_effect})
+    with run_lock(run_folder):
+        folder.prepare()
+        folder.save_head(built.state_dict())
+        folder.save_result({"imported_from": checkpoint.file.name, "without_effect": found.without_effect})
     return found

@@ -102,7 +102,8 @@ class RunFolder:
         """Make the folder, or check that the run in it is this one.
 
         Raises:
-            TrainingError: the folder holds a run with other settings; the message names them.
+            TrainingError: the folder holds a run with other settings, and the message names them; or files of a run of
+                which nothing says what it is.
         """
         file = self.path / CONFIG
         if file.exists():
@@ -112,6 +113,11 @@ class RunFolder:
                     "Choose another run folder, or use the same settings to resume."
                 )
             return
+        if left := [name for name in (HEAD, STATE, METRICS_FILE, RESULT) if (self.path / name).exists()]:
+            raise TrainingError(
+                f"{self.path} holds {', '.join(left)} of a run, and no {CONFIG} that says which. Choose another run "
+                "folder, or delete this one."
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(file, dataclasses.asdict(self.record))
 

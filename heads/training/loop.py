@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..evaluation.scores import check_fit
 from ..features.feature_set import FeatureSet
 from ..features.seeding import seed_dropout, seeded_everything
 from ..runs.run_folder import RunFolder, RunRecord, load_run, read_metrics, record_of
+from ..runs.run_lock import run_lock
 from ..runs.training_config import TrainingConfig
 from .batches import batches_per_epoch, epoch_of_batches, pairs_per_epoch
 from .distributed import Distributed
@@ -41,33 +43,39 @@ def train(
         head_config: its ``Config``.
         features: ``train`` and, to choose the best epoch, ``val``. Other splits are never looked at.
         config: how to train.
-        run_folder: where everything is kept; the same call resumes, other settings are refused.
+        run_folder: where everything is kept; the same call resumes, other settings are refused. Of several processes
+            that train together, the first one's is taken.
         on_epoch: told after every epoch, in the first process.
 
     Raises:
         DataError: there is no training split.
         UsageError: a setting that cannot work with this head or these features.
-        TrainingError: the loss left the finite numbers; the best finished epoch is kept in the folder.
+        TrainingError: the loss left the finite numbers, and the best finished epoch is kept in the folder; or the
+            folder holds another run, or another process trains into it.
     """
     distributed = Distributed()
     device = distributed.device(config.device)
     distributed.connect(device)
+    run_folder = distributed.broadcast(run_folder)
     sets = _placed_sets(features, config, distributed, device)
     folder = RunFolder(run_folder, _record(head_name, head_config, config, sets, run_folder))
-    with seeded_everything(config.seed, device):
-        head = folder.record.build().to(device)
-        _check(head_name, head, sets, config, distributed)
-        distributed.on_first_rank(folder.prepare)
-        state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
-        state.restore(folder)
-        with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as loggers:
-            while not state.is_finished:
-                report = _one_epoch(state, sets, folder, distributed)
-                if distributed.is_first:
-                    loggers.add(report)
-                    if on_epoch is not None:
-                        on_epoch(report)
-    return _finished(state, folder, distributed)
+    with ExitStack() as until_kept:
+        with seeded_everything(config.seed, device):
+            head = folder.record.build().to(device)
+            _check(head_name, head, sets, config, distributed)
+            if distributed.is_first:
+                until_kept.enter_context(run_lock(run_folder))
+            distributed.on_first_rank(folder.prepare)
+            state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
+            state.restore(folder)
+            with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as loggers:
+                while not state.is_finished:
+                    report = _one_epoch(state, sets, folder, distributed)
+                    if distributed.is_first:
+                        loggers.add(report)
+                        if on_epoch is not None:
+                            on_epoch(report)
+        return _finished(state, folder, distributed)
 
 
 def _one_epoch(

@@ -1,0 +1,75 @@
+"""Who writes into a run folder: one process at a time."""
+
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ...data.contracts.errors import TrainingError, one_line
+from ...pipeline.store.atomic_files import remove_leftovers
+from ...pipeline.store.file_locks import FileLock
+
+RUN_LOCK = "run.lock"
+"""Of a run folder: there while a process trains into it, or was killed while it did."""
+
+
+class RunTakenError(TrainingError):
+    """Another process writes into the run folder."""
+
+
+@contextmanager
+def run_lock(folder: Path) -> Generator[None]:
+    """Have a run folder to oneself, however many processes want it; it is made where it is not there.
+
+    Raises:
+        RunTakenError: another living process has it; the message names that one.
+        TrainingError: the folder cannot be written.
+    """
+    lock = FileLock(folder / RUN_LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        acquired = lock.acquire()
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write to the run folder {folder}: {error.strerror or error}. Make room or allow writing, or name "
+            "another folder"
+        ) from error
+    if not acquired:
+        raise RunTakenError(
+            f"{_holder(lock.path)} trains into {folder}, and two would mix their files. Wait until it has ended and "
+            "run the same command again, or name another run folder"
+        )
+    with lock:
+        _sign(lock.path)
+        remove_leftovers(folder)
+        yield
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether a living process writes into a run folder now."""
+    lock = folder / RUN_LOCK
+    if not lock.exists():
+        return False
+    with FileLock(lock, shared=True) as probe:
+        return not probe.acquire()
+
+
+def _sign(lock: Path) -> None:
+    """Say in the lock's file who holds it. What it says means something only while somebody does."""
+    with (
+        suppress(OSError),
+        lock.open("r+", encoding="utf-8") as file,
+    ):  # there is none where there are no locks
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+
+
+def _holder(lock: Path) -> str:
+    """Who holds a lock, in words."""
+    try:
+        return one_line(lock.read_text(encoding="utf-8", errors="replace")[:200]) or "another process"
+    except PermissionError:
+        return "a process of another user"
+    except OSError:
+        return "another process"
