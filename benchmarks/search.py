@@ -24,7 +24,8 @@ from numpy.lib.format import open_memmap
 from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import TextFeatures, build_head
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.features.rows import Rows, TextItems, VideoItems
+from tvr.heads.features.items import TextItems, VideoItems
+from tvr.heads.features.rows import Rows
 from tvr.heads.search.exact import Hit, search
 from tvr.heads.search.faiss_index import IndexedGallery, VideoIndex, build_index
 

@@ -14,7 +14,7 @@ from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
 from ..heads.evaluation.twins import twin_accuracy
-from ..heads.search.archive import open_archive, text_features
+from ..heads.search.archive import open_archive
 from ..heads.search.exact import Gallery
 from ..pipeline.workspace import Workspace
 from .eval import eval_
@@ -121,8 +121,7 @@ def _clearest_query(run: Path, split: str, candidates: int = 50) -> Query:
     rows = archive.store.texts(archive.store.splits[split])
     best, margin = None, -1.0
     for text, video in list(zip(rows.texts, rows.video_ids, strict=True))[:candidates]:
-        query = text_features(archive.encoder.encode_texts([text])[0])
-        first, second = gallery.search(query, 2)[0]
+        first, second = gallery.search(archive.text(text), 2)[0]
         if first.score - second.score > margin:
             best, margin = Query(text, video, first.video_id), first.score - second.score
     assert best is not None, f"split {split} has no captions"

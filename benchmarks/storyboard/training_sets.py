@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, mapped_texts, mapped_videos
-from tvr.heads.features.rows import TextItems, VideoItems
+from tvr.heads.features.items import TextItems, VideoItems
 from tvr.pipeline.store.reader import FeatureStore
 
 from .trials import Trial

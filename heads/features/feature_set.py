@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError
 from ...pipeline.store.reader import TextRows, VideoRows
 from ..base import FeatureShape, TextFeatures, VideoFeatures
-from .frame_sampling import segment_random, uniform
-from .rows import Device, TextItems, VideoItems, text_items, video_items
+from .frame_sampling import uniform
+from .items import TextItems, VideoItems, text_items, video_items
+from .rows import Device, Rows
 
 _SHARE_OF_FREE_MEMORY = 0.6
 """Features stay on the device where they take no more than this; the rest is for the head and its
@@ -60,10 +61,9 @@ class FeatureSet:
         """The videos most alike to each, once somebody has looked for them."""
         videos = video_items(videos) if isinstance(videos, VideoRows) else videos
         kept = videos.frames.lengths.nonzero().flatten()
-        self.frames = videos.frames.chosen(kept)
+        ids = tuple(videos.ids[i] for i in kept.tolist())
+        self._videos = VideoItems(ids, videos.frames.chosen(kept), videos.frame_seconds)
         self._frame_starts = self.frames.starts
-        self._row_seconds = videos.frame_seconds
-        self.video_ids = tuple(videos.ids[i] for i in kept.tolist())
         self.excluded_videos = {
             i: origin.reasons.get(i, "has no frames") for i in sorted(set(videos.ids) - set(self.video_ids))
         }
@@ -78,20 +78,50 @@ class FeatureSet:
         places = {video: place for place, video in enumerate(self.video_ids)}
         owner = torch.tensor([places.get(video, -1) for video in texts.video_ids], dtype=torch.long)
         kept = (owner >= 0).nonzero().flatten()
-        self.text_ids = tuple(texts.ids[i] for i in kept.tolist())
-        self.texts = tuple(texts.texts[i] for i in kept.tolist())
         self.text_video: Int[Tensor, " text"] = owner[kept]
         """Which video each text describes."""
-        self.words = texts.words.chosen(kept)
+        self._texts = texts.chosen(kept)
         self._word_starts = self.words.starts
-        self._row_tokens = texts.token_ids
-        self.sentence_row = texts.sentence_row[kept]
-        self.parts = None if texts.parts is None else texts.parts.chosen(kept)
         self.excluded_queries = {
             text: f"its video {video!r} {self.excluded_videos.get(video, 'is not in the split')}"
             for text, video in zip(texts.ids, texts.video_ids, strict=True)
             if video not in places
         }
+
+    @property
+    def video_ids(self) -> tuple[str, ...]:
+        """Videos that can be found, in the order of the split."""
+        return self._videos.ids
+
+    @property
+    def frames(self) -> Rows:
+        """The frames of each video."""
+        return self._videos.frames
+
+    @property
+    def text_ids(self) -> tuple[str, ...]:
+        """Texts that describe one of the videos."""
+        return self._texts.ids
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What each of them says."""
+        return self._texts.texts
+
+    @property
+    def words(self) -> Rows:
+        """The words of each text."""
+        return self._texts.words
+
+    @property
+    def parts(self) -> Rows | None:
+        """The sentences of each text, for paragraphs."""
+        return self._texts.parts
+
+    @property
+    def sentence_row(self) -> Int[Tensor, " text"]:
+        """Which of a text's own words is the pooled one."""
+        return self._texts.sentence_row
 
     @property
     def num_videos(self) -> int:
@@ -150,9 +180,8 @@ class FeatureSet:
         placed = FeatureSet.__new__(FeatureSet)
         placed.__dict__.update(self.__dict__)
         placed.device = device
-        placed.frames = self.frames.placed_on(device, resident=resident)
-        placed.words = self.words.placed_on(device, resident=resident)
-        placed.parts = None if self.parts is None else self.parts.placed_on(device, resident=resident)
+        placed._videos = self._videos.placed_on(device, resident=resident)
+        placed._texts = self._texts.placed_on(device, resident=resident)
         return placed
 
     def video_batch(
@@ -162,61 +191,26 @@ class FeatureSet:
         generator: torch.Generator | None = None,
         share: slice = slice(None),
     ) -> VideoFeatures:
-        """Frames of some videos: segment-random with a generator, else uniform.
-
-        Args:
-            items: indices into ``video_ids``, on the CPU.
-            num_frames: the most frames of a video.
-            generator: draws the frames.
-            share: the part of the batch that is wanted. Draws and padding are those of the whole batch.
-        """
-        lengths = self.frames.lengths[items]
-        if generator is None:
-            positions, mask = uniform(lengths, num_frames)
-        else:
-            positions, mask = segment_random(lengths, num_frames, generator)
-        return VideoFeatures(*self.frames.gather(items[share], positions[share], mask[share]))
-
-    def frame_seconds(self, item: int, num_frames: int) -> Float[Tensor, " frame"]:
-        """When the frames that ``video_batch`` gives of a video without a generator are shown."""
-        positions, mask = uniform(self.frames.lengths[[item]], num_frames)
-        return torch.as_tensor(self._row_seconds[(self._frame_starts[item] + positions[mask]).numpy()])
-
-    def token_ids(self, item: int, num_words: int) -> Int[Tensor, " word"]:
-        """The tokens of the words that ``text_batch`` gives of a text."""
-        positions, mask = self._word_positions(self.words.lengths[[item]], num_words)
-        return torch.as_tensor(self._row_tokens[(self._word_starts[item] + positions[mask]).numpy()])
+        """Frames of some videos, as ``VideoItems.batch`` cuts them; indices into ``video_ids``."""
+        return self._videos.batch(items, num_frames, generator, share)
 
     def text_batch(
         self, items: Int[Tensor, " item"], num_words: int, share: slice = slice(None)
     ) -> TextFeatures:
-        """Words of some texts, cut to ``num_words``: the first ones and the last, which is the end token.
+        """Words of some texts, as ``TextItems.batch`` cuts them; indices into ``text_ids``."""
+        return self._texts.batch(items, num_words, share)
 
-        Args:
-            items: indices into ``text_ids``, on the CPU.
-            num_words: the most words of a text.
-            share: the part of the batch that is wanted. Padding is that of the whole batch.
-        """
-        positions, mask = self._word_positions(self.words.lengths[items], num_words)
-        words, mask = self.words.gather(items[share], positions[share], mask[share])
-        sentence = self.words.row(items[share], self.sentence_row[items[share]])
-        return TextFeatures(words, mask, sentence, *self._parts_batch(items, share))
+    def frame_seconds(self, item: int, num_frames: int) -> Float[Tensor, " frame"]:
+        """When the frames that ``video_batch`` gives of a video without a generator are shown."""
+        positions, mask = uniform(self.frames.lengths[[item]], num_frames)
+        return torch.as_tensor(
+            self._videos.frame_seconds[(self._frame_starts[item] + positions[mask]).numpy()]
+        )
 
-    def _word_positions(
-        self, lengths: Int[Tensor, " text"], num_words: int
-    ) -> tuple[Int[Tensor, "text word"], Bool[Tensor, "text word"]]:
-        slots = torch.arange(min(num_words, int(lengths.max())))
-        cut = (slots == num_words - 1) & (lengths > num_words)[:, None]
-        positions = torch.minimum(torch.where(cut, lengths[:, None], slots), lengths[:, None] - 1)
-        return positions, slots < lengths[:, None]
-
-    def _parts_batch(self, items: Int[Tensor, " item"], share: slice) -> tuple[Tensor | None, Tensor | None]:
-        if self.parts is None:
-            return None, None
-        lengths = self.parts.lengths[items]
-        slots = torch.arange(int(lengths.max()))
-        positions = torch.minimum(slots.expand(len(items), -1), lengths[:, None] - 1)
-        return self.parts.gather(items[share], positions[share], (slots < lengths[:, None])[share])
+    def token_ids(self, item: int, num_words: int) -> Int[Tensor, " word"]:
+        """The tokens of the words that ``text_batch`` gives of a text."""
+        positions, mask = self._texts.word_positions(torch.tensor([item]), num_words)
+        return torch.as_tensor(self._texts.token_ids[(self._word_starts[item] + positions[mask]).numpy()])
 
     def __str__(self) -> str:
         left_out = Counter(self.excluded_videos.values())

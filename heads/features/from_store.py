@@ -11,29 +11,26 @@ from ...pipeline.machine import available_memory
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.store.shard_reader import ShardReader
 from .feature_set import FeatureSet, Origin
-from .rows import ConcatenatedArrays, Rows, TextItems, VideoItems
+from .items import TextItems, VideoItems
+from .rows import ConcatenatedArrays, Rows
 
 SHARE_OF_MEMORY = 0.5
 """Features are copied into memory where they take no more than this share of what is free."""
 
 
-def features_of(store: FeatureStore, split: str, *, mapped: bool | None = None) -> FeatureSet:
+def features_of(store: FeatureStore, split: str | None, *, mapped: bool | None = None) -> FeatureSet:
     """The features of one split of a store, in the split's order.
 
     Args:
         store: a complete store.
-        split: its name.
+        split: its name; None: every video of the store, in its order.
         mapped: whether features stay in their files, of which each batch is gathered; None: where they do not
             fit into memory.
 
     Raises:
         DataError: the store has no such split, or nothing of it can be used.
     """
-    if split not in store.splits:
-        raise DataError(f"{store.folder} has no split {split!r}. Known: {', '.join(sorted(store.splits))}.")
-    stored = set(store.video_ids)
-    ids = [i for i in store.splits[split] if i in stored]
-    origin = _origin(split, store)
+    ids, origin = _ids_of(store, split), _origin(split or "all", store)
     if mapped is None:
         mapped = not fits_in_memory(store)
     if mapped:
@@ -41,20 +38,36 @@ def features_of(store: FeatureStore, split: str, *, mapped: bool | None = None) 
     else:
         features = FeatureSet(store.videos(ids), store.texts(ids), origin)
     if not features.num_texts:
-        raise DataError(f"split {split!r} of {store.folder} has no text that describes a video with frames")
+        of_what = f"{store.folder}" if split is None else f"split {split!r} of {store.folder}"
+        raise DataError(f"{of_what} has no text that describes a video with frames")
     return features
 
 
-def gallery_of(store: FeatureStore) -> FeatureSet:
-    """Every video of a store that has frames, and no text: something to search in.
+def gallery_of(store: FeatureStore, split: str | None = None) -> FeatureSet:
+    """The videos of a store, or of a split of it, that have frames, and no text: something to search in.
 
     Raises:
-        DataError: no video has frames.
+        DataError: the store has no such split, or no video has frames.
     """
-    origin = _origin("all", store)
-    if fits_in_memory(store):
-        return FeatureSet(store.videos(), store.texts([]), origin)
-    return FeatureSet(mapped_videos(store, store.video_ids), mapped_texts(store, []), origin)
+    ids, origin, texts = _ids_of(store, split), _origin(split or "all", store), _no_texts(store.manifest.dim)
+    videos = store.videos(ids) if fits_in_memory(store) else mapped_videos(store, ids)
+    return FeatureSet(videos, texts, origin)
+
+
+def _ids_of(store: FeatureStore, split: str | None) -> list[str]:
+    if split is None:
+        return store.video_ids
+    if split not in store.splits:
+        raise DataError(f"{store.folder} has no split {split!r}. Known: {', '.join(sorted(store.splits))}.")
+    stored = set(store.video_ids)
+    return [i for i in store.splits[split] if i in stored]
+
+
+def _no_texts(dim: int) -> TextItems:
+    # A store may have no shard of texts at all; and a million captions are not read for nothing.
+    words = Rows.of(np.zeros((0, dim), np.float16), np.zeros(1, np.int64))
+    nothing = torch.zeros(0, dtype=torch.long)
+    return TextItems((), (), (), words, np.zeros(0, np.int32), nothing, None)
 
 
 def identity_of(store: FeatureStore) -> dict[str, Any]:
@@ -91,9 +104,12 @@ def _origin(split: str, store: FeatureStore) -> Origin:
 
 
 def fits_in_memory(store: FeatureStore) -> bool:
-    """Whether the shards of a store take no more than ``SHARE_OF_MEMORY`` of the memory that is free."""
+    """Whether a store's features take no more than ``SHARE_OF_MEMORY`` of the memory that is free, once copied."""
     names = store.shard_names("video") + store.shard_names("text")
-    size = sum((store.folder / name).stat().st_size for name in names if (store.folder / name).exists())
+    receipts = [receipt for name in names if (receipt := store.receipt(name))]
+    # One shard of float32 makes all copies float32: see ``FeatureStore.dtype``.
+    itemsize = 2 if all(receipt.dtype == "float16" for receipt in receipts) else 4
+    size = sum(receipt.rows for receipt in receipts) * store.manifest.dim * itemsize
     return size <= SHARE_OF_MEMORY * available_memory()
 
 

@@ -1,7 +1,6 @@
-"""Rows of many items one after another, in memory or mapped, and the videos and texts made of them."""
+"""Rows of many items one after another, in memory or mapped, of which a batch is a selection."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,22 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...pipeline.store.reader import TextRows, VideoRows
+from ...pipeline.store.reader import common_dtype
 
 Device = torch.device | str
 
 
 class ConcatenatedArrays:
-    """Arrays end to end along their first axis. Indexing with row numbers copies those rows and nothing else."""
+    """Arrays end to end along their first axis. Indexing with row numbers copies those rows and nothing else.
+
+    Args:
+        arrays: at least one, all of one width; as numbers they may differ, and rows that are copied are what
+            ``common_dtype`` says.
+    """
 
     def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
         self.arrays = list(arrays)
+        self.dtype = common_dtype(self.arrays)
         self.bounds = np.cumsum([0, *(len(array) for array in self.arrays)])
 
     @property
@@ -30,10 +35,10 @@ class ConcatenatedArrays:
     @property
     def itemsize(self) -> int:
         """Bytes of a number."""
-        return self.arrays[0].itemsize
+        return self.dtype.itemsize
 
     def __getitem__(self, index: Int[np.ndarray, " row"]) -> NDArray[Any]:
-        rows = np.empty((len(index), *self.shape[1:]), self.arrays[0].dtype)
+        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
         owner = np.searchsorted(self.bounds, index, side="right") - 1
         for place in np.unique(owner):
             own = owner == place
@@ -136,50 +141,3 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
-
-
-@dataclass(frozen=True)
-class VideoItems:
-    """Frames of several videos."""
-
-    ids: tuple[str, ...]
-    frames: Rows
-    """One item a video; a failed video has no row."""
-    frame_seconds: Values
-    """When each row is shown."""
-
-
-@dataclass(frozen=True)
-class TextItems:
-    """Words of several texts."""
-
-    ids: tuple[str, ...]
-    video_ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    words: Rows
-    """One item a text."""
-    token_ids: Values
-    """The token of each row."""
-    sentence_row: Int[Tensor, " text"]
-    """Which of a text's own rows is the pooled one."""
-    parts: Rows | None
-    """The sentences of each text, for paragraphs."""
-
-
-def video_items(rows: VideoRows) -> VideoItems:
-    """Videos of arrays in memory."""
-    return VideoItems(rows.ids, Rows.of(rows.frames, rows.offsets), rows.frame_seconds)
-
-
-def text_items(rows: TextRows) -> TextItems:
-    """Texts of arrays in memory."""
-    has_parts = rows.parts is not None and rows.part_offsets is not None
-    return TextItems(
-        ids=rows.ids,
-        video_ids=rows.video_ids,
-        texts=rows.texts,
-        words=Rows.of(rows.words, rows.offsets),
-        token_ids=rows.token_ids,
-        sentence_row=torch.from_numpy(np.asarray(rows.sentence_row, np.int64)),
-        parts=Rows.of(rows.parts, rows.part_offsets) if has_parts else None,  # pyright: ignore[reportArgumentType]
-    )

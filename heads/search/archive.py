@@ -3,29 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from ...data.contracts.errors import DataError, DecodeError, WeightsError
-from ...pipeline.decoding.messages import DecodeTask
-from ...pipeline.decoding.pool import DecoderPool
-from ...pipeline.encoders.base import EncodedText, Encoder
-from ...pipeline.options import EncoderSpec, pixels_of
-from ...pipeline.sampling import Sampling
 from ...pipeline.store.reader import FeatureStore
 from ..base import Head, TextFeatures, VideoFeatures
 from ..evaluation.blockwise import similarity_in_blocks
 from ..evaluation.evaluate_runs import zero_shot
 from ..evaluation.scores import EncodedTexts
-from ..features.feature_set import FeatureSet, Origin
-from ..features.frame_sampling import uniform
+from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of, gallery_of
 from ..runs.find_store import run_store
 from ..runs.run_folder import load_run
 from .exact import Hit, check_top_k, search
 from .faiss_index import IndexedGallery, VideoIndex
+from .query_features import ONLY, QueryFeatures, encoder_of
 
 INDEX_FOLDER = "index"
 """Of a run: what ``tvr index`` made."""
@@ -50,7 +41,7 @@ class Archive:
     name: str
     """Of the head."""
     features: FeatureSet
-    encoder: Encoder
+    queries: QueryFeatures
     store: FeatureStore
     run: Path | None
     split: str | None
@@ -67,11 +58,23 @@ class Archive:
         Raises:
             UsageError: ``top_k`` is less than 1, or there is no index.
         """
-        query = text_features(self.encoder.encode_texts([text])[0])
+        query = self.text(text)
         if candidates is None:
             return search(self.head, self.features, query, top_k)[0]
         index = VideoIndex.load((self.run or self.store.folder) / INDEX_FOLDER)
         return IndexedGallery(self.head, self.features, index).search(query, top_k, candidates)[0]
+
+    def text(self, text: str) -> TextFeatures:
+        """A sentence as the head sees it, a batch of one."""
+        return self.queries.of_text(text).batch(ONLY, self.head.shape.num_words)
+
+    def video(self, file: Path) -> VideoFeatures:
+        """A video file as the head sees it, a batch of one.
+
+        Raises:
+            DecodeError: the file cannot be decoded.
+        """
+        return self.queries.of_video(file).batch(ONLY, self.head.shape.num_frames)
 
     @torch.no_grad()
     def captions_of(self, file: Path, top_k: int) -> list[CaptionHit]:
@@ -83,14 +86,9 @@ class Archive:
             UsageError: ``top_k`` is less than 1.
         """
         check_top_k(top_k)
-        ids = None if self.split is None else self.store.splits[self.split]
-        captions = FeatureSet(
-            self.store.videos(ids), self.store.texts(ids), Origin(split=self.split or "all")
-        )
-        if not captions.num_texts:
-            raise DataError(f"{self.store.folder} has no captions to search in")
+        captions = features_of(self.store, self.split)
         groups = EncodedTexts(self.head, captions).groups
-        video = self.head.encode_video(self.video_features(file))
+        video = self.head.encode_video(self.video(file))
         scores = torch.cat([similarity_in_blocks(self.head, g.encoded, video)[:, 0] for g in groups])
         items = torch.cat([group.items for group in groups])
         scores = scores[items.argsort()].float().cpu()
@@ -105,30 +103,8 @@ class Archive:
         Raises:
             DecodeError: the file cannot be decoded.
         """
-        query = self.head.encode_text(text_features(self.encoder.encode_texts([text])[0]))
-        return float(self.head.similarity(query, self.head.encode_video(self.video_features(file))))
-
-    def video_features(self, file: Path) -> VideoFeatures:
-        """The frames of a file that is not in the store, decoded, sampled and encoded as those of the store were.
-
-        Raises:
-            DecodeError: the file cannot be decoded.
-        """
-        manifest = self.store.manifest
-        sampling, preprocessing = Sampling(**manifest.sampling), self.encoder.identity.preprocessing
-        task = DecodeTask(
-            file.name,
-            file,
-            sampling,
-            preprocessing,
-            end_seconds=manifest.max_seconds,
-            pixels=pixels_of(manifest.pixels),
-        )
-        with DecoderPool(num_children=1, decoder=manifest.decoder) as pool:
-            video = next(iter(pool.decode([task])))
-        if not len(video.frames):
-            raise DecodeError(f"{file} cannot be decoded: {video.reason}")
-        return _as_the_head_sees(self.encoder.encode_frames(video.frames), self.head)
+        query = self.head.encode_text(self.text(text))
+        return float(self.head.similarity(query, self.head.encode_video(self.video(file))))
 
 
 def open_archive(
@@ -148,7 +124,8 @@ def open_archive(
         DataError: the store has no such split.
     """
     head, name, features, opened = open_gallery(run, store, split)
-    return Archive(head, name, features, _encoder_of(opened, pretrained), opened, run, split)
+    queries = QueryFeatures(opened, encoder_of(opened, pretrained))
+    return Archive(head, name, features, queries, opened, run, split)
 
 
 def open_gallery(
@@ -162,38 +139,8 @@ def open_gallery(
     if run is None:
         assert store is not None, "a search needs a run or a store"
         opened = FeatureStore.open(store)
-        features = _videos_of(opened, split)
+        features = gallery_of(opened, split)
         return zero_shot(features), "mean_pool", features, opened
     head, record = load_run(run)
     opened = run_store(run, record, store)
-    return head, record.head, _videos_of(opened, split), opened
-
-
-def _videos_of(store: FeatureStore, split: str | None) -> FeatureSet:
-    return gallery_of(store) if split is None else features_of(store, split)
-
-
-def text_features(text: EncodedText) -> TextFeatures:
-    """One encoded text as a batch of one."""
-    words = torch.from_numpy(np.asarray(text.words, np.float32))[None]
-    return TextFeatures(words, torch.ones(1, words.shape[1], dtype=torch.bool), words[:, text.sentence_row])
-
-
-def _as_the_head_sees(frames: Float[np.ndarray, "frame dim"], head: Head) -> VideoFeatures:
-    """One video as a batch of one, with as many frames as the head was built for, rounded as a store rounds."""
-    stored = torch.from_numpy(np.asarray(frames, np.float16)).float()
-    positions, mask = uniform(torch.tensor([len(stored)]), head.shape.num_frames)
-    kept: Tensor = stored[positions]
-    return VideoFeatures(kept, mask)
-
-
-def _encoder_of(store: FeatureStore, pretrained: str | None) -> Encoder:
-    identity = store.manifest.encoder
-    weights = pretrained or identity["pretrained"]
-    encoder = EncoderSpec(identity["model"], weights, precision=identity["precision"]).load()
-    if encoder.identity.weights_digest != identity["weights_digest"]:
-        raise WeightsError(
-            f"the store was made with weights {identity['weights_digest'][:12]} of {identity['model']}, these are "
-            f"{encoder.identity.weights_digest[:12]}: name the checkpoint that made it with --pretrained"
-        )
-    return encoder
+    return head, record.head, gallery_of(opened, split), opened

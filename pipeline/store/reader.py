@@ -4,12 +4,12 @@ The format is described in README.md and can be read in five lines of h5py and n
 lookup by id, checks and speed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,6 +21,18 @@ from .patches import dequantised
 from .receipts import Receipt, read_receipt
 from .shard_reader import ShardReader
 from .shards import MISSING, shard_name
+
+FeatureColumn = Literal["frames", "words", "sentences"]
+"""The columns of features, each of which a shard holds as float16, or as float32 where ``shards.as_stored`` says so."""
+
+
+def common_dtype(arrays: Iterable[NDArray[Any]]) -> np.dtype[Any]:
+    """What holds the rows of all these arrays as they are, float16 of none.
+
+    Of shards of one store this is float32 as soon as one of them is: in float16 its numbers would become infinite,
+    or 0. Whoever puts rows of several shards beside each other asks this.
+    """
+    return np.result_type(*({array.dtype for array in arrays} or {np.dtype(np.float16)}))
 
 
 @dataclass(frozen=True)
@@ -206,6 +218,21 @@ class FeatureStore:
                 if start < stop and receipt.rules_of(video) < rules:
                     yield OlderRow(video, name, status, decoder, seconds[start:stop], indices[start:stop])
 
+    def dtype(self, column: FeatureColumn) -> np.dtype[Any]:
+        """What the store's features of one kind are as numbers: float16, or float32 as soon as one shard needs it."""
+        if column == "frames":
+            return common_dtype(self._videos.frames)
+        return self._text_dtypes[column]
+
+    @cached_property
+    def _text_dtypes(self) -> dict[str, np.dtype[Any]]:
+        found: dict[str, list[NDArray[Any]]] = {"words": [], "sentences": []}
+        for shard in self.shards("text"):
+            found["words"].append(shard.array("words"))
+            if shard.has_sentences:
+                found["sentences"].append(shard.array("sentences"))
+        return {column: common_dtype(arrays) for column, arrays in found.items()}
+
     def frames(self, video_id: str) -> Float[np.ndarray, "frame dim"]:
         """The frames of one video, mapped, not copied.
 
@@ -263,7 +290,7 @@ class FeatureStore:
         seconds = [self.frame_seconds(i) for i in wanted]
         return VideoRows(
             ids=wanted,
-            frames=np.concatenate([np.zeros((0, self.manifest.dim), np.float16), *frames]),
+            frames=np.concatenate([np.zeros((0, self.manifest.dim), self.dtype("frames")), *frames]),
             offsets=_offsets(frames),
             frame_seconds=np.concatenate([np.zeros(0, np.float32), *seconds]),
         )
@@ -287,19 +314,19 @@ class FeatureStore:
         return self._text_rows(strings, arrays)
 
     def _text_rows(self, strings: dict[str, list[str]], arrays: dict[str, list[NDArray[Any]]]) -> TextRows:
-        empty = np.zeros((0, self.manifest.dim), np.float16)
+        no_words, no_parts = (np.zeros((0, self.manifest.dim), self.dtype(c)) for c in ("words", "sentences"))
         ids, words, parts = strings["ids"], arrays["words"], arrays["sentences"]
         paragraphs = bool(ids) and len(parts) == len(ids)
         return TextRows(
             ids=tuple(ids),
             video_ids=tuple(strings["video_ids"]),
             texts=tuple(strings["texts"]),
-            words=np.concatenate([empty, *words]),
+            words=np.concatenate([no_words, *words]),
             token_ids=np.concatenate([np.zeros(0, np.int32), *arrays["token_ids"]]),
             offsets=_offsets(words),
             sentence_row=np.concatenate([np.zeros(0, np.int32), *arrays["sentence_row"]]),
             truncated=np.concatenate([np.zeros(0, np.bool_), *arrays["truncated"]]),
-            parts=np.concatenate([empty, *parts]) if paragraphs else None,
+            parts=np.concatenate([no_parts, *parts]) if paragraphs else None,
             part_offsets=_offsets(parts) if paragraphs else None,
         )
 

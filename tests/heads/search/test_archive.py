@@ -18,7 +18,7 @@ def test_a_file_has_the_pixels_of_the_store(tmp_path: Path) -> None:
         if pixels == "stored":
             as_from_before_pixels(folder)
         opened = open_archive(None, folder)
-        found = opened.video_features(file)
+        found = opened.video(file)
         features[pixels] = found.frames[0][found.mask[0]].numpy()
         stored = np.asarray(opened.store.frames("a"), np.float32)
         assert np.allclose(features[pixels], stored, atol=2e-3)

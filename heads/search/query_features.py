@@ -1,0 +1,144 @@
+"""What a store would hold of a text or of a video file that is not in it: a query is made as its features were."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ...data.base import Caption
+from ...data.contracts.errors import DecodeError, WeightsError
+from ...pipeline.decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
+from ...pipeline.encode_texts import sentences_of, text_rows
+from ...pipeline.encode_videos import FrameBatches
+from ...pipeline.encoders.base import Encoder
+from ...pipeline.options import EncoderSpec, pixels_of, text_policy_of
+from ...pipeline.plan import TextShardPlan
+from ...pipeline.sampling import Sampling
+from ...pipeline.store.manifest import differing
+from ...pipeline.store.reader import FeatureColumn, FeatureStore, TextRows, VideoRows
+from ...pipeline.store.shards import as_stored
+from ..features.from_store import mapped_texts
+from ..features.items import TextItems, VideoItems, text_items, video_items
+
+ONLY = torch.zeros(1, dtype=torch.long)
+"""The place of the query among the items that it makes."""
+
+_DECIDES_FEATURES = ("activation", "preprocessing")
+"""What of an encoder's identity decides features, beside its weights; stores have more to say of it."""
+
+
+@dataclass(frozen=True)
+class QueryFeatures:
+    """Queries to a store, encoded by the steps that encoded what is in it, and rounded as it is."""
+
+    store: FeatureStore
+    encoder: Encoder
+
+    def of_text(self, text: str) -> TextItems:
+        """The words of a text, its pooled row and, where texts are paragraphs, those of its sentences.
+
+        Where one sentence of a paragraph ends is told by its full stop, or, where the store has this very paragraph,
+        by its row there: data sets give sentences one by one, and not all of them with full stops.
+        """
+        manifest = self.store.manifest
+        paragraphs = manifest.protocol == "paragraph"
+        if paragraphs and (stored := self._stored_paragraph(text)):
+            return stored
+        caption = Caption("query", "query", (text,))
+        if paragraphs:
+            caption = Caption(caption.id, caption.video_id, sentences_of(caption) or (text,))
+        policy, plan = text_policy_of(manifest.text_policy), TextShardPlan("query", (caption,))
+        [row], _ = text_rows(plan, self.encoder, lambda _: None, policy=policy, paragraphs=paragraphs)
+        words = self._as_stored(row.words, "words")
+        parts = None if row.parts is None else self._as_stored(row.parts, "sentences")
+        rows = TextRows(
+            ids=(row.id,),
+            video_ids=(row.video_id,),
+            texts=(row.text,),
+            words=words,
+            token_ids=row.token_ids,
+            offsets=np.array([0, len(words)]),
+            sentence_row=np.array([row.sentence_row]),
+            truncated=np.array([row.truncated]),
+            parts=parts,
+            part_offsets=None if parts is None else np.array([0, len(parts)]),
+        )
+        return text_items(rows)
+
+    def of_video(self, file: Path) -> VideoItems:
+        """The frames of a file, decoded, sampled and encoded in batches as those of the store were.
+
+        Raises:
+            DecodeError: the file cannot be decoded.
+        """
+        manifest = self.store.manifest
+        task = DecodeTask(
+            file.name,
+            file,
+            Sampling(**manifest.sampling),
+            self.encoder.identity.preprocessing,
+            end_seconds=manifest.max_seconds,
+            frames_per_chunk=manifest.frames_per_batch,
+            pixels=pixels_of(manifest.pixels),
+        )
+        batches = FrameBatches(self.encoder, manifest.frames_per_batch)
+        with DecoderPool(num_children=1, decoder=manifest.decoder) as pool:
+            video = _decoded(task, pool, batches)
+        if video.status == "failed":
+            raise DecodeError(f"{file} cannot be decoded: {video.reason}")
+        frames = self._as_stored(batches.finished()[file.name].frames, "frames")
+        offsets = np.array([0, len(frames)])
+        return video_items(VideoRows((file.name,), frames, offsets, video.frame_seconds))
+
+    def _as_stored(
+        self, rows: Float[np.ndarray, "row dim"], column: FeatureColumn
+    ) -> Float[np.ndarray, "row dim"]:
+        return as_stored(rows, exact=self.store.dtype(column) != np.float16)
+
+    def _stored_paragraph(self, text: str) -> TextItems | None:
+        for shard in self.store.shards("text"):
+            for video, stored in zip(shard.strings("video_ids"), shard.strings("texts"), strict=True):
+                if stored == text:
+                    found = mapped_texts(self.store, [video])
+                    return found.chosen(torch.tensor([found.texts.index(text)]))
+        return None
+
+
+def _decoded(task: DecodeTask, pool: DecoderPool, batches: FrameBatches) -> DecodedVideo:
+    """The only video of a pool, whose frames go to the encoder."""
+    for given in pool.stream([task]):
+        if isinstance(given, Chunk):
+            batches.add_chunk(given)
+        else:
+            batches.add(given)
+            return given
+    raise AssertionError("a pool gives every video")
+
+
+def encoder_of(store: FeatureStore, pretrained: str | None) -> Encoder:
+    """The encoder that made a store.
+
+    Args:
+        pretrained: where its weights are, if the store was made with a checkpoint file.
+
+    Raises:
+        WeightsError: its weights are missing, or are not those that made the store.
+    """
+    identity = store.manifest.encoder
+    weights = pretrained or identity["pretrained"]
+    encoder = EncoderSpec(identity["model"], weights, precision=identity["precision"]).load()
+    found = asdict(encoder.identity)
+    if found["weights_digest"] != identity["weights_digest"]:
+        raise WeightsError(
+            f"the store was made with weights {identity['weights_digest'][:12]} of {identity['model']}, these are "
+            f"{encoder.identity.weights_digest[:12]}: name the checkpoint that made it with --pretrained"
+        )
+    known = [name for name in _DECIDES_FEATURES if name in identity]
+    stored, loaded = {name: identity[name] for name in known}, {name: found[name] for name in known}
+    if lines := differing("encoder", stored, loaded, ("the store has", "these weights come with")):
+        raise WeightsError(
+            f"{'; '.join(lines)}: name the checkpoint as it was named to `tvr extract`, with --pretrained"
+        )
+    return encoder
