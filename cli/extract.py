@@ -263,7 +263,9 @@ def extract(
         announce(described, identity)
         if patches and not yes:
             _check_size(_estimated(described, encoder.load(), options, batch_size))
-        options = replace(options, frames_per_batch=batch_size or runner.frames_per_batch)
+        options = replace(
+            options, frames_per_batch=runner.frames_per_batch if batch_size is None else batch_size
+        )
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         with extraction_meters() as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
@@ -301,7 +303,9 @@ def _estimated(
 ) -> Estimate:
     """From a sample that is measured on this machine, whoever is to do the rest."""
     announce(dataset, encoder.identity)
-    options = replace(options, frames_per_batch=batch_size or encoder.frames_per_batch)
+    options = replace(
+        options, frames_per_batch=encoder.frames_per_batch if batch_size is None else batch_size
+    )
     return estimate(dataset, encoder, options)
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
 from ..heads.runs.training_config import FORMER_NAMES
 from ..heads.sweep.grid import Trial, parse_grid, plan_trials
@@ -87,6 +88,7 @@ def sweep(
 ) -> None:
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
     fixed = key_values(settings, "--set")
+    check_number("workers", workers, AT_LEAST_ONE)
     # Workers of this machine are processes of our own: each trial gets a fresh one.
     asked = None if scheduler in (None, "local") and not (slurm or pbs) else workers or 1
     device = fixed.get("device", "auto")

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..data.contracts.numbers import Count, Positive, check_numbers
 from ..data.contracts.plug_ins import load_plug_in
 from .layers.losses import symmetric_info_nce
 
@@ -27,13 +28,13 @@ Encoded = Mapping[str, Tensor]
 class FeatureShape:
     """What a head must know of the features before it sees any."""
 
-    dim: int
+    dim: Count
     """Width of a frame or word feature."""
-    num_frames: int
+    num_frames: Count
     """The most frames a video has after sub-sampling."""
-    num_words: int
+    num_words: Count
     """The most words a text has, start and end token included."""
-    logit_scale: float = 100.0
+    logit_scale: Positive = 100.0
     """What multiplies cosines in the loss; the encoder's own, at most 100."""
 
 
@@ -127,6 +128,8 @@ def build_head(name: str, config: Any, shape: FeatureShape) -> Head:
     """The head of that name for features of that shape.
 
     Raises:
-        UsageError: no head has that name; the message lists the known ones.
+        UsageError: no head has that name, and the message lists the known ones; or a number is out of its range.
     """
+    check_numbers(config)
+    check_numbers(shape)
     return load_plug_in("tvr.heads", name).Head(config, shape)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..data.contracts.errors import UsageError
+from ..data.contracts.numbers import Count, Layers, Share, Weight
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.losses import ranking_divergence, symmetric_info_nce
@@ -53,25 +54,25 @@ RELEASED_NAMES = {
 class Config:
     """The transformer over frames, the two merging steps, and how the three levels count."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers over the frames; 0: none."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
-    action_ratio: float = 0.25
+    action_ratio: Share = 0.25
     """Actions per word or frame."""
-    event_ratio: float = 0.5
+    event_ratio: Share = 0.5
     """Events per action."""
-    neighbours: int = 3
+    neighbours: Count = 3
     """Tokens that make a density."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""
     from_sentence: bool = True
     """Whether the end token starts with nearly all weight among the words; published: no."""
-    divergence: float = 2.0
+    divergence: Weight = 2.0
     """Weight of the divergence of actions and events from entities; 0: off."""
-    rates: tuple[float, ...] = (1.0, 0.0, 0.0)
+    rates: tuple[Weight, ...] = (1.0, 0.0, 0.0)
     """Share of entities, actions and events in the similarity; published: entities alone. All are trained."""
 
     def __post_init__(self) -> None:

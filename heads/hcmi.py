@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..data.contracts.errors import UsageError
+from ..data.contracts.numbers import Count, Layers, Weight
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers import hierarchy
@@ -38,11 +39,11 @@ LEVELS: Mapping[LevelName, hierarchy.Level] = {
 class Config:
     """Every mechanism of the head; each can be switched off by itself."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers over the frames; 0: none."""
-    word_layers: int = 2
+    word_layers: Layers = 2
     """Transformer layers over the words, which a frozen text tower cannot adapt; 0: none."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
@@ -50,13 +51,13 @@ class Config:
     """The levels that are compared, summed and trained."""
     clustering: Clustering = "dpc_knn"
     """How frames are gathered into clips and words into phrases."""
-    clips: int | None = None
+    clips: Count | None = None
     """Clips of a video; none: one per four frames."""
-    phrases: int | None = None
+    phrases: Count | None = None
     """Phrases of a text; none: one per four words."""
     phrases_from: Literal["words", "sentences"] = "words"
     """sentences: the sentences of a paragraph are its phrases (paragraph sets only)."""
-    neighbours: int = 3
+    neighbours: Count = 3
     """Parts that make a density, for clustering=dpc_knn."""
     residual: bool = True
     """Video and sentence start as mean_pool's and add what was gathered. false: what was gathered alone."""
@@ -64,20 +65,20 @@ class Config:
     """Whether the end token starts with nearly all weight among the words; else all start alike."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word."""
-    shares: tuple[float, ...] = (0.15, 0.15, 0.7)
+    shares: tuple[Weight, ...] = (0.15, 0.15, 0.7)
     """What frame_word, clip_phrase and video_sentence start with in the summed similarity."""
     learned_shares: bool = True
     """Whether these shares are learned, by the loss of the summed similarity."""
-    level_loss: float = 1.0
+    level_loss: Weight = 1.0
     """Weight of the contrastive losses of the levels; 0: off."""
-    level_weights: tuple[float, ...] = field(default=(1.0, 1.0, 0.2), metadata={"before": (1.0, 1.0, 1.0)})
+    level_weights: tuple[Weight, ...] = field(default=(1.0, 1.0, 0.2), metadata={"before": (1.0, 1.0, 1.0)})
     """What the losses of frame_word, clip_phrase and video_sentence count among each other; 0: off. The last also
     multiplies the hinge. On Storyboard's validation split 0.2 gave 0.8 points of R@1 more than 1."""
-    fused_loss: float = 1.0
+    fused_loss: Weight = 1.0
     """Weight of the contrastive loss of the summed similarity; 0: off."""
     denoising: Literal["off", "conservative", "multi_positive"] = "conservative"
     """Whether videos as alike as two views of one are no negatives (conservative) or positives too."""
-    hinge_loss: float = 1.0
+    hinge_loss: Weight = 1.0
     """Weight of the hinge on the hardest negatives of the video-sentence level, times the last of ``level_weights``;
     0: off."""
     margin: float = 0.2

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.contracts.errors import UsageError
+from ..data.contracts.numbers import Positive
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, without_start, zero_padding
@@ -18,7 +19,7 @@ CITATION = "Liu et al., Mug-STAN: Adapting Image-Language Pretrained Models, arX
 class Config:
     """How sharply the similarities are chosen, and from which words."""
 
-    temperature: float = 0.01
+    temperature: Positive = 0.01
     """Of every softmax over similarities."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""

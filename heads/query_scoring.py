@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.contracts.errors import UsageError
+from ..data.contracts.numbers import Positive
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise
@@ -18,7 +19,7 @@ CITATION = "Bain et al., A CLIP-Hitchhiker's Guide to Long Video Retrieval, arXi
 class Config:
     """How sharply the frames are chosen."""
 
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     """Of the softmax over a video's frames; larger is closer to the mean of all frames."""
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
+from ..data.contracts.numbers import Count, Layers
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, masked_mean
@@ -24,9 +25,9 @@ RELEASED_NAMES = {
 class Config:
     """The temporal transformer."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers over the frames."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: step 0 is exactly mean_pool. random: CLIP's own initial distribution."""

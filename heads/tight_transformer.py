@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from ..data.contracts.numbers import Count, Layers, Share
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, masked_mean, zero_padding
@@ -29,13 +30,13 @@ RELEASED_NAMES = {
 class Config:
     """The transformer over a pair."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers over the sentence and the frames."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the score is added to mean_pool's cosine and starts at 0. random: the score alone, as published."""
-    dropout: float = 0.1
+    dropout: Share = 0.1
     """Of the transformer's input, in training."""
 
 

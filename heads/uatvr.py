@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..data.contracts.numbers import Count, Layers
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, without_start, zero_padding
@@ -19,15 +20,15 @@ CITATION = "Fang et al., UATVR: Uncertainty-Adaptive Text-Video Retrieval, ICCV 
 class Config:
     """The shared transformer and the learned tokens."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers, shared by frames and words."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
-    extra_frames: int = 2
+    extra_frames: Layers = 2
     """Learned tokens beside a video's frames."""
-    extra_words: int = 2
+    extra_words: Layers = 2
     """Learned tokens beside a text's words."""
     from_sentence: bool = True
     """Whether the end token starts with nearly all weight among the words; published: no."""

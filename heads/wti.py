@@ -7,6 +7,7 @@ from typing import Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..data.contracts.numbers import Count, Layers, Weight
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.channel_correlation import channel_correlation_loss
@@ -29,11 +30,11 @@ RELEASED_NAMES = {
 class Config:
     """Which transformers, which token weights, how much decorrelation."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers over the frames; 0: none."""
-    word_layers: int = 0
+    word_layers: Layers = 0
     """Transformer layers over the words, which a frozen text tower cannot adapt; 0: none, as published."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
@@ -41,11 +42,11 @@ class Config:
     """learned: perceptrons, as published. from_sentence: they start on the end token. uniform: none."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""
-    correlation: float = 0.001
+    correlation: Weight = 0.001
     """Weight of the channel decorrelation loss; 0: off."""
-    correlation_diagonal: float = 0.11
+    correlation_diagonal: Weight = 0.11
     """Within it, the weight of each channel's own correlation."""
-    correlation_off_diagonal: float = 0.0
+    correlation_off_diagonal: Weight = 0.0
     """Within it, the weight of correlations between channels; the published runs set 0."""
     masked: bool = True
     """false: padding takes part with similarity 0, as in the released code."""

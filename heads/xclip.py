@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..data.contracts.errors import UsageError
+from ..data.contracts.numbers import Count, Layers, Positive
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.bucketing import Bucket, length_buckets, texts_per_block, unsort
@@ -32,19 +33,19 @@ RELEASED_NAMES = {
 class Config:
     """The temporal transformer, and how the four similarities are combined."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Transformer layers over the frames; 0: none."""
-    heads: int | None = None
+    heads: Count | None = None
     """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
-    shares: tuple[float, ...] = (0.7, 0.1, 0.1, 0.1)
+    shares: tuple[Positive, ...] = (0.7, 0.1, 0.1, 0.1)
     """What video-sentence, video-word, frame-sentence and frame-word start with; published: 0.25 each."""
     learned_shares: bool = True
     """Whether the four shares are learned; published: no."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""
-    temperature: float = 0.01
+    temperature: Positive = 0.01
     """Of every attention over similarities."""
     masked: bool = True
     """false: padding takes part in every attention over similarities, as in the released code."""

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from ..data.contracts.numbers import Share
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, masked_softmax, zero_padding
@@ -33,7 +34,7 @@ class Config:
 
     start: Literal["mean", "identity"] = "mean"
     """mean: all frames count the same at first. identity: by agreement with the sentence, as published."""
-    dropout: float = 0.3
+    dropout: Share = 0.3
     """Of the pooled video's linear layer, in training."""
     masked: bool = True
     """false: padding is attended to like any frame, as in the released code."""

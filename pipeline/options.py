@@ -7,6 +7,7 @@ from typing import Literal, cast, get_args
 
 from ..data.base import Preset
 from ..data.contracts.errors import UsageError, check_name
+from ..data.contracts.numbers import Count, Positive, check_numbers
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import Encoder
 from .machine import usable_cores
@@ -33,15 +34,15 @@ class ExtractionOptions:
     """What a user can choose of stage one beside data set and encoder."""
 
     sampling: Sampling
-    max_seconds: float | None = None
+    max_seconds: Positive | None = None
     """Only the first seconds of each video are used; None means all of it."""
     pixels: Pixels | None = None
     """square: frames have the proportions in which a player shows them. stored: those of their rows and columns.
     None: as the store has them, square in a new one."""
     decoder: str = "decord"
-    videos_per_shard: int = 128
-    texts_per_shard: int = 4096
-    frames_per_batch: int = 64
+    videos_per_shard: Count = 128
+    texts_per_shard: Count = 4096
+    frames_per_batch: Count = 64
     """Frames the encoder sees at once. Part of a store's identity: another batch size rounds differently."""
     limit: int | None = None
     """Only so many videos, taken in turn from every split; None means all."""
@@ -50,7 +51,7 @@ class ExtractionOptions:
     sentence."""
     patches_dtype: PatchFormat | None = None
     """Number format of the patches of each frame, which are kept as well; None: they are not."""
-    num_children: int | None = None
+    num_children: Count | None = None
     """Decoding processes; None: one for each core that may be used. Changes no feature."""
     retry: str | None = None
     """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again; ``untrusted``, also
@@ -90,6 +91,7 @@ class ExtractionOptions:
                 raise UsageError(f"{name} must be at least 1, got {value}")
         if self.max_seconds is not None and self.max_seconds <= 0:
             raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
+        check_numbers(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..data.contracts.errors import UsageError
+from ..data.contracts.numbers import Count, Positive, check_numbers
 
 # A frame at 2 s whose time is rounded to 2.0000001 or 1.9999999 begins to be on display at 2 s.
 _ROUNDING_SECONDS = 1e-6
@@ -32,10 +33,10 @@ class Sampling:
     policy: Policy = "uniform"
     """uniform: the frames on display in the middle of N equal spans. fps: those on display every 1/fps
     seconds. segment_random: one at a random moment of each of N equal spans. all: every frame."""
-    num_frames: int = 12
+    num_frames: Count = 12
     """N of uniform and segment_random; of fps the most frames, evenly thinned when there are more. Ignored by
     all."""
-    fps: float = 1.0
+    fps: Positive = 1.0
     """Frames per second of the policy fps."""
     seed: int = 0
     """Of segment_random: equal seeds choose equal frames of the same video."""
@@ -49,6 +50,7 @@ class Sampling:
             raise UsageError(f"fps must be a positive number of frames per second, got {self.fps}")
         if self.seed < 0:
             raise UsageError(f"seed must not be negative, got {self.seed}")
+        check_numbers(self)
 
 
 def sample(

@@ -1,22 +1,28 @@
 """Frozen dataclasses from what a user typed, or from what JSON gave: a record of a store may come from anybody."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .errors import UsageError, unknown_name
+from .errors import UsageError, one_line, unknown_name
+from .numbers import LARGEST_WHOLE, check_numbers
 
 Record = TypeVar("Record")
+
+_SHOWN = 200
+"""Characters of a value that a message repeats."""
 
 
 def configured(config: type[Record], settings: Mapping[str, str], owner: str) -> Record:
     """A frozen ``Config`` dataclass from ``key=value`` strings, each parsed as the type of its field.
 
     Raises:
-        UsageError: a field that does not exist or a value that its type does not admit.
+        UsageError: a field that does not exist, a value that its type does not admit, or a number that is not finite or
+            not within the field's ``Range``.
     """
     hints = _hints(config)
     values: dict[str, Any] = {}
@@ -26,8 +32,10 @@ def configured(config: type[Record], settings: Mapping[str, str], owner: str) ->
         try:
             values[key] = _parsed(text, hints[key])
         except ValueError as error:
-            raise UsageError(f"{owner}: {key} must be {error}, got {text!r}") from None
-    return config(**values)
+            raise UsageError(f"{owner}: {key} must be {error}, got {one_line(text)[:_SHOWN]!r}") from None
+    made = config(**values)
+    check_numbers(made)
+    return made
 
 
 def restored(record: type[Record], values: Any, name: str = "") -> Record:
@@ -43,10 +51,10 @@ def restored(record: type[Record], values: Any, name: str = "") -> Record:
             refuses is its own error.
     """
     if type(values) is not dict:
-        raise ValueError(f"{name or 'it'} is {values!r}"[:200])
+        raise ValueError(f"{name or 'it'} is {values!r}"[:_SHOWN])
     hints, inside = _hints(record), f"{name}." if name else ""
     if unknown := values.keys() - hints.keys():
-        raise ValueError(f"it has the unknown field {inside + min(map(str, unknown))!r}"[:200])
+        raise ValueError(f"it has the unknown field {inside + min(map(str, unknown))!r}"[:_SHOWN])
     given = {key: restored_value(value, hints[key], inside + key) for key, value in values.items()}
     if missing := [key for key in _required(record) if key not in given]:
         raise ValueError(f"it has no {inside}{missing[0]}")
@@ -68,11 +76,13 @@ def restored_value(value: Any, hint: Any, name: str) -> Any:
         return {key: restored_value(one, inner[1], f"{name}.{key}") for key, one in value.items()}
     if origin in (Sequence, list, tuple) and type(value) in (list, tuple):
         if origin is tuple and Ellipsis not in inner and len(value) != len(inner):
-            raise ValueError(f"{name} is {value!r}"[:200])
+            raise ValueError(f"{name} is {value!r}"[:_SHOWN])
         items = [restored_value(one, inner[0], f"{name}.{place}") for place, one in enumerate(value)]
         return tuple(items) if origin is tuple else items
     if not _is_plain(value, origin, inner):
-        raise ValueError(f"{name} is {value!r}"[:200])
+        raise ValueError(f"{name} is {value!r}"[:_SHOWN])
+    if origin is Path and "\0" in value:
+        raise ValueError(f"{name} is {value!r}, and no path has a NUL"[:_SHOWN])
     return Path(value) if origin is Path else value
 
 
@@ -82,7 +92,7 @@ def _of_any_type(value: Any, hints: Sequence[Any], name: str) -> Any:
             return restored_value(value, hint, name)
         except ValueError:
             continue  # the next type may admit it
-    raise ValueError(f"{name} is {value!r}"[:200])
+    raise ValueError(f"{name} is {value!r}"[:_SHOWN])
 
 
 def _is_plain(value: Any, origin: Any, choices: Sequence[Any]) -> bool:
@@ -127,6 +137,11 @@ def _scalar(text: str, kind: Any) -> bool | int | float | str | Path:
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
     parsers = {bool: lambda value: words[value.lower()], int: int, float: float, str: str, Path: Path}
     try:
-        return parsers[kind](text)
+        value = parsers[kind](text)
     except (KeyError, ValueError):
         raise ValueError("true or false" if kind is bool else f"of type {kind.__name__}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a finite number")
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        raise ValueError(f"at most {LARGEST_WHOLE}")
+    return value

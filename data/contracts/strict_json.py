@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .numbers import LARGEST_WHOLE
+
 MAX_LEVELS = 32
 """Lists and objects within each other. What tvr writes has 6, official annotations have 5."""
-LARGEST = 2**63 - 1
-"""Of whole numbers: more than that no array and no file holds."""
 MAX_BYTES = 256 << 20
 """Of a file that is read as a whole. The receipt of a shard of a million missing videos has a tenth of that."""
 
@@ -102,7 +102,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _whole(digits: str) -> int:
     number = int(digits) if len(digits) <= _SHOWN else None
-    if number is None or abs(number) > LARGEST:
+    if number is None or abs(number) > LARGEST_WHOLE:
         raise ValueError(f"the number {_shown(digits)} has more than 64 bits")
     return number
 

@@ -55,7 +55,7 @@ class RunRecord:
             UsageError: the head is unknown here, or has other settings in this version.
         """
         kind = load_plug_in("tvr.heads", self.head).Config
-        return build_head(self.head, _config(kind, self.head_config), FeatureShape(**self.shape))
+        return build_head(self.head, _config(kind, self.head_config), _config(FeatureShape, self.shape))
 
     @property
     def config(self) -> TrainingConfig:

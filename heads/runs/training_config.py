@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from ...data.contracts.errors import UsageError
+from ...data.contracts.numbers import Count, check_numbers
 
 CaptionUse = Literal["sample", "all"]
 TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -22,9 +23,9 @@ _Value = TypeVar("_Value")
 class TrainingConfig:
     """How a head is trained. A value that cannot work is refused when the object is made."""
 
-    epochs: int = 10
+    epochs: Count = 10
     """Passes over the training videos (``captions=sample``) or the training captions (``captions=all``)."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Text-video pairs a step, over all processes together."""
     lr: float = 5e-4
     """Peak learning rate of AdamW, reached at the end of the warm-up."""
@@ -42,14 +43,14 @@ class TrainingConfig:
     hard_negatives: int = 1
     """Videos that come into a batch together because the frozen encoder finds them alike, so that every batch has
     hard negatives. 1: batches are drawn at random."""
-    num_frames: int | None = None
+    num_frames: Count | None = None
     """Frames of a video a head sees: segment-random in training, uniform in evaluation. none: usual
     number."""
-    num_words: int | None = None
+    num_words: Count | None = None
     """Words of a text a head sees, start and end token included. none: usual number."""
     ema: float = 0.0
     """Decay per step of an exponential moving average of the weights, which is then what is kept. 0: off."""
-    patience: int | None = None
+    patience: Count | None = None
     """Stop after this many epochs without a better validation score. none: train all epochs."""
     select_by: Selection = "recall_sum"
     """Validation score that decides which epoch is kept. recall_sum: R@1 + R@5 + R@10 of both directions."""
@@ -98,6 +99,7 @@ class TrainingConfig:
         _require(0 <= self.warmup <= 1, "warmup", "between 0 and 1 (a fraction of all steps)", self.warmup)
         _require(0 <= self.ema < 1, "ema", "at least 0 and less than 1", self.ema)
         _require(self.lr < 1, "lr", "less than 1 (1e-4 to 1e-3 is usual)", self.lr)
+        check_numbers(self)
 
 
 def with_current_names(settings: Mapping[str, _Value]) -> dict[str, _Value]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...data.contracts.errors import UsageError
+from ...data.contracts.numbers import Count, check_numbers
 
 LOCAL = "local"
 GPU = "GPU"
@@ -21,7 +22,7 @@ class ClusterConfig:
     """``local``, the address of a Dask scheduler, or the file that it wrote (``--scheduler-file``)."""
     queue: Queue | None = None
     """Submit the workers as jobs."""
-    workers: int = 1
+    workers: Count = 1
     """Worker processes to start, here or as jobs; of a scheduler's workers, how many to wait for."""
     wait_seconds: float = 60.0
     """How long to wait for a worker that fits, now and whenever all are gone."""
@@ -40,6 +41,7 @@ class ClusterConfig:
             raise UsageError(f"workers must be at least 1, got {self.workers}")
         if self.wait_seconds <= 0:
             raise UsageError(f"wait_seconds must be more than 0, got {self.wait_seconds}")
+        check_numbers(self)
         if self.queue is not None and self.scheduler != LOCAL:
             raise UsageError(
                 f"workers are submitted to {self.queue}, or those of a scheduler are used, not both"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tvr.data.contracts.strict_json import LARGEST, MAX_LEVELS, json_of, read_json, read_json_lines
+from tvr.data.contracts.numbers import LARGEST_WHOLE
+from tvr.data.contracts.strict_json import MAX_LEVELS, json_of, read_json, read_json_lines
 
 from ...fixtures.fuzz import cases
 from ...fixtures.hostile import HOSTILE_JSON
@@ -14,7 +15,7 @@ from ...fixtures.hostile import HOSTILE_JSON
 PLAIN = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-LARGEST, LARGEST)
+    | st.integers(-LARGEST_WHOLE, LARGEST_WHOLE)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
