@@ -46,12 +46,9 @@ def test_a_step_of_the_array_leaves_nothing_out(first: int, last: int, step: int
 
 
 def test_jobs_of_a_list_may_be_repeated() -> None:
-    """``--array=3,7``: two jobs of twenty, once more."""
-    listed = {"MIN": "3", "MAX": "7", "STEP": "1", "COUNT": "2", "ID": "7"}
-    assert (
-        str(JobShare.parse("auto/20", {f"SLURM_ARRAY_TASK_{name}": v for name, v in listed.items()}))
-        == "7/20"
-    )
+    """``--array=3,7``: two jobs of twenty, once more. Slurm cannot tell it from 3-7:4."""
+    assert [str(JobShare.parse("auto/20", job)) for job in slurm_jobs(3, 7, 4)] == ["3/20", "7/20"]
+    assert str(JobShare.parse("auto/20", slurm_jobs(1, 1)[0] | {"SLURM_ARRAY_TASK_STEP": "40"})) == "1/20"
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,14 @@ def test_a_head_is_built_or_says_which_number_is_wrong(name: str) -> None:
     """What the settings of a head may be is known before a layer is made."""
     kind = load_plug_in("tvr.heads", name).Config
     for field in dataclasses.fields(kind):
-        is_tuple = "tuple" in str(field.type)
+        default: Any = field.default
         if "Literal" in str(field.type) or field.type is bool:
             continue
         for number in (-1, 0, 2**62, -1.0, 0.0, 1e300, math.nan, math.inf):
-            whole = isinstance(field.default, int) or field.default is None
+            whole = isinstance(default, int) or default is None
             if whole != isinstance(number, int):
                 continue
-            value = (number,) * len(field.default) if is_tuple else number
+            value = (number,) * len(default) if isinstance(default, tuple) else number
             try:
                 build_head(name, kind(**{field.name: value}), FeatureShape(16, 4, 8))
             except TvrError as error:
