@@ -91,6 +91,9 @@ def eval_(
     chosen = list(runs or []) or (place.find_runs(dataset) if compare else [place.find_run(dataset)])
     options = EvaluationOptions(split=split, store=store, device=device, normalise=_normalisations(normalise))
     scored = scored_runs(chosen, options)
+    for some in scored:
+        for note in some.notes:
+            err.print(f"note: {some.run}: {note}", soft_wrap=True)
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
     if report:

@@ -15,7 +15,7 @@ from ...pipeline.store.reader import FeatureStore
 from ..base import Head, build_head
 from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
-from ..runs.find_store import run_store
+from ..runs.find_store import run_store, store_notes
 from ..runs.run_folder import RunRecord, load_run
 from .evaluate import Evaluation, evaluate
 from .normalisations import PUBLISHED, NormalisationConfig, column
@@ -47,6 +47,8 @@ class Scored:
     evaluation: Evaluation
     facts: dict[str, Any]
     """What every reader must know: store, data set, model, weights."""
+    notes: tuple[str, ...] = ()
+    """How the features differ from those that the head was trained on, and what of that cannot be checked."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def save_similarity(subject: Subject, file: Path) -> None:
 
 def _scored(name: str, run: Path | None, head: Head, subject: Subject, options: EvaluationOptions) -> Scored:
     evaluation = evaluate(head, subject.features, options.normalise, subject.bank, options.normalisation)
-    return Scored(name, run, evaluation, facts_of(subject.store))
+    notes = () if run is None else tuple(store_notes(subject.record, subject.store))
+    return Scored(name, run, evaluation, facts_of(subject.store), notes)
 
 
 def facts_of(store: FeatureStore) -> dict[str, Any]:

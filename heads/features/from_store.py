@@ -8,11 +8,15 @@ import torch
 
 from ...data.contracts.errors import DataError
 from ...pipeline.machine import available_memory
+from ...pipeline.store.manifest import Manifest
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.store.shard_reader import ShardReader
 from .feature_set import FeatureSet, Origin
 from .items import TextItems, VideoItems
 from .rows import ConcatenatedArrays, Rows
+
+CONTENT_DIGEST = "shards_digest"
+"""What a run calls the digest of all bytes of its store."""
 
 SHARE_OF_MEMORY = 0.5
 """Features are copied into memory where they take no more than this share of what is free."""
@@ -73,16 +77,28 @@ def _no_texts(dim: int) -> TextItems:
 def identity_of(store: FeatureStore) -> dict[str, Any]:
     """What a run records of its store: enough to know another copy of it, or another store, when it meets
     one."""
-    manifest = store.manifest
+    return {
+        "path": str(store.folder.resolve()),
+        **settings_of(store.manifest),
+        CONTENT_DIGEST: store.digest,
+    }
+
+
+def settings_of(manifest: Manifest) -> dict[str, Any]:
+    """Everything in a store's manifest that decides what its features are, and of what."""
     # Runs of stores from before there was a choice say nothing of pixels, and must still be known as runs of them.
     pixels = {} if manifest.pixels == "stored" else {"pixels": manifest.pixels}
     return {
-        "path": str(store.folder.resolve()),
         "dataset": manifest.dataset,
         "protocol": manifest.protocol,
         "annotation_digests": dict(manifest.annotation_digests),
+        "normalisation": list(manifest.normalisation),
         "encoder": dict(manifest.encoder),
         "sampling": dict(manifest.sampling),
+        "max_seconds": manifest.max_seconds,
+        "limit": manifest.limit,
+        "decoder": manifest.decoder,
+        "text_policy": manifest.text_policy,
         "splits": {name: record.digest for name, record in manifest.splits.items()},
         **pixels,
     }

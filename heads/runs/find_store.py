@@ -1,11 +1,13 @@
 """The features a run was trained on, found again wherever run and store have gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError
-from ...pipeline.store.manifest import MANIFEST_NAME
+from ...pipeline.store.manifest import MANIFEST_NAME, load_manifest
 from ...pipeline.store.reader import FeatureStore
+from ..features.from_store import CONTENT_DIGEST, identity_of, settings_of
+from .identity import in_one_line, store_differences, unrecorded
 from .run_folder import RunRecord
 
 DEPTH = 4
@@ -16,24 +18,76 @@ def run_store(run: Path, record: RunRecord, store: Path | None = None) -> Featur
     """The store a run was trained on, or another of the same encoder that is named.
 
     Looked for where the user says; else where it lay relative to the run when that was trained, where it lay
-    absolutely, and in the workspaces around the run.
+    absolutely, and in the workspaces around the run. There it is known by its encoder, sampling, annotations, splits
+    and whatever else decides its features, as far as the run says; of several that are alike, the one with the same
+    bytes is taken.
 
     Raises:
-        StoreError: it is in none of these places, or its features are another encoder's.
+        StoreError: it is in none of these places, and the message says by what those differ that are there; or the
+            features of the one that was named are another encoder's.
     """
     if store is not None:
         opened = FeatureStore.open(store)
         _check_encoder(opened, record)
         return opened
-    for folder in _places(run, record):
-        if (folder / MANIFEST_NAME).is_file():
-            opened = FeatureStore.open(folder)
-            if _is_same(opened, record):
-                return opened
+    found = _Found(record)
+    for folder in dict.fromkeys(folder.resolve() for folder in _places(run, record)):
+        if (folder / MANIFEST_NAME).is_file() and found.is_settled_by(folder):
+            break
+    if found.best is not None:
+        return found.best
     raise StoreError(
         f"the features that {run} was trained on ({record.store.get('dataset', 'unknown data set')}) are neither at "
         f"{record.store.get('path', 'a known place')} nor near the run. Name their folder with --store."
+        + "".join(f"\n{line}" for line in found.others)
     )
+
+
+def store_notes(record: RunRecord, store: FeatureStore) -> list[str]:
+    """What who reads a figure must know where a run is scored on other features than it was trained on, or where
+    nobody can tell."""
+    recorded, found = record.store, identity_of(store)
+    if not recorded:
+        return ["the run does not say what features it was trained on"]
+    other = recorded.get("dataset") != found["dataset"]
+    notes = [f"trained on {recorded.get('dataset')}, scored on {found['dataset']}"] if other else []
+    notes += store_differences(recorded, found, other_dataset=other)
+    if not notes and recorded.get(CONTENT_DIGEST, found[CONTENT_DIGEST]) != found[CONTENT_DIGEST]:
+        notes.append("features of the store were extracted again since the run was trained on them")
+    if unknown := [name for name in unrecorded(recorded, found) if not (other and name == CONTENT_DIGEST)]:
+        notes.append(
+            f"an earlier version trained the run and did not keep {', '.join(unknown)}: whether the store has the same "
+            "cannot be checked"
+        )
+    return notes
+
+
+class _Found:
+    """The best of the stores that were looked at, and why the others are not it."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._recorded = record.store
+        self.best: FeatureStore | None = None
+        self.others: list[str] = []
+
+    def is_settled_by(self, folder: Path) -> bool:
+        """Look at one more store; whether no other one can be better."""
+        try:
+            manifest = load_manifest(folder)
+            differing = store_differences(self._recorded, settings_of(manifest))
+            if differing:
+                if manifest.dataset == self._recorded.get("dataset"):
+                    self.others.append(f"{folder} is another store: {in_one_line(differing)}")
+                return False
+            opened = FeatureStore.open(folder)
+        except StoreError as error:
+            self.others.append(str(error))
+            return False
+        self.best = self.best or opened
+        if self._recorded.get(CONTENT_DIGEST, opened.digest) != opened.digest:
+            return False
+        self.best = opened
+        return True
 
 
 def _places(run: Path, record: RunRecord) -> Iterator[Path]:
@@ -45,18 +99,13 @@ def _places(run: Path, record: RunRecord) -> Iterator[Path]:
         yield from (manifest.parent for manifest in sorted(above.glob(f"features/*/*/{MANIFEST_NAME}")))
 
 
-def _is_same(store: FeatureStore, record: RunRecord) -> bool:
-    manifest = store.manifest
-    return (
-        manifest.encoder["weights_digest"] == record.store["encoder"]["weights_digest"]
-        and manifest.dataset == record.store["dataset"]
-    )
-
-
 def _check_encoder(store: FeatureStore, record: RunRecord) -> None:
-    trained, found = record.store["encoder"]["weights_digest"], store.manifest.encoder["weights_digest"]
-    if trained != found:
-        raise StoreError(
-            f"{store.folder} holds features of {store.manifest.model} {store.manifest.pretrained} (weights "
-            f"{found[:12]}), the head was trained on weights {trained[:12]}: its scores would mean nothing"
-        )
+    encoder, found = record.store.get("encoder"), str(store.manifest.encoder["weights_digest"])
+    trained = encoder.get("weights_digest") if isinstance(encoder, Mapping) else None
+    if trained == found:
+        return
+    weights = f"weights {str(trained)[:12]}" if trained else "weights that its run does not name"
+    raise StoreError(
+        f"{store.folder} holds features of {store.manifest.model} {store.manifest.pretrained} (weights "
+        f"{found[:12]}), the head was trained on {weights}: its scores would mean nothing"
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...data.contracts.identity import sha256_of
 from ...data.contracts.plug_ins import load_plug_in
 from ..features.feature_set import FeatureSet
 from .released import Renamed, load_released
@@ -51,7 +52,11 @@ def import_checkpoint(
     store = dict(features.origin.store)
     if "path" in store:
         store["relative_path"] = os.path.relpath(store["path"], run_folder.resolve())
-    origin = {"store": store, "splits": {"train": f"none: imported from {checkpoint.file.name}"}}
+    digest = sha256_of(checkpoint.file)  # another file of the same name makes another run
+    origin = {
+        "store": store,
+        "splits": {"train": f"none: imported from {checkpoint.file.name} (sha256 {digest[:16]})"},
+    }
     folder = RunFolder(run_folder, record_of(checkpoint.head, checkpoint.config, training, shape, origin))
     built = folder.record.build()
     found = load_released(built, checkpoint.head, released, lowest_layers=checkpoint.lowest_layers)

@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ...data.contracts.errors import TrainingError, UsageError
-from ...data.contracts.identity import differing_settings
 from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import Record, restored, restored_value
 from ...data.contracts.strict_json import json_of, read_json, read_json_lines
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
+from .identity import run_differences
 from .training_config import TrainingConfig, with_current_names
 
 CONFIG, HEAD, STATE, METRICS_FILE, RESULT = (
@@ -107,7 +107,8 @@ class RunFolder:
         """
         file = self.path / CONFIG
         if file.exists():
-            if differing := _differences(load_record(self.path).completed, self.record):
+            differing = run_differences(_as_json(load_record(self.path).completed), _as_json(self.record))
+            if differing:
                 raise TrainingError(
                     f"{self.path} holds a run with other settings: {'; '.join(differing)}. "
                     "Choose another run folder, or use the same settings to resume."
@@ -293,15 +294,6 @@ def _save(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -
     with atomic_write(file) as beside:
         # Not save_file, which makes a file that only its owner can read: run folders are shared.
         beside.write_bytes(save(plain, metadata))
-
-
-_MAY_DIFFER = {"versions", "store.path", "store.relative_path", "training.device", "training.wandb"}
-"""What may change between the start of a run and its resumption."""
-
-
-def _differences(stored: RunRecord, wanted: RunRecord) -> list[str]:
-    found = differing_settings(_as_json(stored), _as_json(wanted), _MAY_DIFFER.__contains__)
-    return [f"{each.name} is {each.stored!r} there and {each.wanted!r} here" for each in found]
 
 
 def _as_json(record: RunRecord) -> Any:

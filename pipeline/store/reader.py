@@ -4,6 +4,7 @@ The format is described in README.md and can be read in five lines of h5py and n
 lookup by id, checks and speed.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,6 +149,14 @@ class FeatureStore:
         """Planned shards that are not there as a whole."""
         names = self.shard_names("video") + self.shard_names("text")
         return [name for name in names if self.receipt(name) is None]
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the names and checksums of its shards: as long as it stays the same, no byte of them changes."""
+        names = self.shard_names("video") + self.shard_names("text")
+        receipts = [receipt for name in names if (receipt := self.receipt(name)) is not None]
+        lines = "".join(f"{receipt.shard} {receipt.sha256}\n" for receipt in receipts)
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     @cached_property
     def splits(self) -> dict[str, tuple[str, ...]]:

@@ -65,6 +65,19 @@ def test_another_run_in_the_folder_fails(tmp_path: Path) -> None:
         import_checkpoint(checkpoint(tmp_path), features, TrainingConfig(num_frames=5), tmp_path / "run")
 
 
+def test_another_checkpoint_of_the_same_name_fails(tmp_path: Path) -> None:
+    first, features = checkpoint(tmp_path), generated_features()
+    import_checkpoint(first, features, TrainingConfig(), tmp_path / "run")
+    before = (tmp_path / "run" / "head.safetensors").read_bytes()
+    import_checkpoint(first, features, TrainingConfig(), tmp_path / "run")
+    weights = released()
+    weights["text_weight_fc.0.weight"] += 1
+    torch.save({"state_dict": weights}, first.file)
+    with pytest.raises(TrainingError, match=r"imported from drl\.bin \(sha256 \w{16}\)' there and .* here"):
+        import_checkpoint(first, features, TrainingConfig(), tmp_path / "run")
+    assert (tmp_path / "run" / "head.safetensors").read_bytes() == before
+
+
 def test_a_checkpoint_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="does not fit the head 'wti'"):
         import_checkpoint(
