@@ -73,10 +73,11 @@ def _as_far_as_recorded(recorded: Settings, store: Settings) -> Settings:
     if not recorded:
         return store
     store = _completed(store)
-    known = {name: store.get(name) for name in _completed(recorded)}
+    known: dict[str, Any] = {name: store.get(name) for name in _completed(recorded)}
     for name in _GROW:
-        if isinstance(known.get(name), Mapping) and isinstance(recorded.get(name), Mapping):
-            known[name] = {key: known[name].get(key) for key in recorded[name]}
+        told, value = recorded.get(name), known.get(name)
+        if isinstance(told, Mapping) and isinstance(value, Mapping):
+            known[name] = {key: value.get(key) for key in told}
     return known
 
 
