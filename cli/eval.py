@@ -97,27 +97,33 @@ def eval_(
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
     if report:
-        _write_reports(scored, options, root or place.dataset_root(scored[0].facts["dataset"]), data)
+        _write_reports(scored, options, place, root, data)
     if as_json:
         print_json(record(scored, intervals=intervals))
         return
-    print_table(table_rows(scored, intervals=intervals, compare=compare), scored)
+    print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
     out.print(f'next: tvr search "what you look for" --run {chosen[-1]}', soft_wrap=True)
 
 
 def _write_reports(
-    scored: Sequence[Scored], options: EvaluationOptions, root: Path, data: list[str] | None
+    scored: Sequence[Scored],
+    options: EvaluationOptions,
+    place: Workspace,
+    root: Path | None,
+    data: list[str] | None,
 ) -> None:
     # matplotlib takes half a second: who asks for no report does not wait for it.
     from ..heads.report.report import write_report
 
-    videos = _videos(scored[0].facts["dataset"], root, data)
-    baseline = [some for some in scored if some.run is None]
+    datasets = dict.fromkeys(some.facts["dataset"] for some in scored)
+    videos = {name: _videos(name, root or place.dataset_root(name), data) for name in datasets}
     for some in scored:
         if some.run is not None:
-            file = write_report(open_run(some.run, options), [*baseline, some], videos)
+            of_store = [one for one in scored if one.facts["store"] == some.facts["store"]]
+            baseline = [one for one in of_store if one.run is None]
+            file = write_report(open_run(some.run, options), [*baseline, some], videos[some.facts["dataset"]])
             err.print(f"report: {file}", soft_wrap=True)
 
 

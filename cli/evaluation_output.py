@@ -6,15 +6,21 @@ from typing import Any
 from rich.table import Table
 
 from ..heads.evaluation.evaluate_runs import Scored
-from ..heads.report.table import METRICS, TableRow, cell
+from ..heads.report.table import METRICS, TableRow, cell, comparison_remarks
 from .terminal import out, print_table_whole
 
 NAME_WIDTH = 12
 """Of a column of names on a narrow terminal, where they are folded but never left out."""
 
 
-def print_table(rows: Sequence[TableRow], scored: Sequence[Scored]) -> None:
-    """One table for each section, then what the figures are of and what they do not cover."""
+def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: bool) -> None:
+    """One table for each section, then what the figures are of and what they do not cover.
+
+    Args:
+        rows: the tables.
+        scored: what was evaluated.
+        compare: whether published figures were asked for, and a word is due where they are of something else.
+    """
     with_sources = not all(row.is_own for row in rows)
     for section in dict.fromkeys(row.section for row in rows):
         table = Table(title=section, title_justify="left")
@@ -33,6 +39,8 @@ def print_table(rows: Sequence[TableRow], scored: Sequence[Scored]) -> None:
         out.print("v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)")
     for line in dict.fromkeys(f"{some.evaluation.coverage}; {_features(some)}" for some in scored):
         out.print(line, soft_wrap=True)
+    for line in comparison_remarks(scored) if compare else ():
+        out.print(line, soft_wrap=True)
 
 
 def _features(scored: Scored) -> str:
@@ -41,8 +49,18 @@ def _features(scored: Scored) -> str:
 
 
 def record(scored: Sequence[Scored], *, intervals: bool) -> dict[str, Any]:
-    """Everything that ``tvr eval --json`` tells: figures by head, what they are of, the run folders."""
-    heads = {some.name: some.evaluation.record(intervals=intervals) for some in scored}
-    runs = {some.name: str(some.run) for some in scored if some.run is not None}
-    only = {"run": next(iter(runs.values()))} if len(runs) == 1 else {}
-    return heads | scored[0].facts | only | {"runs": runs}
+    """Everything that ``tvr eval --json`` tells: a list of what was scored, each with its figures and what they are
+    of; ``run`` is its folder, null for zero-shot.
+    """
+    return {
+        "runs": [
+            {
+                "name": some.name,
+                "run": None if some.run is None else str(some.run),
+                **some.facts,
+                "notes": list(some.notes),
+                **some.evaluation.record(intervals=intervals),
+            }
+            for some in scored
+        ]
+    }

@@ -11,7 +11,7 @@ from pathlib import Path
 from .annotation_files.assembly import Assembly, OfficialFiles
 from .annotation_files.folder_tree import FolderTree
 from .annotation_files.reading import AnnotationFile, storable
-from .annotation_files.splits import CheckedSplit
+from .annotation_files.splits import OWN_LIST, CheckedSplit
 from .base import About, Dataset, ExpectedFile, Preset, Split
 from .contracts.errors import DataError
 
@@ -106,4 +106,4 @@ def _held_to_count(
             f"{differs}. Put the published file in its place; or, to use your own list and have every table say so, "
             "give --data own_lists=true"
         )
-    return CheckedSplit(Split(tuple(found), published, f"{file.path.name} (own list)"), (differs,))
+    return CheckedSplit(Split(tuple(found), published, f"{file.path.name} {OWN_LIST}"), (differs,))

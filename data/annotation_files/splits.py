@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from ..base import Split
 from ..contracts.errors import DataError
 
+OWN_LIST = "(own list)"
+"""In the source of a split that is not the published one."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedSplit:
@@ -55,7 +58,7 @@ def checked_split(
             f"{differs}. Put the published file in its place; or, to use your own list and have every table say "
             "so, give --data own_lists=true"
         )
-    return CheckedSplit(Split(split.video_ids, usual, f"{source} (own list)"), (differs,))
+    return CheckedSplit(Split(split.video_ids, usual, f"{source} {OWN_LIST}"), (differs,))
 
 
 def held_out(ids: Sequence[str], count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

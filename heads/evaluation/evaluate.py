@@ -31,6 +31,8 @@ class Evaluation:
     """Texts that were queries."""
     expected_videos: int
     """Videos the published split has."""
+    limit: int | None
+    """To how many videos of all splits the store was limited; None: it was not."""
     excluded_videos: dict[str, str]
     """Why each of the other videos was left out, by id."""
     excluded_queries: dict[str, str]
@@ -40,8 +42,10 @@ class Evaluation:
     def coverage(self) -> str:
         """One line that goes with every figure."""
         scored = f"{self.videos:,} of {self.expected_videos:,} videos and {self.texts:,} texts scored"
+        if self.limit is not None:
+            scored += f"; the store was limited to {self.limit:,} videos"
         missing = self.expected_videos - self.videos
-        if not missing and not self.excluded_queries:
+        if self.limit is None and not missing and not self.excluded_queries:
             return f"{self.split}: {scored}"
         excluded = f"{missing:,} videos and {len(self.excluded_queries):,} texts excluded"
         return f"{self.split}: {scored}; {excluded}: not a figure of the full split"
@@ -138,6 +142,7 @@ def _evaluation(features: FeatureSet, ranks: BothRanks, normalised: dict[str, Bo
         protocol=features.origin.protocol,
         videos=features.num_videos,
         texts=features.num_texts,
+        limit=features.origin.limit,
         expected_videos=features.origin.expected_videos
         or features.num_videos + len(features.excluded_videos),
         excluded_videos=dict(features.excluded_videos),

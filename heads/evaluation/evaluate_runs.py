@@ -1,7 +1,7 @@
 """Trained heads beside zero-shot mean pooling on the same features, and beside what others published."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Scored:
     """None for zero-shot."""
     evaluation: Evaluation
     facts: dict[str, Any]
-    """What every reader must know: store, data set, model, weights."""
+    """What every reader must know: store, data set, model, weights, where the split is from."""
     notes: tuple[str, ...] = ()
     """How the features differ from those that the head was trained on, and what of that cannot be checked."""
 
@@ -80,9 +80,37 @@ def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored
             baseline = zero_shot(subject.features).to(subject.features.device)
             found.append(_scored(ZERO_SHOT_LABEL, None, baseline, subject, options))
         if subject.record.head != "mean_pool":
-            name = subject.record.head if len(runs) == 1 else f"{subject.record.head} ({run.name})"
-            found.append(_scored(name, run, subject.head, subject, options))
-    return found
+            found.append(_scored(subject.record.head, run, subject.head, subject, options))
+    return _told_apart(found, several=len(runs) > 1)
+
+
+def _told_apart(found: Sequence[Scored], *, several: bool) -> list[Scored]:
+    """The same, several runs named by as much of their paths as tells them apart, and several stores likewise."""
+    runs = _short_names([some.run for some in found if some.run is not None])
+    stores = _short_names([_store_of(some) for some in found])
+    named: list[Scored] = []
+    for some in found:
+        if some.run is not None:
+            named.append(replace(some, name=f"{some.name} ({runs[some.run]})") if several else some)
+        else:
+            store = stores[_store_of(some)]
+            named.append(replace(some, name=f"{some.name} ({store})") if len(stores) > 1 else some)
+    return named
+
+
+def _store_of(scored: Scored) -> Path:
+    return Path(scored.facts["store"])
+
+
+def _short_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Of each folder its own name, with as many of the folders above it as tell it from the others."""
+    parts = {folder: folder.resolve().parts for folder in folders}
+    names: dict[Path, str] = {}
+    for folder, own in parts.items():
+        others = {other for other in parts.values() if other != own}
+        depth = next(n for n in range(1, len(own) + 1) if all(other[-n:] != own[-n:] for other in others))
+        names[folder] = str(Path(*own[-depth:]))
+    return names
 
 
 def open_run(run: Path, options: EvaluationOptions) -> Subject:
@@ -127,11 +155,11 @@ def save_similarity(subject: Subject, file: Path) -> None:
 def _scored(name: str, run: Path | None, head: Head, subject: Subject, options: EvaluationOptions) -> Scored:
     evaluation = evaluate(head, subject.features, options.normalise, subject.bank, options.normalisation)
     notes = () if run is None else tuple(store_notes(subject.record, subject.store))
-    return Scored(name, run, evaluation, facts_of(subject.store), notes)
+    return Scored(name, run, evaluation, facts_of(subject.store, options.split), notes)
 
 
-def facts_of(store: FeatureStore) -> dict[str, Any]:
-    """What goes with every figure."""
+def facts_of(store: FeatureStore, split: str) -> dict[str, Any]:
+    """What goes with every figure of a split."""
     manifest = store.manifest
     return {
         "store": str(store.folder),
@@ -139,4 +167,6 @@ def facts_of(store: FeatureStore) -> dict[str, Any]:
         "model": manifest.model,
         "pretrained": manifest.pretrained,
         "random_weights": manifest.random_weights,
+        "limit": manifest.limit,
+        "split_source": manifest.splits[split].source,
     }

@@ -30,6 +30,8 @@ class Origin:
     protocol: Protocol = "single"
     expected_videos: int | None = None
     """How many videos the published split has; None: as many as were given."""
+    limit: int | None = None
+    """To how many videos of all splits the store was limited; None: it was not."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a video has no frames, by id."""
     logit_scale: float = 100.0

@@ -111,6 +111,7 @@ def _origin(split: str, store: FeatureStore) -> Origin:
         split=split,
         protocol=manifest.protocol,  # pyright: ignore[reportArgumentType]  # written from a Dataset, whose type it is
         expected_videos=manifest.splits[split].expected if split in manifest.splits else None,
+        limit=manifest.limit,
         reasons=reasons,
         logit_scale=manifest.logit_scale,
         num_frames=manifest.preset["num_frames"],

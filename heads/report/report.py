@@ -16,7 +16,7 @@ from ..search.exact import Gallery
 from .alignment import Alignment, align
 from .plots import alignment_map, curves, rank_histogram, strip
 from .render import Illustration, Section, markdown, page
-from .table import table_rows
+from .table import comparison_remarks, table_rows
 from .thumbnails import thumbnails
 
 WORST, ALIGNED = 8, 3
@@ -98,6 +98,7 @@ def _figures_section(subject: Subject, scored: Sequence[Scored], *, compare: boo
         f"{own_parameters(subject):,} trained parameters on features of {facts['model']} {facts['pretrained']}."
         f"{untrained}",
         *dict.fromkeys(f"Coverage: {some.evaluation.coverage}." for some in scored),
+        *(f"Published figures: {line}." for line in (comparison_remarks(scored) if compare else ())),
         f"Head settings: {_settings(record.head_config)}.",
         f"Training settings: {_settings(record.training)}.",
         "Intervals hold 95 % of bootstrap samples over videos. Ties count by their average rank.",

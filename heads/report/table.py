@@ -1,7 +1,7 @@
 """Figures in sections, so that like stands beside like: what was trained, and how scores were normalised."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..evaluation.bootstrap import bootstrap_intervals
 from ..evaluation.evaluate_runs import Scored
@@ -45,15 +45,35 @@ def table_rows(scored: Sequence[Scored], *, intervals: bool = False, compare: bo
     """Rows in order of their section and, within it, own runs before published ones.
 
     Args:
-        scored: own evaluations.
+        scored: own evaluations. Those of other data sets, splits or protocols get sections of their own.
         intervals: add bootstrap intervals, which take a moment.
-        compare: add published rows of the same data set and test split.
+        compare: add published rows of the same data set, protocol and test split.
     """
-    rows = [row for some in scored for row in _own_rows(some, intervals=intervals)]
-    if compare and scored:
-        evaluation, dataset = scored[0].evaluation, scored[0].facts["dataset"]
-        rows += [_published_row(row) for row in published_for(dataset, evaluation.expected_videos)]
-    return sorted(rows, key=lambda row: (_ORDER.index(row.section), row.direction != "t2v", not row.is_own))
+    tasks = _by_task(scored)
+    found: list[TableRow] = []
+    for task, some in tasks.items():
+        rows = [row for one in some for row in _own_rows(one, intervals=intervals)]
+        if compare:
+            rows += [_published_row(row) for row in published_for(some[0]).rows]
+        rows.sort(key=lambda row: (_ORDER.index(row.section), row.direction != "t2v", not row.is_own))
+        found += [replace(row, section=f"{task}: {row.section}") for row in rows] if len(tasks) > 1 else rows
+    return found
+
+
+def comparison_remarks(scored: Sequence[Scored]) -> list[str]:
+    """What must be said of the published rows beside these evaluations, or of there being none."""
+    remarks = [published_for(one).remark for one in scored]
+    return [remark for remark in dict.fromkeys(remarks) if remark]
+
+
+def _by_task(scored: Sequence[Scored]) -> dict[str, list[Scored]]:
+    """Evaluations whose figures may be compared: of the same videos, and of the same queries."""
+    tasks: dict[str, list[Scored]] = {}
+    for one in scored:
+        split, facts = one.evaluation.split, one.facts
+        name = f"{facts['dataset']} {split} ({one.evaluation.protocol}; {facts['split_source']})"
+        tasks.setdefault(name, []).append(one)
+    return tasks
 
 
 def markdown_table(rows: Sequence[TableRow]) -> str:

@@ -43,6 +43,7 @@ def test_eval_normalises_in_sections_of_their_own(trained: Path) -> None:
     assert "v2t any: among all captions" in answer.out
     assert "test: 20 of 20 videos and 40 texts scored" in answer.out
     assert "(random weights)" in answer.out
+    assert "no published figures of toy are known here" in answer.out
 
 
 @pytest.mark.slow
@@ -50,9 +51,12 @@ def test_eval_as_json_with_intervals(trained: Path, tmp_path: Path) -> None:
     answer = tvr("eval", "--json", "--intervals", "--save-similarity", tmp_path / "s.npy", cwd=trained)
     assert answer.code == 0, answer.err
     found = json.loads(answer.out)
-    low, high = found["seq_transformer"]["t2v"]["intervals"]["R@5"]
-    assert low <= found["seq_transformer"]["t2v"]["R@5"] <= high
-    assert found["run"].endswith("seq_transformer-1")
+    zero_shot, own = found["runs"]
+    assert (zero_shot["name"], zero_shot["run"]) == ("mean_pool (zero-shot)", None)
+    low, high = own["t2v"]["intervals"]["R@5"]
+    assert low <= own["t2v"]["R@5"] <= high
+    assert own["name"] == "seq_transformer"
+    assert own["run"].endswith("seq_transformer-1")
     assert (tmp_path / "s.npy").is_file()
 
 

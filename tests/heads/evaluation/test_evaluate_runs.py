@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvr.cli.evaluation_output import record
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.heads import seq_transformer
 from tvr.heads.evaluation.evaluate import evaluate_scores
@@ -58,6 +59,36 @@ def test_zero_shot_stands_first(workspace: Path) -> None:
     assert scored[0].facts["random_weights"] is True
 
 
+def test_runs_of_one_name_are_told_apart(workspace: Path) -> None:
+    """By as much of their paths as it takes, and so are the stores of zero-shot rows."""
+    run = workspace / "runs" / "toy" / "run-1"
+    other = shutil.copytree(run, workspace / "runs" / "toys" / "run-1")
+    third = shutil.copytree(run, workspace / "runs" / "toys" / "third")
+    scored = scored_runs([run, other, third], CPU)
+    assert [some.name for some in scored[1:]] == [
+        f"seq_transformer ({name})" for name in ("toy/run-1", "toys/run-1", "third")
+    ]
+    copy = shutil.copytree(workspace, workspace.parent / "copy")
+    scored = scored_runs([run, copy / "runs" / "toy" / "run-1"], CPU)
+    assert [some.name for some in scored] == [
+        "mean_pool (zero-shot) (elsewhere/features/toy/model-tag)",
+        "seq_transformer (elsewhere/runs/toy/run-1)",
+        "mean_pool (zero-shot) (copy/features/toy/model-tag)",
+        "seq_transformer (copy/runs/toy/run-1)",
+    ]
+    found = record(scored, intervals=False)["runs"]
+    assert [one["name"] for one in found] == [some.name for some in scored]
+    assert [one["run"] for one in found] == [None, str(run), None, str(copy / "runs" / "toy" / "run-1")]
+
+
+def test_a_limited_store_says_so(workspace: Path) -> None:
+    manifest = workspace / "features" / "toy" / "model-tag" / "store.json"
+    write_checksummed(manifest, read_checksummed(manifest) | {"limit": 80})
+    coverage = scored_runs([workspace / "runs" / "toy" / "run-1"], CPU)[0].evaluation.coverage
+    assert "20 of 20 videos and 40 texts scored; the store was limited to 80 videos" in coverage
+    assert coverage.endswith("not a figure of the full split")
+
+
 def test_a_moved_workspace_is_evaluated(made: Path, workspace: Path) -> None:
     """Nothing of the place where it was made is read."""
     run = workspace / "runs" / "toy" / "run-1"
@@ -107,6 +138,7 @@ def test_like_stands_beside_like(workspace: Path) -> None:
     for some in scored:
         some.facts["dataset"] = "didemo"
         object.__setattr__(some.evaluation, "expected_videos", 1003)
+        object.__setattr__(some.evaluation, "protocol", "paragraph")
     rows = table_rows(scored, compare=True, intervals=True)
     sections = list(dict.fromkeys(row.section for row in rows))
     assert sections == [
