@@ -84,7 +84,8 @@ def test_runs_of_one_name_are_told_apart(workspace: Path) -> None:
 def test_a_limited_store_says_so(workspace: Path) -> None:
     manifest = workspace / "features" / "toy" / "model-tag" / "store.json"
     write_checksummed(manifest, read_checksummed(manifest) | {"limit": 80})
-    coverage = scored_runs([workspace / "runs" / "toy" / "run-1"], CPU)[0].evaluation.coverage
+    options = EvaluationOptions(device="cpu", store=manifest.parent)
+    coverage = scored_runs([workspace / "runs" / "toy" / "run-1"], options)[0].evaluation.coverage
     assert "20 of 20 videos and 40 texts scored; the store was limited to 80 videos" in coverage
     assert coverage.endswith("not a figure of the full split")
 
