@@ -17,7 +17,7 @@ from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
-from .terminal import Meter, out, print_json
+from .terminal import Meter, out, print_json, print_row
 
 _LINES = 20
 _WORST = 5
@@ -129,9 +129,7 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
     if bad:
         out.print("every video that is not ok:" if every else "worst (--failed lists all):")
     for row in bad if every else bad[:_WORST]:
-        typer.echo(
-            f"{one_line(row.id)}\t{row.status}\t{one_line(row.reason)}"
-        )  # rich would turn the tabs into spaces
+        print_row(row.id, row.status, row.reason)
 
 
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
@@ -146,7 +144,7 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     for reason, count in Counter(map(_why, doubted)).most_common(_LINES):
         out.print(f"  {count:>7,} x {one_line(reason)}", soft_wrap=True)
     for verdict in doubted:
-        typer.echo(f"{one_line(verdict.id)}\t{verdict.verdict}\t{one_line(verdict.reason)}")
+        print_row(verdict.id, verdict.verdict, verdict.reason)
     if counts["untrusted"]:
         out.print(
             "extract these again: the `tvr extract` that made the store, with all its options and --retry untrusted",

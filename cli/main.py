@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,9 @@ EXIT_CODES = (
     "6 weights missing or wrong, 7 training stopped, 8 more failed than --max-failed allows, "
     "9 the cluster cannot do it, 130 interrupted."
 )
+
+LONGEST_MESSAGE = 4000
+"""Characters: more than any message of tvr's own has, were it not for what it repeats of a file."""
 
 COMMANDS = {
     "doctor": (
@@ -122,20 +126,41 @@ def tvr(
     """What holds for every command: options before its name."""
 
 
+def _tell(message: str) -> None:
+    """Say what went wrong. Names of files may hold anything, and may be as long as their owner likes."""
+    lines = [one_line(line) for line in message.split("\n")]
+    text = "\n".join(lines)
+    cut = f" ... ({len(text) - LONGEST_MESSAGE:,} characters more)" if len(text) > LONGEST_MESSAGE else ""
+    # Not by echo, which writes UTF-8 to a terminal that has none.
+    sys.stderr.write(f"tvr: {text[:LONGEST_MESSAGE]}{cut}\n")
+
+
+def _open_closed_streams() -> None:
+    """``tvr ... >&-`` has no standard output at all: what is written to it is to vanish, not to end the command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # open as long as the process
+
+
 def run() -> None:
     """Entry point of the shell command: a ``TvrError`` becomes one sentence and an exit code."""
     # Torch's threads spin at barriers unless told otherwise before torch is imported. With decoding children on the
     # same cores that made the encoder four to ten times slower (3.3 ms against 0.9 ms a frame on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # A path that is not UTF-8, or a name that the terminal's encoding lacks, is shown escaped, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TvrError as error:
-        lines = [one_line(line) for line in str(error).split("\n")]  # names of files may hold anything
-        typer.echo("tvr: " + "\n".join(lines), err=True)
+        _tell(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        _tell(
+            f"the system refused: {error}. Check the disk, the path and who may use it; then run the command again"
+        )
+        sys.exit(TvrError.exit_code)
     except KeyboardInterrupt:
-        typer.echo("tvr: interrupted; run the same command again to go on", err=True)
+        _tell("interrupted; run the same command again to go on")
         sys.exit(130)

@@ -1,8 +1,10 @@
 """What every command prints with: one console for results, one for progress, and both quiet in a pipe."""
 
 import json
+import math
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +13,8 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
+
+from ..data.contracts.errors import one_line
 
 # What a line says comes from files of any name: only a line that is printed with markup=True has [bold] in it.
 out = Console(highlight=False, markup=False, emoji=False)
@@ -25,9 +29,39 @@ LOG_SECONDS = 30
 
 
 def print_json(value: Any) -> None:
-    """Machine-readable output: nothing else goes to standard output."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    """Machine-readable output: nothing else goes to standard output, and this only as a whole.
+
+    It is JSON whatever standard output's encoding is: what that lacks is written as ``\\u00e9``. A figure that is
+    not finite is null, as JSON has no other word for it.
+    """
+    text = _json(value, ascii_only=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = _json(value, ascii_only=True)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _json(value: Any, *, ascii_only: bool) -> str:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=ascii_only, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=2, ensure_ascii=ascii_only, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The value with None in place of numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_row(*cells: str) -> None:
+    """One line of a table for other programs, its cells set apart by tabs, which rich would turn into spaces."""
+    out.file.write("\t".join(map(one_line, cells)) + "\n")
 
 
 def print_table_whole(table: Table) -> None:
