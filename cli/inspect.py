@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +10,22 @@ from rich.markup import escape
 
 from ..data.contracts.errors import one_line
 from ..pipeline.decoding.messages import READING_RULES
+from ..pipeline.request import Named
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.workspace import Workspace
-from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
+from .options import (
+    DEFAULT_WORKSPACE,
+    DatasetOption,
+    JsonOption,
+    NamedDataOption,
+    RootOption,
+    StoreOption,
+    WorkspaceOption,
+    key_values,
+)
 from .terminal import Meter, out, print_json, print_row
 
 _LINES = 20
@@ -39,16 +48,15 @@ def inspect(
             "be read otherwise now.",
         ),
     ] = False,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="With --untrusted: where the data set's files are now, if they have moved."),
-    ] = None,
+    root: RootOption = None,
+    data: NamedDataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, what made it, and how its videos fared."""
     opened = FeatureStore.open(store or Workspace(workspace).find_store(dataset), complete=False)
     statuses = opened.statuses()
-    verdicts = _verdicts(opened, root) if untrusted else None
+    named = Named(root, key_values(data, "--data"))
+    verdicts = _verdicts(opened, named) if untrusted else None
     if as_json:
         print_json(_as_json(opened, statuses, verdicts, failed=failed))
         return
@@ -58,9 +66,9 @@ def inspect(
         _print_verdicts(verdicts)
 
 
-def _verdicts(store: FeatureStore, root: Path | None) -> list[Verdict]:
+def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:
     with Meter("looking at files", "files") as meter:
-        return verdicts_by_request(store, root, meter.update)
+        return verdicts_by_request(store, named, meter.update)
 
 
 def _as_json(

@@ -32,6 +32,20 @@ DatasetOption = Annotated[
     typer.Option(help="Data set whose features to use; default: the newest.", rich_help_panel=WHAT),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(help="Where the data set's files are, if they have moved or another user made the store."),
+]
+NamedDataOption = Annotated[
+    list[str] | None,
+    typer.Option(help="key=value of the data set, as for tvr extract, if another user made the store."),
+]
+NamedModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="hf-hub:owner/name of the encoder, if another user made the store.", rich_help_panel=MODEL
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ..., or auto.", rich_help_panel=MACHINE)]
 
 ShardOption = Annotated[

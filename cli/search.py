@@ -7,8 +7,18 @@ import typer
 
 from ..data.contracts.errors import UsageError, one_line
 from ..heads.search.archive import Archive, open_archive
+from ..pipeline.request import Named
 from ..pipeline.workspace import Workspace
-from .options import DEFAULT_WORKSPACE, MODEL, WHAT, DatasetOption, JsonOption, StoreOption, WorkspaceOption
+from .options import (
+    DEFAULT_WORKSPACE,
+    MODEL,
+    WHAT,
+    DatasetOption,
+    JsonOption,
+    NamedModelOption,
+    StoreOption,
+    WorkspaceOption,
+)
 from .terminal import out, print_json
 
 RUN_RECORD = "config.json"
@@ -38,10 +48,12 @@ def search(
         bool,
         typer.Option("--zero-shot", help="Mean pooling instead of a trained head.", rich_help_panel=MODEL),
     ] = False,
+    model: NamedModelOption = None,
     pretrained: Annotated[
         str | None,
         typer.Option(
-            help="Checkpoint file of the encoder, if the store was made with one.", rich_help_panel=MODEL
+            help="Checkpoint file of the encoder, if it has moved or another user made the store.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     split: Annotated[
@@ -58,11 +70,12 @@ def search(
 ) -> None:
     """Compare a sentence with every video of a store and show the best ones."""
     place = Workspace(workspace)
+    named = Named(model=model, pretrained=pretrained)
     text, run = _text_and_run(words or [], run, video)
     if zero_shot or (run is None and not place.has_run(dataset)):
-        archive = open_archive(None, store or place.find_store(dataset), pretrained, split)
+        archive = open_archive(None, store or place.find_store(dataset), named, split)
     else:
-        archive = open_archive(run or place.find_run(dataset), store, pretrained, split)
+        archive = open_archive(run or place.find_run(dataset), store, named, split)
     hits = _hits(archive, text, video, top_k, candidates)
     random_weights = archive.store.manifest.random_weights
     if as_json:

@@ -1,19 +1,29 @@
 """``tvr verify``: are the bytes of a store still those that were written?"""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..data.contracts.errors import StoreError
-from ..pipeline.repair import Overrides, Repair
+from ..pipeline.repair import Repair
 from ..pipeline.repair import repair as repair_store
+from ..pipeline.request import Named
 from ..pipeline.store.verification import Verification
 from ..pipeline.store.verification import verify as verify_store
 from ..pipeline.workspace import Workspace
 from .extraction_output import extraction_meters
-from .options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
+from .options import (
+    DEFAULT_WORKSPACE,
+    DatasetOption,
+    JsonOption,
+    NamedDataOption,
+    NamedModelOption,
+    RootOption,
+    StoreOption,
+    WorkspaceOption,
+    key_values,
+)
 from .terminal import out, print_json
 
 
@@ -24,12 +34,14 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Extract again what is damaged or missing, and nothing else.")
     ] = False,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="With --repair: where the data set's files are now, if they have moved."),
-    ] = None,
+    root: RootOption = None,
+    data: NamedDataOption = None,
+    model: NamedModelOption = None,
     pretrained: Annotated[
-        str | None, typer.Option(help="With --repair: the checkpoint file, if it has moved.")
+        str | None,
+        typer.Option(
+            help="With --repair: the checkpoint file, if it has moved or another user made the store."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="With --repair: another device than the one first used.")
@@ -38,7 +50,8 @@ def verify(
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
     found = verify_store(store or Workspace(workspace).find_store(dataset))
-    mended = _repaired(found, Overrides(root, pretrained, device)) if repair else None
+    named = Named(root, key_values(data, "--data"), model, pretrained, device)
+    mended = _repaired(found, named) if repair else None
     if as_json:
         record = asdict(found) | {"folder": str(found.folder)}
         print_json(record | ({"repair": asdict(mended)} if mended else {}))
@@ -49,9 +62,9 @@ def verify(
         raise typer.Exit(StoreError.exit_code)
 
 
-def _repaired(found: Verification, moved: Overrides) -> Repair:
+def _repaired(found: Verification, named: Named) -> Repair:
     with extraction_meters() as show:
-        return repair_store(found, moved, show)
+        return repair_store(found, named, show)
 
 
 def _print_verification(found: Verification) -> None:

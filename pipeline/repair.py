@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ..data.contracts.errors import StoreError
 from .extract import extract, refuse_another_store
-from .options import Request
 from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
-from .request import load_request, requested_dataset
+from .request import NOTHING_NAMED, Named, request_to_repair, requested_dataset
 from .store.manifest import Manifest, load_manifest
 from .store.receipts import Receipt, load_receipt
 from .store.verification import Damage, Verification, verify
@@ -26,41 +25,25 @@ class Repair:
     """Shards whose bytes are not those first written: a video, a library or the machine is another one now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What is elsewhere than when the store was made; None is where it was."""
-
-    root: Path | None = None
-    pretrained: str | None = None
-    device: str | None = None
-
-    def apply(self, request: Request) -> Request:
-        """The request with what has moved."""
-        named = {"pretrained": self.pretrained, "device": self.device}
-        moved = {name: value for name, value in named.items() if value is not None}
-        encoder = dataclasses.replace(request.encoder, **moved)
-        return dataclasses.replace(request, root=self.root or request.root, encoder=encoder)
-
-
 def repair(
-    found: Verification, moved: Overrides = Overrides(), on_progress: OnProgress = lambda progress: None
+    found: Verification, named: Named = NOTHING_NAMED, on_progress: OnProgress = lambda progress: None
 ) -> Repair:
     """Extract again exactly what ``verify`` found damaged.
 
     Args:
         found: the answer of ``verify``.
-        moved: where the data is now, if it is not where it was.
+        named: by the person: what is elsewhere now, and what a store of somebody else must not name itself.
         on_progress: called often, from this thread.
 
     Raises:
         StoreError: the store does not know how it was made; or annotations, weights or options are no longer those
             it was made with; or videos of a damaged shard, whose features it had, are not on the disk.
+        UsageError: the store names files of this machine, and this user did not.
     """
     folder, damages = found.folder, found.damages
     if not damages:
         return Repair((), ())
-    request, options = load_request(folder)
-    request = moved.apply(request)
+    request, options = request_to_repair(folder, named)
     dataset, encoder = requested_dataset(request), request.encoder.load()
     plan = plan_extraction(dataset, options)
     manifest = manifest_of(dataset, encoder.identity, plan, options)

@@ -1,15 +1,22 @@
 """``request.json``: what was asked of stage one, complete enough for another process to do it again.
 
-The manifest says what the features are; this says where on this machine they came from.
+The manifest says what the features are; this says where on this machine they came from. A store of somebody else may
+name any file of this machine there, so of a request that this user did not make here only names are taken that mean
+the same to everybody; the others have to be typed.
 """
 
 import dataclasses
-from collections.abc import Callable
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ..data.base import Dataset, load_dataset
-from ..data.contracts.errors import StoreError, TvrError
+from ..data.contracts.errors import StoreError, TvrError, UsageError
 from ..data.contracts.records import restored
 from .options import EncoderSpec, ExtractionOptions, Request
 from .store.checksummed_json import read_checksummed, write_checksummed
@@ -25,12 +32,13 @@ _UNREPAIRED = (
 
 
 def save_request(folder: Path, options: ExtractionOptions) -> None:
-    """Write ``request.json``, with absolute paths: a repair may be started anywhere."""
+    """Write ``request.json``, with absolute paths: a repair may be started anywhere; and remember who asked for it."""
     if options.request is None:
         return
     record = dataclasses.asdict(options) | {"request": _as_record(options.request)}
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
     write_checksummed(folder / REQUEST_NAME, kept)
+    _remember(folder / REQUEST_NAME)
 
 
 def load_request(folder: Path, otherwise: str = _UNREPAIRED) -> tuple[Request, ExtractionOptions]:
@@ -54,6 +62,96 @@ def load_request(folder: Path, otherwise: str = _UNREPAIRED) -> tuple[Request, E
         raise StoreError(f"{path} cannot be used ({error}), so {otherwise}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a person names, in place of what a request names; None and nothing: it is not named."""
+
+    root: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    model: str | None = None
+    pretrained: str | None = None
+    device: str | None = None
+
+    def apply(self, request: Request) -> Request:
+        """The request with what is named."""
+        return dataclasses.replace(
+            request,
+            root=self.root or request.root,
+            settings={**request.settings, **self.settings},
+            encoder=self.apply_to_encoder(request.encoder),
+        )
+
+    def apply_to_encoder(self, encoder: EncoderSpec) -> EncoderSpec:
+        """The encoder with what is named."""
+        named = {"model": self.model, "pretrained": self.pretrained, "device": self.device}
+        return dataclasses.replace(
+            encoder, **{name: value for name, value in named.items() if value is not None}
+        )
+
+    def left_open(self, request: Request) -> list[str]:
+        """Options that would name where the data set lies, as the request has it."""
+        options = [] if self.root else ["--root", str(request.root)]
+        for key, value in request.settings.items():
+            if key not in self.settings:
+                options += ["--data", f"{key}={value}"]
+        return options
+
+    def left_open_of_encoder(self, encoder: EncoderSpec) -> list[str]:
+        """Options that would name an encoder which is not published under its name: a file, a repository."""
+        from .encoders.weights.sources import is_own_file, is_own_model  # open_clip takes seconds
+
+        options = ["--model", encoder.model] if is_own_model(encoder.model) and not self.model else []
+        if encoder.pretrained and not self.pretrained and is_own_file(encoder.model, encoder.pretrained):
+            options += ["--pretrained", encoder.pretrained]
+        return options
+
+
+NOTHING_NAMED = Named()
+
+
+def request_to_repair(folder: Path, named: Named) -> tuple[Request, ExtractionOptions]:
+    """What is asked for again, with the names that a person gives.
+
+    Raises:
+        StoreError: the store does not know how it was made.
+        UsageError: this user did not ask for it here, and not everything is named that has to be.
+    """
+    request, options = load_request(folder)
+    if not _was_asked_here(folder):
+        left_open = named.left_open(request) + named.left_open_of_encoder(request.encoder)
+        _refuse(folder, left_open, "verify --repair")
+    return named.apply(request), options
+
+
+def request_for_files(folder: Path, named: Named, otherwise: str) -> tuple[Request, ExtractionOptions]:
+    """The same where the files of the data set alone are looked at, without an encoder."""
+    request, options = load_request(folder, otherwise)
+    if not _was_asked_here(folder):
+        _refuse(folder, named.left_open(request), "inspect --untrusted")
+    return named.apply(request), options
+
+
+def encoder_of_store(folder: Path, identity: Mapping[str, Any], named: Named) -> EncoderSpec:
+    """The encoder that made a store, on this machine's best device, with the names that a person gives.
+
+    Args:
+        folder: the store.
+        identity: of the encoder, from its manifest.
+        named: by the person.
+
+    Raises:
+        UsageError: this user did not make the store here, and it names a file or a repository.
+    """
+    made = EncoderSpec(identity["model"], identity["pretrained"])
+    if _was_asked_here(folder):
+        made = load_request(folder)[0].encoder
+    else:
+        _refuse(folder, named.left_open_of_encoder(made), "search")
+    return dataclasses.replace(
+        named.apply_to_encoder(made), device="auto", precision=identity["precision"], compiled=False
+    )
+
+
 def requested_dataset(request: Request, report: Callable[[int, int], None] | None = None) -> Dataset:
     """The data set as it is now.
 
@@ -75,3 +173,33 @@ def _with_encoder_apart(record: Any) -> dict[str, Any]:
     values: dict[str, Any] = dict(record)
     of_encoder = [field.name for field in dataclasses.fields(EncoderSpec) if field.name in values]
     return values | {"encoder": {name: values.pop(name) for name in of_encoder}}
+
+
+def _refuse(folder: Path, left_open: Sequence[str], command: str) -> None:
+    if left_open:
+        typed = shlex.join(["tvr", *command.split(), "--store", str(folder), *left_open])
+        raise UsageError(
+            f"the store {folder} was not made here by you, and what is not published under its name is read only "
+            f"where you name it yourself. If you know these, type: {typed}"
+        )
+
+
+def _asked_here() -> Path:
+    """The folder of an empty file for each request of this user on this machine, named by the digest of its bytes."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "tvr" / "asked"
+
+
+def _remember(path: Path) -> None:
+    """Keep in mind that this user asked for it; who has no home, or one that cannot be written, names it later."""
+    with suppress(OSError, RuntimeError):
+        folder = _asked_here()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / sha256(path.read_bytes()).hexdigest()).touch()
+
+
+def _was_asked_here(folder: Path) -> bool:
+    """Whether the names in a store's request are this user's own."""
+    try:
+        return (_asked_here() / sha256((folder / REQUEST_NAME).read_bytes()).hexdigest()).is_file()
+    except (OSError, RuntimeError):
+        return False

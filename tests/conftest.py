@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,14 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     # Over all workers as many threads as cores. The tests' children find it too.
     cores_each = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores_each)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def asked_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests ask for is remembered apart from what the user did; their children find it as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ...pipeline.request import NOTHING_NAMED, Named
 from ...pipeline.store.reader import FeatureStore
 from ..base import Head, TextFeatures, VideoFeatures
 from ..evaluation.blockwise import similarity_in_blocks
@@ -108,23 +109,24 @@ class Archive:
 
 
 def open_archive(
-    run: Path | None, store: Path | None, pretrained: str | None = None, split: str | None = None
+    run: Path | None, store: Path | None, named: Named = NOTHING_NAMED, split: str | None = None
 ) -> Archive:
     """Open a store for searching.
 
     Args:
         run: the run whose head compares; None for zero-shot mean pooling.
         store: the features; None for those the run was trained on.
-        pretrained: where the encoder's weights are, if the store was made with a checkpoint file.
+        named: by the person: the encoder's file or repository, if that is elsewhere or the store somebody else's.
         split: search only this split; None for every video of the store.
 
     Raises:
         StoreError: the features are not there, or are another encoder's than the run was trained on.
         WeightsError: the encoder's weights are missing, or are not those that made the store.
         DataError: the store has no such split.
+        UsageError: the store names a file or a repository, and this user did not.
     """
     head, name, features, opened = open_gallery(run, store, split)
-    queries = QueryFeatures(opened, encoder_of(opened, pretrained))
+    queries = QueryFeatures(opened, encoder_of(opened, named))
     return Archive(head, name, features, queries, opened, run, split)
 
 

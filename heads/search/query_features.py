@@ -13,8 +13,9 @@ from ...pipeline.decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTa
 from ...pipeline.encode_texts import sentences_of, text_rows
 from ...pipeline.encode_videos import FrameBatches
 from ...pipeline.encoders.base import Encoder
-from ...pipeline.options import EncoderSpec, pixels_of, text_policy_of
+from ...pipeline.options import pixels_of, text_policy_of
 from ...pipeline.plan import TextShardPlan
+from ...pipeline.request import NOTHING_NAMED, Named, encoder_of_store
 from ...pipeline.sampling import Sampling
 from ...pipeline.store.manifest import differing
 from ...pipeline.store.reader import FeatureColumn, FeatureStore, TextRows, VideoRows
@@ -117,18 +118,18 @@ def _decoded(task: DecodeTask, pool: DecoderPool, batches: FrameBatches) -> Deco
     raise AssertionError("a pool gives every video")
 
 
-def encoder_of(store: FeatureStore, pretrained: str | None) -> Encoder:
+def encoder_of(store: FeatureStore, named: Named = NOTHING_NAMED) -> Encoder:
     """The encoder that made a store.
 
     Args:
-        pretrained: where its weights are, if the store was made with a checkpoint file.
+        named: by the person: its file or repository, if that is elsewhere or the store somebody else's.
 
     Raises:
         WeightsError: its weights are missing, or are not those that made the store.
+        UsageError: the store names a file or a repository, and this user did not.
     """
     identity = store.manifest.encoder
-    weights = pretrained or identity["pretrained"]
-    encoder = EncoderSpec(identity["model"], weights, precision=identity["precision"]).load()
+    encoder = encoder_of_store(store.folder, identity, named).load()
     found = asdict(encoder.identity)
     if found["weights_digest"] != identity["weights_digest"]:
         raise WeightsError(

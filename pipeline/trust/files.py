@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from ...data.base import Video
 from ..decoding.messages import READING_RULES
 from ..decoding.pool import DecoderPool, DecodeTask
 from ..options import ExtractionOptions
 from ..preprocessing import Preprocessing
-from ..request import load_request, requested_dataset
+from ..request import NOTHING_NAMED, Named, request_for_files, requested_dataset
 from ..shard_worker import decode_task
 from ..store.reader import FeatureStore, OlderRow
 from ..store.shards import MISSING
@@ -59,23 +58,24 @@ def verdicts_of_files(
 
 
 def verdicts_by_request(
-    store: FeatureStore, root: Path | None = None, on_file: OnFile = lambda done, total: None
+    store: FeatureStore, named: Named = NOTHING_NAMED, on_file: OnFile = lambda done, total: None
 ) -> list[Verdict]:
     """The same for a store that knows where its videos came from.
 
     Args:
         store: the store.
-        root: where the data set is now, if it is not where it was.
+        named: by the person: where the data set lies, if it has moved or the store is somebody else's.
         on_file: called after each file.
 
     Raises:
         StoreError: the store does not know it, or a shard is damaged.
         DataError: the data set is not there.
+        UsageError: the store names files of this machine, and this user did not.
     """
     if not any(store.older_rows(READING_RULES)):
         return []
-    request, options = load_request(store.folder, _UNASKED)
-    dataset = requested_dataset(dataclasses.replace(request, root=root or request.root))
+    request, options = request_for_files(store.folder, named, _UNASKED)
+    dataset = requested_dataset(request)
     return verdicts_of_files(store, dataset.videos, options, on_file)
 
 

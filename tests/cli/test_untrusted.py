@@ -2,10 +2,11 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
+from tvr.pipeline.request import Named, load_request, save_request
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.trust.files import verdicts_by_request
@@ -38,9 +39,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(made: Path, tmp_path: Path) -> Path:
     """A copy of both, whose store knows of the archive beside it."""
     copy = shutil.copytree(made, tmp_path / "place")
-    asked = read_checksummed(copy / "store" / "request.json")
-    asked["request"]["root"] = str(copy / "archive")
-    write_checksummed(copy / "store" / "request.json", asked)
+    request, options = load_request(copy / "store")
+    save_request(copy / "store", replace(options, request=replace(request, root=copy / "archive")))
     return copy
 
 
@@ -128,4 +128,4 @@ def test_killed_and_run_again(made: Path, tmp_path: Path) -> None:
     assert {path.name for path in store.iterdir()} == {path.name for path in (made / "store").iterdir()}
     after, kept = FeatureStore.open(store), ["a", "d", "g"]
     assert after.videos(kept).frames.tobytes() == before.videos(kept).frames.tobytes()
-    assert {row.verdict for row in verdicts_by_request(after, made / "archive")} == {"trusted"}
+    assert {row.verdict for row in verdicts_by_request(after, Named(made / "archive"))} == {"trusted"}

@@ -2,12 +2,21 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
-from tvr.data.contracts.errors import StoreError
+from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.options import EncoderSpec, ExtractionOptions, Request
-from tvr.pipeline.request import load_request, save_request
+from tvr.pipeline.request import (
+    NOTHING_NAMED,
+    Named,
+    encoder_of_store,
+    load_request,
+    request_for_files,
+    request_to_repair,
+    save_request,
+)
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 
@@ -74,3 +83,92 @@ def test_nothing_is_written_of_an_extraction_that_was_not_asked_for_by_name(tmp_
     save_request(tmp_path, ExtractionOptions(Sampling(num_frames=4)))
     with pytest.raises(StoreError, match=r"request\.json is missing"):
         load_request(tmp_path)
+
+
+def saved_by_somebody_else(folder: Path, encoder: EncoderSpec, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store's folder whose request another user has made."""
+    with monkeypatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder / "of another user"))
+        save_request(folder, options_for(folder / "videos", encoder))
+    return folder
+
+
+def test_of_an_own_request_nothing_has_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").touch()
+    encoder = EncoderSpec("ViT-B-32", f"openai={tmp_path / 'weights.pt'}")
+    save_request(tmp_path, options_for(tmp_path / "videos", encoder))
+    assert request_to_repair(tmp_path, NOTHING_NAMED)[0].encoder == encoder
+    identity = {"model": "ViT-B-32", "pretrained": "weights.pt", "precision": "bf16"}
+    found = encoder_of_store(tmp_path, identity, NOTHING_NAMED)
+    assert found == EncoderSpec("ViT-B-32", encoder.pretrained, precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "left_open"),
+    [
+        ("RN50", None, ""),
+        ("RN50", "random", ""),
+        ("ViT-B/32", "laion2b_s34b_b79k", ""),
+        ("ViT-B-32", "laion2b-s34b-b79k", ""),
+        ("tvr-storyboard", "storyboard", ""),
+        ("RN50", "evil.pt", " --pretrained evil.pt"),
+        ("RN50", "openai=/tmp/it is; evil.pt", " --pretrained 'openai=/tmp/it is; evil.pt'"),
+        ("hf-hub:some/one", None, " --model hf-hub:some/one"),
+        ("hf-hub:some/one", "open_clip_pytorch_model.bin", " --model hf-hub:some/one"),
+        ("hf-hub:some/one", "evil.bin", " --model hf-hub:some/one --pretrained evil.bin"),
+        ("hf-hub:some/one", "random", " --model hf-hub:some/one"),
+    ],
+)
+def test_of_another_users_request_only_published_names_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, pretrained: str | None, left_open: str
+) -> None:
+    encoder = EncoderSpec(model, pretrained)
+    folder = saved_by_somebody_else(tmp_path, encoder, monkeypatch)
+    place = f" --root {tmp_path / 'videos'} --data captions=all.csv"
+    with pytest.raises(UsageError) as caught:
+        request_to_repair(folder, NOTHING_NAMED)
+    assert str(caught.value).endswith(f"type: tvr verify --repair --store {folder}{place}{left_open}")
+    with pytest.raises(UsageError) as caught:
+        request_for_files(folder, NOTHING_NAMED, "")
+    assert str(caught.value).endswith(f"type: tvr inspect --untrusted --store {folder}{place}")
+    identity = {"model": model, "pretrained": pretrained, "precision": "fp32"}
+    if left_open:
+        with pytest.raises(
+            UsageError, match=f"type: tvr search --store {re.escape(str(folder) + left_open)}$"
+        ):
+            encoder_of_store(folder, identity, NOTHING_NAMED)
+    else:
+        assert encoder_of_store(folder, identity, NOTHING_NAMED).model == model
+
+
+def test_of_another_users_request_what_is_named_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved_by_somebody_else(tmp_path, EncoderSpec("hf-hub:some/one", "evil.bin"), monkeypatch)
+    own = Path("own")
+    named = Named(own, {"captions": "mine.csv"}, "hf-hub:some/two", "good.bin", "cpu")
+    request, options = request_to_repair(folder, named)
+    assert request == Request(
+        "folder", own, {"captions": "mine.csv"}, EncoderSpec("hf-hub:some/two", "good.bin", "cpu")
+    )
+    assert options.sampling == Sampling(num_frames=4)
+    assert request_for_files(folder, Named(own, {"captions": "mine.csv"}), "")[0].root == own
+    identity = {"model": "hf-hub:some/one", "pretrained": "evil.bin", "precision": "fp32"}
+    assert encoder_of_store(folder, identity, named).pretrained == "good.bin"
+
+
+def test_a_changed_request_is_not_ones_own_any_more(tmp_path: Path) -> None:
+    save_request(tmp_path, options_for(tmp_path / "videos", EncoderSpec("RN50")))
+    record = read_checksummed(tmp_path / "request.json")
+    record["request"]["pretrained"] = "evil.pt"
+    write_checksummed(tmp_path / "request.json", record)
+    with pytest.raises(UsageError, match=r"--pretrained evil\.pt"):
+        request_to_repair(tmp_path, NOTHING_NAMED)
+
+
+def test_a_home_that_cannot_be_written_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    save_request(tmp_path, options_for(tmp_path / "videos", EncoderSpec("RN50")))
+    with pytest.raises(UsageError, match="was not made here by you"):
+        request_to_repair(tmp_path, NOTHING_NAMED)

@@ -7,6 +7,7 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import DataError, StoreError
 from tvr.pipeline.encoders.base import Encoder
+from tvr.pipeline.request import Named
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.trust.files import verdicts_by_request, verdicts_of_files
 
@@ -59,7 +60,7 @@ def test_files_that_are_gone_or_changed_are_never_trusted(place: Place, tmp_path
     (moved / "g.mp4").write_bytes((moved / "b.mp4").read_bytes())
     rows = {
         row.id: (row.verdict, row.reason)
-        for row in verdicts_by_request(FeatureStore.open(place.store), moved)
+        for row in verdicts_by_request(FeatureStore.open(place.store), Named(moved))
     }
     assert rows["a"] == ("unknown", "file not found")
     assert rows["d"][0] == "unknown"
@@ -76,7 +77,7 @@ def test_videos_that_the_data_set_has_no_more(place: Place) -> None:
 
 def test_by_request_fails(place: Place, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
-        verdicts_by_request(FeatureStore.open(place.store), tmp_path / "nowhere")
+        verdicts_by_request(FeatureStore.open(place.store), Named(tmp_path / "nowhere"))
     store = shutil.copytree(place.store, tmp_path / "store")
     (store / "request.json").unlink()
     with pytest.raises(StoreError, match=r"request\.json is missing, so the files .* --retry untrusted"):

@@ -12,6 +12,7 @@ from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import count_retried, extract
 from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.progress import Progress
+from tvr.pipeline.request import Named
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.receipts import load_receipt
 from tvr.pipeline.store.verification import verify
@@ -48,7 +49,7 @@ def retry(place: Place, encoder: Encoder, what: str = "untrusted", **more: objec
 
 
 def untrusted(store: Path, root: Path) -> list[str]:
-    verdicts = verdicts_by_request(FeatureStore.open(store), root)
+    verdicts = verdicts_by_request(FeatureStore.open(store), Named(root))
     return [row.id for row in verdicts if row.verdict == "untrusted"]
 
 
@@ -139,7 +140,8 @@ def test_a_video_that_cannot_be_read_any_more_keeps_its_row(
     summary = retry(place, encoder)
     as_it_was(place.store, FeatureStore.open(made.store), "abcdefg")
     verdicts = {
-        row.id: row.verdict for row in verdicts_by_request(FeatureStore.open(place.store), place.archive)
+        row.id: row.verdict
+        for row in verdicts_by_request(FeatureStore.open(place.store), Named(place.archive))
     }
     assert verdicts["f"] == "unknown"
     assert verdicts["b"] == "untrusted"
