@@ -12,7 +12,7 @@ from .decoding.messages import READING_RULES
 from .decoding.pool import Chunk, DecodedVideo
 from .encoders.base import EncodedFrames, Encoder
 from .plan import VideoShardPlan
-from .store.patches import PatchSpool, SpooledPatches
+from .store.patches import PatchSource, PatchSpool, SpooledPatches
 from .store.shards import MISSING, VideoRow
 
 OnVideo = Callable[[int, bool], None]
@@ -76,7 +76,7 @@ class FrameBatches:
     Args:
         encoder: the frozen model.
         size: frames in a batch, and in a chunk.
-        new_spool: makes a place for patches; None where they are not wanted.
+        new_spool: makes a place for the patches of a shard; None where they are not wanted.
     """
 
     def __init__(
@@ -89,13 +89,15 @@ class FrameBatches:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
+        # What is encoded of videos of later shards until this one is finished goes into this one's spool as well.
+        self._spool = self._new_spool() if self._new_spool else None
         self._shared = self._sequence()
         self._num_shared = 0
         self._waiting: list[UInt8[np.ndarray, "frame height width 3"]] = []
         self._places: dict[str, list[tuple[_Sequence, int, int]]] = {}
 
     def _sequence(self) -> "_Sequence":
-        return _Sequence(self.encoder.identity.dim, self._new_spool() if self._new_spool else None)
+        return _Sequence(self.encoder.identity.dim)
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Encode a chunk of a video, whenever it comes."""
@@ -138,7 +140,7 @@ class FrameBatches:
             return
         started = time.perf_counter()
         finish, sequence = self._pending
-        sequence.add(finish())
+        sequence.add(finish(), self._spool)
         self._pending = None
         self.encode_seconds += time.perf_counter() - started
 
@@ -152,16 +154,17 @@ class EncodedVideo:
 
 
 class _Sequence:
-    """Features in the order in which their frames were encoded."""
+    """Features in the order in which their frames were encoded, and where their patches lie."""
 
-    def __init__(self, dim: int, spool: PatchSpool | None) -> None:
-        self.spool = spool
+    def __init__(self, dim: int) -> None:
         self._features = [np.zeros((0, dim), np.float32)]
+        self._stretches: list[tuple[PatchSource, int, int]] = []
 
-    def add(self, encoded: EncodedFrames) -> None:
+    def add(self, encoded: EncodedFrames, spool: PatchSpool | None) -> None:
         self._features.append(encoded.frames)
-        if self.spool is not None and encoded.patches is not None:
-            self.spool.add(encoded.patches)
+        if spool is not None and encoded.patches is not None:
+            first = spool.add(encoded.patches)
+            self._stretches.append((spool, first, first + len(encoded.patches)))
 
     @property
     def features(self) -> Float32[np.ndarray, "frame dim"]:
@@ -169,11 +172,20 @@ class _Sequence:
             self._features = [np.concatenate(self._features)]
         return self._features[0]
 
+    def patches(self, first: int, last: int) -> Iterator[tuple[PatchSource, int, int]]:
+        """The stretches that hold those of frames ``first`` to ``last - 1``."""
+        begun = 0
+        for spool, start, end in self._stretches:
+            before, behind = max(first, begun), min(last, begun + end - start)
+            if before < behind:
+                yield spool, start + before - begun, start + behind - begun
+            begun += end - start
+
 
 def _joined(places: Sequence[tuple[_Sequence, int, int]]) -> EncodedVideo:
     """What lies at some places of sequences, one after the other."""
     frames = np.concatenate([sequence.features[first:last] for sequence, first, last in places])
-    stretches = [(sequence.spool, first, last) for sequence, first, last in places if sequence.spool]
+    stretches = [one for sequence, first, last in places for one in sequence.patches(first, last)]
     return EncodedVideo(frames, SpooledPatches(stretches) if stretches else None)
 
 

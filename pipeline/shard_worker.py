@@ -121,7 +121,7 @@ class Recipe:
 
     @property
     def new_spool(self) -> Callable[[], PatchSpool] | None:
-        """Makes a place for patches that are on their way into the store."""
+        """Makes a place for the patches of a shard, on their way into the store."""
         return partial(PatchSpool, self.folder, self.patches) if self.patches else None
 
 

@@ -5,6 +5,7 @@ in the order of the shard, into its file.
 """
 
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,9 @@ class PatchSource(Protocol):
 class PatchSpool:
     """The patches of frames in the order in which they were encoded, in a file without a name.
 
+    One serves all videos of a shard, so that a shard takes one open file however many videos it has. While a shard is
+    written from it, a thread that encodes the next one may still add a video's first frames.
+
     Args:
         folder: on whose disk it lies.
         layout: how the patches are stored.
@@ -83,11 +87,16 @@ class PatchSpool:
     def __init__(self, folder: Path, layout: PatchLayout) -> None:
         self.layout = layout
         self._folder = folder
+        self._num_frames = 0
+        self._turn = threading.Lock()
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the spool
         weakref.finalize(self, self._file.close)
 
-    def add(self, patches: Float32[np.ndarray, "frame patch dim"]) -> None:
-        """Append the patches of a batch; not after the first ``read``.
+    def add(self, patches: Float32[np.ndarray, "frame patch dim"]) -> int:
+        """Append the patches of a batch.
+
+        Returns:
+            Where its first frame lies, as ``read`` counts.
 
         Raises:
             StoreError: the disk is full, or a patch holds NaN or infinity, or a number that float16 cannot hold.
@@ -99,13 +108,17 @@ class PatchSpool:
             with np.errstate(over="ignore"):
                 records["patches"] = patches
             _check_finite(records["patches"], patches)
-        with os_errors_as_store_error(self._folder):
+        first = self._num_frames
+        with self._turn, os_errors_as_store_error(self._folder):
+            self._file.seek(first * self.layout.record.itemsize)
             self._file.write(records.data)
+        self._num_frames += len(records)
+        return first
 
     def read(self, first: int, last: int) -> NDArray[Any]:
         """The records of frames ``first`` to ``last - 1``."""
         size = self.layout.record.itemsize
-        with os_errors_as_store_error(self._folder):
+        with self._turn, os_errors_as_store_error(self._folder):
             self._file.seek(first * size)
             return np.frombuffer(self._file.read((last - first) * size), self.layout.record)
 

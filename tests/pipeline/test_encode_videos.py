@@ -1,16 +1,22 @@
 """Which frames share a batch: decided by the videos alone, never by which of them was decoded first."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvr.pipeline.decoding.messages import Chunk, DecodedVideo
 from tvr.pipeline.encode_videos import FrameBatches
 from tvr.pipeline.encoders.base import EncodedFrames, EncodedText
+from tvr.pipeline.store.patches import PatchLayout, PatchSpool
 
+ROOT = Path(__file__).parents[2]
 SIZE = 4
 DIM = 3
 
@@ -42,7 +48,8 @@ class Recording:
 
         def finish() -> EncodedFrames:
             self.unfinished -= 1
-            return EncodedFrames(np.repeat(numbers[:, None], DIM, axis=1).astype(np.float32))
+            features = np.repeat(numbers[:, None], DIM, axis=1).astype(np.float32)
+            return EncodedFrames(features, features[:, None] if patches else None)
 
         return finish
 
@@ -106,6 +113,65 @@ def test_batches_depend_on_the_videos_alone(lengths: list[int], failing: int, or
         assert all(len(batch) == SIZE for batch in encoder.begun[:-1])
         recorded.append(set(encoder.begun))
     assert recorded[0] == recorded[1]
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 14), min_size=1, max_size=6),
+    shard_size=st.integers(1, 3),
+    ahead=st.integers(0, 4),
+)
+def test_patches_find_their_frames_in_the_spool_of_a_shard(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], shard_size: int, ahead: int
+) -> None:
+    """Chunks come up to ``ahead`` videos early, across shards; a shard's patches are read once it is finished."""
+    folder, starts = tmp_path_factory.mktemp("spool"), np.cumsum([0, *lengths]).tolist()
+    videos = [video(f"v{i}", range(starts[i], starts[i + 1])) for i in range(len(lengths))]
+    made: list[PatchSpool] = []
+
+    def new_spool() -> PatchSpool:
+        made.append(PatchSpool(folder, PatchLayout(1, DIM, "float16")))
+        return made[-1]
+
+    batches = FrameBatches(Recording(), SIZE, new_spool)
+    pending = [(i, chunk) for i, (chunks, _) in enumerate(videos) for chunk in chunks]
+    for i, (_, rest) in enumerate(videos):
+        while pending and pending[0][0] <= i + ahead:
+            batches.add_chunk(pending.pop(0)[1])
+        batches.add(rest)
+        if (i + 1) % shard_size == 0 or i + 1 == len(videos):
+            for name, one in batches.finished().items():
+                place = int(name[1:])
+                pieces = list(one.patches.pieces()) if one.patches else []
+                found = [
+                    number for piece in pieces for number in piece["patches"][:, 0, 0].astype(int).tolist()
+                ]
+                assert found == list(range(starts[place], starts[place + 1]))
+    assert len(made) == -(-len(videos) // shard_size) + 1
+
+
+FEW_FILES = """
+import resource, sys
+from pathlib import Path
+from tests.pipeline.test_encode_videos import SIZE, FrameBatches, PatchLayout, PatchSpool, Recording, video
+open_now = len(list(Path("/proc/self/fd").iterdir()))
+resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 10, open_now + 10))
+batches = FrameBatches(Recording(), SIZE, lambda: PatchSpool(Path(sys.argv[1]), PatchLayout(1, 3, "int8")))
+for i in range(250):
+    chunks, rest = video(f"v{i}", range(9))
+    for chunk in chunks:
+        batches.add_chunk(chunk)
+    batches.add(rest)
+print(sum(len(piece) for one in batches.finished().values() for piece in one.patches.pieces()))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux does")
+def test_a_shard_of_many_long_videos_opens_few_files(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FEW_FILES, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{250 * 9}\n"
 
 
 def test_a_decoder_that_starts_over_replaces_its_chunks() -> None:
