@@ -1,10 +1,13 @@
 """Files that are either absent or whole: written beside their place, flushed to the disk, renamed into it."""
 
+import errno
 import json
 import os
 import socket
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,31 @@ from ...data.contracts.errors import StoreError
 
 _SUFFIX = ".tmp"
 
+_NO_SUCH_SERVICE = {
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EBADF,
+    errno.EISDIR,
+    errno.EACCES,
+}
+"""What a system says that does not flush folders, or lets nobody open them. EIO is none of these: bytes are lost."""
+
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path, None, None]:
     """A path beside ``path`` to write to; on a clean exit it is fsynced and takes the place of ``path``.
 
-    On an exception the half-written file is removed and ``path`` stays as it was.
+    A file system that cannot flush the names in a folder is warned of; the file is whole there all the same. On an
+    exception the half-written file is removed and ``path`` stays as it was.
     """
     beside = temporary_path(path)
     try:
         yield beside
         flush_to_disk(beside)
         beside.replace(path)
-        flush_to_disk(path.parent)
+        _flush_names(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -77,12 +92,35 @@ def as_json(value: Any) -> str:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return when a file, or the names in a folder, would survive a power cut."""
+    """Return when a file would survive a power cut.
+
+    Raises:
+        OSError: it would not.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _flush_names(folder: Path) -> None:
+    """The same for the names in a folder, where the file system does that: some of FUSE and SMB refuse it."""
+    try:
+        flush_to_disk(folder)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_SERVICE:
+            raise
+        _note_once(folder, error.strerror or str(error))
+
+
+@cache
+def _note_once(folder: Path, reason: str) -> None:
+    warnings.warn(
+        f"the file system of {folder} does not flush the names in a folder ({reason}). The files are whole; of those "
+        "that were renamed just before a power cut some may be missing then, and the same command makes them again",
+        stacklevel=2,
+    )
 
 
 def _is_alive(process: int) -> bool:

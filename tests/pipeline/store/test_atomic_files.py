@@ -1,6 +1,8 @@
+import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -125,3 +127,38 @@ def test_leftovers_of_a_killed_process_that_nobody_buries_are_removed(tmp_path: 
         time.sleep(0.05)
     assert not list(tmp_path.iterdir())
     assert process.wait() == -signal.SIGKILL
+
+
+def refuse_to_flush(monkeypatch: pytest.MonkeyPatch, code: int, *, folders: bool) -> None:
+    """The file system refuses to flush folders, or files."""
+    flush = os.fsync
+
+    def refusing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+            raise OSError(code, os.strerror(code))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS])
+def test_a_file_system_that_does_not_flush_folders_is_noted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    refuse_to_flush(monkeypatch, code, folders=True)
+    with pytest.warns(UserWarning, match="does not flush the names in a folder") as noted:
+        for text in ("one", "two"):
+            write_json(tmp_path / "a.json", text)
+    assert len(noted) == 1
+    assert os.strerror(code) in str(noted[0].message)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['"two"\n']
+
+
+@pytest.mark.parametrize(("code", "folders"), [(errno.EIO, True), (errno.EIO, False), (errno.EINVAL, False)])
+def test_bytes_that_are_lost_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, folders: bool
+) -> None:
+    refuse_to_flush(monkeypatch, code, folders=folders)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write_json(tmp_path / "a.json", "one")
+    assert [path.name for path in tmp_path.iterdir()] == (["a.json"] if folders else [])
