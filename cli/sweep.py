@@ -96,7 +96,7 @@ def sweep(
     place = Workspace(workspace)
     opened = open_for_sweep(store or place.find_store(dataset))
     trials = _planned([*(grid or []), *(more or [])], fixed)
-    target = folder or place.root / "sweeps" / opened.manifest.dataset
+    target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()
     tasks = tasks_of(trials, opened.folder, target, threads=max(1, len(usable_cores()) // at_once))
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)

@@ -11,6 +11,7 @@ from glob import escape
 from pathlib import Path
 
 from ..data.contracts.errors import StoreError, TrainingError, UsageError, unknown_name
+from ..data.contracts.file_names import folder_name
 from .store.manifest import MANIFEST_NAME
 
 RUN_CONFIG_NAME = "config.json"
@@ -24,16 +25,21 @@ class Workspace:
 
     def dataset_root(self, dataset: str) -> Path:
         """Where the files of a data set lie unless the user says otherwise."""
-        return self.root / "datasets" / dataset
+        return self.root / "datasets" / folder_name(dataset)
 
     def store_folder(self, dataset: str, model: str, pretrained: str, limit: int | None) -> Path:
         """The store of a data set's features; a limited trial run stays apart from the full one."""
-        name = f"{model}-{pretrained}".replace("/", "-").replace(":", "-")
-        return self.root / "features" / dataset / (name if limit is None else f"{name}-limit{limit}")
+        name = folder_name(f"{model}-{pretrained}".replace("/", "-").replace(":", "-"))
+        folder = self.root / "features" / folder_name(dataset)
+        return folder / (name if limit is None else f"{name}-limit{limit}")
 
     def run_folder(self, dataset: str, name: str) -> Path:
         """The run of that name."""
-        return self.root / "runs" / dataset / name
+        return self.root / "runs" / folder_name(dataset) / folder_name(name)
+
+    def sweep_folder(self, dataset: str) -> Path:
+        """The sweep of a data set's features, unless the user names another folder."""
+        return self.root / "sweeps" / folder_name(dataset)
 
     @contextmanager
     def new_run_folder(self, dataset: str, head: str) -> Generator[Path]:
@@ -78,7 +84,7 @@ class Workspace:
             raise StoreError(f"no features in {self.root}. Make some with `tvr extract`, or see `tvr demo`.")
         if dataset is not None:
             names = {store.parent.parent.name for store in stores}
-            stores = [store for store in stores if store.parent.parent.name == dataset]
+            stores = [store for store in stores if store.parent.parent.name == folder_name(dataset)]
             if not stores:
                 raise UsageError(unknown_name("data set with features", dataset, names))
         return _newest(stores).parent
@@ -108,7 +114,9 @@ class Workspace:
         return bool(self._runs(dataset))
 
     def _runs(self, dataset: str | None) -> list[Path]:
-        return sorted(self.root.glob(f"runs/{escape(dataset) if dataset else '*'}/*/{RUN_CONFIG_NAME}"))
+        return sorted(
+            self.root.glob(f"runs/{escape(folder_name(dataset)) if dataset else '*'}/*/{RUN_CONFIG_NAME}")
+        )
 
 
 def _newest(paths: Iterable[Path]) -> Path:

@@ -1,5 +1,6 @@
 """The pictures of a report, each a PNG file."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ..evaluation.ranks import Ranks
 from .alignment import Alignment
+from .escaping import in_picture
 
 DOTS_PER_INCH = 110
 
@@ -24,16 +26,19 @@ def curves(metrics: Sequence[Mapping[str, Any]], file: Path) -> None:
     left, right = figure.subplots(1, 2)
     epochs = [line["epoch"] for line in metrics]
     for name in metrics[0]["loss"]:
-        left.plot(epochs, [line["loss"][name] for line in metrics], label=name, marker=".")
+        values = [line["loss"].get(name, np.nan) for line in metrics]
+        left.plot(epochs, values, label=in_picture(name), marker=".")
     left.set(title="training loss", xlabel="epoch", ylabel="loss")
-    left.legend(fontsize="small")
+    for text in left.legend(fontsize="small").get_texts():
+        text.set_parse_math(False)  # a name such as "$$" is no formula
     validated = [line for line in metrics if line["val"] is not None]
     for way, style in (("t2v", "-"), ("v2t", "--")):
+        told = [line for line in validated if way in line["val"]]
         for k in (1, 5, 10):
-            points = [line["val"][way][f"R@{k}"] for line in validated]
-            right.plot([line["epoch"] for line in validated], points, style, label=f"{way} R@{k}")
-    best = [line["epoch"] for line in metrics if line["is_best"]]
-    right.axvline(best[-1], color="grey", linewidth=0.8)
+            points = [line["val"][way][f"R@{k}"] for line in told]
+            right.plot([line["epoch"] for line in told], points, style, label=f"{way} R@{k}")
+    for best in [line["epoch"] for line in metrics if line["is_best"]][-1:]:
+        right.axvline(best, color="grey", linewidth=0.8)
     right.set(title="validation recall; the line is the epoch that is kept", xlabel="epoch", ylabel="%")
     right.legend(fontsize="small", ncols=2)
     for axes in (left, right):
@@ -72,7 +77,8 @@ def alignment_map(alignment: Alignment, file: Path) -> None:
     owner = "the head's" if alignment.is_of_head else "the stored features'"
     _map(axes[0], alignment.scores.numpy(), alignment, f"cosine of {owner} words and frames")
     # A word of a caption such as "$$" is no formula.
-    axes[0].set_yticks(range(len(alignment.words)), alignment.words, fontsize="small", parse_math=False)
+    words = [in_picture(word) for word in alignment.words]
+    axes[0].set_yticks(range(len(words)), words, fontsize="small", parse_math=False)
     if alignment.clips is not None:
         _map(axes[1], alignment.clips.numpy(), alignment, "share of each frame in each clip")
         axes[1].set_yticks(
@@ -96,4 +102,7 @@ def _map(axes: Axes, values: np.ndarray, alignment: Alignment, title: str) -> No
 
 
 def _save(figure: Figure, file: Path) -> None:
-    figure.savefig(file, dpi=DOTS_PER_INCH)
+    with warnings.catch_warnings():
+        # A word in a script that the font lacks is drawn as boxes, which tells as much as the warning.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(file, dpi=DOTS_PER_INCH)

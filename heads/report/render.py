@@ -1,11 +1,11 @@
 """A document of sections with tables and pictures: as Markdown, and as HTML in one file."""
 
 import base64
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .escaping import in_html, in_markdown
 from .published import METRICS
 from .table import TableRow, cell, markdown_table
 
@@ -25,26 +25,26 @@ class Section:
 
     title: str
     lines: tuple[str, ...] = ()
+    """Plain text, as all of it: what it holds of captions and names is no markup."""
+    warning: str = ""
+    """What nobody may overlook; stands first."""
     rows: tuple[TableRow, ...] = ()
     pictures: tuple[Illustration, ...] = ()
 
 
 def markdown(title: str, sections: Sequence[Section]) -> str:
     """The document as Markdown, which refers to the pictures."""
-    return "\n".join([f"# {title}", "", *(_markdown(section) for section in sections)])
+    return "\n".join([f"# {in_markdown(title)}", "", *(_markdown(section) for section in sections)])
 
 
 def _markdown(section: Section) -> str:
-    parts = [f"## {section.title}", ""]
-    parts += [f"- {line}" for line in section.lines] + [""]
+    parts = [f"## {in_markdown(section.title)}", ""]
+    parts += [f"- **{in_markdown(section.warning)}**"] if section.warning else []
+    parts += [f"- {in_markdown(line)}" for line in section.lines] + [""]
     if section.rows:
         parts += [markdown_table(section.rows)]
-    parts += [f"![{_plain(picture.caption)}]({picture.file})\n" for picture in section.pictures]
+    parts += [f"![{in_markdown(picture.caption)}]({picture.file})\n" for picture in section.pictures]
     return "\n".join(parts)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "(").replace("]", ")").replace("\n", " ")
 
 
 def page(title: str, sections: Sequence[Section], folder: Path) -> str:
@@ -55,7 +55,7 @@ def page(title: str, sections: Sequence[Section], folder: Path) -> str:
         "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .7em}"
         "td.n{text-align:right}img{max-width:100%}figure{margin:1em 0}tr.own{font-weight:600}"
     )
-    heading = html.escape(title)
+    heading = in_html(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
         f"<style>{style}</style></head>\n<body><h1>{heading}</h1>\n{body}\n</body></html>\n"
@@ -63,19 +63,20 @@ def page(title: str, sections: Sequence[Section], folder: Path) -> str:
 
 
 def _html(section: Section, folder: Path) -> str:
-    lines = "".join(f"<li>{html.escape(line.replace('**', ''))}</li>" for line in section.lines)
+    warning = f"<li><strong>{in_html(section.warning)}</strong></li>" if section.warning else ""
+    lines = warning + "".join(f"<li>{in_html(line)}</li>" for line in section.lines)
     names = list(dict.fromkeys(row.section for row in section.rows))
     tables = "".join(
         _html_table(name, [row for row in section.rows if row.section == name]) for name in names
     )
     pictures = "".join(_html_picture(picture, folder) for picture in section.pictures)
-    return f"<h2>{html.escape(section.title)}</h2><ul>{lines}</ul>{tables}{pictures}"
+    return f"<h2>{in_html(section.title)}</h2><ul>{lines}</ul>{tables}{pictures}"
 
 
 def _html_table(name: str, rows: Sequence[TableRow]) -> str:
     heads = "".join(f"<th>{column}</th>" for column in ("head", "way", *METRICS, "queries", "tied", "source"))
     lines = "".join(_html_row(row) for row in rows)
-    return f"<h3>{html.escape(name)}</h3><table><tr>{heads}</tr>{lines}</table>"
+    return f"<h3>{in_html(name)}</h3><table><tr>{heads}</tr>{lines}</table>"
 
 
 def _html_row(row: TableRow) -> str:
@@ -83,13 +84,13 @@ def _html_row(row: TableRow) -> str:
     numbers += ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
     kind = ' class="own"' if row.is_own else ""
-    name, remark = html.escape(row.name), html.escape(row.remark)
+    name, remark = in_html(row.name), in_html(row.remark)
     return f"<tr{kind}><td>{name}</td><td>{row.direction}</td>{cells}<td>{remark}</td></tr>"
 
 
 def _html_picture(picture: Illustration, folder: Path) -> str:
     data = base64.b64encode((folder / picture.file).read_bytes()).decode()
-    caption = html.escape(picture.caption)
+    caption = in_html(picture.caption)
     return (
         f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
         f"<figcaption>{caption}</figcaption></figure>"

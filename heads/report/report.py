@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from ...data.base import Video
+from ...data.contracts.file_names import file_name
 from ...pipeline.store.atomic_files import atomic_write
 from ..evaluation.evaluate_runs import Scored, Subject
 from ..runs.run_folder import read_metrics
@@ -91,19 +92,17 @@ def worst_queries(subject: Subject, own: Scored, count: int) -> list[Miss]:
 
 def _figures_section(subject: Subject, scored: Sequence[Scored], *, compare: bool) -> Section:
     facts, record = scored[0].facts, subject.record
-    untrained = (
-        " **Random weights: these figures say nothing of retrieval.**" if facts["random_weights"] else ""
-    )
     lines = (
-        f"{own_parameters(subject):,} trained parameters on features of {facts['model']} {facts['pretrained']}."
-        f"{untrained}",
+        f"{own_parameters(subject):,} trained parameters on features of {facts['model']} {facts['pretrained']}.",
         *dict.fromkeys(f"Coverage: {some.evaluation.coverage}." for some in scored),
         *(f"Published figures: {line}." for line in (comparison_remarks(scored) if compare else ())),
         f"Head settings: {_settings(record.head_config)}.",
         f"Training settings: {_settings(record.training)}.",
         "Intervals hold 95 % of bootstrap samples over videos. Ties count by their average rank.",
     )
-    return Section("Figures", lines, tuple(table_rows(scored, intervals=True, compare=compare)))
+    warning = "Random weights: these figures say nothing of retrieval." if facts["random_weights"] else ""
+    rows = tuple(table_rows(scored, intervals=True, compare=compare))
+    return Section("Figures", lines, warning, rows)
 
 
 def own_parameters(subject: Subject) -> int:
@@ -161,9 +160,9 @@ def _thumbnail(
 ) -> list[Illustration]:
     if video not in frames:
         return []
-    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in video)
-    strip(frames[video], folder / f"video-{name}.png")
-    return [Illustration(f"report/video-{name}.png", caption)]
+    name = f"video-{file_name(video)}.png"
+    strip(frames[video], folder / name)
+    return [Illustration(f"report/{name}", caption)]
 
 
 def _alignment_section(subject: Subject, own: Scored, folder: Path) -> Section:

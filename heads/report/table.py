@@ -7,6 +7,7 @@ from ..evaluation.bootstrap import bootstrap_intervals
 from ..evaluation.evaluate_runs import Scored
 from ..evaluation.normalisations import COLUMNS
 from ..evaluation.ranks import BothRanks, Ranks
+from .escaping import in_markdown
 from .published import METRICS, PublishedRow, published_for
 
 FROZEN, ADAPTED, TUNED = "frozen encoder", "adapters inside the encoder", "encoder fine-tuned"
@@ -80,12 +81,12 @@ def markdown_table(rows: Sequence[TableRow]) -> str:
     """The rows as Markdown, a table for each section."""
     lines: list[str] = []
     for section in dict.fromkeys(row.section for row in rows):
-        lines += [f"**{section}**", "", f"| | | {' | '.join(METRICS)} | queries | tied | |"]
+        lines += [f"**{in_markdown(section)}**", "", f"| | | {' | '.join(METRICS)} | queries | tied | |"]
         lines.append("|---|---|" + "---:|" * (len(METRICS) + 2) + "---|")
         for row in (row for row in rows if row.section == section):
             counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
             cells = [row.name, row.direction, *(cell(row, metric) for metric in METRICS), *counts, row.remark]
-            lines.append(f"| {' | '.join(cells)} |")
+            lines.append(f"| {' | '.join(map(in_markdown, cells))} |")
         lines.append("")
     return "\n".join(lines)
 

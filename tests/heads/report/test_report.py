@@ -1,6 +1,7 @@
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -9,14 +10,16 @@ import pytest
 from tvr.data.base import Video
 from tvr.heads import hcmi
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, Subject, open_run, scored_runs
+from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.features.from_store import features_of
-from tvr.heads.report.report import worst_queries, write_report
+from tvr.heads.report.report import WORST, worst_queries, write_report
 from tvr.heads.report.thumbnails import thumbnails
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.generated import generated_store
+from ...fixtures.hostile import HOSTILE_TEXTS
 
 Made = tuple[Subject, Sequence[Scored]]
 
@@ -98,3 +101,29 @@ def test_thumbnails_are_of_the_video(tmp_path: Path) -> None:
     assert found["red"].shape == (4, 90, 120, 3)
     middle = found["red"][:, 40:50, 50:70].reshape(-1, 3).mean(0)
     np.testing.assert_allclose(middle, (220, 20, 20), atol=12)
+
+
+def test_a_report_of_hostile_names_and_captions(made: Made, tmp_path: Path) -> None:
+    """Ids that share a name once sanitised, that no file can be called, and texts that are markup."""
+    subject, scored = made
+    run = Path(shutil.copytree(subject.run, tmp_path / "run", ignore=shutil.ignore_patterns("report*")))
+    store, ids = subject.store, list(subject.store.splits["test"])
+    hostile = dict(zip(ids, ["a/b", "a_b", "A_b", "x" * 300, "y" * 300, "..", *HOSTILE_TEXTS], strict=False))
+    rows, texts = store.videos(ids), store.texts(ids)
+    captions = [HOSTILE_TEXTS[i % len(HOSTILE_TEXTS)] for i in range(len(texts.texts))]
+    features = FeatureSet(
+        replace(rows, ids=tuple(hostile[i] for i in rows.ids)),
+        replace(texts, video_ids=tuple(hostile[i] for i in texts.video_ids), texts=tuple(captions)),
+        Origin(split="test", protocol="multi"),
+    )
+    red = clip(tmp_path / "red.mp4", (200, 0, 0))
+    videos = {name: Video(name, red) for name in hostile.values()}
+    renamed = [replace(some, run=run if some.run else None, name="a|b\n`c`") for some in scored]
+    write_report(replace(subject, run=run, features=features), renamed, videos)
+    own = worst_queries(replace(subject, run=run, features=features), renamed[-1], WORST)
+    shown = {video for miss in own for video in (miss.true_video, miss.found_video)}
+    assert len(list((run / "report").glob("video-*.png"))) == len(shown)
+    text = (run / "report.md").read_text(encoding="utf-8")
+    widths = {line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")}
+    assert widths == {11}
+    assert "<script>" not in (run / "report.html").read_text(encoding="utf-8")
