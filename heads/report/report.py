@@ -9,7 +9,6 @@ import torch
 from jaxtyping import UInt8
 
 from ...data.base import Video
-from ...data.contracts.file_names import file_name
 from ...pipeline.store.atomic_files import atomic_write
 from ..evaluation.evaluate_runs import Scored, Subject
 from ..runs.run_folder import read_metrics
@@ -18,7 +17,7 @@ from .alignment import Alignment, align
 from .plots import alignment_map, curves, rank_histogram, strip
 from .render import Illustration, Section, markdown, page
 from .table import comparison_remarks, table_rows
-from .thumbnails import thumbnails
+from .thumbnails import thumbnail_name, thumbnails
 
 WORST, ALIGNED = 8, 3
 """How many of the worst queries and of the alignments are shown."""
@@ -160,7 +159,7 @@ def _thumbnail(
 ) -> list[Illustration]:
     if video not in frames:
         return []
-    name = f"video-{file_name(video)}.png"
+    name = thumbnail_name(video)
     strip(frames[video], folder / name)
     return [Illustration(f"report/{name}", caption)]
 

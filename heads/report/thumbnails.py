@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.base import Video
+from ...data.contracts.file_names import file_name
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
 from ...pipeline.preprocessing import Preprocessing
@@ -29,6 +30,11 @@ def thumbnails(
     tasks = [_task(videos[i]) for i in dict.fromkeys(wanted) if i in videos and videos[i].path is not None]
     with DecoderPool(num_children=2) as pool:
         return {video.id: video.frames for video in pool.decode(tasks) if len(video.frames)}
+
+
+def thumbnail_name(video_id: str) -> str:
+    """The picture's file: bounded, and of no other video, whatever the id holds."""
+    return f"video-{file_name(video_id)}.png"
 
 
 def _task(video: Video) -> DecodeTask:
