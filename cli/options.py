@@ -61,7 +61,7 @@ ShardOption = Annotated[
 SchedulerOption = Annotated[
     str | None,
     typer.Option(
-        help="local, the address of a Dask scheduler such as tcp://node7:8786, or its --scheduler-file.",
+        help="local, the address of a Dask scheduler such as tls://node7:8786, or its --scheduler-file.",
         rich_help_panel=CLUSTER,
     ),
 ]

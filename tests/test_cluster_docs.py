@@ -64,6 +64,10 @@ def test_every_command_of_dask_and_torch_parses() -> None:
         if "dask" in words:
             kind, *options = words[words.index("dask") + 1 :]
             parsed({"scheduler": dask_scheduler.main, "worker": dask_worker.main}[kind], options)
+            assert options[options.index("--protocol") + 1] == "tls"
+            assert (
+                options[options.index("--dashboard-address") + 1] == "127.0.0.1:0"
+            )  # --no-dashboard listens
             seen.add(kind)
         if "torchrun" in words:
             options = [word.replace("$SLURM_NNODES", "2") for word in words[words.index("torchrun") + 1 :]]
@@ -132,6 +136,7 @@ def test_the_dask_job_runs(node: Path) -> None:
     answer = submitted(node, "dask.sbatch", *line, JOB_ID="17", NTASKS="2")
     assert "2 shards written" in answer or "3 shards written" in answer
     assert "next: tvr train-head" in answer
+    assert list(node.glob("dask-*/tls.pem")) == []
 
 
 @pytest.mark.slow
@@ -148,6 +153,11 @@ def test_messages_are_those_of_the_program() -> None:
     program = "".join(path.read_text() for path in Path(__file__).parents[1].glob("pipeline/cluster/*.py"))
     for fragment in (
         "no Dask scheduler answers at ",
+        "wants certificates, and Dask's configuration here names none",
+        "is not one of those that are trusted here",
+        "do not agree on TLS",
+        "does not speak TLS",
+        " and the certificates of the scheduler",
         "workers there: ",
         "threads for one encoder",
         "but here it is ",

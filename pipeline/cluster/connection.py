@@ -4,9 +4,9 @@ import inspect
 import logging
 import shutil
 import signal
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -15,10 +15,21 @@ from distributed import Client, LocalCluster, Status
 
 from ...data.contracts.errors import ClusterError, UsageError, unknown_name
 from .config import GPU, LOCAL, ClusterConfig
+from .credentials import folder_for_jobs, in_files, temporary_credentials
+from .running_scheduler import client_of
 
 _JOB = {"cores": "8", "memory": "32GB"}
-CONNECT_SECONDS = 10
 _LISTS = ("job_extra_directives", "job_script_prologue", "worker_extra_args")
+_OURS = {"self", "scheduler", "name", "processes", "config_name", "base_class_kwargs", "protocol", "security"}
+"""Arguments of a job that are not for the user to set."""
+_LOOPBACK = "127.0.0.1:0"
+"""For the pages by which Dask shows what it does: left out, or switched off, they listen on every interface."""
+_OWN_SCRATCH = (
+    "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d)",
+    '[ -n "$DASK_TEMPORARY_DIRECTORY" ] || exit 1',
+    "trap 'rm -rf \"$DASK_TEMPORARY_DIRECTORY\"' EXIT",
+)
+"""What `_own_scratch` does, in a job."""
 
 
 @contextmanager
@@ -30,16 +41,13 @@ def connected(config: ClusterConfig) -> Generator[Client, None, None]:
         UsageError: a setting of a job that is not known.
     """
     if config.scheduler != LOCAL:
-        with _client_of(config.scheduler) as client:
+        with client_of(config.scheduler) as client:
             yield client
         return
-    with _job_cluster(config) if config.queue else _local_cluster(config) as cluster:
-        if config.queue:
-            _submit(cluster, config)
-        with Client(cluster) as client:
-            if not config.queue:
-                client.run(_ignore_interrupts)
-            yield client
+    with _own_cluster(config) as cluster, Client(cluster) as client:
+        if not config.queue:
+            client.run(_ignore_interrupts)
+        yield client
 
 
 def _ignore_interrupts() -> None:
@@ -49,11 +57,40 @@ def _ignore_interrupts() -> None:
 
 def job_script(config: ClusterConfig) -> str:
     """What would be submitted for each worker; nothing is."""
-    with _job_cluster(config) as cluster:
+    with _own_scratch(), _job_cluster(config) as cluster:
         return cluster.job_script()
 
 
-def _job_cluster(config: ClusterConfig) -> Any:
+@contextmanager
+def _own_cluster(config: ClusterConfig) -> Generator[Any, None, None]:
+    """A cluster that only this command has the key of."""
+    with _own_scratch():
+        if config.queue:
+            with _job_cluster(config) as cluster:
+                _submit(cluster, config)
+                yield cluster
+        else:
+            with _local_cluster(config) as cluster:
+                yield cluster
+
+
+@contextmanager
+def _own_scratch() -> Generator[None, None, None]:
+    """Have Dask keep its files in a folder of this user alone.
+
+    It would take ``dask-scratch-space`` of the folder of temporary files, whoever made that, and imports from there.
+    """
+    place = dask.config.get("temporary-directory")
+    with (
+        # A worker that was killed may still be at it.
+        tempfile.TemporaryDirectory(prefix="tvr-dask-", dir=place, ignore_cleanup_errors=True) as folder,
+        dask.config.set({"temporary-directory": folder}),
+    ):
+        yield
+
+
+@contextmanager
+def _job_cluster(config: ClusterConfig) -> Generator[Any, None, None]:
     """A scheduler in this process for workers that are jobs, each with one worker process; none yet."""
     try:
         from dask_jobqueue.pbs import PBSCluster
@@ -61,11 +98,16 @@ def _job_cluster(config: ClusterConfig) -> Any:
     except ImportError:
         raise UsageError("--slurm and --pbs need dask-jobqueue: pip install 'tvr[cluster]'") from None
     kind = SLURMCluster if config.queue == "slurm" else PBSCluster
+    assert config.queue
     settings = _job_settings(config, kind.job_cls)
-    try:
-        return kind(processes=1, scheduler_options={"dashboard_address": ":0"}, **settings)
-    except ValueError as error:
-        raise UsageError(f"a setting of the {config.queue} job is wrong: {error}") from error
+    options = {"dashboard_address": _LOOPBACK}
+    with in_files(temporary_credentials(), folder_for_jobs(config.queue)) as security:
+        try:
+            cluster = kind(processes=1, scheduler_options=options, security=security, **settings)
+        except ValueError as error:
+            raise UsageError(f"a setting of the {config.queue} job is wrong: {error}") from error
+        with cluster:
+            yield cluster
 
 
 def _submit(cluster: Any, config: ClusterConfig) -> None:
@@ -90,7 +132,7 @@ def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
         UsageError: the job class knows no such setting.
     """
     known = {name for each in job.__mro__[:2] for name in inspect.signature(each.__init__).parameters}
-    known -= {"self", "scheduler", "name", "processes", "config_name", "base_class_kwargs"}
+    known -= _OURS
     for name in config.job:
         if name not in known:
             raise UsageError(unknown_name(f"setting of a {config.queue} job", name, known))
@@ -103,7 +145,9 @@ def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
     if config.wants_gpu:
         _ask_for_gpu(settings, config)
     # One shard at a time, whose encoder and decoding children use all cores of the job.
-    settings["worker_extra_args"] += ["--nthreads", "1"]
+    settings["worker_extra_args"] += ["--nthreads", "1", "--dashboard-address", _LOOPBACK]
+    if settings.get("local_directory", configured.get("local-directory")) is None:
+        settings["job_script_prologue"] += _OWN_SCRATCH
     return settings
 
 
@@ -116,24 +160,6 @@ def _ask_for_gpu(settings: dict[str, Any], config: ClusterConfig) -> None:
         settings["job_extra_directives"] = ["--gres=gpu:1"]
 
 
-def _client_of(scheduler: str) -> Client:
-    file = Path(scheduler)
-    if "://" not in scheduler and not file.is_file():
-        raise UsageError(
-            f"scheduler must be local, an address such as tcp://node7:8786, or the file that "
-            f"`dask scheduler --scheduler-file` wrote; {scheduler!r} is none of these"
-        )
-    try:
-        if file.is_file():
-            return Client(scheduler_file=str(file), timeout=CONNECT_SECONDS)
-        return Client(scheduler, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"no Dask scheduler answers at {scheduler} ({error}). "
-            "Start one with `dask scheduler`, and use the address that it prints"
-        ) from error
-
-
 def _local_cluster(config: ClusterConfig) -> LocalCluster:
     """Worker processes on this machine, one for each GPU, or that share its cores."""
     gpus = torch.cuda.device_count()
@@ -143,10 +169,12 @@ def _local_cluster(config: ClusterConfig) -> LocalCluster:
     # What fails comes back with its task and is told then; what these would say besides, Ctrl-C has caused.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     return LocalCluster(
+        host="127.0.0.1",
+        security=temporary_credentials(),
         n_workers=config.workers,
         threads_per_worker=1,
         resources=offers,
-        dashboard_address=":0",
+        dashboard_address=_LOOPBACK,
         # A worker that pauses because the machine's memory is filling up would never say so.
         memory_limit=0,
         silence_logs=logging.CRITICAL,

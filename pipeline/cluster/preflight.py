@@ -238,9 +238,11 @@ def describe_missing_workers(client: Client, demand: Demand, seconds: float) -> 
     offers = Counter(_shown(worker["resources"]) or "no resource" for worker in there.values())
     have = ", ".join(f"{count} with {offer}" for offer, count in offers.items()) or "none"
     options = f" --resources {_shown(demand)}" if demand else ""
+    address = client.scheduler_info()["address"]
     return (
         f"no worker{f' with {_shown(demand)}' if demand else ''} within {seconds:g} s; workers there: {have}. "
-        f"Start each with `dask worker {client.scheduler_info()['address']} --nthreads 1{options}`"
+        f"Start each with `dask worker {address} --nthreads 1{options}`"
+        + (" and the certificates of the scheduler" if address.startswith("tls://") else "")
         + (", or choose --device cpu" if GPU in demand else "")
     )
 

@@ -1,17 +1,20 @@
 """Extraction on Dask: a real scheduler and real workers, some of which are killed or unfit."""
 
 import os
+import re
+import stat
 import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from distributed import Client
 from tvr.data.base import Dataset, load_dataset
 from tvr.data.contracts.errors import ClusterError, DecodeError, UsageError
-from tvr.pipeline.cluster import connection
+from tvr.pipeline.cluster import running_scheduler
 from tvr.pipeline.cluster.config import ClusterConfig
 from tvr.pipeline.cluster.connection import job_script
 from tvr.pipeline.cluster.preflight import PreflightCheck
@@ -27,6 +30,7 @@ from tvr.pipeline.video.sample_clip import write_sample
 from ...fixtures.archive import options_for
 from ...fixtures.dask_processes import DaskProcesses, dask_processes
 from ...fixtures.datasets import dataset
+from ...fixtures.listening import listening, process_with
 from ...fixtures.older_stores import older_place
 
 pytestmark = [
@@ -202,7 +206,7 @@ def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
 
 
 def test_nobody_listens_fails(clips: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(running_scheduler, "CONNECT_SECONDS", 1)
     with (
         pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 "),
         cluster_runner(ClusterConfig("tcp://127.0.0.1:9"), ENCODER, clips, OPTIONS),
@@ -319,14 +323,26 @@ def test_workers_are_submitted_as_jobs(
         (tmp_path / name).write_text(script)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    before = listening(psutil.Process())
     job = {"walltime": "01:00:00", "cores": "4", "memory": "4GB", "account": "vision"}
     config = ClusterConfig(queue=queue, wants_gpu=False, job=job)  # type: ignore[arg-type]
     with cluster_runner(config, ENCODER, clips, OPTIONS) as runner:
+        (key,) = (Path(name) for name in re.findall(r"--tls-key (\S+)", (tmp_path / "script").read_text()))
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        of_job = listening(process_with(str(key)))
+        assert of_job
+        open_doors = {
+            door for door in of_job | (listening(psutil.Process()) - before) if door.host != "127.0.0.1"
+        }
+        assert open_doors, "workers come from other machines"
+        assert [door for door in open_doors if not door.wants_certificate()] == []
         summary = run_extraction(runner, clips, OPTIONS, tmp_path / "store")
     assert summary.shards_done == 2
     script = (tmp_path / "script").read_text()
     assert "vision" in script
     assert "01:00:00" in script
+    assert not key.parent.exists()
 
 
 def test_a_queue_that_takes_no_job_fails(
@@ -366,5 +382,6 @@ def test_job_script(queue: str, lines: list[str]) -> None:
     for line in lines:
         assert line in script.splitlines()
     command = script.strip().splitlines()[-1]
-    assert "dask_worker tcp://" in command
-    assert command.endswith("--resources GPU=1 --nthreads 1")  # the last of two --nthreads counts
+    assert "dask_worker tls://" in command
+    assert "--resources GPU=1 --nthreads 1 --dashboard-address 127.0.0.1:0" in command
+    assert command.count("--nthreads") == 2  # the last of two counts
