@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ...data.contracts.errors import UsageError
 from ...pipeline.machine import torch_device
 
 
@@ -23,9 +24,11 @@ class Distributed:
     """
 
     def __init__(self) -> None:
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self.count = _number("WORLD_SIZE", 1)
+        self.rank = _number("RANK", 0)
+        self.local_rank = _number("LOCAL_RANK", self.rank)
+        """Among the processes of this machine."""
+        self.local_count = _number("LOCAL_WORLD_SIZE", self.count)
 
     @property
     def is_first(self) -> bool:
@@ -38,16 +41,47 @@ class Distributed:
             # This module's functions take the group that exists at its import as their default argument. Imported
             # later (torch.optim does so), they would keep the group, and its threads, alive beyond `shutdown`.
             importlib.import_module("torch.distributed.nn.functional")
+            if device.type == "cuda":
+                torch.cuda.set_device(device)  # to it nccl copies what is broadcast, wherever that lies
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
             atexit.register(shutdown)
 
     def device(self, wanted: str) -> torch.device:
-        """The device this process computes on.
+        """The device this process computes on: of several on a machine each takes the GPU of its ``LOCAL_RANK``.
 
         Raises:
-            UsageError: the device is not there.
+            UsageError: the device is not there, or one GPU is named for several processes.
         """
-        return torch_device(wanted, gpu=f"cuda:{self.local_rank}")
+        if self.count == 1:
+            return torch_device(wanted, gpu="cuda:0")
+        device = torch_device(wanted)
+        if device.type != "cuda":
+            return device
+        return torch.device("cuda", self.gpu_of_own(device.index, torch.cuda.device_count()))
+
+    def gpu_of_own(self, wanted: int | None, num_gpus: int) -> int:
+        """Which of the GPUs that this process sees is its own.
+
+        Args:
+            wanted: the one that was asked for by its number, or None.
+            num_gpus: how many it sees.
+
+        Raises:
+            UsageError: two processes would share it, which nccl cannot.
+        """
+        if wanted is not None and self.local_count == 1:
+            return wanted
+        if wanted is not None:
+            raise UsageError(
+                f"device cuda:{wanted} cannot be shared by the {self.local_count} processes that torchrun started on "
+                "this machine: use --device cuda, and each takes a GPU of its own. CUDA_VISIBLE_DEVICES chooses which"
+            )
+        if self.local_rank >= num_gpus:
+            raise UsageError(
+                f"process {self.local_rank} of the {self.local_count} that torchrun started on this machine has no "
+                f"GPU: torch sees {num_gpus}. Start as many: --nproc-per-node={num_gpus}, or use --device cpu"
+            )
+        return self.local_rank
 
     def on_first_rank(self, work: Callable[[], None]) -> None:
         """Do something in the first process only, before any other process goes on."""
@@ -85,6 +119,20 @@ class Distributed:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+
+def _number(name: str, otherwise: int) -> int:
+    """What torchrun says in the environment.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    said = os.environ.get(name, "") or str(otherwise)
+    if not said.isdecimal():
+        raise UsageError(
+            f"the environment variable {name} must be a number, as torchrun sets it, got {said!r}"
+        )
+    return int(said)
 
 
 def shutdown() -> None:

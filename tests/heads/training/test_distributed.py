@@ -63,3 +63,46 @@ def test_device_fails_when_it_is_not_there() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="sees no CUDA device; use --device cpu"):
             Distributed().device("cuda:0")
+
+
+def rank(monkeypatch: pytest.MonkeyPatch, **said: object) -> Distributed:
+    """A process that torchrun has told so."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, str(value))
+    return Distributed()
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "auto"])
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    gpus = [
+        rank(monkeypatch, WORLD_SIZE=8, RANK=4 + i, LOCAL_RANK=i, LOCAL_WORLD_SIZE=4).device(wanted)
+        for i in range(4)
+    ]
+    assert gpus == [torch.device("cuda", i) for i in range(4)]
+    assert rank(monkeypatch).device(wanted).index in (None, 0)
+    assert rank(monkeypatch).device("cuda:3") == torch.device("cuda", 3)
+
+
+def test_a_gpu_may_be_named_where_a_machine_has_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rank(monkeypatch, WORLD_SIZE=2, RANK=1, LOCAL_RANK=0, LOCAL_WORLD_SIZE=1).gpu_of_own(3, 4) == 3
+
+
+def test_one_gpu_for_several_processes_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = rank(monkeypatch, WORLD_SIZE=2, RANK=1, LOCAL_RANK=1, LOCAL_WORLD_SIZE=2)
+    with pytest.raises(
+        UsageError, match=r"cuda:1 cannot be shared by the 2 processes .*--device cuda, and each"
+    ):
+        second.gpu_of_own(1, 2)
+    with pytest.raises(
+        UsageError, match=r"process 1 of the 2 .* torch sees 1\. .*--nproc-per-node=1, or use"
+    ):
+        second.gpu_of_own(None, 1)
+
+
+def test_a_rank_that_is_no_number_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"LOCAL_RANK must be a number, as torchrun sets it, got 'first'"):
+        rank(monkeypatch, LOCAL_RANK="first")
