@@ -28,8 +28,10 @@ from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import FeatureShape, Head, build_head
 from tvr.heads.sweep import run
 from tvr.heads.sweep.grid import plan_trials
+from tvr.heads.sweep.processes import run_in_processes
 from tvr.heads.sweep.run import tasks_of
 from tvr.heads.sweep.trial import TrialTask
+from tvr.pipeline.store.reader import FeatureStore
 
 from .heads import random_features
 from .record import keep
@@ -64,14 +66,15 @@ def _trials(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of the clock and of the processors by way, and how many times the last way's each takes."""
     fixed = {"epochs": str(options.epochs), "batch_size": str(options.batch_size), "device": "cpu"}
     trials = plan_trials({"head": [name], "lr": RATES, "seed": ("0", "1")}, fixed)
+    store = FeatureStore.open(options.store.absolute())
     seconds: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
             for way in WAYS:
-                tasks = tasks_of(trials, options.store.absolute(), Path(folder) / way, threads=1)
+                tasks = tasks_of(trials, store, Path(folder) / way, threads=1)
                 seconds[way].append(_seconds_of(way, tasks))
                 print(name, way, seconds[way][-1], flush=True)
-            _check_bits(Path(folder), [task.trial.name for task in tasks])
+            _check_bits(Path(folder), [task.folder.name for task in tasks])
     by_way: dict[str, Any] = {
         way: {
             "seconds": [round(wall, 1) for wall, _ in some],
@@ -89,7 +92,7 @@ def _trials(name: str, options: argparse.Namespace) -> dict[str, Any]:
 def _seconds_of(way: str, tasks: list[TrialTask]) -> tuple[float, float]:
     started, cpu = time.perf_counter(), _processor_seconds()
     with patch.object(run, "MAX_PARAMETERS", WAYS[way]):
-        run.run_in_processes(tasks, WORKERS)
+        run_in_processes(tasks, WORKERS)
     return time.perf_counter() - started, _processor_seconds() - cpu
 
 

@@ -1,7 +1,10 @@
 """``tvr sweep``: many heads and settings, compared on the validation split."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import torch
@@ -13,8 +16,9 @@ from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
 from ..heads.runs.training_config import FORMER_NAMES
 from ..heads.sweep.grid import Trial, parse_grid, plan_trials
-from ..heads.sweep.results import TrialRow, groups_of, rows_of, save_table
-from ..heads.sweep.run import open_for_sweep, pending_tasks, run_in_processes, run_on_dask, tasks_of
+from ..heads.sweep.processes import run_in_processes
+from ..heads.sweep.results import TABLE, TrialRow, groups_of, save_table
+from ..heads.sweep.run import open_for_sweep, pending_tasks, run_on_dask, tasks_of
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
 from ..pipeline.workspace import Workspace
@@ -37,10 +41,12 @@ from .options import (
     key_values,
     note_former_names,
 )
-from .terminal import Meter, out, print_json, print_table_whole
+from .terminal import Meter, err, out, print_json, print_table_whole
 
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code when SIGTERM ended it, as a shell has it."""
 
 
 def sweep(
@@ -98,19 +104,39 @@ def sweep(
     trials = _planned([*(grid or []), *(more or [])], fixed)
     target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()
-    tasks = tasks_of(trials, opened.folder, target, threads=max(1, len(usable_cores()) // at_once))
+    tasks = tasks_of(trials, opened, target, threads=max(1, len(usable_cores()) // at_once))
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
     waiting = pending_tasks(mine, retry_failed=retry_failed)
-    with Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
+    with _orderly_end(), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if cluster is None:
             run_in_processes(waiting, at_once, meter.update)
         else:
             run_on_dask(waiting, cluster, meter.update)
-    rows = rows_of(tasks)
-    saved = save_table(target, rows)
-    _print_result(rows, saved, as_json=as_json, random_weights=opened.manifest.random_weights)
-    if any(task.has_failed and not task.is_done for task in mine):
+    rows = save_table(target, tasks)
+    _print_result(rows, target / TABLE, as_json=as_json, random_weights=opened.manifest.random_weights)
+    if any(task.has_failed for task in mine):
         raise typer.Exit(SOME_FAILED)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _orderly_end() -> Generator[None]:
+    """Let SIGTERM, at which Python ends on the spot, end the trials' processes first."""
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _Terminated:
+        err.print("tvr: terminated; run the same command again to go on", soft_wrap=True)
+        raise typer.Exit(TERMINATED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _planned(grid: list[str], fixed: dict[str, str]) -> list[Trial]:

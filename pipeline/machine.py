@@ -1,6 +1,9 @@
-"""What this machine has for this process: CPU cores, memory, devices of torch."""
+"""What this machine has for this process: CPU cores, memory, devices of torch, and a parent."""
 
+import multiprocessing
 import os
+import threading
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,21 @@ def usable_cores() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def end_with_parent() -> None:
+    """Let this process, which ``multiprocessing`` has spawned, end as soon as its parent has ended, however it ended.
+
+    What it writes is written as atomically as ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is the parent"
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def available_memory() -> int:

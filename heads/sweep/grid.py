@@ -30,9 +30,8 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """A folder name that says what was varied."""
-        words = [self.head, *(f"{key}={value}" for key, value in self.varied.items())]
-        return ",".join(words).replace("/", "-")
+        """What was varied."""
+        return ",".join([self.head, *(f"{key}={value}" for key, value in self.varied.items())])
 
     @property
     def group(self) -> str:

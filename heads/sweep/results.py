@@ -9,6 +9,9 @@ from ...pipeline.store.atomic_files import write_json
 from ..runs.run_folder import read_metrics, read_result
 from .trial import TrialTask, read_failure
 
+TABLE = "sweep.json"
+"""Of a sweep's folder: how all its trials ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
@@ -59,17 +62,25 @@ def groups_of(rows: Sequence[TrialRow]) -> list[GroupRow]:
     return sorted(groups, key=lambda group: (group.mean is None, -(group.mean or 0.0), group.group))
 
 
-def save_table(sweep: Path, rows: Sequence[TrialRow]) -> Path:
-    """``sweep.json``: all trials and groups."""
-    path = sweep / "sweep.json"
-    tables = {"groups": groups_of(rows), "trials": rows}
-    write_json(path, {name: [asdict(row) for row in table] for name, table in tables.items()})
-    return path
+def save_table(sweep: Path, tasks: Sequence[TrialTask]) -> list[TrialRow]:
+    """Write ``sweep.json``, all trials and groups; its rows.
+
+    Of several commands that share a sweep, each writes again where trials have ended while it wrote: the last one that
+    writes has seen them all.
+    """
+    sweep.mkdir(parents=True, exist_ok=True)
+    rows = rows_of(tasks)
+    while True:
+        tables = {"groups": groups_of(rows), "trials": rows}
+        write_json(sweep / TABLE, {name: [asdict(row) for row in table] for name, table in tables.items()})
+        written, rows = rows, rows_of(tasks)
+        if rows == written:
+            return rows
 
 
 def _row(task: TrialTask) -> TrialRow:
     failure = read_failure(task)
-    result = read_result(task.folder)
+    result = read_result(task.folder) if task.is_done else None
     done = result is not None
     return TrialRow(
         name=task.trial.name,
@@ -84,7 +95,7 @@ def _row(task: TrialTask) -> TrialRow:
 
 
 def _figures(folder: Path, epoch: int) -> dict[str, float]:
-    validation = next(line["val"] for line in read_metrics(folder) if line["epoch"] == epoch) or {}
+    validation = next((line["val"] for line in read_metrics(folder) if line["epoch"] == epoch), None) or {}
     directions = [name for name in ("t2v", "v2t") if name in validation]
     return {f"{way} R@{k}": validation[way][f"R@{k}"] for way in directions for k in (1, 5, 10)}
 

@@ -1,11 +1,7 @@
-"""Many trials at once: on this machine's processes, as one shard of a job array, or on Dask."""
+"""The trials of a sweep as tasks: which are left, which share a process, and how they run on Dask."""
 
-import multiprocessing
-import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -15,10 +11,10 @@ from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.store.manifest import Manifest, load_manifest
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
+from ..features.from_store import identity_of
 from .grid import Trial
-from .trial import FAILED, TrialTask, on_device, record_failure, run_trial, run_trials
-
-POLL_SECONDS = 0.05
+from .trial import TrialTask, forget_failures, record_failure, run_trial
+from .trial_folder import folder_of, settings_of, trial_folders
 
 MAX_PARAMETERS = 1 << 26
 """Parameters of the heads that one process trains: a step of a larger one takes so long that a process's start is lost
@@ -44,42 +40,20 @@ def open_for_sweep(folder: Path) -> FeatureStore:
     return store
 
 
-def tasks_of(trials: Sequence[Trial], store: Path, sweep: Path, threads: int = 0) -> list[TrialTask]:
+def tasks_of(trials: Sequence[Trial], store: FeatureStore, sweep: Path, threads: int = 0) -> list[TrialTask]:
     """Each trial with its run folder below the sweep's."""
-    return [TrialTask(trial, store, sweep / "trials" / trial.name, threads) for trial in trials]
+    identity, folder = identity_of(store), sweep / "trials"
+    there = trial_folders(folder)
+    settings = [settings_of(trial, identity) for trial in trials]
+    return [
+        TrialTask(trial, store.folder, folder_of(trial, wanted, folder, there), wanted, threads)
+        for trial, wanted in zip(trials, settings, strict=True)
+    ]
 
 
 def pending_tasks(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[TrialTask]:
     """Tasks that have not ended yet; those that failed too if they shall be tried again."""
-    return [task for task in tasks if not task.is_done and (retry_failed or not task.has_failed)]
-
-
-def run_in_processes(
-    tasks: Sequence[TrialTask], workers: int, on_trial_done: OnTrialDone | None = None
-) -> None:
-    """Run tasks in fresh processes, ``workers`` at a time. A process that dies is a failed trial, no more.
-
-    If it trained several, each of them goes on alone. An interrupt ends the children; running the sweep again goes
-    on with their last finished epochs.
-    """
-    for task in tasks:
-        (task.folder / FAILED).unlink(missing_ok=True)
-    waiting = bundles_of(tasks, workers)
-    running: dict[int, tuple[list[TrialTask], BaseProcess]] = {}
-    look = _Ended(tasks, on_trial_done)
-    try:
-        while waiting or running:
-            for worker in [w for w in range(workers) if w not in running][: len(waiting)]:
-                running[worker] = _started([on_device(task, worker) for task in waiting.pop(0)])
-            time.sleep(POLL_SECONDS)
-            for worker in [w for w, (_, process) in running.items() if not process.is_alive()]:
-                bundle, process = running.pop(worker)
-                waiting[:0] = _close(bundle, process)
-            look()
-    finally:
-        for _, process in running.values():
-            process.terminate()
-            process.join()
+    return [task for task in tasks if not (task.is_done if retry_failed else task.has_ended)]
 
 
 def run_on_dask(
@@ -93,6 +67,7 @@ def run_on_dask(
     # Here, because distributed takes longer to import than a small head to train.
     from ...pipeline.cluster.preflight import as_completed, connected_workers
 
+    forget_failures(tasks)
     with connected_workers(cluster) as client:
         futures = {client.submit(run_trial, _absolute(task), pure=False, retries=1): task for task in tasks}
         for done, future in enumerate(as_completed(client, list(futures), cluster.wait_seconds), start=1):
@@ -140,39 +115,3 @@ def _num_parameters(trial: Trial, manifest: Manifest) -> int:
     except UsageError:
         return MAX_PARAMETERS
     return sum(parameter.numel() for parameter in head.parameters())
-
-
-class _Ended:
-    """Tells of each task that has ended, once."""
-
-    def __init__(self, tasks: Sequence[TrialTask], on_trial_done: OnTrialDone | None) -> None:
-        self.open, self.count, self.on_trial_done = list(tasks), len(tasks), on_trial_done
-
-    def __call__(self) -> None:
-        for task in [task for task in self.open if task.is_done or task.has_failed]:
-            self.open.remove(task)
-            if self.on_trial_done:
-                self.on_trial_done(self.count - len(self.open), self.count, task.trial.name)
-
-
-def _started(bundle: list[TrialTask]) -> tuple[list[TrialTask], BaseProcess]:
-    # Spawned, because a forked child of a process that has used CUDA or threads may hang.
-    process = multiprocessing.get_context("spawn").Process(target=run_trials, args=(bundle,), daemon=False)
-    process.start()
-    return bundle, process
-
-
-def _close(bundle: list[TrialTask], process: BaseProcess) -> list[list[TrialTask]]:
-    """Record what a dead child could not record itself; the trials to be tried again alone."""
-    process.join()
-    code = process.exitcode or 0
-    left = [task for task in bundle if not task.is_done and not task.has_failed]
-    if len(bundle) > 1:
-        return [[task] for task in left]
-    for task in left:
-        if code < 0:
-            hint = " (the system kills processes that use too much memory)" if -code == signal.SIGKILL else ""
-            record_failure(task, f"killed by signal {signal.Signals(-code).name}{hint}")
-        else:
-            record_failure(task, f"its process ended with exit code {code} and no result")
-    return []

@@ -1,23 +1,29 @@
 """Trials of a sweep, trained in a process of their own, so that whatever they do ends with it."""
 
 import os
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ...data.contracts.errors import TvrError
+from ...data.contracts.errors import TrainingError, TvrError
 from ...data.contracts.strict_json import read_json
 from ...pipeline.store.atomic_files import write_json
 from ...pipeline.store.reader import FeatureStore
 from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.run_folder import RESULT
+from ..runs.run_lock import RunTakenError, is_taken
 from ..training.distributed import Distributed
 from ..training.loop import train
 from .grid import Trial
+from .trial_folder import differences, holds
+
+POLL_SECONDS = 0.05
 
 FAILED = "failed.json"
 """Why a trial failed; in its run folder."""
@@ -31,31 +37,45 @@ class TrialTask:
     store: Path
     folder: Path
     """The trial's run folder."""
+    settings: Mapping[str, Any]
+    """``settings_of`` the trial: what the run in the folder must have been made with to be this trial."""
     threads: int = 0
     """CPU threads; 0: as many as torch takes."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the trial has a result."""
-        return (self.folder / RESULT).exists()
+        """Whether the trial has a result, and not one of other settings."""
+        return (self.folder / RESULT).exists() and holds(self.folder, self.settings)
 
     @property
     def has_failed(self) -> bool:
         """Whether the trial ended with an error."""
-        return (self.folder / FAILED).exists()
+        return (self.folder / FAILED).exists() and not self.is_done
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the trial is done, or has failed."""
+        return self.is_done or self.has_failed
 
 
 def run_trial(task: TrialTask) -> bool:
-    """Train one trial, or go on with it; whether it succeeded. A failure becomes a file with the reason."""
-    run_trials([task])
+    """Train one trial, or go on with it; whether it succeeded. A failure becomes a file with the reason.
+
+    If another process is at it, that one is waited for.
+    """
+    while run_trials([task]):
+        while is_taken(task.folder):
+            time.sleep(POLL_SECONDS)
+        if task.has_ended:
+            break
     return task.is_done
 
 
-def run_trials(tasks: Sequence[TrialTask]) -> None:
-    """Train trials on one store, one after another. Each comes out as it would alone, and fails alone."""
-    for task in tasks:
-        task.folder.mkdir(parents=True, exist_ok=True)
-        (task.folder / FAILED).unlink(missing_ok=True)
+def run_trials(tasks: Sequence[TrialTask]) -> list[TrialTask]:
+    """Train trials on one store, one after another. Each comes out as it would alone, and fails alone.
+
+    Those that another process is at are passed over, and given back.
+    """
     if tasks[0].threads:
         torch.set_num_threads(tasks[0].threads)
     try:
@@ -64,13 +84,27 @@ def run_trials(tasks: Sequence[TrialTask]) -> None:
     except Exception as error:  # noqa: BLE001  # no trial is left without a result or a reason
         for task in tasks:
             _record_error(task, error)
-        return
-    for task in tasks:
-        trial = task.trial
-        try:
-            train(trial.head, trial.head_config, features, trial.training, task.folder)
-        except Exception as error:  # noqa: BLE001  # one broken head must not take the others with it
-            _record_error(task, error)
+        return []
+    return [task for task in tasks if not _is_ended(task, features)]
+
+
+def _is_ended(task: TrialTask, features: Mapping[str, FeatureSet]) -> bool:
+    """Train a trial to its end, whatever that is; False where another process is at it."""
+    trial = task.trial
+    try:
+        train(trial.head, trial.head_config, features, trial.training, task.folder)
+        _check(task)
+        (task.folder / FAILED).unlink(missing_ok=True)  # of an earlier attempt
+    except RunTakenError:
+        return False
+    except Exception as error:  # noqa: BLE001  # one broken head must not take the others with it
+        _record_error(task, error)
+    return True
+
+
+def _check(task: TrialTask) -> None:
+    if differing := differences(task.folder, task.settings):
+        raise TrainingError(f"{task.store} changed while the sweep ran: {'; '.join(differing)}. Run it again")
 
 
 def _features(folder: Path, device: torch.device) -> dict[str, FeatureSet]:
@@ -92,6 +126,13 @@ def record_failure(task: TrialTask, reason: str, details: str = "") -> None:
     """Keep why a trial failed."""
     task.folder.mkdir(parents=True, exist_ok=True)
     write_json(task.folder / FAILED, {"reason": reason, "details": details, "process": os.getpid()})
+
+
+def forget_failures(tasks: Sequence[TrialTask]) -> None:
+    """Let trials that failed be tried again."""
+    for task in tasks:
+        if task.has_failed:
+            (task.folder / FAILED).unlink(missing_ok=True)
 
 
 def read_failure(task: TrialTask) -> str | None:

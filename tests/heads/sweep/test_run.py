@@ -5,6 +5,7 @@ import multiprocessing
 import statistics
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,12 @@ from tvr.data.contracts.errors import UsageError
 from tvr.heads.runs.run_folder import load_run
 from tvr.heads.sweep import run as sweep
 from tvr.heads.sweep.grid import parse_grid, plan_trials
+from tvr.heads.sweep.processes import run_in_processes
 from tvr.heads.sweep.results import groups_of, rows_of, save_table
-from tvr.heads.sweep.run import (
-    bundles_of,
-    open_for_sweep,
-    pending_tasks,
-    run_in_processes,
-    run_on_dask,
-    tasks_of,
-)
+from tvr.heads.sweep.run import bundles_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
 from tvr.heads.sweep.trial import TrialTask, run_trial, run_trials
 from tvr.pipeline.cluster.config import ClusterConfig
+from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.generated import generated_store
 from ...fixtures.stores import write_store
@@ -35,7 +31,8 @@ def planned(tmp_path: Path, *words: str, **fixed: str) -> list[TrialTask]:
     if not store.exists():
         generated_store(store)
     settings = {name: value for name, value in (FIXED | fixed).items() if value}
-    return tasks_of(plan_trials(parse_grid(words), settings), store, tmp_path / "sweep", threads=1)
+    trials = plan_trials(parse_grid(words), settings)
+    return tasks_of(trials, FeatureStore.open(store), tmp_path / "sweep", threads=1)
 
 
 @pytest.mark.slow
@@ -60,7 +57,8 @@ def test_a_sweep_ends_in_a_table_over_seeds(tmp_path: Path) -> None:
     assert best.deviation == pytest.approx(statistics.stdev(own))
     assert best.trials == 2
     assert set(best.figures) == {f"{way} R@{k}" for way in ("t2v", "v2t") for k in (1, 5, 10)}
-    saved = json.loads(save_table(tmp_path / "sweep", rows).read_text())
+    assert save_table(tmp_path / "sweep", tasks) == rows
+    saved = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     assert [row["name"] for row in saved["trials"]] == [row.name for row in rows]
     head, record = load_run(Path(rows[0].folder))
     assert record.config.lr == float(rows[0].name.split("lr=")[1].split(",")[0])
@@ -129,7 +127,7 @@ def test_trials_of_one_process_equal_those_trained_alone(tmp_path: Path, head: s
     )
     run_trials([*planned(tmp_path, "heads=5"), *tasks])
     for task in tasks:
-        alone = TrialTask(task.trial, task.store, tmp_path / "alone" / task.trial.name, threads=1)
+        alone = replace(task, folder=tmp_path / "alone" / task.folder.name)
         assert run_trial(alone)
         found, wanted = (folder / "head.safetensors" for folder in (task.folder, alone.folder))
         assert found.read_bytes() == wanted.read_bytes(), task.trial.name
@@ -138,7 +136,7 @@ def test_trials_of_one_process_equal_those_trained_alone(tmp_path: Path, head: s
 def test_a_trial_in_a_process_equals_one_here(tmp_path: Path) -> None:
     first = planned(tmp_path, "seed=3")[0]
     run_in_processes([first], 1)
-    again = tasks_of([first.trial], first.store, tmp_path / "other", threads=1)[0]
+    again = replace(first, folder=tmp_path / "other")
     assert run_trial(again)
     assert (first.folder / "head.safetensors").read_bytes() == (
         again.folder / "head.safetensors"
@@ -161,7 +159,7 @@ def test_a_sweep_on_dask(tmp_path: Path) -> None:
 
 def test_a_broken_store_is_a_row(tmp_path: Path) -> None:
     task = planned(tmp_path, "seed=0")[0]
-    broken = TrialTask(task.trial, tmp_path / "nowhere", task.folder)
+    broken = replace(task, store=tmp_path / "nowhere")
     assert not run_trial(broken)
     assert "no feature store at" in str(rows_of([broken])[0].failure)
 
