@@ -79,12 +79,12 @@ def identity_of(store: FeatureStore) -> dict[str, Any]:
     one."""
     return {
         "path": str(store.folder.resolve()),
-        **settings_of(store.manifest),
+        **feature_settings(store.manifest),
         CONTENT_DIGEST: store.digest,
     }
 
 
-def settings_of(manifest: Manifest) -> dict[str, Any]:
+def feature_settings(manifest: Manifest) -> dict[str, Any]:
     """Everything in a store's manifest that decides what its features are, and of what."""
     # Runs of stores from before there was a choice say nothing of pixels, and must still be known as runs of them.
     pixels = {} if manifest.pixels == "stored" else {"pixels": manifest.pixels}

@@ -6,7 +6,7 @@ from pathlib import Path
 from ...data.contracts.errors import StoreError
 from ...pipeline.store.manifest import MANIFEST_NAME, load_manifest
 from ...pipeline.store.reader import FeatureStore
-from ..features.from_store import CONTENT_DIGEST, identity_of, settings_of
+from ..features.from_store import CONTENT_DIGEST, feature_settings, identity_of
 from .identity import in_one_line, store_differences, unrecorded
 from .run_folder import RunRecord
 
@@ -74,7 +74,7 @@ class _Found:
         """Look at one more store; whether no other one can be better."""
         try:
             manifest = load_manifest(folder)
-            differing = store_differences(self._recorded, settings_of(manifest))
+            differing = store_differences(self._recorded, feature_settings(manifest))
             if differing:
                 if manifest.dataset == self._recorded.get("dataset"):
                     self.others.append(f"{folder} is another store: {in_one_line(differing)}")

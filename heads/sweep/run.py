@@ -14,7 +14,7 @@ from ..base import FeatureShape, build_head
 from ..features.from_store import identity_of
 from .grid import Trial
 from .trial import TrialTask, forget_failures, record_failure, run_trial
-from .trial_folder import folder_of, settings_of, trial_folders
+from .trial_folder import folder_of, trial_folders, trial_settings
 
 MAX_PARAMETERS = 1 << 26
 """Parameters of the heads that one process trains: a step of a larger one takes so long that a process's start is lost
@@ -44,7 +44,7 @@ def tasks_of(trials: Sequence[Trial], store: FeatureStore, sweep: Path, threads:
     """Each trial with its run folder below the sweep's."""
     identity, folder = identity_of(store), sweep / "trials"
     there = trial_folders(folder)
-    settings = [settings_of(trial, identity) for trial in trials]
+    settings = [trial_settings(trial, identity) for trial in trials]
     return [
         TrialTask(trial, store.folder, folder_of(trial, wanted, folder, there), wanted, threads)
         for trial, wanted in zip(trials, settings, strict=True)

@@ -21,7 +21,7 @@ from ..runs.run_lock import RunTakenError, is_taken
 from ..training.distributed import Distributed
 from ..training.loop import train
 from .grid import Trial
-from .trial_folder import differences, holds
+from .trial_folder import folder_differences, holds
 
 POLL_SECONDS = 0.05
 
@@ -38,7 +38,7 @@ class TrialTask:
     folder: Path
     """The trial's run folder."""
     settings: Mapping[str, Any]
-    """``settings_of`` the trial: what the run in the folder must have been made with to be this trial."""
+    """``trial_settings`` the trial: what the run in the folder must have been made with to be this trial."""
     threads: int = 0
     """CPU threads; 0: as many as torch takes."""
 
@@ -103,7 +103,7 @@ def _is_ended(task: TrialTask, features: Mapping[str, FeatureSet]) -> bool:
 
 
 def _check(task: TrialTask) -> None:
-    if differing := differences(task.folder, task.settings):
+    if differing := folder_differences(task.folder, task.settings):
         raise TrainingError(f"{task.store} changed while the sweep ran: {'; '.join(differing)}. Run it again")
 
 

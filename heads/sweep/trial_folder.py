@@ -4,10 +4,9 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ...data.contracts.errors import TvrError
-from ..runs.identity import run_differences, settings_digest
+from ..runs.identity import Settings, run_differences, settings_digest
 from ..runs.run_folder import load_record
 from .grid import Trial
 
@@ -16,10 +15,8 @@ READABLE_BYTES = 120
 DIGEST_CHARACTERS = 12
 _MARK = ",id="
 
-Settings = Mapping[str, Any]
 
-
-def settings_of(trial: Trial, store: Settings) -> Settings:
+def trial_settings(trial: Trial, store: Settings) -> Settings:
     """Everything that decides what a trial comes to, as ``config.json`` has it.
 
     Args:
@@ -56,10 +53,10 @@ def folder_of(trial: Trial, settings: Settings, trials: Path, there: Mapping[str
 
 def holds(folder: Path, settings: Settings) -> bool:
     """Whether the run in a folder has these settings."""
-    return differences(folder, settings) == []
+    return folder_differences(folder, settings) == []
 
 
-def differences(folder: Path, settings: Settings) -> list[str] | None:
+def folder_differences(folder: Path, settings: Settings) -> list[str] | None:
     """What of the run in a folder is not as in these settings; None where no run can be read there."""
     try:
         record = load_record(folder).completed
