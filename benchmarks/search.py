@@ -27,7 +27,8 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.items import TextItems, VideoItems
 from tvr.heads.features.rows import Rows
 from tvr.heads.search.exact import Hit, search
-from tvr.heads.search.faiss_index import IndexedGallery, VideoIndex, build_index
+from tvr.heads.search.faiss_index import IndexedGallery, build_index
+from tvr.heads.search.index_folder import VideoIndex
 
 from .record import keep
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from ..data.contracts.errors import UsageError
-from ..heads.search.archive import INDEX_FOLDER, open_gallery
+from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
+from ..heads.search.index_folder import INDEX_FOLDER
 from ..pipeline.workspace import Workspace
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
 from .terminal import Meter, out
@@ -20,6 +21,10 @@ def index(
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    zero_shot: Annotated[
+        bool,
+        typer.Option("--zero-shot", help="For searches without a trained head: an index beside the store."),
+    ] = False,
     kind: Annotated[
         str, typer.Option(help="flat: exact. hnsw: a graph. ivf: cells; both faster and not always right.")
     ] = "flat",
@@ -27,15 +32,27 @@ def index(
     """Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest."""
     if kind not in _KINDS:
         raise UsageError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
-    folder = run or Workspace(workspace).find_run(dataset)
-    head, name, features, _ = open_gallery(folder, store)
+    if zero_shot and run is not None:
+        raise UsageError(
+            f"--zero-shot indexes a store and takes no run, got {run}. Name the store with --store."
+        )
+    place = Workspace(workspace)
+    if zero_shot:
+        folder = store or place.find_store(dataset)
+        head, name, features, _ = open_gallery(None, folder)
+    else:
+        folder = run or place.find_run(dataset)
+        head, name, features, _ = open_gallery(folder, store)
     with Meter("indexing", "videos") as meter:
         built = build_index(head, features, kind)
         built.save(folder / INDEX_FOLDER)
         seconds = meter.elapsed_seconds
-    source = f"the global vectors of {name}" if built.record.coarse == "head" else "zero-shot mean pooling"
+    source = (
+        f"the global vectors of {name}" if built.record.made_of.coarse == "head" else "zero-shot mean pooling"
+    )
     out.print(
         f"{features.num_videos:,} videos in {folder / INDEX_FOLDER} ({kind}, {source}) in {seconds:.1f} s",
         soft_wrap=True,
     )
-    out.print(f'next: tvr search {folder} "what you look for" --candidates 100', soft_wrap=True)
+    named = f"--zero-shot --store {folder}" if zero_shot else str(folder)
+    out.print(f'next: tvr search {named} "what you look for" --candidates 100', soft_wrap=True)

@@ -72,6 +72,10 @@ def search(
     place = Workspace(workspace)
     named = Named(model=model, pretrained=pretrained)
     text, run = _text_and_run(words or [], run, video)
+    if zero_shot and run is not None:
+        raise UsageError(
+            f"--zero-shot searches a store and takes no run, got {run}. Name the store with --store."
+        )
     if zero_shot or (run is None and not place.has_run(dataset)):
         archive = open_archive(None, store or place.find_store(dataset), named, split)
     else:

@@ -36,6 +36,7 @@ class Head(Contract):
 
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)
+        self.config = config
         self.lstm = nn.LSTM(shape.dim, shape.dim, batch_first=True)
         self.gate = nn.Parameter(torch.zeros(shape.dim)) if config.init == "zero" else None
 

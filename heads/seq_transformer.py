@@ -40,6 +40,7 @@ class Head(Contract):
 
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)
+        self.config = config
         self.temporal = Transformer(
             shape.dim, shape.num_frames, layers=config.layers, heads=config.heads, start=config.init
         )

@@ -16,11 +16,9 @@ from ..features.from_store import features_of, gallery_of
 from ..runs.find_store import run_store
 from ..runs.run_folder import load_run
 from .exact import Hit, check_top_k, search
-from .faiss_index import IndexedGallery, VideoIndex
+from .faiss_index import IndexedGallery
+from .index_folder import INDEX_FOLDER, VideoIndex
 from .query_features import ONLY, QueryFeatures, encoder_of
-
-INDEX_FOLDER = "index"
-"""Of a run: what ``tvr index`` made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class Archive:
 
         Raises:
             UsageError: ``top_k`` is less than 1, or there is no index.
+            StoreError: the index is damaged, or was made of another head, split or state of the store.
         """
         query = self.text(text)
         if candidates is None:

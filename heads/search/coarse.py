@@ -1,5 +1,6 @@
 """One vector an item, whose dot products come close to a head's similarity: what an index can be built of."""
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,16 @@ class Coarse:
     video_name: str
     source: str
     """``head``: the head's own global vectors. ``mean_pool``: zero-shot ones, for heads that have none."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of everything that decides the vectors: the head's settings, its shape and all its weights."""
+        settings = (type(self.head).__module__, getattr(self.head, "config", None), self.head.shape)
+        digest = hashlib.sha256(repr((*settings, self.text_name, self.video_name)).encode())
+        for name, weights in sorted(self.head.state_dict().items()):
+            digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+            digest.update(weights.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def of_videos(self, videos: VideoFeatures) -> Float[Tensor, "video dim"]:

@@ -1,9 +1,6 @@
 """A FAISS index of coarse vectors beside a run, and a search that compares only its candidates with the fine head."""
 
-from dataclasses import asdict, dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,74 +8,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...data.contracts.errors import StoreError, UsageError
-from ...data.contracts.records import restored
-from ...data.contracts.strict_json import read_json
-from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import Head, TextFeatures
 from ..evaluation.blockwise import similarity_in_blocks
 from ..evaluation.scores import ITEMS_PER_BATCH
 from ..features.feature_set import FeatureSet
-from .coarse import coarse_of
+from ..features.from_store import CONTENT_DIGEST
+from .coarse import Coarse, coarse_of
 from .exact import Hit, check_top_k
+from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, faiss_module
 
-IndexKind = Literal["flat", "hnsw", "ivf"]
-
-INDEX, RECORD = "videos.faiss", "index.json"
 HNSW_NEIGHBOURS, HNSW_EFFORT = 32, 128
 """Links of a vector, and how many candidates a search keeps."""
 IVF_VISITED, IVF_TRAINING = 1 / 16, 64
 """Share of the cells that a search visits, and videos a cell that the cells are laid out by."""
 
 
-@dataclass(frozen=True)
-class IndexRecord:
-    """``index.json``: what the index is of."""
-
-    kind: IndexKind
-    coarse: str
-    """Whose vectors: ``head`` or ``mean_pool``."""
-    dim: int
-    video_ids: list[str]
-
-
-class VideoIndex:
-    """Coarse vectors of videos, and which videos they are."""
-
-    def __init__(self, index: Any, record: IndexRecord) -> None:
-        self.index = index
-        self.record = record
-
-    def save(self, folder: Path) -> None:
-        """Write the index and its record."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / INDEX) as beside:
-            _faiss().write_index(self.index, str(beside))
-        write_json(folder / RECORD, asdict(self.record))
-
-    @classmethod
-    def load(cls, folder: Path) -> "VideoIndex":
-        """Read what ``save`` wrote.
-
-        Raises:
-            UsageError: there is no index, or FAISS is not installed.
-            StoreError: the index is damaged.
-        """
-        if not (folder / RECORD).is_file():
-            raise UsageError(f"{folder} holds no index. Make one with `tvr index RUN`.")
-        faiss = _faiss()
-        try:
-            record = restored(IndexRecord, read_json(folder / RECORD))
-            index = faiss.read_index(str(folder / INDEX))
-        except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError(
-                f"{folder} holds no whole index ({error}): make it again with `tvr index`"
-            ) from error
-        return cls(index, record)
-
-    def nearest(self, vectors: Float[Tensor, "text dim"], count: int) -> list[list[int]]:
-        """The places of the nearest videos of each vector, the nearest first."""
-        _, places = self.index.search(np.ascontiguousarray(vectors.cpu().numpy(), np.float32), count)
-        return [[place for place in row if place >= 0] for row in places.tolist()]
+def made_of(coarse: Coarse, features: FeatureSet) -> MadeOf:
+    """What an index of these vectors of these videos is of."""
+    return MadeOf(
+        split=features.origin.split,
+        store=str(features.origin.store.get(CONTENT_DIGEST, "")),
+        num_frames=coarse.head.shape.num_frames,
+        coarse=coarse.source,
+        coarse_head=coarse.digest,
+    )
 
 
 def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> VideoIndex:
@@ -92,7 +45,7 @@ def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> V
     Raises:
         UsageError: FAISS is not installed.
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     coarse = coarse_of(head.eval())
 
     def vectors(items: Tensor) -> Float[np.ndarray, "video dim"]:
@@ -108,22 +61,28 @@ def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> V
         index.train(vectors(drawn[: IVF_TRAINING * index.nlist].sort().values))
     for items in torch.arange(count).split(ITEMS_PER_BATCH):
         index.add(vectors(items))
-    return VideoIndex(index, IndexRecord(kind, coarse.source, dim, list(features.video_ids)))
+    record = IndexRecord(kind, dim, list(features.video_ids), made_of(coarse, features))
+    return VideoIndex(index, record)
 
 
 class IndexedGallery:
-    """Videos found by an index and put in order by the head."""
+    """Videos found by an index and put in order by the head.
+
+    Raises:
+        StoreError: the index was made of another head, split or state of the store, and says so.
+    """
 
     def __init__(self, head: Head, features: FeatureSet, index: VideoIndex) -> None:
-        if list(features.video_ids) != index.record.video_ids:
-            raise StoreError(
-                "the index is of other videos than the store holds now: make it again with `tvr index`"
-            )
         self.head = head.eval()
         self.features = features
         self.video_ids = features.video_ids
         self.index = index
         self.coarse = coarse_of(head)
+        index.record.check(made_of(self.coarse, features))
+        if list(features.video_ids) != index.record.video_ids:
+            raise StoreError(
+                "the index is of other videos than the store holds now: make it again with `tvr index`"
+            )
 
     @torch.no_grad()
     def search(self, texts: TextFeatures, top_k: int = 10, candidates: int = 100) -> list[list[Hit]]:
@@ -141,7 +100,7 @@ class IndexedGallery:
         if candidates < top_k:
             raise UsageError(f"candidates must be at least top_k, got {candidates = } and {top_k = }")
         encoded = self.head.encode_text(texts)
-        found = self.index.nearest(self.coarse.of_texts(texts), candidates)
+        found = self.index.nearest(self.coarse.of_texts(texts).cpu().numpy(), candidates)
         return [
             self._best({name: tensor[[row]] for name, tensor in encoded.items()}, places, top_k)
             for row, places in enumerate(found)
@@ -165,10 +124,3 @@ def _empty(faiss: Any, kind: IndexKind, count: int, dim: int) -> Any:
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, min(cells, count), faiss.METRIC_INNER_PRODUCT)
     index.nprobe = max(1, int(cells * IVF_VISITED))
     return index
-
-
-def _faiss() -> Any:
-    try:
-        return import_module("faiss")
-    except ModuleNotFoundError:
-        raise UsageError("an index needs FAISS: pip install 'tvr[index]'") from None

@@ -41,6 +41,19 @@ def test_an_index_with_all_candidates_is_exact(made: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_index_answers_for_what_it_is_of(made: Path) -> None:
+    assert tvr("index", RUN, cwd=made).code == 0
+    answer = tvr("search", RUN, "a red circle", "--candidates", "9", "--split", "test", cwd=made)
+    assert (answer.code, "split: all, not test" in answer.err) == (4, True), answer.err
+    answer = tvr("index", "--zero-shot", cwd=made)
+    assert answer.code == 0, answer.err
+    line = ("a red circle grows", "--zero-shot")
+    assert videos_found(made, *line, "--candidates", "40") == videos_found(made, *line)
+    store = made / "tvr-workspace" / "features" / "storyboard" / "tvr-storyboard-storyboard"
+    assert tvr("verify", "--store", store, cwd=made).code == 0
+
+
+@pytest.mark.slow
 def test_a_video_file_finds_captions(made: Path) -> None:
     file = next((made / "tvr-workspace" / "datasets").rglob("test-00003.mp4"))
     answer = tvr("search", RUN, "--video", file, "--split", "test", "--top-k", "8", "--json", cwd=made)
@@ -70,6 +83,7 @@ def test_search_fails_with_a_sentence(made: Path) -> None:
         (("a car", "--top-k", "0"), 2, "top_k must be at least 1"),
         (("--video", made / "text.mp4"), 5, "text.mp4 cannot be decoded"),
         (("a car", "--split", "tset"), 3, "Known: test, train, val"),
+        (("a car", "--run", RUN, "--zero-shot"), 2, "takes no run"),
     ):
         answer = tvr("search", *arguments, cwd=made)
         assert (answer.code, message in answer.err) == (code, True), answer.err

@@ -10,7 +10,8 @@ from tvr.heads.base import Head, TextFeatures, build_head
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.search.coarse import coarse_of
 from tvr.heads.search.exact import search
-from tvr.heads.search.faiss_index import IndexedGallery, IndexKind, VideoIndex, build_index
+from tvr.heads.search.faiss_index import IndexedGallery, build_index
+from tvr.heads.search.index_folder import IndexKind, VideoIndex
 
 from ...fixtures.generated import generated_features
 
@@ -80,7 +81,7 @@ def test_an_index_is_read_back(tmp_path: Path) -> None:
     built.save(tmp_path / "index")
     loaded = VideoIndex.load(tmp_path / "index")
     assert loaded.record == built.record
-    vectors = coarse_of(head).of_texts(queries())
+    vectors = coarse_of(head).of_texts(queries()).numpy()
     assert loaded.nearest(vectors, 4) == built.nearest(vectors, 4)
 
 

@@ -17,6 +17,8 @@ from tvr.heads.evaluation.scores import similarity_matrix
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, gallery_of
 from tvr.heads.search.archive import Archive
+from tvr.heads.search.faiss_index import build_index
+from tvr.heads.search.index_folder import INDEX_FOLDER
 from tvr.heads.search.query_features import ONLY, QueryFeatures
 from tvr.pipeline.encoders.base import EncodedFrames, EncodedText, Encoder, EncoderIdentity
 from tvr.pipeline.extract import extract
@@ -139,10 +141,12 @@ def assert_one_number(name: str, settings: Mapping[str, Any], asked: Remembering
     archive = Archive(head, name, gallery_of(asked.store), asked, asked.store, None, None)
     file, column = asked.store.folder.parent / "videos" / "b.mp4", features.video_ids.index("b")
     evaluated = similarity_matrix(head, features)
+    build_index(head, archive.features).save(asked.store.folder / INDEX_FOLDER)
     for text, row in zip(features.texts, evaluated, strict=True):
         expected = dict(zip(features.video_ids, row.tolist(), strict=True))
-        found = {hit.video_id: hit.score for hit in archive.search(text, top_k=4)}
-        assert found == pytest.approx(expected, abs=TOLERANCE)
+        for candidates in (None, 4):  # without and with an index
+            found = {hit.video_id: hit.score for hit in archive.search(text, 4, candidates)}
+            assert found == pytest.approx(expected, abs=TOLERANCE)
         assert archive.score(text, file) == pytest.approx(expected["b"], abs=TOLERANCE)
     by_caption = {hit.text: hit.score for hit in archive.captions_of(file, top_k=4)}
     expected = dict(zip(features.texts, evaluated[:, column].tolist(), strict=True))

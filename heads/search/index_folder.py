@@ -1,0 +1,218 @@
+"""The folder of an index: a file of FAISS, and a record that says what it is of. The two are always of one build.
+
+FAISS reads what a file says without doubting it. So its file is opened only if it is byte for byte the one that the
+record was written with, and of the kind that the record names; who forges both can still make FAISS do what a file
+can make it do.
+"""
+
+import dataclasses
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ...data.contracts.errors import StoreError, UsageError
+from ...data.contracts.identity import differing_settings, sha256_of
+from ...data.contracts.records import restored
+from ...pipeline.store.atomic_files import atomic_write, remove_leftovers
+from ...pipeline.store.checksummed_json import read_checksummed, write_checksummed
+from ...pipeline.store.file_locks import FileLock
+
+INDEX_FOLDER = "index"
+"""Of a run, or of a store: what ``tvr index`` made."""
+RECORD, LOCK = "index.json", "index.lock"
+
+IndexKind = Literal["flat", "hnsw", "ivf"]
+
+_HEADERS: dict[IndexKind, bytes] = {"flat": b"IxFI", "hnsw": b"IHNf", "ivf": b"IwFl"}
+"""How FAISS's file of each kind begins."""
+
+_REMEDY = "Make it again with `tvr index`, or leave --candidates out"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOf:
+    """Everything that decides the vectors of an index, and which videos they are of."""
+
+    split: str
+    """``all``, or the only split."""
+    store: str
+    """Digest of all bytes of its shards."""
+    num_frames: int
+    """The most frames of a video that the head sees."""
+    coarse: str
+    """Whose vectors: ``head`` or ``mean_pool``."""
+    coarse_head: str
+    """Digest of the weights and settings of the head whose vectors these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRecord:
+    """``index.json``, beside the digest of FAISS's file: what the index is of."""
+
+    kind: IndexKind
+    dim: int
+    video_ids: list[str]
+    made_of: MadeOf
+
+    def check(self, wanted: MadeOf) -> None:
+        """Whether a search may be answered by this index.
+
+        Raises:
+            StoreError: it was made of something else; the message says of what.
+        """
+        made_of = dataclasses.asdict(self.made_of)
+        found = differing_settings(made_of, dataclasses.asdict(wanted), lambda _: False)
+        if found:
+            lines = [
+                f"{_IN_WORDS[one.name]}: {_short(one.stored)}, not {_short(one.wanted)}" for one in found
+            ]
+            raise StoreError(f"the index was made of something else: {'; '.join(lines)}. {_REMEDY}")
+
+
+_IN_WORDS = {
+    "split": "split",
+    "store": "state of the store",
+    "num_frames": "frames of a video",
+    "coarse": "coarse vectors of",
+    "coarse_head": "weights and settings of the head",
+}
+
+
+class VideoIndex:
+    """Coarse vectors of videos, and which videos they are."""
+
+    def __init__(self, index: Any, record: IndexRecord) -> None:
+        self.index = index
+        self.record = record
+
+    def save(self, folder: Path) -> None:
+        """Write the index, then its record, then remove the index that was there before: at every moment the record
+        names a file that is whole.
+
+        Raises:
+            StoreError: another process writes an index there now, or the folder cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / LOCK) as lock:
+                if not lock.acquire():
+                    raise StoreError(
+                        f"another process writes the index in {folder} now. Wait until it has ended, and look whether "
+                        "its index is the one you want"
+                    )
+                remove_leftovers(folder)
+                self._save(folder)
+        except (OSError, RuntimeError) as error:
+            raise StoreError(
+                f"the index cannot be written to {folder}: {error}. Make room, or allow writing, and run `tvr index` "
+                "again"
+            ) from error
+
+    def _save(self, folder: Path) -> None:
+        written = folder / "new.faiss"
+        with atomic_write(written) as beside:
+            faiss_module().write_index(self.index, str(beside))
+        digest = sha256_of(written)
+        written.replace(_file(folder, digest))
+        write_checksummed(folder / RECORD, dataclasses.asdict(self.record) | {_DIGEST: digest})
+        for file in folder.glob("*.faiss"):
+            if file != _file(folder, digest):
+                file.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> "VideoIndex":
+        """Read what ``save`` wrote.
+
+        Raises:
+            UsageError: there is no index, or FAISS is not installed.
+            StoreError: the index is damaged, or of an earlier version, which did not record what it is of.
+        """
+        if not (folder / RECORD).is_file():
+            raise UsageError(f"{folder} holds no index. Make one with `tvr index RUN`.")
+        faiss_module()
+        while True:
+            version = _version(folder)
+            record, digest = _read_record(folder)
+            try:
+                return cls(_read_index(_file(folder, digest), digest, record), record)
+            except FileNotFoundError:
+                # Another process may have put a new index in its place since the record was read.
+                if _version(folder) == version:
+                    raise _not_whole(folder, "its vectors are not there") from None
+            except (OSError, ValueError, RuntimeError) as error:
+                raise _not_whole(folder, error) from error
+
+    def nearest(self, vectors: Float[np.ndarray, "text dim"], count: int) -> list[list[int]]:
+        """The places of the nearest videos of each vector, the nearest first."""
+        _, places = self.index.search(np.ascontiguousarray(vectors, np.float32), count)
+        return [[place for place in row if place >= 0] for row in places.tolist()]
+
+
+_DIGEST = "faiss_sha256"
+
+
+def _file(folder: Path, digest: str) -> Path:
+    """Where the vectors lie: under a name of their own, so that no record ever speaks of others."""
+    return folder / f"videos-{digest[:16]}.faiss"
+
+
+def _version(folder: Path) -> tuple[int, int]:
+    """What changes whenever a record is written."""
+    found = (folder / RECORD).stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read_record(folder: Path) -> tuple[IndexRecord, str]:
+    try:
+        values = read_checksummed(folder / RECORD)
+        digest = values.pop(_DIGEST, None)
+        if type(digest) is not str or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"{_DIGEST} is {digest!r}"[:200])
+        return restored(IndexRecord, values), digest
+    except (OSError, ValueError) as error:
+        raise _not_whole(folder, error) from error
+
+
+def _read_index(file: Path, digest: str, record: IndexRecord) -> Any:
+    """What FAISS makes of its file, if it is the one that was written."""
+    faiss = faiss_module()
+    with file.open(
+        "rb"
+    ) as opened:  # what is compared is what is read, whatever becomes of the name meanwhile
+        header = opened.read(4)
+        opened.seek(0)
+        if header != _HEADERS[record.kind] or hashlib.file_digest(opened, "sha256").hexdigest() != digest:
+            raise ValueError(f"{file.name} is not what was written")
+        opened.seek(0)
+        # A file of cells may name another one that holds them, which would be mapped for writing wherever it lies.
+        flags = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
+        index = faiss.read_index(faiss.PyCallbackIOReader(opened.read), flags)
+    if (index.d, index.ntotal) != (record.dim, len(record.video_ids)):
+        raise ValueError(f"{file.name} holds {index.ntotal:,} vectors {index.d} wide")
+    return index
+
+
+def _not_whole(folder: Path, why: object) -> StoreError:
+    return StoreError(f"{folder} holds no whole index of this version ({why}). {_REMEDY}")
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) else str(value)
+
+
+def faiss_module() -> Any:
+    """FAISS, which nothing else needs.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return import_module("faiss")
+    except ModuleNotFoundError:
+        raise UsageError("an index needs FAISS: pip install 'tvr[index]'") from None
