@@ -19,6 +19,7 @@ from ..pipeline.options import (
     EncoderSpec,
     ExtractionOptions,
     Request,
+    file_digest_of,
     pixels_of,
     sampling_of,
     text_policy_of,
@@ -35,8 +36,7 @@ from .extraction_output import (
     print_job,
     print_over_budget,
     print_patch_size,
-    print_pixels,
-    print_retried,
+    print_remarks,
     print_summary,
 )
 from .options import (
@@ -201,10 +201,17 @@ def extract(
         typer.Option(
             help="'failed', 'partial' or 'failed:<part of a reason>': extract again the shards that hold such videos; "
             "'untrusted' (or 'untrusted:<part>'): only the videos that an earlier version read by rules that do not "
-            "hold for their files.",
+            "hold for their files; 'changed': only those whose files are other ones than before.",
             rich_help_panel=FAILURES,
         ),
     ] = None,
+    file_digest: Annotated[
+        str,
+        typer.Option(
+            help="By what a video is known again. ends: length, first and last 64 KiB; whole: every byte.",
+            rich_help_panel=FAILURES,
+        ),
+    ] = "ends",
     on_error: Annotated[
         str,
         typer.Option(
@@ -247,6 +254,7 @@ def extract(
         limit=limit,
         retry=retry,
         on_error=on_error,
+        file_digest=file_digest_of(file_digest),
         request=Request(dataset, root, settings, encoder),
     )
     if dry_run:
@@ -269,8 +277,7 @@ def extract(
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         with extraction_meters() as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
-    print_retried(summary, retry)
-    print_pixels(summary, pixels)
+    print_remarks(summary, retry, pixels)
     print_summary(summary, share, runner, as_json=as_json)
     if budget and not budget.admits(summary.status["failed"], summary.videos):
         print_over_budget(summary, max_failed)

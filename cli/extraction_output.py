@@ -91,7 +91,14 @@ def print_patch_size(estimate: Estimate) -> None:
     err.print(f"patches take about {estimate.patch_gigabytes:,.3g} GB for {estimate.frames:,} frames")
 
 
-def print_retried(summary: Summary, retry: str | None) -> None:
+def print_remarks(summary: Summary, retry: str | None, pixels: str | None) -> None:
+    """What ``--retry`` meant, and what the user left open that was decided otherwise than in a new store."""
+    _print_retried(summary, retry)
+    _print_unknown_files(summary)
+    _print_pixels(summary, pixels)
+
+
+def _print_retried(summary: Summary, retry: str | None) -> None:
     """How many videos ``--retry`` meant."""
     if retry is not None:
         err.print(f"--retry {retry}: {summary.retried:,} videos of the store were to be retried")
@@ -103,7 +110,17 @@ def print_retried(summary: Summary, retry: str | None) -> None:
         )
 
 
-def print_pixels(summary: Summary, pixels: str | None) -> None:
+def _print_unknown_files(summary: Summary) -> None:
+    """That nobody can say whether files that moved are the same as before."""
+    if summary.unknown_files:
+        err.print(
+            f"note: the videos come from another folder than before, and of {summary.unknown_files:,} the store does "
+            "not know which files they were (an earlier version made it): they are taken to be the same",
+            soft_wrap=True,
+        )
+
+
+def _print_pixels(summary: Summary, pixels: str | None) -> None:
     """That frames go on as an older store has them, where nobody said how they are to be."""
     if pixels is None and summary.pixels == "stored":
         err.print(
@@ -136,7 +153,7 @@ def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_
     _print_counts(summary, random_weights=runner.identity.random_weights)
     if summary.frames:
         _print_time(busy, slowest, children)
-    _print_remarks(summary)
+    _print_what_was_cut(summary)
     if summary.shards_left:
         whose = "other processes" if share.count == 1 else f"this was shard {share}; other jobs"
         left = summary.shards_left
@@ -175,7 +192,7 @@ def _print_time(busy: dict[str, float], slowest: Bottleneck, children: int) -> N
     out.print(f"held up by {slowest.stage}; what would help: {slowest.advice}", soft_wrap=True)
 
 
-def _print_remarks(summary: Summary) -> None:
+def _print_what_was_cut(summary: Summary) -> None:
     if summary.texts_truncated:
         out.print(
             f"{summary.texts_truncated:,} captions are longer than the model reads and were cut; "

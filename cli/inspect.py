@@ -1,9 +1,9 @@
 """``tvr inspect``: what is in a store."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,6 +13,7 @@ from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.request import Named
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
+from ..pipeline.trust.changes import Comparison, compared_by_request
 from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.workspace import Workspace
@@ -48,6 +49,13 @@ def inspect(
             "be read otherwise now.",
         ),
     ] = False,
+    changed: Annotated[
+        bool,
+        typer.Option(
+            "--changed",
+            help="Compare the videos' files with those that the store was made of, and list the ones that differ.",
+        ),
+    ] = False,
     root: RootOption = None,
     data: NamedDataOption = None,
     as_json: JsonOption = False,
@@ -57,13 +65,17 @@ def inspect(
     statuses = opened.statuses()
     named = Named(root, key_values(data, "--data"))
     verdicts = _verdicts(opened, named) if untrusted else None
+    compared = _compared(opened, named) if changed else None
     if as_json:
-        print_json(_as_json(opened, statuses, verdicts, failed=failed))
+        looked = {"verdicts": verdicts, "files": compared}
+        print_json(_as_json(opened, statuses, looked, failed=failed))
         return
     _print_store(opened, statuses)
     _print_failures(statuses, every=failed)
     if verdicts is not None:
         _print_verdicts(verdicts)
+    if compared is not None:
+        _print_compared(compared)
 
 
 def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:
@@ -71,13 +83,18 @@ def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:
         return verdicts_by_request(store, named, meter.update)
 
 
+def _compared(store: FeatureStore, named: Named) -> Comparison:
+    with Meter("looking at files", "files") as meter:
+        return compared_by_request(store, named, meter.update)
+
+
 def _as_json(
-    store: FeatureStore, statuses: list[VideoStatus], verdicts: list[Verdict] | None, *, failed: bool
+    store: FeatureStore, statuses: list[VideoStatus], looked: Mapping[str, Any], *, failed: bool
 ) -> dict[str, object]:
+    """Everything; ``looked`` is what was asked of the files, None where it was not."""
     listed = [asdict(row) for row in (worst_first(statuses) if failed else statuses)]
-    looked = {} if verdicts is None else {"verdicts": [asdict(verdict) for verdict in verdicts]}
     return {
-        **looked,
+        **{name: _plain(found) for name, found in looked.items() if found is not None},
         "folder": str(store.folder),
         "manifest": asdict(store.manifest),
         "absent_shards": store.absent_shards(),
@@ -86,6 +103,10 @@ def _as_json(
         "older_rules": dict(Counter(row.decoder for row in store.older_rows(READING_RULES))),
         "videos": listed,
     }
+
+
+def _plain(found: Comparison | list[Verdict]) -> object:
+    return asdict(found) if isinstance(found, Comparison) else [asdict(verdict) for verdict in found]
 
 
 def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
@@ -156,6 +177,21 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     if counts["untrusted"]:
         out.print(
             "extract these again: the `tvr extract` that made the store, with all its options and --retry untrusted",
+            soft_wrap=True,
+        )
+
+
+def _print_compared(compared: Comparison) -> None:
+    out.print(
+        f"files      {compared.same:,} are those that the store was made of, {len(compared.changed):,} are other ones, "
+        f"{compared.unknown:,} cannot be told",
+        soft_wrap=True,
+    )
+    for video, difference in compared.changed.items():
+        typer.echo(f"{one_line(video)}\tchanged\t{difference}")
+    if compared.changed:
+        out.print(
+            "extract these again: the `tvr extract` that made the store, with all its options and --retry changed",
             soft_wrap=True,
         )
 

@@ -6,7 +6,7 @@ whatever is left. So a run that was killed anywhere ends with the same bytes.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +16,20 @@ from ..data.base import Dataset
 from ..data.contracts.errors import StoreError
 from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
-from .options import ExtractionOptions, pixels_of
-from .plan import Plan, ShardPlan, TextShardPlan, manifest_of, patch_layout, plan_extraction
+from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of
+from .plan import ShardPlan, TextShardPlan, manifest_of, patch_layout, plan_extraction
 from .preprocessing import DEFAULT_PIXELS
 from .progress import OnProgress, Progress
-from .request import save_request
+from .request import root_of, save_request
 from .shard_worker import Recipe, ShardRunner, ShardWorker
-from .store.atomic_files import os_errors_as_store_error, remove_leftovers
-from .store.manifest import MANIFEST_NAME, Manifest, differences, load_manifest
+from .store.claim import claimed_store, refuse_another_store
+from .store.manifest import MANIFEST_NAME, load_manifest
 from .store.reader import FeatureStore
-from .store.receipts import read_receipt
+from .store.receipts import read_receipt, receipt_time_of
 from .store.shard_reader import ShardReader
 from .summary import Summary
-from .trust.files import verdicts_of_files
+from .trust.changes import Comparison, compared_files
+from .trust.files import OnFile, verdicts_of_files
 
 
 def run_extraction(
@@ -54,28 +55,42 @@ def run_extraction(
         DataError: no video of the data set was found.
         UsageError: patches are wanted of a model that has none.
         DecodeError: a video failed, and the options say to stop there.
-        StoreError: the folder holds a store made in another way (the message says what differs), or cannot be
-            written. Every shard that is in place stays valid.
+        StoreError: the folder holds a store made in another way (the message says what differs), files are not those
+            it was made of, or it cannot be written. Every shard that is in place stays valid.
     """
     plan, alone = plan_extraction(dataset, options), share.count == 1
     options = _with_pixels(options, folder, alone=alone)
     manifest = manifest_of(dataset, runner.identity, plan, options)
     patches = patch_layout(runner.identity, options)
-    prepare_store(folder, manifest, plan, alone=alone)
+    with claimed_store(folder, manifest, plan.split_ids, alone=alone) as manifest:
+        recipe = Recipe(folder, options, manifest, patches)
+        return _extract_into(runner, dataset, recipe, share.of(plan.shards), on_progress)
+
+
+def _extract_into(
+    runner: ShardRunner,
+    dataset: Dataset,
+    recipe: Recipe,
+    shards: Sequence[ShardPlan],
+    on_progress: OnProgress,
+) -> Summary:
+    """Do what is left of these shards of a store that this process may write into."""
+    folder, options, manifest = recipe.folder, recipe.options, recipe.manifest
+    compared = _compared(dataset, options, folder, shards, on_progress)
+    _refuse_other_files(folder, options, compared.changed)
+    moved = options.request is not None and root_of(folder) not in (None, options.request.root.absolute())
     save_request(folder, options)
 
-    shards = share.of(plan.shards)
-    ids_to_retry = _ids_to_retry(folder, dataset, options, shards, on_progress)
+    ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
     selected = _select_shards(shards, folder, options, ids_to_retry)
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
-    summary.pixels = manifest.pixels
+    summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown if moved else 0
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
 
-    recipe = Recipe(folder, options, manifest.dim, dataset.protocol == "paragraph", patches)
     started = time.perf_counter()
     for shard, receipt in runner.run(selected, recipe, on_progress):
         started = summary.add(shard, receipt, started)
-    untrusted = ids_to_retry if options.retries_untrusted else ()
+    untrusted = ids_to_retry if options.retried == UNTRUSTED else ()
     summary.count_store(FeatureStore.open(folder, complete=False), untrusted)
     return summary
 
@@ -102,7 +117,9 @@ def count_retried(
     wanted = manifest_of(dataset, identity, plan, options)
     here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
     refuse_another_store(folder, stored, replace(wanted, **here))
-    return len(_ids_to_retry(folder, dataset, options, share.of(plan.shards), on_progress))
+    shards = share.of(plan.shards)
+    changed = _compared(dataset, options, folder, shards, on_progress).changed
+    return len(_ids_to_retry(dataset, options, folder, shards, on_progress, changed))
 
 
 def extract(
@@ -117,39 +134,6 @@ def extract(
     """``run_extraction`` in this process, with this frozen encoder."""
     with ShardWorker(encoder, options) as worker:
         return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
-
-
-def prepare_store(folder: Path, manifest: Manifest, plan: Plan, *, alone: bool = True) -> None:
-    """Make the folder, or make sure that what is there is the same store.
-
-    Args:
-        folder: the store.
-        manifest: of the store that is to be.
-        plan: what it will hold.
-        alone: no other job prepares this store now, so one without a shard may be made anew in another way.
-
-    Raises:
-        StoreError: it is another store, or the folder cannot be written.
-    """
-    with os_errors_as_store_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not alone:
-            manifest.claim(folder)
-        if not alone or any(folder.glob("*.h5")):
-            refuse_another_store(folder, load_manifest(folder), manifest)
-        remove_leftovers(folder)
-        manifest.save(folder, plan.split_ids)
-
-
-def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> None:
-    """Raise a StoreError that says what differs, if the two would not make the same features."""
-    differing = differences(stored, wanted)
-    if differing:
-        raise StoreError(
-            f"the store at {folder} was made in another way and will not be extended:\n  "
-            + "\n  ".join(differing)
-            + "\nChoose another folder with --store, or delete this one."
-        )
 
 
 def _with_pixels(options: ExtractionOptions, folder: Path, *, alone: bool) -> ExtractionOptions:
@@ -168,12 +152,17 @@ def _select_shards(
     shards: Sequence[ShardPlan], folder: Path, options: ExtractionOptions, ids_to_retry: Collection[str]
 ) -> list[ShardPlan]:
     """The shards to extract: the named ones, or whatever is not there or has to be done again."""
+    # When they are looked at, before they are: what others make from then on is not made again.
+    seen = [replace(shard, receipt_time=receipt_time_of(folder / shard.name)) for shard in shards]
     if options.only is not None:
-        return [shard for shard in shards if shard.name in options.only]
-    selected = [shard for shard in shards if _is_left(shard, folder, ids_to_retry)]
-    if not options.retries_untrusted:
+        return [shard for shard in seen if shard.name in options.only]
+    selected = [shard for shard in seen if _is_left(shard, folder, ids_to_retry)]
+    if not options.retries_rows:
         return selected
-    return [_keeping_others(shard, folder, ids_to_retry) for shard in selected]
+    selected = [_keeping_others(shard, folder, ids_to_retry) for shard in selected]
+    if options.retried != CHANGED:
+        return selected
+    return [_without_rows_of_other_files(shard, ids_to_retry) for shard in selected]
 
 
 def _is_left(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> bool:
@@ -200,26 +189,74 @@ def _keeping_others(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str
     return replace(shard, taken_over=taken_over)
 
 
-def _ids_to_retry(
-    folder: Path,
+def _without_rows_of_other_files(shard: ShardPlan, changed: Collection[str]) -> ShardPlan:
+    return shard if isinstance(shard, TextShardPlan) else replace(shard, replaced=frozenset(changed))
+
+
+def _compared(
     dataset: Dataset,
     options: ExtractionOptions,
+    folder: Path,
     shards: Sequence[ShardPlan],
     on_progress: OnProgress,
+) -> Comparison:
+    """Whether the videos of these shards are still the files that they were made of."""
+    if (
+        options.only is not None
+    ):  # what is damaged is made anew of whatever is there, and its receipt says of what
+        return Comparison({}, 0, 0)
+    is_here = options.request is not None and root_of(folder) == options.request.root.absolute()
+    return compared_files(
+        FeatureStore.open(folder, complete=False),
+        dataset.videos,
+        _on_file(on_progress),
+        by_time=is_here and options.file_digest == "ends",
+        shards={shard.name for shard in shards},
+    )
+
+
+def _refuse_other_files(folder: Path, options: ExtractionOptions, changed: Mapping[str, str]) -> None:
+    """See that no features of one file would pass for those of another."""
+    if not changed or options.retried == CHANGED:
+        return
+    video, difference = next(iter(changed.items()))
+    now = options.request.root.absolute() if options.request else None
+    then = root_of(folder)
+    roots = (
+        f" The store was made from {then}, this run looks in {now}."
+        if now and then not in (None, now)
+        else ""
+    )
+    raise StoreError(
+        f"{len(changed):,} of the videos in {folder} are other files now than those whose features it holds, such as "
+        f"{video!r}: {difference}.{roots} Add --retry changed to extract them again, and nothing else of their shards; "
+        "or choose another folder with --store"
+    )
+
+
+def _ids_to_retry(
+    dataset: Dataset,
+    options: ExtractionOptions,
+    folder: Path,
+    shards: Sequence[ShardPlan],
+    on_progress: OnProgress,
+    changed: Collection[str],
 ) -> set[str]:
     """Videos of the store with the status, and with the part of a reason, that ``--retry`` names; of those that are
-    untrusted, the ones in these shards.
+    untrusted or have changed, the ones in these shards.
     """
     if options.retry is None:
         return set()
-    status, _, reason = options.retry.partition(":")
+    if options.retried == CHANGED:
+        return set(changed)
+    reason = options.retry.partition(":")[2]
     store = FeatureStore.open(folder, complete=False)
-    if not options.retries_untrusted:
-        return {row.id for row in store.statuses() if row.status == status and reason in row.reason}
-
-    def report(done: int, total: int) -> None:
-        on_progress(Progress("files", done, total))
-
+    if options.retried != UNTRUSTED:
+        return {row.id for row in store.statuses() if row.status == options.retried and reason in row.reason}
     names = {shard.name for shard in shards}
-    verdicts = verdicts_of_files(store, dataset.videos, options, report, shards=names)
+    verdicts = verdicts_of_files(store, dataset.videos, options, _on_file(on_progress), shards=names)
     return {row.id for row in verdicts if row.verdict == "untrusted" and reason in row.reason}
+
+
+def _on_file(on_progress: OnProgress) -> OnFile:
+    return lambda done, total: on_progress(Progress("files", done, total))

@@ -7,6 +7,7 @@ from typing import Literal, cast, get_args
 
 from ..data.base import Preset
 from ..data.contracts.errors import UsageError, check_name
+from ..data.contracts.identity import FileDigest
 from ..data.contracts.numbers import Count, Positive, check_numbers
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import Encoder
@@ -22,8 +23,9 @@ ON_ERROR = ("skip", "fail")
 RETRIED = ("failed", "partial")
 """Statuses of videos that another attempt may better."""
 
-UNTRUSTED = "untrusted"
-"""In place of a status: videos whose files were read by older rules, and would be read otherwise now."""
+UNTRUSTED, CHANGED = "untrusted", "changed"
+"""In place of a status: videos whose files were read by older rules, and would be read otherwise now; videos whose
+files are other ones than those whose features are stored."""
 
 MAX_FRAMES = 512
 """The cap of the fps policy unless another is asked for: 8.5 minutes at one frame a second."""
@@ -54,19 +56,26 @@ class ExtractionOptions:
     num_children: Count | None = None
     """Decoding processes; None: one for each core that may be used. Changes no feature."""
     retry: str | None = None
-    """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again; ``untrusted``, also
-    with a part of a reason: extract such videos again, and nothing else of their shards."""
+    """``failed`` or ``failed:<part of a reason>``: extract the shards that hold such videos again; ``untrusted`` (also
+    with a part of a reason) or ``changed``: extract such videos again, and nothing else of their shards."""
     only: frozenset[str] | None = None
     """Names of shards to extract whether they are there or not; None means those that are not."""
     request: "Request | None" = None
     """Written into the store, so that it can be repaired."""
     on_error: str = "skip"
     """``skip``: a video that fails becomes a row with a reason; ``fail``: it ends the run."""
+    file_digest: FileDigest = "ends"
+    """Of what of a file the store keeps a digest. With ``whole``, every byte of those that are there is compared."""
 
     @property
-    def retries_untrusted(self) -> bool:
-        """Whether ``retry`` is for videos of older rules."""
-        return (self.retry or "").partition(":")[0] == UNTRUSTED
+    def retried(self) -> str:
+        """What of ``retry`` comes before the part of a reason: a status, ``untrusted``, ``changed`` or nothing."""
+        return (self.retry or "").partition(":")[0]
+
+    @property
+    def retries_rows(self) -> bool:
+        """Whether ``retry`` is for some videos alone, and the others of their shards are taken over."""
+        return self.retried in (UNTRUSTED, CHANGED)
 
     @property
     def decoding_processes(self) -> int:
@@ -79,10 +88,13 @@ class ExtractionOptions:
             ("decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
             ("way to meet an error", self.on_error, ON_ERROR),
             ("shape of pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
+            ("digest of a file", self.file_digest, get_args(FileDigest)),
         ):
             check_name(kind, value, known)
         if self.retry is not None:
-            check_name("status to retry", self.retry.partition(":")[0], (*RETRIED, UNTRUSTED))
+            check_name("status to retry", self.retried, (*RETRIED, UNTRUSTED, CHANGED))
+            if self.retried == CHANGED != self.retry:
+                raise UsageError(f"retry changed takes all videos whose files changed, got {self.retry!r}")
 
     def _check_numbers(self) -> None:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children", "limit"):
@@ -182,6 +194,16 @@ def pixels_of(name: str) -> Pixels:
     """
     check_name("shape of pixels", name, get_args(Pixels))
     return cast(Pixels, name)
+
+
+def file_digest_of(name: str) -> FileDigest:
+    """The digest of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    check_name("digest of a file", name, get_args(FileDigest))
+    return cast(FileDigest, name)
 
 
 def text_policy_of(name: str) -> TextPolicy:

@@ -25,6 +25,10 @@ class VideoShardPlan:
     videos: tuple[Video, ...]
     taken_over: Mapping[str, int] = field(default_factory=dict[str, int])
     """Videos that are left alone: the stored row of each stays as it is, with so many frames."""
+    replaced: frozenset[str] = frozenset()
+    """Videos whose stored rows are of other files than there are now: nothing of these rows stays."""
+    receipt_time: int | None = None
+    """When the receipt that was there when the shard was chosen was written; None where there was none."""
 
     @property
     def extracted(self) -> tuple[Video, ...]:
@@ -43,6 +47,8 @@ class TextShardPlan:
 
     name: str
     captions: tuple[Caption, ...]
+    receipt_time: int | None = None
+    """As of videos."""
 
 
 ShardPlan = VideoShardPlan | TextShardPlan

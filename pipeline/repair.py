@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.contracts.errors import StoreError
-from .extract import extract, refuse_another_store
+from .extract import extract
 from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
 from .request import NOTHING_NAMED, Named, request_to_repair, requested_dataset
+from .store.claim import refuse_another_store
 from .store.manifest import Manifest, load_manifest
 from .store.receipts import Receipt, load_receipt
 from .store.verification import Damage, Verification, verify

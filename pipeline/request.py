@@ -123,11 +123,13 @@ def request_to_repair(folder: Path, named: Named) -> tuple[Request, ExtractionOp
     return named.apply(request), options
 
 
-def request_for_files(folder: Path, named: Named, otherwise: str) -> tuple[Request, ExtractionOptions]:
-    """The same where the files of the data set alone are looked at, without an encoder."""
+def request_for_files(
+    folder: Path, named: Named, otherwise: str, command: str
+) -> tuple[Request, ExtractionOptions]:
+    """The same where a command looks at the files of the data set alone, without an encoder."""
     request, options = load_request(folder, otherwise)
     if not _was_asked_here(folder):
-        _refuse(folder, named.left_open(request), "inspect --untrusted")
+        _refuse(folder, named.left_open(request), command)
     return named.apply(request), options
 
 
@@ -150,6 +152,14 @@ def encoder_of_store(folder: Path, identity: Mapping[str, Any], named: Named) ->
     return dataclasses.replace(
         named.apply_to_encoder(made), device="auto", precision=identity["precision"], compiled=False
     )
+
+
+def root_of(folder: Path) -> Path | None:
+    """Where the videos of a store lay when it was last extracted into; None where it does not say."""
+    try:
+        return load_request(folder)[0].root
+    except StoreError:
+        return None
 
 
 def requested_dataset(request: Request, report: Callable[[int, int], None] | None = None) -> Dataset:

@@ -6,7 +6,8 @@ and a shard is written (``store``) while the next one is encoded.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from ..data.base import Video
 from ..data.contracts.errors import DecodeError
+from ..data.contracts.identity import FileIdentity
 from .decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from .encode_texts import text_rows
 from .encode_videos import FrameBatches, video_rows
@@ -22,11 +24,13 @@ from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
 from .preprocessing import DEFAULT_PIXELS, Preprocessing
 from .progress import OnProgress, Report
+from .store.claim import confirm_claim
+from .store.manifest import Manifest
 from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
 from .store.receipts import Receipt
 from .store.shard_locks import ShardLocks
-from .store.shards import write_text_shard, write_video_shard
+from .store.shards import VideoRow, write_text_shard, write_video_shard
 
 
 class ShardWorker:
@@ -65,46 +69,59 @@ class ShardWorker:
         report = Report(shards, on_progress)
         with ShardLocks(recipe.folder) as locks, ThreadPoolExecutor(1, "writing") as writer:
             mine = (
-                shard for shard in shards if isinstance(shard, VideoShardPlan) and locks.acquire(shard.name)
+                shard for shard in shards if isinstance(shard, VideoShardPlan) and _acquired(locks, shard)
             )
             videos = (video for shard in mine for video in shard.extracted if video.path)
-            preprocessing = self.encoder.identity.preprocessing
-            tasks = (decode_task(video, preprocessing, recipe.options) for video in videos)
-            decoded = self.pool.stream(tasks)
+            files: dict[str, FileIdentity] = {}
+            decoded = self.pool.stream(self._tasks(videos, recipe.options, files))
             if recipe.options.on_error == "fail":
                 decoded = _up_to_a_failure(decoded)
             batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
             writing = _Writing(writer, locks)
             for shard in shards:
-                if locks.acquire(shard.name):
+                if _acquired(locks, shard):
                     yield from writing.before(shard)
-                    write = self._encoded(shard, decoded, batches, recipe, report)
+                    if isinstance(shard, TextShardPlan):
+                        write = self._encoded_texts(shard, recipe, report)
+                    else:
+                        rows, seconds = video_rows(shard, decoded, batches, report.add_video)
+                        rows = [replace(row, file=files.pop(row.id, None)) for row in rows]
+                        write = _writing_of(shard, rows, seconds, recipe)
                     yield from writing.finished()
                     writing.begin(shard, write)
             yield from writing.finished()
 
-    def _encoded(
-        self,
-        shard: ShardPlan,
-        decoded: Iterator[Chunk | DecodedVideo],
-        batches: FrameBatches,
-        recipe: "Recipe",
-        report: Report,
-    ) -> Callable[[], Receipt]:
-        """Encode a shard; what is left is to write it."""
-        path = recipe.folder / shard.name
-        if isinstance(shard, TextShardPlan):
-            texts, seconds = text_rows(
-                shard,
-                self.encoder,
-                report.add_texts,
-                policy=recipe.options.text_policy,
-                paragraphs=recipe.paragraphs,
-            )
-            return partial(write_text_shard, path, texts, recipe.dim, seconds)
-        rows, seconds = video_rows(shard, decoded, batches, report.add_video)
-        rows = merge_with_stored(path, rows, recipe.patches, shard.taken_over)
-        return partial(write_video_shard, path, rows, recipe.dim, seconds, recipe.patches)
+    def _tasks(
+        self, videos: Iterator[Video], options: ExtractionOptions, files: dict[str, FileIdentity]
+    ) -> Iterator[DecodeTask]:
+        """What the children are to decode; which file each video is, as it is now, is noted in ``files``."""
+        for video in videos:
+            assert video.path is not None
+            # Before it is decoded: a file that changes while it is read is found to have changed the next time.
+            with suppress(OSError):  # why it cannot be read is for the decoder to say
+                files[video.id] = FileIdentity.of(video.path, options.file_digest)
+            yield decode_task(video, self.encoder.identity.preprocessing, options)
+
+    def _encoded_texts(self, shard: TextShardPlan, recipe: "Recipe", report: Report) -> Callable[[], Receipt]:
+        """Encode a shard of texts; what is left is to write it."""
+        policy, path = recipe.options.text_policy, recipe.folder / shard.name
+        texts, seconds = text_rows(
+            shard, self.encoder, report.add_texts, policy=policy, paragraphs=recipe.paragraphs
+        )
+        return partial(write_text_shard, path, texts, recipe.manifest.dim, seconds, recipe.confirm)
+
+
+def _writing_of(
+    shard: VideoShardPlan, rows: list[VideoRow], seconds: dict[str, float], recipe: "Recipe"
+) -> Callable[[], Receipt]:
+    """What is left of an encoded shard of videos: to write it, with what the shard before it has to give."""
+    path, dim = recipe.folder / shard.name, recipe.manifest.dim
+    rows = merge_with_stored(path, rows, recipe.patches, shard.taken_over, shard.replaced)
+    return partial(write_video_shard, path, rows, dim, seconds, recipe.patches, recipe.confirm)
+
+
+def _acquired(locks: ShardLocks, shard: ShardPlan) -> bool:
+    return locks.acquire(shard.name, shard.receipt_time)
 
 
 @dataclass(frozen=True)
@@ -113,11 +130,23 @@ class Recipe:
 
     folder: Path
     options: ExtractionOptions
-    dim: int
-    paragraphs: bool
-    """Whether a caption's sentences are encoded one by one as well."""
+    manifest: Manifest
+    """Of the store that they are made for; of another one they will not become a part."""
     patches: PatchLayout | None = None
     """How the patches of frames are stored, if they are."""
+
+    @property
+    def paragraphs(self) -> bool:
+        """Whether a caption's sentences are encoded one by one as well."""
+        return self.manifest.protocol == "paragraph"
+
+    def confirm(self) -> None:
+        """See that the folder still is that store.
+
+        Raises:
+            StoreError: it is not.
+        """
+        confirm_claim(self.folder, self.manifest)
 
     @property
     def new_spool(self) -> Callable[[], PatchSpool] | None:

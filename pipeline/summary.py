@@ -36,6 +36,9 @@ class Summary:
     shards_done: int = 0
     shards_skipped: int = 0
     """Shards of this run's share that were there already."""
+    unknown_files: int = 0
+    """Videos that now come from another folder than before, and of which the store does not know which files they were:
+    they were taken to be the same."""
     retried: int = 0
     """Videos of the store that were to be retried."""
     still_untrusted: int = 0

@@ -46,10 +46,13 @@ class FileLock:
     ) -> None:
         self.release()
 
-    def acquire(self) -> bool:
-        """Whether this process has the lock now; it never waits.
+    def acquire(self, *, wait: bool = False) -> bool:
+        """Whether this process has the lock now.
 
         False: another living process holds it, or it is a file of another user that this one may not open.
+
+        Args:
+            wait: until whoever holds it gives it back or dies; only where that is a matter of a moment.
 
         Raises:
             OSError: the folder cannot be written.
@@ -57,7 +60,7 @@ class FileLock:
         if sys.platform == "win32" or self._descriptor is not None:
             return True
         try:
-            self._descriptor = self._locked()
+            self._descriptor = self._locked(wait=wait)
         except BlockingIOError:
             return False
         return True
@@ -74,17 +77,17 @@ class FileLock:
             self.path.unlink(missing_ok=True)
         os.close(descriptor)
 
-    def _locked(self) -> int | None:
+    def _locked(self, *, wait: bool) -> int | None:
         """An open descriptor that holds the lock; None where there are no locks.
 
         Raises:
             BlockingIOError: somebody else holds it.
         """
-        kind = fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX
+        kind = (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         while True:
             descriptor = _opened(self.path)
             try:
-                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind)
                 # Its last owner may have removed the file between the two calls: then this locks nothing.
                 if self.path.exists() and os.path.samestat(os.fstat(descriptor), self.path.stat()):
                     return descriptor

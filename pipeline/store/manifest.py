@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,7 @@ def differing(
     return [f"{each.name}: {sides[0]} {each.stored!r}, {sides[1]} {each.wanted!r}" for each in found]
 
 
+@cache
 def versions() -> dict[str, str]:
     """The packages that compute features, as installed here."""
     return {name: version(name) for name in ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av")}

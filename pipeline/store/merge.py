@@ -20,6 +20,7 @@ def merge_with_stored(
     rows: Sequence[VideoRow],
     patches: PatchLayout | None = None,
     taken_over: Collection[str] = (),
+    replaced: Collection[str] = (),
 ) -> list[VideoRow]:
     """The rows of a shard that is done again, with the stored row for each video that now failed but once had frames.
 
@@ -30,12 +31,14 @@ def merge_with_stored(
         rows: of the new attempt, one for each video.
         patches: how patches are stored, or None for a shard without.
         taken_over: ids of videos that were not attempted: their rows are the stored ones, whatever they are.
+        replaced: ids of videos whose stored rows were made of other files: nothing of these is kept.
 
     Raises:
         StoreError: rows are to be taken over, and the shard is damaged or does not have them.
     """
     # A file that was read and holds no video has nothing to keep: earlier versions took a cover picture for one.
     lost = {row.id for row in rows if row.status == "failed" and not row.reason.startswith(NO_VIDEO)}
+    lost = lost.difference(replaced)
     if not lost.union(taken_over):
         return list(rows)
     if damage := damage_of(shard):
@@ -67,6 +70,13 @@ def _stored_rows(path: Path, layout: PatchLayout | None) -> list[VideoRow]:
     if layout is not None:
         source = StoredPatches({name: shard.array(name) for name in layout.record.names or ()}, layout)
         patches = [SpooledPatches([(source, first, last)]) for first, last in pairwise(offsets.tolist())]
-    rules = map(receipt.rules_of, shard.ids)
-    columns = zip(shard.ids, *per_frame, *texts, patches, rules, strict=True)
-    return [VideoRow(*values, taken_over=True) for values in columns]
+    columns = zip(shard.ids, *per_frame, *texts, patches, strict=True)
+    return [
+        VideoRow(
+            *values,
+            reading_rules=receipt.rules_of(values[0]),
+            taken_over=True,
+            file=receipt.file_of(values[0]),
+        )
+        for values in columns
+    ]

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...data.contracts.identity import FileIdentity
 from ...data.contracts.records import restored
 from .atomic_files import os_errors_as_store_error
 from .checksummed_json import read_checksummed, write_checksummed
@@ -37,6 +38,19 @@ class Receipt:
     """By which rules the files of its videos were read; None: of texts, and where no receipt said so yet."""
     older_rows: dict[str, int] = field(default_factory=dict[str, int])
     """Videos whose rows were taken over from the shard that was here before, and the older rules of each."""
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    """Of videos that have frames, which file these are of (``FileIdentity`` as text). Older receipts name none."""
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+    """The packages that made the shard; rows that were taken over may be an earlier version's."""
+
+    def file_of(self, video_id: str) -> FileIdentity | None:
+        """Which file the row of a video was made of; None where that is not known.
+
+        Raises:
+            ValueError: what the receipt says is none.
+        """
+        text = self.files.get(video_id)
+        return None if text is None else FileIdentity.parse(text)
 
     def rules_of(self, video_id: str) -> int:
         """By which rules the file of a video of this shard was read."""
@@ -46,6 +60,14 @@ class Receipt:
 def receipt_path(shard: Path) -> Path:
     """Where the receipt of a shard lies."""
     return shard.with_suffix(".json")
+
+
+def receipt_time_of(shard: Path) -> int | None:
+    """When the receipt of a shard was written, in nanoseconds since 1970; None while there is none."""
+    try:
+        return receipt_path(shard).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def read_receipt(shard: Path) -> Receipt | None:

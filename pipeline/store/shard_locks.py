@@ -5,18 +5,14 @@ from types import TracebackType
 
 from .atomic_files import os_errors_as_store_error
 from .file_locks import SUFFIX, FileLock
-from .receipts import receipt_path
+from .receipts import receipt_time_of
 
 
 class ShardLocks:
-    """The shards that this process may make. A context manager: on leaving it, every lock is given back.
-
-    Make it before you look which shards are there: what others finish from then on is not made again.
-    """
+    """The shards that this process may make. A context manager: on leaving it, every lock is given back."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._receipts = {path.stem: path.stat().st_mtime_ns for path in folder.glob("*-of-*.json")}
         self._granted: dict[str, bool] = {}
         self._locks: dict[str, FileLock] = {}
 
@@ -33,10 +29,15 @@ class ShardLocks:
         for shard in list(self._locks):
             self.release(shard)
 
-    def acquire(self, shard: str) -> bool:
-        """Whether this process is to make the shard. The first answer stands."""
+    def acquire(self, shard: str, receipt_time: int | None = None) -> bool:
+        """Whether this process is to make the shard. The first answer stands.
+
+        Args:
+            shard: its name.
+            receipt_time: of its receipt when the shard was chosen: one that others have made since is not made again.
+        """
         if shard not in self._granted:
-            self._granted[shard] = self._lock(shard) and not self._was_made(shard)
+            self._granted[shard] = self._lock(shard) and not self._was_made(shard, receipt_time)
         return self._granted[shard]
 
     def release(self, shard: str) -> None:
@@ -52,14 +53,10 @@ class ShardLocks:
         self._locks[shard] = lock
         return True
 
-    def _was_made(self, shard: str) -> bool:
-        """Whether another process has made the shard since this one looked."""
-        receipt = receipt_path(self._folder / shard)
-        then = self._receipts.get(receipt.stem)
-        try:
-            made = receipt.stat().st_mtime_ns != then
-        except FileNotFoundError:
-            made = False
+    def _was_made(self, shard: str, receipt_time: int | None) -> bool:
+        """Whether another process has made the shard since it was chosen."""
+        now = receipt_time_of(self._folder / shard)
+        made = now is not None and now != receipt_time
         if made:
             self.release(shard)
         return made

@@ -6,7 +6,7 @@ Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the row
 import dataclasses
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
-from ...data.contracts.identity import sha256_of
+from ...data.contracts.identity import FileIdentity, sha256_of
 from .atomic_files import atomic_write, os_errors_as_store_error
 from .deferred_error_file import DeferredErrorFile
+from .manifest import versions
 from .patches import PatchLayout, SpooledPatches
 from .receipts import FIRST_RULES, Receipt, receipt_path, write_receipt
 
@@ -51,6 +52,8 @@ class VideoRow:
     """By which rules its file was read: which decoder may serve it, and when its frames are shown."""
     taken_over: bool = False
     """Whether it is a row of the shard that was here before; no number of it may change."""
+    file: FileIdentity | None = None
+    """Which file it was made of, as it was before it was decoded; None where there was none to be read."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def write_video_shard(
     dim: int,
     seconds: dict[str, float],
     patches: PatchLayout | None = None,
+    confirm: Callable[[], None] = lambda: None,
 ) -> Receipt:
     """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard.
 
@@ -98,6 +102,7 @@ def write_video_shard(
         dim: width of a feature.
         seconds: by stage, for the receipt; how long the writing took is added.
         patches: how patches are stored, or None for a shard without.
+        confirm: called before the shard takes its place; what it raises keeps the shard out.
     """
     started = time.perf_counter()
     exact = any(row.taken_over and row.frames.dtype == np.float32 for row in rows)
@@ -114,18 +119,29 @@ def write_video_shard(
     }
     if patches is not None:
         columns |= _patch_columns(rows, patches)
-    _write_columns(path, columns)
+    _write_columns(path, columns, confirm)
     seconds = seconds | {"write": time.perf_counter() - started}
     counts = {status: columns["status"].count(status) for status in sorted(set(columns["status"]))}
     missing = [row.id for row in rows if row.reason == MISSING]
     receipt = _receipt_of(path, len(rows), frames, counts, missing, seconds)
     rules = max((row.reading_rules for row in rows), default=FIRST_RULES)
     older = {row.id: row.reading_rules for row in rows if row.reading_rules < rules}
-    return write_receipt(dataclasses.replace(receipt, reading_rules=rules, older_rows=older), path)
+    files = {row.id: str(row.file) for row in rows if row.file and len(row.frames)}
+    receipt = dataclasses.replace(receipt, reading_rules=rules, older_rows=older, files=files)
+    return write_receipt(receipt, path)
 
 
-def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dict[str, float]) -> Receipt:
-    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard."""
+def write_text_shard(
+    path: Path,
+    rows: Sequence[TextRow],
+    dim: int,
+    seconds: dict[str, float],
+    confirm: Callable[[], None] = lambda: None,
+) -> Receipt:
+    """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard.
+
+    The arguments are those of ``write_video_shard``.
+    """
     started = time.perf_counter()
     words = as_stored(_stacked([row.words for row in rows], dim))
     columns: dict[str, Any] = {
@@ -142,7 +158,7 @@ def write_text_shard(path: Path, rows: Sequence[TextRow], dim: int, seconds: dic
         parts = [row.parts if row.parts is not None else np.zeros((0, dim), np.float32) for row in rows]
         columns["sentence_offsets"] = _offsets(len(part) for part in parts)
         columns["sentences"] = as_stored(_stacked(parts, dim))
-    _write_columns(path, columns)
+    _write_columns(path, columns, confirm)
     counts = {"ok": len(rows) - sum(row.truncated for row in rows)}
     if counts["ok"] < len(rows):
         counts["truncated"] = len(rows) - counts["ok"]
@@ -195,7 +211,7 @@ def as_stored(rows: Float[np.ndarray, "row dim"], *, exact: bool = False) -> Flo
     return half if bool((error <= _MAX_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
 
 
-def _write_columns(path: Path, columns: dict[str, Any]) -> None:
+def _write_columns(path: Path, columns: dict[str, Any], confirm: Callable[[], None]) -> None:
     strings = h5py.string_dtype("utf-8")
     with os_errors_as_store_error(path.parent), atomic_write(path) as beside:
         with (
@@ -209,6 +225,7 @@ def _write_columns(path: Path, columns: dict[str, Any]) -> None:
                     _write_pieces(file.create_dataset(name, values.shape, values.dtype), values.pieces)
                 else:
                     file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
+        confirm()
         # Between the renaming of a shard that is done again and its new receipt, the old one must not vouch for it.
         receipt_path(path).unlink(missing_ok=True)
 
@@ -260,6 +277,7 @@ def _receipt_of(
         status=status,
         missing=missing,
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
+        versions=versions(),
     )
 
 

@@ -74,7 +74,7 @@ def verdicts_by_request(
     """
     if not any(store.older_rows(READING_RULES)):
         return []
-    request, options = request_for_files(store.folder, named, _UNASKED)
+    request, options = request_for_files(store.folder, named, _UNASKED, "inspect --untrusted")
     dataset = requested_dataset(request)
     return verdicts_of_files(store, dataset.videos, options, on_file)
 

@@ -289,7 +289,8 @@ def test_what_was_extracted_stays_when_its_video_is_gone(
     shutil.copytree(undisturbed / "archive", archive)
     (archive / "clip03.mp4").write_bytes(b"")
     assert shell.run(*command(archive, store))[0] == 0
-    (archive / "clip04.mp4").write_bytes(b"")
+    (archive / "clip04.mp4").unlink()
+    (archive / "clip04.mp4").mkdir()
     (archive / "clip05.mp4").unlink()
     shutil.copy(undisturbed / "archive" / "clip03.mp4", archive)
     code, said = shell.run(*command(archive, store), "--retry", "failed")

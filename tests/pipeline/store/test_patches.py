@@ -109,7 +109,8 @@ def test_a_retry_keeps_the_patches_of_a_video_that_is_gone(
     before = FeatureStore.open(folder).patches("a").copy()
     path = videos["a"]
     assert path is not None
-    path.write_bytes(b"")
+    path.unlink()
+    path.mkdir()  # not a file any more, so not another one either
     again = ExtractionOptions(
         Sampling(num_frames=5),
         videos_per_shard=3,

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 from tvr.data.contracts.errors import StoreError
-from tvr.pipeline.extract import refuse_another_store
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
+from tvr.pipeline.store.claim import refuse_another_store
 from tvr.pipeline.store.manifest import SplitRecord, differences, load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING

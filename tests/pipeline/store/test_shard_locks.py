@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tvr.pipeline.store.receipts import receipt_time_of
 from tvr.pipeline.store.shard_locks import ShardLocks
 from tvr.pipeline.store.shards import write_video_shard
 
@@ -50,9 +51,12 @@ def test_a_lock_excludes_other_processes_until_its_owner_dies(tmp_path: Path) ->
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
-def test_what_another_has_finished_since_is_not_done_again(tmp_path: Path) -> None:
+def test_what_another_has_finished_since_it_was_chosen_is_not_done_again(tmp_path: Path) -> None:
+    chosen = receipt_time_of(tmp_path / NAME)
+    assert chosen is None
+    write_video_shard(tmp_path / NAME, [video_row(0)], DIM, {})
     with ShardLocks(tmp_path) as locks:
-        write_video_shard(tmp_path / NAME, [video_row(0)], DIM, {})
-        assert not locks.acquire(NAME)
+        assert not locks.acquire(NAME, chosen)
+    chosen = receipt_time_of(tmp_path / NAME)
     with ShardLocks(tmp_path) as locks:
-        assert locks.acquire(NAME)
+        assert locks.acquire(NAME, chosen), "whoever chooses it knows that it is there"

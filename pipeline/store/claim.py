@@ -1,0 +1,115 @@
+"""Whose a store is: the first run that fills a folder decides how its features are made, for all that follow.
+
+Who writes into a store holds a lock that all writers share, so that a store without a shard is made anew in another
+way only where nobody is about to fill it. Where a file system has no locks, a shard is still not put in place before
+the manifest was read again.
+"""
+
+import dataclasses
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...data.contracts.errors import StoreError
+from .atomic_files import as_json, os_errors_as_store_error, remove_leftovers
+from .file_locks import SUFFIX, FileLock
+from .manifest import MANIFEST_NAME, Manifest, differences, load_manifest, load_split_ids
+
+_WRITERS = f"writers{SUFFIX}"
+
+
+@contextmanager
+def claimed_store(
+    folder: Path, manifest: Manifest, split_ids: Mapping[str, Sequence[str]], *, alone: bool = True
+) -> Generator[Manifest]:
+    """A store that this process may write into, for as long as the context lasts.
+
+    Args:
+        folder: the store; made if it is not there.
+        manifest: what it is to be.
+        split_ids: video ids by split.
+        alone: no other job of this run prepares the store now, so one without a shard may be made in another way.
+
+    Yields:
+        The store's manifest: what it was made with stays in it, what has been found since is new.
+
+    Raises:
+        StoreError: it is another store, somebody is about to fill it in another way, or it cannot be written.
+    """
+    with FileLock(folder / _WRITERS, shared=True) as writers:
+        with os_errors_as_store_error(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / (MANIFEST_NAME + SUFFIX)) as deciding:
+                if not deciding.acquire(wait=True):
+                    raise StoreError(
+                        f"{deciding.path} is another user's: somebody else prepares this store now"
+                    )
+                stored = _decided(folder, manifest, split_ids, alone=alone)
+                writers.acquire(wait=True)
+        yield stored
+
+
+def _decided(
+    folder: Path, manifest: Manifest, split_ids: Mapping[str, Sequence[str]], *, alone: bool
+) -> Manifest:
+    """The manifest of the folder, which is this one or agrees with it."""
+    remove_leftovers(folder)
+    if alone and not any(folder.glob("*.h5")) and _is_nobodys(folder):
+        manifest.save(folder, split_ids)
+        return manifest
+    manifest.claim(folder)
+    stored = load_manifest(folder)
+    refuse_another_store(folder, stored, manifest)
+    # What has been found since; with which packages the store was begun stays in it.
+    found = {name: getattr(manifest, name) for name in ("splits", "notes", "preset")}
+    extended = dataclasses.replace(stored, **found)
+    if _as_written(stored) != _as_written(extended) or not _has_splits(folder, extended):
+        extended.save(folder, split_ids)
+    return extended
+
+
+def _has_splits(folder: Path, manifest: Manifest) -> bool:
+    try:
+        load_split_ids(folder, manifest)
+    except StoreError:
+        return False
+    return True
+
+
+def _as_written(manifest: Manifest) -> str:
+    return as_json(dataclasses.asdict(manifest))
+
+
+def _is_nobodys(folder: Path) -> bool:
+    with FileLock(folder / _WRITERS) as writers:
+        return writers.acquire()
+
+
+def confirm_claim(folder: Path, manifest: Manifest) -> None:
+    """See that a store is still the one that a shard was made for.
+
+    Raises:
+        StoreError: another run has made another store of the folder since.
+    """
+    differing = differences(load_manifest(folder), manifest)
+    if differing:
+        raise StoreError(
+            f"{folder} has become another store while this run was at it, which therefore adds nothing more to it:\n  "
+            + "\n  ".join(differing)
+            + "\nRun this command again with another folder (--store)."
+        )
+
+
+def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> None:
+    """See that two manifests would make the same features.
+
+    Raises:
+        StoreError: they would not; the message says what differs.
+    """
+    differing = differences(stored, wanted)
+    if differing:
+        raise StoreError(
+            f"the store at {folder} was made in another way and will not be extended:\n  "
+            + "\n  ".join(differing)
+            + "\nChoose another folder with --store, or delete this one."
+        )

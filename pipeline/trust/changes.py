@@ -1,0 +1,110 @@
+"""Files that are other ones than those whose features a store holds, though their names are the same."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.base import Video
+from ...data.contracts.errors import StoreError
+from ...data.contracts.identity import FileIdentity
+from ..request import NOTHING_NAMED, Named, request_for_files, requested_dataset
+from ..store.reader import FeatureStore
+from .files import OnFile
+
+_UNASKED = (
+    "the files of its videos cannot be found. Run the `tvr extract` that made the store: it is told where they are, "
+    "and looks at them"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a look at the files of videos that have frames in a store found; files that are gone are not counted."""
+
+    changed: Mapping[str, str]
+    """Of each video whose file is another one than the row was made of, what is seen of that."""
+    same: int
+    """Videos whose file is the one that the row was made of."""
+    unknown: int
+    """Videos of which the store does not know which files they were made of: an earlier version made their shards."""
+
+
+def compared_files(
+    store: FeatureStore,
+    videos: Mapping[str, Video],
+    on_file: OnFile = lambda done, total: None,
+    *,
+    by_time: bool = False,
+    shards: Collection[str] | None = None,
+) -> Comparison:
+    """Compare the files of a data set with those that a store was made of.
+
+    Args:
+        store: the store; shards that are not there yet are passed over.
+        videos: of the data set, by id.
+        on_file: called after each file.
+        by_time: whether a file of the same length that was written at the same moment is taken for the same.
+        shards: names of those whose videos are looked at; None means all.
+
+    Raises:
+        StoreError: a receipt does not say what it should.
+    """
+    known, unknown = _files_of(store, shards)
+    there = {video: path for video in known if video in videos and (path := videos[video].path)}
+    changed: dict[str, str] = {}
+    for done, (video, path) in enumerate(there.items(), start=1):
+        if difference := _difference(known[video], path, by_time=by_time):
+            changed[video] = difference
+        on_file(done, len(there))
+    return Comparison(changed, len(there) - len(changed), unknown)
+
+
+def compared_by_request(
+    store: FeatureStore, named: Named = NOTHING_NAMED, on_file: OnFile = lambda done, total: None
+) -> Comparison:
+    """The same for a store that knows where its videos came from.
+
+    Args:
+        store: the store.
+        named: where the data set is now, if it is not where it was.
+        on_file: called after each file.
+
+    Raises:
+        StoreError: the store does not know it, or a receipt does not say what it should.
+        UsageError: another user made the store, and where its videos are is not named.
+        DataError: the data set is not there.
+    """
+    request, _ = request_for_files(store.folder, named, _UNASKED, "inspect --changed")
+    return compared_files(store, requested_dataset(request).videos, on_file)
+
+
+def _files_of(store: FeatureStore, shards: Collection[str] | None) -> tuple[dict[str, FileIdentity], int]:
+    """The file that each video of these shards was made of, and of how many videos that is not known."""
+    known: dict[str, FileIdentity] = {}
+    unknown = 0
+    for name in store.shard_names("video"):
+        if (shards is not None and name not in shards) or (receipt := store.receipt(name)) is None:
+            continue
+        with_frames = receipt.status.get("ok", 0) + receipt.status.get("partial", 0)
+        unknown += with_frames - len(receipt.files)
+        try:
+            known |= {video: FileIdentity.parse(file) for video, file in receipt.files.items()}
+        except ValueError as error:
+            raise StoreError(
+                f"the receipt of {name} in {store.folder} does not say which files it was made of: {error}. "
+                "Delete the shard and run the `tvr extract` that made it"
+            ) from error
+    return known, unknown
+
+
+def _difference(stored: FileIdentity, path: Path, *, by_time: bool) -> str:
+    """What differs, or nothing; of a file that cannot be read decoding will say why."""
+    try:
+        if stored.is_that_of(path, by_time=by_time):
+            return ""
+        length = path.stat().st_size
+    except OSError:
+        return ""
+    if length != stored.bytes:
+        return f"{stored.bytes:,} bytes then, {length:,} now"
+    return f"other content, {length:,} bytes long as before"
