@@ -19,6 +19,7 @@ from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import StoreError, TvrError, UsageError
 from ..data.contracts.records import restored
 from .options import EncoderSpec, ExtractionOptions, Request
+from .store.atomic_files import as_json
 from .store.checksummed_json import read_checksummed, write_checksummed
 from .store.manifest import REQUEST_NAME
 
@@ -37,7 +38,8 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
         return
     record = dataclasses.asdict(options) | {"request": _as_record(options.request)}
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
-    write_checksummed(folder / REQUEST_NAME, kept)
+    if not _says(folder / REQUEST_NAME, kept):
+        write_checksummed(folder / REQUEST_NAME, kept)
     _remember(folder / REQUEST_NAME)
 
 
@@ -152,6 +154,14 @@ def encoder_of_store(folder: Path, identity: Mapping[str, Any], named: Named) ->
     return dataclasses.replace(
         named.apply_to_encoder(made), device="auto", precision=identity["precision"], compiled=False
     )
+
+
+def _says(path: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the file holds this record already: a run with nothing to do writes nothing."""
+    try:
+        return as_json(read_checksummed(path)) == as_json(record)
+    except (OSError, ValueError):
+        return False
 
 
 def root_of(folder: Path) -> Path | None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import threading
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -78,8 +79,9 @@ def os_errors_as_store_error(folder: Path) -> Generator[None]:
 
 
 def temporary_path(path: Path) -> Path:
-    """Where this process writes what is to become ``path``."""
-    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{_SUFFIX}")
+    """Where this thread of this process writes what is to become ``path``."""
+    thread = threading.get_native_id()
+    return path.with_name(f"{path.name}.{thread}.{socket.gethostname()}-{os.getpid()}{_SUFFIX}")
 
 
 def as_json(value: Any) -> str:

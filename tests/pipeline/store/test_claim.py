@@ -1,0 +1,150 @@
+"""A store is made in one way, whoever writes into it, and whenever."""
+
+import random
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tvr.data.base import load_dataset
+from tvr.data.contracts.errors import StoreError
+from tvr.pipeline.encoders.base import Encoder
+from tvr.pipeline.extract import extract, run_extraction
+from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.shard_worker import ShardWorker
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
+from tvr.pipeline.store.claim import claimed_store, confirm_claim
+from tvr.pipeline.store.manifest import MANIFEST_NAME, load_manifest, versions
+from tvr.pipeline.store.receipts import load_receipt
+from tvr.pipeline.store.verification import verify
+from tvr.pipeline.summary import Summary
+
+from ...fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
+from ...fixtures.interleaving import interleaved
+from ...fixtures.stores import manifest, write_store
+
+WAYS = {"two frames": 2, "four frames": 4}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return built_in_encoder()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_archive(tmp_path_factory.mktemp("claimed") / "archive")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    archive: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, bytes]]:
+    """The shards of each way, made by a run that was alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return {
+        way: bytes_of(extracted(archive, encoder, folder / way, sampling=Sampling(num_frames=frames)))
+        for way, frames in WAYS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def workers(archive: Path, encoder: Encoder) -> Generator[list[ShardWorker]]:
+    """Two, whose decoding children stay between runs."""
+    with ShardWorker(encoder, options_for(archive)) as one, ShardWorker(encoder, options_for(archive)) as two:
+        yield [one, two]
+
+
+def asked(archive: Path, way: str) -> ExtractionOptions:
+    return options_for(archive, sampling=Sampling(num_frames=WAYS[way]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_two_writers_one_makes_the_store(
+    archive: Path,
+    undisturbed: dict[str, dict[str, bytes]],
+    workers: list[ShardWorker],
+    tmp_path: Path,
+    seed: int,
+) -> None:
+    ways = random.Random(seed).choices(list(WAYS), k=2)
+    folder, dataset = tmp_path / "store", load_dataset("folder", archive, {})
+
+    def writer(place: int) -> Summary:
+        return run_extraction(workers[place], dataset, asked(archive, ways[place]), folder)
+
+    answers = interleaved(folder, seed, lambda: writer(0), lambda: writer(1))
+    refused = [answer for answer in answers if isinstance(answer, StoreError)]
+    assert [type(answer) for answer in answers if answer not in refused] == [Summary] * (2 - len(refused))
+    assert len(refused) == (ways[0] != ways[1]), answers
+    assert all("sampling.num_frames: the store has" in str(error) for error in refused)
+    winner = ways[0] if isinstance(answers[0], Summary) else ways[1]
+    assert load_manifest(folder).sampling["num_frames"] == WAYS[winner]
+    assert bytes_of(folder) == undisturbed[winner]
+    assert verify(folder).damages == ()
+    assert not [file.name for file in folder.iterdir() if file.suffix in (".lock", ".tmp")]
+
+
+def test_a_store_without_a_shard_is_made_in_another_way(
+    archive: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    made = manifest(sampling={"num_frames": 9})
+    made.save(tmp_path, {"train": ["a"]})
+    store = extracted(archive, encoder, tmp_path)
+    assert load_manifest(store).sampling["num_frames"] == 4
+
+
+def test_a_store_without_a_shard_fails_to_be_made_in_another_way_while_somebody_fills_it(
+    tmp_path: Path,
+) -> None:
+    one = manifest()
+    other = replace(one, sampling={**one.sampling, "num_frames": 9})
+    with claimed_store(tmp_path, one, {}) as stored:
+        assert stored == one
+        with (
+            pytest.raises(StoreError, match=r"sampling.num_frames: the store has \d+, this run would use 9"),
+            claimed_store(tmp_path, other, {}),
+        ):
+            pass
+        assert load_manifest(tmp_path).sampling == one.sampling
+    with claimed_store(tmp_path, other, {}):
+        assert load_manifest(tmp_path).sampling == other.sampling
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_shard_of_another_store_fails_to_take_its_place(
+    archive: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    """Where a file system has no locks, the manifest may have been written over since the run began."""
+    store, before = tmp_path / "store", options_for(archive)
+    dataset = load_dataset("folder", archive, {})
+
+    def write_over(_: object) -> None:
+        record = read_checksummed(store / MANIFEST_NAME)
+        write_checksummed(store / MANIFEST_NAME, record | {"max_seconds": 3.0})
+
+    with pytest.raises(StoreError, match=r"(?s)become another store while.*max_seconds: the store has 3\.0"):
+        extract(dataset, encoder, before, store, on_progress=write_over)
+    assert not list(store.glob("*.h5"))
+    assert not list(store.glob("*.lock"))
+
+
+def test_a_manifest_is_confirmed(tmp_path: Path) -> None:
+    store = write_store(tmp_path)
+    confirm_claim(store, load_manifest(store))
+
+
+def test_running_again_keeps_the_versions_that_made_the_store(
+    archive: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    store = extracted(archive, encoder, tmp_path / "store")
+    receipt = load_receipt(store / "video-00000-of-00003.h5")
+    assert receipt.versions == versions()
+    record = read_checksummed(store / MANIFEST_NAME)
+    record["versions"]["torch"] = "1.0"
+    write_checksummed(store / MANIFEST_NAME, record)
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in store.iterdir()}
+    extracted(archive, encoder, store)
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in store.iterdir()}
+    assert after == before, "nothing was left to do, and something was written"
