@@ -13,7 +13,7 @@ from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.request import Named
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
-from ..pipeline.trust.changes import Comparison, compared_by_request
+from ..pipeline.trust.changes import FileComparison, compared_by_request
 from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.workspace import Workspace
@@ -83,7 +83,7 @@ def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:
         return verdicts_by_request(store, named, meter.update)
 
 
-def _compared(store: FeatureStore, named: Named) -> Comparison:
+def _compared(store: FeatureStore, named: Named) -> FileComparison:
     with Meter("looking at files", "files") as meter:
         return compared_by_request(store, named, meter.update)
 
@@ -105,8 +105,8 @@ def _as_json(
     }
 
 
-def _plain(found: Comparison | list[Verdict]) -> object:
-    return asdict(found) if isinstance(found, Comparison) else [asdict(verdict) for verdict in found]
+def _plain(found: FileComparison | list[Verdict]) -> object:
+    return asdict(found) if isinstance(found, FileComparison) else [asdict(verdict) for verdict in found]
 
 
 def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
@@ -181,7 +181,7 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
         )
 
 
-def _print_compared(compared: Comparison) -> None:
+def _print_compared(compared: FileComparison) -> None:
     out.print(
         f"files      {compared.same:,} are those that the store was made of, {len(compared.changed):,} are other ones, "
         f"{compared.unknown:,} cannot be told",

@@ -28,7 +28,7 @@ from .store.reader import FeatureStore
 from .store.receipts import read_receipt, receipt_time_of
 from .store.shard_reader import ShardReader
 from .summary import Summary
-from .trust.changes import Comparison, compared_files
+from .trust.changes import FileComparison, compared_files
 from .trust.files import OnFile, verdicts_of_files
 
 
@@ -199,12 +199,12 @@ def _compared(
     folder: Path,
     shards: Sequence[ShardPlan],
     on_progress: OnProgress,
-) -> Comparison:
+) -> FileComparison:
     """Whether the videos of these shards are still the files that they were made of."""
     if (
         options.only is not None
     ):  # what is damaged is made anew of whatever is there, and its receipt says of what
-        return Comparison({}, 0, 0)
+        return FileComparison({}, 0, 0)
     is_here = options.request is not None and root_of(folder) == options.request.root.absolute()
     return compared_files(
         FeatureStore.open(folder, complete=False),

@@ -18,7 +18,7 @@ _UNASKED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FileComparison:
     """What a look at the files of videos that have frames in a store found; files that are gone are not counted."""
 
     changed: Mapping[str, str]
@@ -36,7 +36,7 @@ def compared_files(
     *,
     by_time: bool = False,
     shards: Collection[str] | None = None,
-) -> Comparison:
+) -> FileComparison:
     """Compare the files of a data set with those that a store was made of.
 
     Args:
@@ -56,12 +56,12 @@ def compared_files(
         if difference := _difference(known[video], path, by_time=by_time):
             changed[video] = difference
         on_file(done, len(there))
-    return Comparison(changed, len(there) - len(changed), unknown)
+    return FileComparison(changed, len(there) - len(changed), unknown)
 
 
 def compared_by_request(
     store: FeatureStore, named: Named = NOTHING_NAMED, on_file: OnFile = lambda done, total: None
-) -> Comparison:
+) -> FileComparison:
     """The same for a store that knows where its videos came from.
 
     Args:

@@ -129,7 +129,7 @@ def test_of_another_users_request_only_published_names_are_taken(
         request_to_repair(folder, NOTHING_NAMED)
     assert str(caught.value).endswith(f"type: tvr verify --repair --store {folder}{place}{left_open}")
     with pytest.raises(UsageError) as caught:
-        request_for_files(folder, NOTHING_NAMED, "")
+        request_for_files(folder, NOTHING_NAMED, "", "inspect --untrusted")
     assert str(caught.value).endswith(f"type: tvr inspect --untrusted --store {folder}{place}")
     identity = {"model": model, "pretrained": pretrained, "precision": "fp32"}
     if left_open:
@@ -152,7 +152,7 @@ def test_of_another_users_request_what_is_named_is_taken(
         "folder", own, {"captions": "mine.csv"}, EncoderSpec("hf-hub:some/two", "good.bin", "cpu")
     )
     assert options.sampling == Sampling(num_frames=4)
-    assert request_for_files(folder, Named(own, {"captions": "mine.csv"}), "")[0].root == own
+    assert request_for_files(folder, Named(own, {"captions": "mine.csv"}), "", "inspect")[0].root == own
     identity = {"model": "hf-hub:some/one", "pretrained": "evil.bin", "precision": "fp32"}
     assert encoder_of_store(folder, identity, named).pretrained == "good.bin"
 
