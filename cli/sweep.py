@@ -45,8 +45,8 @@ from .terminal import Meter, err, out, print_json, print_table_whole
 
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
-TERMINATED = 128 + signal.SIGTERM
-"""Exit code when SIGTERM ended it, as a shell has it."""
+TERMINATED, INTERRUPTED = 128 + signal.SIGTERM, 128 + signal.SIGINT
+"""Exit codes when a signal ended it, as a shell has them."""
 
 
 def sweep(
@@ -124,7 +124,7 @@ class _Terminated(BaseException):
 
 @contextmanager
 def _orderly_end() -> Generator[None]:
-    """Let SIGTERM, at which Python ends on the spot, end the trials' processes first."""
+    """Let SIGTERM, at which Python ends on the spot, end the trials' processes first; say so of it and of Ctrl-C."""
 
     def end(signum: int, frame: FrameType | None) -> None:
         raise _Terminated
@@ -132,9 +132,12 @@ def _orderly_end() -> Generator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
-    except _Terminated:
-        err.print("tvr: terminated; run the same command again to go on", soft_wrap=True)
-        raise typer.Exit(TERMINATED) from None
+    except (_Terminated, KeyboardInterrupt) as why:
+        word, code = (
+            ("terminated", TERMINATED) if isinstance(why, _Terminated) else ("interrupted", INTERRUPTED)
+        )
+        err.print(f"tvr: {word}; run the same command again to go on", soft_wrap=True)
+        raise typer.Exit(code) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -13,6 +13,7 @@ import av
 import av.logging
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.pipeline.decoding.pool import DecoderPool
+from tvr.pipeline.machine import end_with_parent
 
 from .differences import Outcome, check
 from .encodes import Encode, drawn
@@ -69,6 +70,7 @@ _checkers: list[Checker] = []
 
 
 def _start(decoders: Sequence[str]) -> None:
+    end_with_parent()
     checker = Checker(decoders).__enter__()
     atexit.register(checker.__exit__)
     _checkers.append(checker)

@@ -23,6 +23,7 @@ from tvr.heads.features.from_store import features_of
 from tvr.heads.runs.run_folder import load_run
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.extract import extract
+from tvr.pipeline.machine import end_with_parent
 from tvr.pipeline.options import ExtractionOptions, sampling_of
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.workspace import Workspace
@@ -80,7 +81,10 @@ class Place:
         waiting = list({task.figures: task for task in tasks if not task.is_done}.values())
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         spawn = multiprocessing.get_context("spawn")
-        with Progress(*columns) as progress, ProcessPoolExecutor(self.processes, spawn) as pool:
+        with (
+            Progress(*columns) as progress,
+            ProcessPoolExecutor(self.processes, spawn, initializer=end_with_parent) as pool,
+        ):
             bar = progress.add_task(title, total=len(waiting))
             for done in as_completed([pool.submit(run_task, task) for task in waiting]):
                 done.result()

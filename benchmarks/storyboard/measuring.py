@@ -53,7 +53,8 @@ class Task:
 
     @property
     def is_done(self) -> bool:
-        """Whether all of it has been measured, with these very settings: a default may have changed since."""
+        """Whether all of it has been measured, with these very settings and features: a default may have changed
+        since, or the store have been made anew."""
         if not self.figures.exists():
             return False
         kept = json.loads(self.figures.read_text(encoding="utf-8"))
@@ -61,13 +62,22 @@ class Task:
             (not self.normalised or kept["test"].get("normalised"))
             and (self.unseen is None or "unseen" in kept)
         )
-        return is_whole and {key: kept.get(key) for key in self.made_by} == self.made_by
+        wanted = self.made_by | self.features
+        return is_whole and {key: kept.get(key) for key in wanted} == wanted
 
     @property
     def made_by(self) -> dict[str, Any]:
         """Everything that was set, as JSON gives it back."""
         parts = {"trial": self.trial, "head_config": self.trial.head_config, "training": self.trial.training}
         return json.loads(json.dumps({name: dataclasses.asdict(part) for name, part in parts.items()}))
+
+    @property
+    def features(self) -> dict[str, str]:
+        """Digests of all bytes of the features it reads."""
+        sets = {"features": self.videos}
+        if self.tested and self.unseen is not None:
+            sets["unseen_features"] = self.unseen
+        return {name: FeatureStore.open(some.store).digest for name, some in sets.items()}
 
     @property
     def figures(self) -> Path:
@@ -84,7 +94,7 @@ def run_task(task: Task) -> Path:
     head, validation = _trained(task, store)
     task.folder.mkdir(parents=True, exist_ok=True)  # heads without parameters have trained nothing into it
     figures = validation | (_test_figures(task, store, head) if task.tested else {})
-    write_json(task.figures, task.made_by | figures)
+    write_json(task.figures, task.made_by | task.features | figures)
     return task.figures
 
 

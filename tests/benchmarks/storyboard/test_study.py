@@ -165,6 +165,8 @@ def test_what_was_measured_otherwise_is_not_taken(videos: GeneratedSet, tmp_path
     assert not dataclasses.replace(some, normalised=True).is_done
     assert not dataclasses.replace(some, unseen=videos).is_done
     kept = json.loads(some.figures.read_text())
+    some.figures.write_text(json.dumps(kept | {"features": "of a store made otherwise"}))
+    assert not some.is_done
     kept["training"]["lr_of_an_earlier_default"] = 1
     some.figures.write_text(json.dumps(kept))
     assert not some.is_done
