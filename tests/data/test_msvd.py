@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tvr.data import msvd
+from tvr.data.annotation_files.plain_pickle import plain_pickle
 from tvr.data.base import Dataset
 from tvr.data.contracts.errors import DataError
 
@@ -111,7 +112,7 @@ def test_a_pickle_with_code_fails_before_it_runs(root: Path) -> None:
 
 
 def test_a_list_that_names_an_absent_clip_fails(root: Path) -> None:
-    clips = pickle.loads((root / "raw-captions.pkl").read_bytes())
+    clips = plain_pickle((root / "raw-captions.pkl").read_bytes(), root)
     del clips["eyhzdC936uk_15_27"]
     (root / "raw-captions.pkl").write_bytes(pickle.dumps(clips))
     with pytest.raises(DataError, match=r"test_list\.txt: 1 of 670 videos have no text .*eyhzdC936uk_15_27"):

@@ -59,7 +59,7 @@ def test_toy_sinkhorn() -> None:
 
 @pytest.mark.oracle("metrics")
 def test_released_normalisations(oracle_file: Path) -> None:
-    stored = np.load(oracle_file, allow_pickle=True)
+    stored = np.load(oracle_file)
     similarity, bank = MatrixScores(stored["similarity"]), MatrixScores(stored["qb_bank"])
     before = stored["similarity"].copy()
     dsl = whole(dual_softmax(similarity, "t2v"))

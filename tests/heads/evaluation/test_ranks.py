@@ -100,7 +100,7 @@ def test_shared_captions_of_msrvtt() -> None:
 
 @pytest.mark.oracle("metrics")
 def test_released_metrics(oracle_file: Path) -> None:
-    stored = np.load(oracle_file, allow_pickle=True)
+    stored = np.load(oracle_file)
     names = ("R@1", "R@5", "R@10", "MdR", "MnR")
     assert list(stored["metric_names"]) == list(names)
     ranks = rank_both(MatrixScores(stored["similarity"]), torch.arange(len(stored["similarity"])))
