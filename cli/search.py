@@ -19,7 +19,7 @@ from .options import (
     StoreOption,
     WorkspaceOption,
 )
-from .terminal import out, print_json
+from .terminal import err, out, print_json
 
 RUN_RECORD = "config.json"
 """What a folder holds that is a run; the text may be left out beside it, if there is a video."""
@@ -80,6 +80,8 @@ def search(
         archive = open_archive(None, store or place.find_store(dataset), named, split)
     else:
         archive = open_archive(run or place.find_run(dataset), store, named, split)
+    for note in archive.notes:
+        err.print(f"note: {archive.run}: {note}", soft_wrap=True)
     hits = _hits(archive, text, video, top_k, candidates)
     random_weights = archive.store.manifest.random_weights
     if as_json:
@@ -113,6 +115,10 @@ def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tup
 def _hits(
     archive: Archive, text: str | None, video: Path | None, top_k: int, candidates: int | None
 ) -> list[dict[str, Any]]:
+    if video is not None and candidates is not None:
+        raise UsageError(
+            "an index is of videos: --candidates does nothing for --video. Leave one of them out."
+        )
     if text is not None and video is not None:
         return [{"video": str(video), "score": archive.score(text, video)}]
     if video is not None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...data.storyboard import Twin
 from ..features.feature_set import FeatureSet
+from .scores import TIE_TOLERANCE
 
 
 def twin_accuracy(
@@ -15,7 +16,7 @@ def twin_accuracy(
 ) -> dict[str, float]:
     """Share of captions that score higher with their own video than with its twin, in per cent.
 
-    A tie counts half, as a coin would. Chance is 50.
+    A tie, which is what it is in every rank, counts half, as a coin would. Chance is 50.
 
     Returns:
         By kind of twin: ``order``, ``colour``.
@@ -27,5 +28,5 @@ def twin_accuracy(
         own, other = videos[twin.video_id], videos[twin.twin_id]
         scores = similarity[texts[own]]
         difference = float(scores[own] - scores[other])
-        right[twin.kind].append(0.5 if difference == 0 else float(difference > 0))
+        right[twin.kind].append(0.5 if abs(difference) <= TIE_TOLERANCE else float(difference > 0))
     return {kind: 100 * sum(values) / len(values) for kind, values in right.items()}

@@ -13,8 +13,8 @@ from ..evaluation.evaluate_runs import zero_shot
 from ..evaluation.scores import EncodedTexts
 from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of, gallery_of
-from ..runs.find_store import run_store
-from ..runs.run_folder import load_run
+from ..runs.find_store import run_store, store_notes
+from ..runs.run_folder import load_record, load_run
 from .exact import Hit, check_top_k, search
 from .faiss_index import IndexedGallery
 from .index_folder import INDEX_FOLDER, VideoIndex
@@ -45,6 +45,11 @@ class Archive:
     run: Path | None
     split: str | None
     """Only this split is searched; None: every video of the store."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the features differ from those that the head was trained on, as for a figure of them."""
+        return () if self.run is None else tuple(store_notes(load_record(self.run), self.store))
 
     def search(self, text: str, top_k: int, candidates: int | None = None) -> list[Hit]:
         """The best videos for a sentence, best first.

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 
 from ..fixtures.shell import tvr
 
@@ -72,6 +73,12 @@ def test_a_copied_run_searches_its_store(made: Path, tmp_path: Path) -> None:
     store = made / "tvr-workspace" / "features" / "storyboard" / "tvr-storyboard-storyboard"
     here = videos_found(made, RUN, "a blue star")
     assert videos_found(tmp_path, tmp_path / "run", "a blue star", "--store", store) == here
+    assert "note:" not in tvr("search", tmp_path / "run", "a star", "--store", store, cwd=tmp_path).err
+    other = shutil.copytree(store, tmp_path / "other")
+    manifest = read_checksummed(other / "store.json")
+    write_checksummed(other / "store.json", manifest | {"dataset": "mine"})
+    answer = tvr("search", tmp_path / "run", "a star", "--store", other, cwd=tmp_path)
+    assert "trained on storyboard, scored on mine" in answer.err
 
 
 @pytest.mark.slow
@@ -81,6 +88,7 @@ def test_search_fails_with_a_sentence(made: Path) -> None:
         ((), 2, "nothing to search for"),
         (("a", "red", "car"), 2, "give one TEXT, in quotes"),
         (("a car", "--top-k", "0"), 2, "top_k must be at least 1"),
+        (("--video", made / "text.mp4", "--candidates", "9"), 2, "--candidates does nothing for --video"),
         (("--video", made / "text.mp4"), 5, "text.mp4 cannot be decoded"),
         (("a car", "--split", "tset"), 3, "Known: test, train, val"),
         (("a car", "--run", RUN, "--zero-shot"), 2, "takes no run"),

@@ -25,3 +25,14 @@ def test_a_tie_counts_half() -> None:
     scores[of[1], 1] = 2.0
     assert twin_accuracy(scores, some, twins)["order"] == 100.0
     assert np.isclose(twin_accuracy(-scores, some, twins)["order"], 0.0)
+
+
+def test_the_rounding_of_float32_decides_no_twin() -> None:
+    """As it decides no rank: two equal scores from blocks of other shapes differ by about 1e-7."""
+    some = features()
+    a, b, *_ = some.video_ids
+    scores = torch.full((4, 4), 0.25)
+    of = {int(video): text for text, video in enumerate(some.text_video)}
+    for difference, expected in ((1.5e-7, 50.0), (-1.5e-7, 50.0), (1e-5, 100.0), (-1e-5, 0.0)):
+        scores[of[0], 0] = 0.25 + difference
+        assert twin_accuracy(scores, some, (Twin("order", a, b),)) == {"order": expected}
