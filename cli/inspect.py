@@ -128,6 +128,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
         soft_wrap=True,
     )
+    _print_versions(store)
     older = [row.decoder for row in store.older_rows(READING_RULES)]
     if older:
         out.print(
@@ -147,6 +148,20 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         )
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
+
+
+def _print_versions(store: FeatureStore) -> None:
+    """Which packages made the shards; an earlier version's receipts do not say, then those that began the store."""
+    names = store.shard_names("video") + store.shard_names("text")
+    receipts = [receipt for name in names if (receipt := store.receipt(name))]
+    makers = Counter(_named_versions(receipt.versions or store.manifest.versions) for receipt in receipts)
+    for packages, count in makers.most_common():
+        whose = "" if len(makers) == 1 else f" ({count:,} shards)"
+        out.print(f"made by    {packages}{whose}", soft_wrap=True)
+
+
+def _named_versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {one_line(version)}" for name, version in versions.items())
 
 
 def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
