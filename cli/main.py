@@ -11,16 +11,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ..data.contracts.errors import TvrError, one_line
+from ..data.contracts.errors import TvrError, cut, one_line
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 a wrong option or value, 3 bad annotation or data, 4 bad store, 5 cannot decode, "
     "6 weights missing or wrong, 7 training stopped, 8 more failed than --max-failed allows, "
     "9 the cluster cannot do it, 130 interrupted."
 )
-
-LONGEST_MESSAGE = 4000
-"""Characters: more than any message of tvr's own has, were it not for what it repeats of a file."""
 
 COMMANDS = {
     "doctor": (
@@ -129,10 +126,8 @@ def tvr(
 def _tell(message: str) -> None:
     """Say what went wrong. Names of files may hold anything, and may be as long as their owner likes."""
     lines = [one_line(line) for line in message.split("\n")]
-    text = "\n".join(lines)
-    cut = f" ... ({len(text) - LONGEST_MESSAGE:,} characters more)" if len(text) > LONGEST_MESSAGE else ""
     # Not by echo, which writes UTF-8 to a terminal that has none.
-    sys.stderr.write(f"tvr: {text[:LONGEST_MESSAGE]}{cut}\n")
+    sys.stderr.write("tvr: " + "\n".join(lines) + "\n")
 
 
 def _open_closed_streams() -> None:
@@ -157,9 +152,8 @@ def run() -> None:
         _tell(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        _tell(
-            f"the system refused: {error}. Check the disk, the path and who may use it; then run the command again"
-        )
+        refusal = cut(str(error))
+        _tell(f"the system refused: {refusal}. Check the disk, the path and who may use it, and run it again")
         sys.exit(TvrError.exit_code)
     except KeyboardInterrupt:
         _tell("interrupted; run the same command again to go on")

@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 from .annotation_files.assembly import Assembly, OfficialFiles, require_texts
 from .annotation_files.folder_tree import FolderTree
-from .annotation_files.reading import AnnotationFile, id_list, json_lines, json_records, text_at, texts_at
+from .annotation_files.reading import (
+    AnnotationFile,
+    id_list,
+    json_lines,
+    json_records,
+    kind_of,
+    text_at,
+    texts_at,
+)
 from .annotation_files.splits import CheckedSplit, PublishedSplit, checked_split
 from .base import About, Dataset, ExpectedFile, Preset
 from .contracts.errors import DataError
@@ -127,6 +135,8 @@ def descriptions(file: AnnotationFile) -> dict[str, list[str]]:
     seen: set[Any] = set()
     for place, record in json_records(file):
         annotation = record.get("annotation_id")
+        if isinstance(annotation, list | dict):
+            raise DataError(f"{place}: 'annotation_id' must be a number, found {kind_of(annotation)}.")
         if annotation is not None and annotation in seen:
             raise DataError(f"{place}: duplicate annotation_id {annotation}. Fetch the file again.")
         seen.add(annotation)

@@ -7,10 +7,18 @@ from difflib import get_close_matches
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+LONGEST_MESSAGE = 4000
+"""Characters: more than any message has, were it not for what it repeats of a file."""
+
+
 class TvrError(Exception):
     """Something the user can mend. The message says the rule, the value, what is allowed and what to do."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, cut where what it repeats of a file is longer than anybody reads."""
+        return cut(super().__str__())
 
 
 class UsageError(TvrError):
@@ -72,6 +80,12 @@ def check_name(kind: str, name: str, known: Iterable[str]) -> None:
     choices = tuple(known)
     if name not in choices:
         raise UsageError(unknown_name(kind, name, choices))
+
+
+def cut(message: str) -> str:
+    """A message of at most ``LONGEST_MESSAGE`` characters, and how many more it had."""
+    more = len(message) - LONGEST_MESSAGE
+    return message if more <= 0 else f"{message[:LONGEST_MESSAGE]} ... ({more:,} characters more)"
 
 
 def one_line(text: str) -> str:

@@ -135,7 +135,10 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 fields = zip(*(absent if name is None else values[name] for name in names), strict=True)
                 yield from enumerate(fields, done + 1)
                 done += batch.num_rows
-    except pyarrow.ArrowException as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: holds text that is not UTF-8: {error}. Write it again.") from None
+    except (pyarrow.ArrowException, ArithmeticError, ValueError) as error:
+        # Dates and durations that Python has no object for are no exceptions of Arrow.
         raise DataError(f"{path}: not a parquet file that can be read: {error}. Write it again.") from None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tvr.cli import main, terminal
-from tvr.data.contracts.errors import DataError
+from tvr.data.contracts.errors import LONGEST_MESSAGE, DataError
 
 from ..fixtures.hostile import HOSTILE_TEXTS
 from ..fixtures.shell import tvr_command
@@ -63,7 +63,7 @@ def test_a_long_message_is_cut(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert ended.value.code == 3
     said = capsys.readouterr().err
     assert said.startswith(r"tvr: the column \x1b[31mxxx")
-    left = len(r"the column \x1b[31m") + 1_000_000 - main.LONGEST_MESSAGE
+    left = len("the column \x1b[31m") + 1_000_000 - LONGEST_MESSAGE
     assert said.endswith(f" ... ({left:,} characters more)\n")
 
 
@@ -79,7 +79,7 @@ def test_what_the_system_refuses_fails_in_a_sentence(
     assert ended.value.code == 1
     assert capsys.readouterr().err == (
         r"tvr: the system refused: [Errno 28] No space left on device: 'report\n.html'. Check the disk, the path and "
-        "who may use it; then run the command again\n"
+        "who may use it, and run it again\n"
     )
 
 
