@@ -17,6 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from ...data.contracts.errors import DecodeError, UsageError, unknown_name
+from ...data.contracts.open_files import allow_open_files
 from ...data.contracts.plug_ins import load_plug_in, plug_in_names
 from .child_process import ChildGoneError, ChildProcess
 from .messages import Chunk as Chunk
@@ -67,6 +68,7 @@ class DecoderPool:
                 "num_children, time_limit_seconds, memory_limit_bytes and recycle_after must be positive, got "
                 f"{num_children}, {time_limit_seconds}, {memory_limit_bytes} and {recycle_after}"
             )
+        allow_open_files()
         self._decoder = decoder
         self._time_limit_seconds = time_limit_seconds
         self._memory_limit_bytes = memory_limit_bytes

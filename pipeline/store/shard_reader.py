@@ -4,6 +4,7 @@ A column that a shard of tvr cannot have is refused before a byte of it is asked
 file, a link, a plug-in's compression), or larger than its file, which would fill the memory or take for ever.
 """
 
+import errno
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from h5py.h5l import TYPE_HARD
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError
+from ...data.contracts.open_files import allow_open_files, most_open_files
 from .receipts import Receipt, load_receipt
 from .shards import structure_sha256
 
@@ -167,7 +169,6 @@ class ShardReader:
 def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArray[np.uint8]]:
     """The shard, without file locks (NFS and Lustre may have none), once its structure is what was written; all its
     bytes in one mapping, for one mapping a column would hold one file descriptor a column."""
-    remedy = f"`tvr verify --store {path.parent}` lists what is damaged, and mends it with --repair"
     try:
         receipt = receipt or load_receipt(path)
         if (
@@ -178,7 +179,17 @@ def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArr
         mapped = np.memmap(path, np.uint8, "r")
         return h5py.File(path, "r", locking=False), mapped
     except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); {remedy}") from error
+        if isinstance(error, OSError) and error.errno == errno.EMFILE:
+            if allow_open_files():
+                return _open_checked(path, receipt)
+            raise StoreError(
+                f"{path} is one of more shards than this process may have files open ({most_open_files():,}): allow "
+                "more with `ulimit -n`, or extract into larger shards, with --videos-per-shard and --texts-per-shard"
+            ) from error
+        raise StoreError(
+            f"{path} cannot be read ({error}); `tvr verify --store {path.parent}` lists what is damaged, and mends it "
+            "with --repair"
+        ) from error
 
 
 def _sound_column(file: h5py.File, name: str, axes: int, file_bytes: int) -> h5py.Dataset:
