@@ -323,6 +323,7 @@ def test_workers_are_submitted_as_jobs(
         (tmp_path / name).write_text(script)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     before = listening(psutil.Process())
     job = {"walltime": "01:00:00", "cores": "4", "memory": "4GB", "account": "vision"}
@@ -336,6 +337,8 @@ def test_workers_are_submitted_as_jobs(
             door for door in of_job | (listening(psutil.Process()) - before) if door.host != "127.0.0.1"
         }
         assert open_doors, "workers come from other machines"
+        (scratch,) = (folder.parent for folder in tmp_path.glob("tmp.*/dask-scratch-space"))
+        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
         assert [door for door in open_doors if not door.wants_certificate()] == []
         summary = run_extraction(runner, clips, OPTIONS, tmp_path / "store")
     assert summary.shards_done == 2
