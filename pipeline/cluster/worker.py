@@ -27,7 +27,7 @@ from ..plan import ShardPlan
 from ..sampling import Sampling
 from ..shard_worker import Recipe, ShardWorker
 from ..store.manifest import MANIFEST_NAME
-from ..store.receipts import Receipt, read_receipt, receipt_time_of
+from ..store.receipts import Receipt, receipt_made_since
 from ..video.sample_clip import write_sample
 
 PATIENCE_SECONDS = 600
@@ -72,8 +72,7 @@ def do_shard(shard: ShardPlan, recipe: Recipe, assignment: Assignment) -> Receip
         for _ in range(PATIENCE_SECONDS):
             for _, receipt in worker.run([shard], recipe, lambda progress: None):
                 return receipt
-            path = recipe.folder / shard.name
-            if receipt_time_of(path) not in (None, shard.receipt_time) and (made := read_receipt(path)):
+            if made := receipt_made_since(recipe.folder / shard.name, shard.receipt_time):
                 return made
             time.sleep(1)
     raise ClusterError(f"another process has been at {shard.name} for {PATIENCE_SECONDS} s")

@@ -70,6 +70,11 @@ def receipt_time_of(shard: Path) -> int | None:
         return None
 
 
+def receipt_made_since(shard: Path, then: int | None) -> Receipt | None:
+    """The receipt of a shard that is whole, if it was written after that time of ``receipt_time_of``, else None."""
+    return read_receipt(shard) if receipt_time_of(shard) not in (None, then) else None
+
+
 def read_receipt(shard: Path) -> Receipt | None:
     """The receipt of a shard that is in place and of the size it was written with, else None."""
     path = receipt_path(shard)

@@ -31,7 +31,9 @@ def test_listed_refused_and_extracted_again(place: Path) -> None:
     assert "already there" in tvr(*EXTRACT, cwd=place).out
     assert tree(place / "store") == before, "nothing was left to do, and something was written"
     looked = tvr(*INSPECT, cwd=place)
-    assert "files      3 are those that the store was made of, 0 are other ones, 0 cannot be told" in looked.out
+    assert (
+        "files      3 are those that the store was made of, 0 are other ones, 0 cannot be told" in looked.out
+    )
     assert f"made by    tvr {versions()['tvr']}, torch {versions()['torch']}" in looked.out
 
     write_movie(place / "archive" / "b.mp4", Movie(num_frames=12))

@@ -146,6 +146,30 @@ def test_workers_take_over_what_is_trusted(scheduler: DaskProcesses, tmp_path: P
     assert same == [True, False, True, False, True], "b and f are done again"
 
 
+def test_what_others_have_made_since_is_not_made_again(
+    scheduler: DaskProcesses, clips: Dataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "store"
+    options = replace(OPTIONS, frames_per_batch=8, pixels="square")
+    seen: dict[str, int] = {}
+    with cluster_runner(cluster(scheduler), ENCODER, clips, options) as runner:
+
+        class Overtaken:
+            """A runner of shards that another process makes once they are chosen."""
+
+            identity, frames_per_batch = runner.identity, runner.frames_per_batch
+            num_children = runner.num_children
+
+            def run(self, shards: Any, recipe: Any, on_progress: Any) -> Any:
+                extract(clips, ENCODER.load(), options, folder)
+                seen.update({path.name: path.stat().st_mtime_ns for path in folder.glob("*-of-*")})
+                yield from runner.run(shards, recipe, on_progress)
+
+        summary = run_extraction(Overtaken(), clips, options, folder)
+    assert summary.shards_done == 2
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*-of-*")} == seen
+
+
 def test_what_would_end_one_process_ends_the_run(
     scheduler: DaskProcesses, clips: Dataset, tmp_path: Path
 ) -> None:
