@@ -26,3 +26,13 @@ def test_every_promise_of_the_page_of_threats_has_a_test() -> None:
     assert len(rows) >= 10
     for who, _, promised, held_by, _ in rows:
         assert bool(promised) == bool(TESTS.findall(held_by)), who
+
+
+def test_links_to_sections_lead_somewhere() -> None:
+    """A heading is found by its words in lower case, joined by hyphens."""
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target, section in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text(encoding="utf-8")):
+            text = ((page.parent / target) if target else page).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+            assert section in anchors, f"{page.name}: {target}#{section}"
