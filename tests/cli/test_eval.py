@@ -1,11 +1,16 @@
 """``tvr eval`` as typed."""
 
 import json
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from tvr.heads.evaluation.evaluate import evaluate
+from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, zero_shot
+from tvr.pipeline.workspace import Workspace
 
-from ..fixtures.generated import generated_store
+from ..fixtures.generated import generated_features, generated_store
 from ..fixtures.shell import tvr
 
 
@@ -81,3 +86,25 @@ def test_eval_writes_a_report(trained: Path) -> None:
     assert f"report: {run.relative_to(trained)}/report.html" in answer.err
     assert (run / "report.html").is_file()
     assert (run / "report" / "ranks.png").is_file()
+
+
+def test_a_report_shows_its_own_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of runs on two stores, each with the videos of its own, beside zero-shot on its own features."""
+    subjects = {name: tmp_path / name for name in ("a", "b")}
+    evaluation = evaluate(zero_shot(generated_features()), generated_features())
+    scored = [
+        Scored(f"{name} {run}", run, evaluation, {"dataset": name, "store": name})
+        for name, folder in subjects.items()
+        for run in (None, folder)
+    ]
+    written: list[tuple[Path, list[str], str]] = []
+
+    def write(subject: Path, shown: Sequence[Scored], videos: str) -> Path:
+        written.append((subject, [one.facts["store"] for one in shown], videos))
+        return subject
+
+    monkeypatch.setattr("tvr.cli.eval.open_run", lambda run, options: run)
+    monkeypatch.setattr("tvr.cli.eval._videos", lambda dataset, root, data: f"{dataset} in {root.name}")
+    monkeypatch.setattr("tvr.heads.report.report.write_report", write)
+    import_module("tvr.cli.eval")._write_reports(scored, EvaluationOptions(), Workspace(tmp_path), None, None)
+    assert written == [(folder, [name, name], f"{name} in {name}") for name, folder in subjects.items()]

@@ -23,9 +23,11 @@ from tvr.heads.search.query_features import ONLY, QueryFeatures
 from tvr.pipeline.encoders.base import EncodedFrames, EncodedText, Encoder, EncoderIdentity
 from tvr.pipeline.extract import extract
 from tvr.pipeline.store.reader import FeatureStore
+from tvr.pipeline.store.shards import write_text_shard
 
 from ...fixtures.archive import built_in_encoder, options_for
 from ...fixtures.circles import Circle, write_circle
+from ...fixtures.stores import DIM, text_row, write_store
 
 TOLERANCE = 1e-6
 """Of a cosine: evaluation compares many texts with many videos at once, a search one with some, and a matrix product
@@ -172,3 +174,30 @@ def test_a_new_paragraph_is_what_a_store_of_it_holds(tmp_path: Path) -> None:
     assert found.parts.shape[1] == len(sentences)
     for name in ("words", "mask", "sentence", "parts", "parts_mask"):
         torch.testing.assert_close(getattr(found, name), getattr(stored, name), atol=2e-3, rtol=2e-3)
+
+
+class Scripted(Faint):
+    """An encoder that gives the same words for every text."""
+
+    def __init__(self, words: np.ndarray) -> None:
+        super().__init__(built_in_encoder(), 1.0)
+        self.words = words
+
+    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+        tokens = np.arange(len(self.words), dtype=np.int32)
+        return [EncodedText(self.words, tokens, len(tokens) - 1, False) for _ in texts]
+
+
+@pytest.mark.parametrize("number", ["float16", "float32"])
+def test_a_query_is_rounded_as_its_store_is(tmp_path: Path, number: str) -> None:
+    """Not as it would be alone: a store is float32 as soon as one shard is. What float16 cannot hold stays finite."""
+    folder = write_store(tmp_path)
+    if number == "float32":
+        row = replace(text_row(5), words=np.full((7, DIM), 1e6, np.float32))
+        write_text_shard(folder / "text-00001-of-00002.h5", [text_row(4), row], DIM, {})
+    store = FeatureStore.open(folder)
+    words = np.random.default_rng(0).standard_normal((5, DIM), np.float32)
+    for factor in (1, 1e6):
+        found = QueryFeatures(store, Scripted(words * factor)).of_text("anything").batch(ONLY, 9)
+        rounded = words.astype(np.float16) if (number, factor) == ("float16", 1) else words * factor
+        np.testing.assert_array_equal(found.words[0].numpy(), rounded.astype(np.float32))
