@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..data.annotation_files.folder_tree import FolderTree
 from ..data.base import About, Dataset, Preset, load_dataset, unreadable
-from ..data.contracts.errors import DataError, one_line
+from ..data.contracts.errors import DataError, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .options import JsonOption, key_values
 from .terminal import out, print_json
@@ -194,4 +194,4 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
     out.print(f"preset   {frames} frames, {fps} fps, {words} words, {seconds} seconds", soft_wrap=True)
     for note in (*dataset.normalisation, *dataset.notes):
         out.print(f"note     {one_line(note)}", soft_wrap=True)
-    out.print(f"next: tvr extract --dataset {name} --root {root}", soft_wrap=True)
+    out.print(f"next: tvr extract --dataset {name} --root {pasteable(root)}", soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..data.contracts.errors import pasteable
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
@@ -47,7 +48,11 @@ def demo(
     extract("storyboard", model="tvr-storyboard", num_frames=16, data=data, workspace=workspace)
     extracted = time.perf_counter()
     for head, run in zip(HEADS, runs, strict=True):
-        _type(f"train-head --head {head} --epochs {EPOCHS} --lr {LR} --run {run}", TRAINING, option="--train")
+        _type(
+            f"train-head --head {head} --epochs {EPOCHS} --lr {LR} --run {pasteable(run)}",
+            TRAINING,
+            option="--train",
+        )
         train_head(
             head=head,
             workspace=workspace,
@@ -58,13 +63,13 @@ def demo(
             training=TRAINING,
         )
     trained = time.perf_counter()
-    _type(f"eval {' '.join(map(str, runs))}")
+    _type(f"eval {' '.join(map(pasteable, runs))}")
     eval_(runs)
     _print_twins(runs, Workspace(workspace).dataset_root("storyboard"))
     evaluated = time.perf_counter()
     run = runs[-1]
     query = _clearest_query(run, "test")
-    _type(f'search "{query.text}" --run {run} --split test')
+    _type(f"search {pasteable(query.text)} --run {pasteable(run)} --split test")
     search([query.text], run=run, split="test")
     verdict = "right" if query.found == query.video_id else "wrong"
     out.print(f"that sentence was written for {query.video_id}: the top hit is {verdict}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..data.base import Video, load_dataset
-from ..data.contracts.errors import TvrError, UsageError
+from ..data.contracts.errors import TvrError, UsageError, pasteable
 from ..heads.evaluation.evaluate_runs import EvaluationOptions, Scored, open_run, scored_runs
 from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
 from ..heads.evaluation.normalisations import COLUMNS, column
@@ -104,7 +104,7 @@ def eval_(
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    out.print(f'next: tvr search "what you look for" --run {chosen[-1]}', soft_wrap=True)
+    out.print(f'next: tvr search "what you look for" --run {pasteable(chosen[-1])}', soft_wrap=True)
 
 
 def _write_reports(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.base import Dataset
-from ..data.contracts.errors import one_line
+from ..data.contracts.errors import one_line, pasteable
 from ..pipeline.cluster.config import ClusterConfig
 from ..pipeline.encoders.base import EncoderIdentity
 from ..pipeline.estimate import Estimate
@@ -105,7 +105,7 @@ def _print_retried(summary: Summary, retry: str | None) -> None:
     if summary.still_untrusted:
         err.print(
             f"{summary.still_untrusted:,} of them failed: what was stored of them stays, and stays untrusted "
-            f"(tvr inspect --store {summary.folder} --untrusted)",
+            f"(tvr inspect --store {pasteable(summary.folder)} --untrusted)",
             soft_wrap=True,
         )
 
@@ -159,7 +159,7 @@ def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_
         left = summary.shards_left
         out.print(f"{whose} have {len(left)} shards left to do, such as {left[0]}")
     else:
-        out.print(f"next: tvr train-head --store {summary.folder}", soft_wrap=True)
+        out.print(f"next: tvr train-head --store {pasteable(summary.folder)}", soft_wrap=True)
 
 
 def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck) -> dict[str, Any]:
@@ -200,4 +200,4 @@ def _print_what_was_cut(summary: Summary) -> None:
             soft_wrap=True,
         )
     if summary.status.keys() - {"ok"}:
-        out.print(f"see why: tvr inspect --store {summary.folder} --failed", soft_wrap=True)
+        out.print(f"see why: tvr inspect --store {pasteable(summary.folder)} --failed", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..data.contracts.errors import pasteable
 from ..data.contracts.records import configured
 from ..heads.features.from_store import features_of
 from ..heads.runs.import_checkpoint import Checkpoint, published_config
@@ -87,4 +88,4 @@ def import_checkpoint(
         f"{len(found.of_others)} of other parts (such as the encoder) were left",
         soft_wrap=True,
     )
-    out.print(f"next: tvr eval {folder}", soft_wrap=True)
+    out.print(f"next: tvr eval {pasteable(folder)}", soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import UsageError
+from ..data.contracts.errors import UsageError, pasteable
 from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
 from ..heads.search.index_folder import INDEX_FOLDER
@@ -54,5 +54,5 @@ def index(
         f"{features.num_videos:,} videos in {folder / INDEX_FOLDER} ({kind}, {source}) in {seconds:.1f} s",
         soft_wrap=True,
     )
-    named = f"--zero-shot --store {folder}" if zero_shot else str(folder)
+    named = f"--zero-shot --store {pasteable(folder)}" if zero_shot else pasteable(folder)
     out.print(f'next: tvr search {named} "what you look for" --candidates 100', soft_wrap=True)

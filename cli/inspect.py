@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from ..data.contracts.errors import one_line
+from ..data.contracts.errors import one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.request import Named
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
@@ -133,7 +133,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     if older:
         out.print(
             f"older      {len(older):,} videos were read by the rules of an earlier version ({_counted(older)}); which "
-            f"of them are not trusted any more: tvr inspect --store {store.folder} --untrusted",
+            f"of them are not trusted any more: tvr inspect --store {pasteable(store.folder)} --untrusted",
             soft_wrap=True,
         )
     if m.patches_dtype:

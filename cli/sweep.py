@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..data.contracts.errors import pasteable
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
 from ..heads.runs.training_config import FORMER_NAMES
@@ -164,7 +165,7 @@ def _print_result(rows: Sequence[TrialRow], saved: Path, *, as_json: bool, rando
     best = rows[0]
     out.print(f"all trials: {saved}", soft_wrap=True)
     if best.score is not None:
-        out.print(f"next: tvr eval {best.folder}", soft_wrap=True)
+        out.print(f"next: tvr eval {pasteable(best.folder)}", soft_wrap=True)
 
 
 def _print_groups(rows: Sequence[TrialRow], *, random_weights: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..data.contracts.errors import pasteable
 from ..data.contracts.plug_ins import load_plug_in
 from ..data.contracts.records import configured
 from ..heads.features.from_store import features_of
@@ -131,4 +132,4 @@ def _print_result(result: TrainingResult, *, as_json: bool, random_weights: bool
         f"{result.best_epoch} ({score}){' (random weights)' if random_weights else ''}",
         soft_wrap=True,
     )
-    out.print(f"next: tvr eval {result.folder}", soft_wrap=True)
+    out.print(f"next: tvr eval {pasteable(result.folder)}", soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import StoreError
+from ..data.contracts.errors import StoreError, pasteable
 from ..pipeline.repair import Repair
 from ..pipeline.repair import repair as repair_store
 from ..pipeline.request import Named
@@ -77,7 +77,7 @@ def _print_verification(found: Verification) -> None:
 def _print_outcome(found: Verification, mended: Repair | None) -> None:
     if mended is None:
         if found.damages:
-            out.print(f"mend: tvr verify --store {found.folder} --repair", soft_wrap=True)
+            out.print(f"mend: tvr verify --store {pasteable(found.folder)} --repair", soft_wrap=True)
         return
     out.print(f"{len(mended.mended)} files were mended")
     for name in mended.changed:

@@ -17,7 +17,7 @@ from .annotation_files.folder_tree import FolderTree, is_video_name
 from .annotation_files.listing import is_utf8, printable, walk
 from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
 from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
-from .contracts.errors import DataError
+from .contracts.errors import DataError, pasteable
 from .contracts.identity import sha256_of
 from .user_manifest.paths import PathFinder, ids_from_paths
 from .user_manifest.rows import MANIFEST_SUFFIXES
@@ -114,7 +114,7 @@ def _manifest_at(root: Path) -> Path | None:
     held = [path for path in named if path.is_symlink() or path.exists()]
     if len(held) > 1:
         names = " and ".join(path.name for path in held)
-        raise DataError(f"{root}: holds {names}. Give the one that is meant: --root {held[0]}")
+        raise DataError(f"{root}: holds {names}. Give the one that is meant: --root {pasteable(held[0])}")
     if held and not held[0].is_file():
         raise DataError(
             f"{held[0]}: is no file, but a folder, a pipe or a link to what is not there. Put the manifest in its "

@@ -1,6 +1,7 @@
 """One family of errors, so that every failure a user can cause ends in a sentence and an exit code."""
 
 import re
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -86,6 +87,20 @@ def cut(message: str) -> str:
     """A message of at most ``LONGEST_MESSAGE`` characters, and how many more it had."""
     more = len(message) - LONGEST_MESSAGE
     return message if more <= 0 else f"{message[:LONGEST_MESSAGE]} ... ({more:,} characters more)"
+
+
+def pasteable(word: object) -> str:
+    """A path or a text as one word of a command that a message prints: what is pasted means that and does no more."""
+    text = str(word)
+    if not _CONTROL.search(text):
+        return shlex.quote(text)
+    inside = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{_CONTROL.sub(_as_bytes, inside)}'"
+
+
+def _as_bytes(found: re.Match[str]) -> str:
+    """A character as bash writes its bytes within $'...'."""
+    return "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogateescape"))
 
 
 def one_line(text: str) -> str:

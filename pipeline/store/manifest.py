@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, pasteable
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.records import restored, restored_value
 from ...data.contracts.strict_json import read_json
@@ -120,7 +120,8 @@ def load_manifest(folder: Path) -> Manifest:
         return _checked(restored(Manifest, values))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"{path} is not the manifest of a store ({error}). `tvr verify --store {folder} --repair` writes it anew"
+            f"{path} is not the manifest of a store ({error}). "
+            f"`tvr verify --store {pasteable(folder)} --repair` writes it anew"
         ) from error
 
 

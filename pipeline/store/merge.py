@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, pasteable
 from .patches import PatchLayout, SpooledPatches, StoredPatches
 from .receipts import load_receipt
 from .shard_reader import ShardReader
@@ -55,7 +55,7 @@ def merge_with_stored(
 def _cannot_take_over(shard: Path, problem: str) -> StoreError:
     return StoreError(
         f"{shard} {problem}, so the rows of its other videos cannot be taken over. "
-        f"`tvr verify --store {shard.parent} --repair` mends it"
+        f"`tvr verify --store {pasteable(shard.parent)} --repair` mends it"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from h5py.h5l import TYPE_HARD
 from numpy.typing import NDArray
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, pasteable
 from ...data.contracts.open_files import allow_open_files, most_open_files
 from .receipts import Receipt, load_receipt
 from .shards import structure_sha256
@@ -162,13 +162,15 @@ class ShardReader:
     def _damaged(self, name: str, why: object) -> StoreError:
         return StoreError(
             f"{self.path}: column {name!r} is not one of a tvr store, or damaged: {why or type(why).__name__}. "
-            f"`tvr verify --store {self.path.parent} --repair` mends what was damaged"
+            f"`tvr verify --store {pasteable(self.path.parent)} --repair` mends what was damaged"
         )
 
 
 def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArray[np.uint8]]:
     """The shard, without file locks (NFS and Lustre may have none), once its structure is what was written; all its
     bytes in one mapping, for one mapping a column would hold one file descriptor a column."""
+from ...data.contracts.errors import StoreError, pasteable
+from ...data.contracts.open_files import allow_open_files, most_open_files
     try:
         receipt = receipt or load_receipt(path)
         if (

@@ -1,7 +1,11 @@
 """Words of messages."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
-from tvr.data.contracts.errors import one_line
+from tvr.data.contracts.errors import UsageError, one_line, pasteable
 
 
 @pytest.mark.parametrize(
@@ -16,3 +20,36 @@ from tvr.data.contracts.errors import one_line
 )
 def test_one_line(text: str, line: str) -> None:
     assert one_line(text) == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runs/a b",
+        "$(touch x)",
+        "`touch x`",
+        "a'b",
+        'a"b',
+        "*",
+        "a;b",
+        "a\nb",
+        "it's\x1b[31mred\\n",
+        "\udcff",
+        "é中",
+        "",
+    ],
+)
+def test_a_pasted_word_is_that_word(text: str, tmp_path: Path) -> None:
+    """What a message says to type is typed, whatever the folder is called."""
+    command = f"printf %s {pasteable(text)}"
+    assert one_line(command) == command
+    shown = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert shown == os.fsencode(text)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "told"), [(4000, "x" * 4000), (4321, "x" * 4000 + " ... (321 characters more)")]
+)
+def test_a_message_is_cut(length: int, told: str) -> None:
+    assert str(UsageError("x" * length)) == told
