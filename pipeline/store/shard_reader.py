@@ -169,8 +169,6 @@ class ShardReader:
 def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArray[np.uint8]]:
     """The shard, without file locks (NFS and Lustre may have none), once its structure is what was written; all its
     bytes in one mapping, for one mapping a column would hold one file descriptor a column."""
-from ...data.contracts.errors import StoreError, pasteable
-from ...data.contracts.open_files import allow_open_files, most_open_files
     try:
         receipt = receipt or load_receipt(path)
         if (
@@ -189,7 +187,7 @@ from ...data.contracts.open_files import allow_open_files, most_open_files
                 "more with `ulimit -n`, or extract into larger shards, with --videos-per-shard and --texts-per-shard"
             ) from error
         raise StoreError(
-            f"{path} cannot be read ({error}); `tvr verify --store {path.parent}` lists what is damaged, and mends it "
+            f"{path} cannot be read ({error}); `tvr verify --store {pasteable(path.parent)}` lists what is damaged, and mends it "
             "with --repair"
         ) from error
 
