@@ -187,8 +187,8 @@ def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArr
                 "more with `ulimit -n`, or extract into larger shards, with --videos-per-shard and --texts-per-shard"
             ) from error
         raise StoreError(
-            f"{path} cannot be read ({error}); `tvr verify --store {pasteable(path.parent)}` lists what is damaged, and mends it "
-            "with --repair"
+            f"{path} cannot be read ({error}); `tvr verify --store {pasteable(path.parent)}` lists what is damaged, "
+            "and mends it with --repair"
         ) from error
 
 
