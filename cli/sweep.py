@@ -19,7 +19,7 @@ from ..heads.runs.training_config import FORMER_NAMES
 from ..heads.sweep.grid import Trial, parse_grid, plan_trials
 from ..heads.sweep.processes import run_in_processes
 from ..heads.sweep.results import TABLE, TrialRow, groups_of, save_table
-from ..heads.sweep.run import open_for_sweep, pending_tasks, run_on_dask, tasks_of
+from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
 from ..pipeline.workspace import Workspace
@@ -106,11 +106,13 @@ def sweep(
     target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()
     tasks = tasks_of(trials, opened, target, threads=max(1, len(usable_cores()) // at_once))
+    for note in notes_of(tasks):
+        err.print(f"note: {note}", soft_wrap=True)
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
     waiting = pending_tasks(mine, retry_failed=retry_failed)
     with _orderly_end(), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if cluster is None:
-            run_in_processes(waiting, at_once, meter.update)
+            run_in_processes(waiting, at_once, meter.update, _print_wait)
         else:
             run_on_dask(waiting, cluster, meter.update)
     rows = save_table(target, tasks)
@@ -141,6 +143,10 @@ def _orderly_end() -> Generator[None]:
         raise typer.Exit(code) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _print_wait(why: str) -> None:
+    err.print(f"waiting: {why}", soft_wrap=True)
 
 
 def _planned(grid: list[str], fixed: dict[str, str]) -> list[Trial]:

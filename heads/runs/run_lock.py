@@ -37,7 +37,7 @@ def run_lock(folder: Path) -> Generator[None]:
         ) from error
     if not acquired:
         raise RunTakenError(
-            f"{_holder(lock.path)} trains into {folder}, and two would mix their files. Wait until it has ended and "
+            f"{holder_of(folder)} trains into {folder}, and two would mix their files. Wait until it has ended and "
             "run the same command again, or name another run folder"
         )
     with lock:
@@ -55,6 +55,19 @@ def is_taken(folder: Path) -> bool:
         return not probe.acquire()
 
 
+def holder_of(folder: Path) -> str:
+    """Who writes into a run folder, in words that mean something while somebody does."""
+    lock = folder / RUN_LOCK
+    try:
+        return one_line(lock.read_text(encoding="utf-8", errors="replace")[:200]) or "another process"
+    except PermissionError:
+        return (
+            f"a process of another user (who alone may open {lock}; if none of theirs runs, it is left over)"
+        )
+    except OSError:
+        return "another process"
+
+
 def _sign(lock: Path) -> None:
     """Say in the lock's file who holds it. What it says means something only while somebody does."""
     with (
@@ -63,13 +76,3 @@ def _sign(lock: Path) -> None:
     ):  # there is none where there are no locks
         file.truncate()
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
-
-
-def _holder(lock: Path) -> str:
-    """Who holds a lock, in words."""
-    try:
-        return one_line(lock.read_text(encoding="utf-8", errors="replace")[:200]) or "another process"
-    except PermissionError:
-        return "a process of another user"
-    except OSError:
-        return "another process"

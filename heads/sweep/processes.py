@@ -7,11 +7,11 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 
 from ...pipeline.machine import end_with_parent
-from ..runs.run_lock import is_taken
+from ..runs.run_lock import holder_of, is_taken
 from .run import OnTrialDone, bundles_of
 from .trial import TrialTask, forget_failures, on_device, record_failure, run_trials
 
@@ -23,13 +23,22 @@ PASSED_OVER = 75
 
 
 def run_in_processes(
-    tasks: Sequence[TrialTask], workers: int, on_trial_done: OnTrialDone | None = None
+    tasks: Sequence[TrialTask],
+    workers: int,
+    on_trial_done: OnTrialDone | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> None:
     """Run tasks in fresh processes, ``workers`` at a time. A process that dies is a failed trial, no more.
 
     If it trained several, each of them goes on alone. A trial that another command trains is waited for, and taken over
     should that one die. Whatever ends this ends the children; running the sweep again goes on with their last finished
     epochs.
+
+    Args:
+        tasks: the trials.
+        workers: how many at once.
+        on_trial_done: told of every trial that ends, whoever trained it.
+        on_wait: told for what this waits as soon as there is nothing else to do.
     """
     forget_failures(tasks)
     waiting = bundles_of(tasks, workers)
@@ -40,6 +49,10 @@ def run_in_processes(
             for worker in [w for w in range(workers) if w not in running]:
                 if free := _next_free(waiting):
                     running[worker] = _started([on_device(task, worker) for task in free])
+            if waiting and not running and on_wait is not None:
+                folder = waiting[0][0].folder
+                on_wait(f"{holder_of(folder)} trains into {folder}")
+                on_wait = None
             time.sleep(POLL_SECONDS)
             for worker in [w for w, (_, process) in running.items() if not process.is_alive()]:
                 waiting[:0] = _close(*running.pop(worker))

@@ -12,9 +12,11 @@ from ...pipeline.store.manifest import Manifest, load_manifest
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
 from ..features.from_store import identity_of
+from ..runs.identity import unrecorded
+from ..runs.run_folder import load_record
 from .grid import Trial
 from .trial import TrialTask, forget_failures, record_failure, run_trial
-from .trial_folder import folder_of, trial_folders, trial_settings
+from .trial_folder import folder_of, other_settings, trial_folders, trial_settings
 
 MAX_PARAMETERS = 1 << 26
 """Parameters of the heads that one process trains: a step of a larger one takes so long that a process's start is lost
@@ -49,6 +51,28 @@ def tasks_of(trials: Sequence[Trial], store: FeatureStore, sweep: Path, threads:
         TrialTask(trial, store.folder, folder_of(trial, wanted, folder, there), wanted, threads)
         for trial, wanted in zip(trials, settings, strict=True)
     ]
+
+
+def notes_of(tasks: Sequence[TrialTask]) -> list[str]:
+    """What who reads the table must know of trials that were there before: which are trained anew, and which are taken
+    although nobody can tell whether they are the same."""
+    notes: list[str] = []
+    left = [task for task in tasks if not task.has_ended]
+    others = [found for task in left if (found := other_settings(task.trial, task.folder, task.settings))]
+    if others:
+        notes.append(
+            f"of {len(others)} trials there are some with other settings or features, beside which they are trained: "
+            f"{others[0]}"
+        )
+    done = [task for task in tasks if task.is_done]
+    missing = [unrecorded(load_record(task.folder).store, task.settings["store"]) for task in done]
+    if any(missing):
+        notes.append(
+            f"{sum(map(bool, missing))} finished trials are of an earlier version, which did not keep "
+            f"{', '.join(max(missing, key=len))}: whether the store has the same cannot be checked. Delete their "
+            "folders to train them again"
+        )
+    return notes
 
 
 def pending_tasks(tasks: Sequence[TrialTask], *, retry_failed: bool) -> list[TrialTask]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...data.contracts.errors import TvrError
-from ..runs.identity import Settings, run_differences, settings_digest
+from ..runs.identity import Settings, in_one_line, run_differences, settings_digest
 from ..runs.run_folder import load_record
 from .grid import Trial
 
@@ -64,6 +64,15 @@ def folder_differences(folder: Path, settings: Settings) -> list[str] | None:
         return None
     stored = {name: getattr(record, name) for name in settings}
     return run_differences(json.loads(json.dumps(stored)), settings)
+
+
+def other_settings(trial: Trial, folder: Path, settings: Settings) -> str | None:
+    """By what another trial of the same name differs; None where there is none beside the folder of this one."""
+    there = trial_folders(folder.parent)
+    for other in dict.fromkeys([*there.get(_readable(trial), ()), *there.get(_plain(trial), ())]):
+        if other != folder and (found := folder_differences(other, settings)):
+            return in_one_line(found)
+    return None
 
 
 def _readable(trial: Trial) -> str:

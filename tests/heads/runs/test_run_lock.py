@@ -15,7 +15,8 @@ from tvr.heads.training.history import EpochReport
 from tvr.heads.training.loop import train
 from tvr.pipeline.store.atomic_files import temporary_path
 
-from ...fixtures.generated import generated_features
+from ...fixtures.generated import generated_features, generated_store
+from ...fixtures.warm_shell import warm_shell
 
 CONFIG = TrainingConfig(epochs=1, batch_size=16, device="cpu")
 
@@ -79,3 +80,16 @@ def test_train_fails_among_files_of_an_unknown_run(tmp_path: Path) -> None:
         TrainingError, match=r"holds metrics\.jsonl of a run, and no config\.json that says which"
     ):
         train("seq_transformer", seq_transformer.Config(layers=1), features, CONFIG, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_a_lock_of_another_user_fails_in_words(tmp_path: Path) -> None:
+    """Which may not be opened, so that nobody can say whether that one lives."""
+    store, run = generated_store(tmp_path / "store", videos=16), tmp_path / "run"
+    run.mkdir()
+    (run / RUN_LOCK).touch(mode=0)
+    line = ("train-head", "--store", store, "--run", run, "--epochs", "1", "--device", "cpu")
+    code, said = warm_shell().run(*line, bound=True)
+    assert code == 7
+    assert f"a process of another user (who alone may open {run / RUN_LOCK}" in said
+    assert sorted(file.name for file in run.iterdir()) == [RUN_LOCK]

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ from ...fixtures.warm_shell import Running, warm_shell
 SETTINGS = {"batch_size": "16", "layers": "1", "device": "cpu", "ema": "0.5"}
 ENDLESS = {**SETTINGS, "epochs": "1000000"}
 DEADLINE = 120.0
+STARTED: list[Running] = []
+"""The sweeps of this test."""
 
 
 def planned(tmp_path: Path, settings: Mapping[str, str]) -> TrialTask:
@@ -38,9 +40,17 @@ def sweeping(task: TrialTask, *, forks: bool = True) -> Running:
     """A sweep that trains the task."""
     fixed = [word for name, value in ENDLESS.items() for word in ("--set", f"{name}={value}")]
     places = ("--store", task.store, "--folder", task.folder.parents[1])
-    return warm_shell().start(
-        "sweep", *fixed, *places, "--workers", "1", forks=forks, cwd=str(task.store.parent)
-    )
+    line = ("sweep", *fixed, *places, "--workers", "1")
+    STARTED.append(warm_shell().start(*line, forks=forks, cwd=str(task.store.parent)))
+    return STARTED[-1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on() -> Iterator[None]:
+    """Trials without an end do not outlive a test that failed."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -106,6 +116,7 @@ def test_a_trial_is_taken_over_from_a_sweep_that_dies(task: TrialTask) -> None:
     first = sweeping(task)
     trainer = trainer_of(task)
     second = sweeping(task)
+    wait_until(lambda: f"waiting: process {trainer} on" in second.said)
     first.kill()
     first.wait()
     epochs = len(read_metrics(task.folder))

@@ -10,7 +10,7 @@ import pytest
 from tvr.heads.runs.run_folder import load_record
 from tvr.heads.sweep.grid import parse_grid, plan_trials
 from tvr.heads.sweep.results import rows_of
-from tvr.heads.sweep.run import pending_tasks, tasks_of
+from tvr.heads.sweep.run import notes_of, pending_tasks, tasks_of
 from tvr.heads.sweep.trial import TrialTask, record_failure, run_trial
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
@@ -47,6 +47,9 @@ def test_a_trial_with_other_settings_is_trained_beside_the_finished_one(
     before = (first.folder / "head.safetensors").read_bytes()
     other = planned(tmp_path, "seed=0", **fixed)[0]
     assert pending_tasks([other], retry_failed=False) == [other]
+    (note,) = notes_of([other])
+    assert note.startswith("of 1 trials there are some with other settings or features")
+    assert f".{next(iter(fixed))} is " in note
     assert rows_of([other])[0].score is None
     assert run_trial(other)
     assert other.folder != first.folder
@@ -54,6 +57,7 @@ def test_a_trial_with_other_settings_is_trained_beside_the_finished_one(
     assert asdict(load_record(other.folder).config) == asdict(other.trial.training)
     assert (first.folder / "head.safetensors").read_bytes() == before
     assert planned(tmp_path, "seed=0")[0].is_done
+    assert notes_of(planned(tmp_path, "seed=0")) == []
     assert planned(tmp_path, "seed=0", device="auto", wandb="curves")[0].is_done, "of no consequence"
 
 
@@ -90,6 +94,11 @@ def test_a_trial_of_an_earlier_version_is_found(tmp_path: Path) -> None:
     found = planned(tmp_path, "seed=0")[0]
     assert found.folder == former
     assert found.is_done
+    assert notes_of([found]) == [
+        "1 finished trials are of an earlier version, which did not keep decoder, limit, max_seconds, normalisation, "
+        "shards_digest, text_policy: whether the store has the same cannot be checked. Delete their folders to train "
+        "them again"
+    ]
     other = planned(tmp_path, "seed=0", epochs="2")[0]
     assert other.folder != former
     assert not other.is_done
