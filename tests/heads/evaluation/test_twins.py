@@ -36,3 +36,19 @@ def test_the_rounding_of_float32_decides_no_twin() -> None:
     for difference, expected in ((1.5e-7, 50.0), (-1.5e-7, 50.0), (1e-5, 100.0), (-1e-5, 0.0)):
         scores[of[0], 0] = 0.25 + difference
         assert twin_accuracy(scores, some, (Twin("order", a, b),)) == {"order": expected}
+
+
+def test_every_caption_of_a_video_counts() -> None:
+    some = generated_features(videos=2, captions=2)
+    a, b = some.video_ids
+    scores = torch.zeros(4, 2)
+    scores[some.text_video == 0, 0] = torch.tensor([1.0, -1.0])
+    assert twin_accuracy(scores, some, (Twin("order", a, b),)) == {"order": 50.0}
+
+
+def test_twins_without_frames_are_left_out() -> None:
+    some = features()
+    a, b, *_ = some.video_ids
+    scores = torch.eye(4)[some.text_video]
+    twins = (Twin("order", a, b), Twin("order", a, "failed"), Twin("colour", "failed", a))
+    assert twin_accuracy(scores, some, twins) == {"order": 100.0}
