@@ -24,11 +24,11 @@ from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
 from .preprocessing import DEFAULT_PIXELS, Preprocessing
 from .progress import OnProgress, Report
-from .store.claim import confirm_claim
+from .store.claim import Claim
 from .store.manifest import Manifest
 from .store.merge import merge_with_stored
 from .store.patches import PatchLayout, PatchSpool
-from .store.receipts import Receipt
+from .store.receipts import Receipt, read_receipt
 from .store.shard_locks import ShardLocks
 from .store.shards import VideoRow, write_text_shard, write_video_shard
 
@@ -108,7 +108,7 @@ class ShardWorker:
         texts, seconds = text_rows(
             shard, self.encoder, report.add_texts, policy=policy, paragraphs=recipe.paragraphs
         )
-        return partial(write_text_shard, path, texts, recipe.manifest.dim, seconds, recipe.confirm)
+        return partial(write_text_shard, path, texts, recipe.manifest.dim, seconds, recipe.claim)
 
 
 def _writing_of(
@@ -116,8 +116,9 @@ def _writing_of(
 ) -> Callable[[], Receipt]:
     """What is left of an encoded shard of videos: to write it, with what the shard before it has to give."""
     path, dim = recipe.folder / shard.name, recipe.manifest.dim
-    rows = merge_with_stored(path, rows, recipe.patches, shard.taken_over, shard.replaced)
-    return partial(write_video_shard, path, rows, dim, seconds, recipe.patches, recipe.confirm)
+    if (receipt := read_receipt(path)) is None or receipt.is_of(recipe.manifest):
+        rows = merge_with_stored(path, rows, recipe.patches, shard.taken_over, shard.replaced)
+    return partial(write_video_shard, path, rows, dim, seconds, recipe.patches, recipe.claim)
 
 
 def _acquired(locks: ShardLocks, shard: ShardPlan) -> bool:
@@ -140,13 +141,10 @@ class Recipe:
         """Whether a caption's sentences are encoded one by one as well."""
         return self.manifest.protocol == "paragraph"
 
-    def confirm(self) -> None:
-        """See that the folder still is that store.
-
-        Raises:
-            StoreError: it is not.
-        """
-        confirm_claim(self.folder, self.manifest)
+    @property
+    def claim(self) -> Claim:
+        """The store that they are made for."""
+        return Claim(self.folder, self.manifest)
 
     @property
     def new_spool(self) -> Callable[[], PatchSpool] | None:

@@ -8,6 +8,7 @@ the manifest was read again.
 import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError
@@ -16,6 +17,29 @@ from .file_locks import SUFFIX, FileLock
 from .manifest import MANIFEST_NAME, Manifest, differences, load_manifest, load_split_ids
 
 _WRITERS = f"writers{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A folder, and the store that shards are made for there."""
+
+    folder: Path
+    manifest: Manifest
+
+    def confirm(self) -> None:
+        """See that the folder still is that store.
+
+        Raises:
+            StoreError: another run has made another store of it since.
+        """
+        differing = differences(load_manifest(self.folder), self.manifest)
+        if differing:
+            raise StoreError(
+                f"{self.folder} has become another store while this run was at it, which therefore adds nothing more "
+                "to it:\n  "
+                + "\n  ".join(differing)
+                + "\nRun this command again with another folder (--store)."
+            )
 
 
 @contextmanager
@@ -83,21 +107,6 @@ def _as_written(manifest: Manifest) -> str:
 def _is_nobodys(folder: Path) -> bool:
     with FileLock(folder / _WRITERS) as writers:
         return writers.acquire()
-
-
-def confirm_claim(folder: Path, manifest: Manifest) -> None:
-    """See that a store is still the one that a shard was made for.
-
-    Raises:
-        StoreError: another run has made another store of the folder since.
-    """
-    differing = differences(load_manifest(folder), manifest)
-    if differing:
-        raise StoreError(
-            f"{folder} has become another store while this run was at it, which therefore adds nothing more to it:\n  "
-            + "\n  ".join(differing)
-            + "\nRun this command again with another folder (--store)."
-        )
 
 
 def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> None:

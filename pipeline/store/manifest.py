@@ -13,7 +13,7 @@ from ...data.contracts.errors import StoreError, pasteable
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.records import restored, restored_value
 from ...data.contracts.strict_json import read_json
-from .atomic_files import write_json
+from .atomic_files import as_json, write_json
 from .checksummed_json import create_checksummed, read_checksummed, write_checksummed
 
 FORMAT_VERSION = 1
@@ -65,6 +65,16 @@ class Manifest:
     notes: Sequence[str] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
+
+    @property
+    def features_digest(self) -> str:
+        """sha256 of what decides how a feature is made: the same for every archive and every version of the packages.
+
+        A setting that is as it was before there was a choice is left out, so that new ones change no digest.
+        """
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        settings = {name: value for name in _OF_FEATURES if (value := getattr(self, name)) != usual[name]}
+        return hashlib.sha256(as_json(_without_versions(settings)).encode()).hexdigest()
 
     @property
     def model(self) -> str:
@@ -180,6 +190,31 @@ def ids_digest(ids: Sequence[str]) -> str:
     return hashlib.sha256("".join(f"{i}\n" for i in ids).encode()).hexdigest()
 
 
+_OF_FEATURES = (
+    "protocol",
+    "encoder",
+    "sampling",
+    "max_seconds",
+    "frames_per_batch",
+    "decoder",
+    "text_policy",
+    "patches_dtype",
+    "pixels",
+)
+
+_VERSION = "_version"
+"""How settings end that name the version of a package."""
+
+
+def _without_versions(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in the order of their names, at every depth, without those that are None."""
+    return {
+        name: _without_versions(value) if isinstance(value, Mapping) else value
+        for name, value in sorted(settings.items())
+        if value is not None and not name.endswith(_VERSION)
+    }
+
+
 _MAY_DIFFER = {"versions", "notes", "splits", "preset"}
 """What may change between two runs that extend one store. Split sizes change as missing videos arrive; their
 membership is held by the digests below."""
@@ -200,7 +235,7 @@ def differing(
     name: str, stored: Any, wanted: Any, sides: tuple[str, str] = ("the store has", "this run would use")
 ) -> list[str]:
     """One line for each value that differs, versions of packages apart."""
-    found = differing_settings(stored, wanted, lambda setting: setting.endswith("_version"), name)
+    found = differing_settings(stored, wanted, lambda setting: setting.endswith(_VERSION), name)
     return [f"{each.name}: {sides[0]} {each.stored!r}, {sides[1]} {each.wanted!r}" for each in found]
 
 

@@ -142,8 +142,18 @@ class FeatureStore:
         return [shard_name(kind, index, count) for index in range(count)]
 
     def receipt(self, name: str) -> Receipt | None:
-        """The receipt of a shard, or None while the shard is not there as a whole."""
-        return read_receipt(self.folder / name)
+        """The receipt of a shard, or None while the shard is not there as a whole.
+
+        Raises:
+            StoreError: the shard was made for another store.
+        """
+        receipt = read_receipt(self.folder / name)
+        if receipt and not receipt.is_of(self.manifest):
+            raise StoreError(
+                f"{self.folder / name} was made for another store, with other features. "
+                f"`tvr verify --store {self.folder} --repair` makes it anew"
+            )
+        return receipt
 
     def absent_shards(self) -> list[str]:
         """Planned shards that are not there as a whole."""

@@ -8,6 +8,7 @@ from ...data.contracts.identity import FileIdentity
 from ...data.contracts.records import restored
 from .atomic_files import os_errors_as_store_error
 from .checksummed_json import read_checksummed, write_checksummed
+from .manifest import Manifest
 
 FIRST_RULES = 1
 """The rules of reading (``READING_RULES`` of the decoders) of rows of which no receipt says by which they were read."""
@@ -42,6 +43,13 @@ class Receipt:
     """Of videos that have frames, which file these are of (``FileIdentity`` as text). Older receipts name none."""
     versions: dict[str, str] = field(default_factory=dict[str, str])
     """The packages that made the shard; rows that were taken over may be an earlier version's."""
+
+    made_as: str = ""
+    """``Manifest.features_digest`` of the store it was made for; empty: of a version that did not say it."""
+
+    def is_of(self, manifest: Manifest) -> bool:
+        """Whether the shard's features are made as this store says, as far as the receipt tells."""
+        return self.made_as in ("", manifest.features_digest)
 
     def file_of(self, video_id: str) -> FileIdentity | None:
         """Which file the row of a video was made of; None where that is not known.

@@ -6,7 +6,7 @@ Rows are concatenated without padding; ``offsets[i]:offsets[i + 1]`` are the row
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import FileIdentity, sha256_of
 from .atomic_files import atomic_write, os_errors_as_store_error
+from .claim import Claim
 from .deferred_error_file import DeferredErrorFile
 from .manifest import versions
 from .patches import PatchLayout, SpooledPatches
@@ -92,7 +93,7 @@ def write_video_shard(
     dim: int,
     seconds: dict[str, float],
     patches: PatchLayout | None = None,
-    confirm: Callable[[], None] = lambda: None,
+    claim: Claim | None = None,
 ) -> Receipt:
     """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard.
 
@@ -102,7 +103,7 @@ def write_video_shard(
         dim: width of a feature.
         seconds: by stage, for the receipt; how long the writing took is added.
         patches: how patches are stored, or None for a shard without.
-        confirm: called before the shard takes its place; what it raises keeps the shard out.
+        claim: the store it is made for, confirmed before the shard takes its place; None: no store is.
     """
     started = time.perf_counter()
     exact = any(row.taken_over and row.frames.dtype == np.float32 for row in rows)
@@ -119,7 +120,7 @@ def write_video_shard(
     }
     if patches is not None:
         columns |= _patch_columns(rows, patches)
-    _write_columns(path, columns, confirm)
+    _write_columns(path, columns, claim)
     seconds = seconds | {"write": time.perf_counter() - started}
     counts = {status: columns["status"].count(status) for status in sorted(set(columns["status"]))}
     missing = [row.id for row in rows if row.reason == MISSING]
@@ -128,7 +129,7 @@ def write_video_shard(
     older = {row.id: row.reading_rules for row in rows if row.reading_rules < rules}
     files = {row.id: str(row.file) for row in rows if row.file and len(row.frames)}
     receipt = dataclasses.replace(receipt, reading_rules=rules, older_rows=older, files=files)
-    return write_receipt(receipt, path)
+    return write_receipt(_made_for(claim, receipt), path)
 
 
 def write_text_shard(
@@ -136,7 +137,7 @@ def write_text_shard(
     rows: Sequence[TextRow],
     dim: int,
     seconds: dict[str, float],
-    confirm: Callable[[], None] = lambda: None,
+    claim: Claim | None = None,
 ) -> Receipt:
     """Write the shard and then its receipt. A crash at any moment leaves either nothing or a whole shard.
 
@@ -158,12 +159,12 @@ def write_text_shard(
         parts = [row.parts if row.parts is not None else np.zeros((0, dim), np.float32) for row in rows]
         columns["sentence_offsets"] = _offsets(len(part) for part in parts)
         columns["sentences"] = as_stored(_stacked(parts, dim))
-    _write_columns(path, columns, confirm)
+    _write_columns(path, columns, claim)
     counts = {"ok": len(rows) - sum(row.truncated for row in rows)}
     if counts["ok"] < len(rows):
         counts["truncated"] = len(rows) - counts["ok"]
     seconds = seconds | {"write": time.perf_counter() - started}
-    return write_receipt(_receipt_of(path, len(rows), words, counts, [], seconds), path)
+    return write_receipt(_made_for(claim, _receipt_of(path, len(rows), words, counts, [], seconds)), path)
 
 
 def _large_columns(shard: Path) -> list[list[int]]:
@@ -211,7 +212,7 @@ def as_stored(rows: Float[np.ndarray, "row dim"], *, exact: bool = False) -> Flo
     return half if bool((error <= _MAX_RELATIVE_ERROR * norm).all()) else rows.astype(np.float32)
 
 
-def _write_columns(path: Path, columns: dict[str, Any], confirm: Callable[[], None]) -> None:
+def _write_columns(path: Path, columns: dict[str, Any], claim: Claim | None) -> None:
     strings = h5py.string_dtype("utf-8")
     with os_errors_as_store_error(path.parent), atomic_write(path) as beside:
         with (
@@ -225,7 +226,8 @@ def _write_columns(path: Path, columns: dict[str, Any], confirm: Callable[[], No
                     _write_pieces(file.create_dataset(name, values.shape, values.dtype), values.pieces)
                 else:
                     file.create_dataset(name, data=np.array(values, dtype=object), dtype=strings)
-        confirm()
+        if claim is not None:
+            claim.confirm()
         # Between the renaming of a shard that is done again and its new receipt, the old one must not vouch for it.
         receipt_path(path).unlink(missing_ok=True)
 
@@ -279,6 +281,10 @@ def _receipt_of(
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         versions=versions(),
     )
+
+
+def _made_for(claim: Claim | None, receipt: Receipt) -> Receipt:
+    return receipt if claim is None else dataclasses.replace(receipt, made_as=claim.manifest.features_digest)
 
 
 def _offsets(lengths: Iterable[int]) -> Int64[np.ndarray, " boundary"]:

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import sha256_of
 from .checksummed_json import read_checksummed
 from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
 from .reader import FeatureStore
 from .receipts import load_receipt, receipt_path
+from .shard_reader import ShardReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,9 @@ def verify(folder: Path) -> Verification:
     manifest, damages = _manifest_of(folder)
     damages += _damaged_records(folder, manifest)
     names = _shard_names(folder, manifest)
-    damages += [Damage(name, problem) for name in names if (problem := damage_of(folder / name))]
+    for name in names:
+        problem = damage_of(folder / name) or (manifest and _strangeness(folder / name, manifest))
+        damages += [Damage(name, problem)] if problem else []
     records = sum((folder / name).exists() for name in (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME))
     return Verification(folder, len(names) + records, tuple(damages))
 
@@ -68,6 +73,19 @@ def damage_of(shard: Path) -> str:
         return f"its receipt {receipt_path(shard).name} cannot be trusted: {error}"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+
+
+def _strangeness(shard: Path, manifest: Manifest) -> str:
+    """Why a shard that is what was written was not written for this store, or nothing."""
+    if not load_receipt(shard).is_of(manifest):
+        return "was made for another store, with other features"
+    if not shard.name.startswith("video") or manifest.sampling["policy"] == "all":
+        return ""
+    frames = np.diff(ShardReader(shard, manifest.dim).array("offsets"))
+    most = int(frames.max(initial=0))
+    if most > manifest.sampling["num_frames"]:
+        return f"holds {most} frames of a video, of which the store has at most {manifest.sampling['num_frames']}"
+    return ""
 
 
 def _manifest_of(folder: Path) -> tuple[Manifest | None, list[Damage]]:

@@ -1,6 +1,7 @@
 """A store is made in one way, whoever writes into it, and whenever."""
 
 import random
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract, run_extraction
 from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.repair import repair
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import ShardWorker
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
-from tvr.pipeline.store.claim import claimed_store, confirm_claim
+from tvr.pipeline.store.claim import Claim, claimed_store
 from tvr.pipeline.store.manifest import MANIFEST_NAME, load_manifest, versions
+from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.receipts import load_receipt
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import Summary
@@ -23,6 +26,8 @@ from tvr.pipeline.summary import Summary
 from ...fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
 from ...fixtures.interleaving import interleaved
 from ...fixtures.stores import manifest, write_store
+
+SHARD = "video-00000-of-00003"
 
 WAYS = {"two frames": 2, "four frames": 4}
 
@@ -132,7 +137,7 @@ def test_a_shard_of_another_store_fails_to_take_its_place(
 
 def test_a_manifest_is_confirmed(tmp_path: Path) -> None:
     store = write_store(tmp_path)
-    confirm_claim(store, load_manifest(store))
+    Claim(store, load_manifest(store)).confirm()
 
 
 def test_running_again_keeps_the_versions_that_made_the_store(
@@ -148,3 +153,59 @@ def test_running_again_keeps_the_versions_that_made_the_store(
     extracted(archive, encoder, store)
     after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in store.iterdir()}
     assert after == before, "nothing was left to do, and something was written"
+
+
+def test_a_shard_of_another_store_is_not_read(archive: Path, encoder: Encoder, tmp_path: Path) -> None:
+    """Copied, or left by two runs that wrote one store in two ways."""
+    store = extracted(archive, encoder, tmp_path / "store")
+    other = extracted(archive, encoder, tmp_path / "other", sampling=Sampling(num_frames=2))
+    sound = bytes_of(store)
+    for file in other.glob(f"{SHARD}.*"):
+        shutil.copy(file, store)
+    for attempt in (
+        lambda: FeatureStore.open(store),
+        lambda: extracted(archive, encoder, store),
+        lambda: FeatureStore(store, load_manifest(store)).videos(),
+    ):
+        with pytest.raises(
+            StoreError, match=rf"{SHARD}\.h5 was made for another store, .*tvr verify --store"
+        ):
+            attempt()
+    found = verify(store)
+    assert [(damage.file, damage.problem) for damage in found.damages] == [
+        (f"{SHARD}.h5", "was made for another store, with other features")
+    ]
+    repair(found)
+    assert bytes_of(store) == sound
+
+
+def test_a_shard_with_more_frames_than_its_store_fails_to_verify(
+    archive: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    """What two runs of 0.1.0 left, whose receipts do not say for which store a shard was made."""
+    store = extracted(archive, encoder, tmp_path / "store")
+    for receipt in store.glob("*-of-*.json"):
+        record = read_checksummed(receipt)
+        write_checksummed(receipt, {name: value for name, value in record.items() if name != "made_as"})
+    assert verify(store).damages == ()
+    record = read_checksummed(store / MANIFEST_NAME)
+    write_checksummed(store / MANIFEST_NAME, record | {"sampling": record["sampling"] | {"num_frames": 2}})
+    problems = {damage.file: damage.problem for damage in verify(store).damages}
+    assert problems[f"{SHARD}.h5"] == "holds 4 frames of a video, of which the store has at most 2"
+
+
+def test_the_digest_of_features_is_that_of_what_makes_them(tmp_path: Path) -> None:
+    one = manifest()
+    one.save(tmp_path, {})
+    assert load_manifest(tmp_path).features_digest == one.features_digest
+    same = {"dataset": "other", "splits": {}, "num_videos": 9, "notes": ["x"], "versions": {}, "limit": 3}
+    assert replace(one, **same).features_digest == one.features_digest
+    newer = {**one.encoder, "open_clip_version": "9.9", "of_a_later_version": None}
+    assert replace(one, encoder=newer).features_digest == one.features_digest
+    others = [
+        replace(one, max_seconds=3.0),
+        replace(one, pixels="square"),
+        replace(one, sampling={**one.sampling, "num_frames": 9}),
+        replace(one, encoder={**one.encoder, "weights_digest": "1" * 64}),
+    ]
+    assert len({each.features_digest for each in (one, *others)}) == 5
