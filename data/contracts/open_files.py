@@ -12,6 +12,10 @@ except ImportError:  # Windows has no such limit
     resource = None
 
 
+_MACOS = 10_240
+"""What macOS takes, which says that there is no limit and refuses that."""
+
+
 def allow_open_files() -> bool:
     """Raise the limit of this process to what the system allows; children that it starts have the same.
 
@@ -20,12 +24,19 @@ def allow_open_files() -> bool:
     """
     if resource is None:
         return False
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # macOS allows less than it says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] != soft
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before == hard:
+        return False
+    for wanted in (hard, _MACOS):
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
+    return most_open_files() != before
 
 
 def most_open_files() -> int:
-    """How many files this process may have open now."""
+    """How many files this process may have open now; 0 where the system has no such limit.
+
+    It is for messages: who is refused one more file says so by ``EMFILE``.
+    """
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else 0

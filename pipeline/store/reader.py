@@ -321,6 +321,8 @@ class FeatureStore:
         arrays: dict[str, list[NDArray[Any]]] = {
             name: [] for name in ("words", "token_ids", "sentence_row", "truncated", "sentences")
         }
+        # No row of each shard, chosen or not: which texts are asked for changes no dtype.
+        no_rows = {name: [np.zeros((0, self.manifest.dim), np.float16)] for name in ("words", "sentences")}
         for shard in self.shards("text"):
             videos = shard.strings("video_ids")
             rows = [row for row, video in enumerate(videos) if wanted is None or video in wanted]
@@ -330,10 +332,9 @@ class FeatureStore:
             for name, items in arrays.items():
                 if name != "sentences" or shard.has_sentences:
                     items += shard.items(name, rows)
-        return self._text_rows(strings, arrays)
-
-    def _text_rows(self, strings: dict[str, list[str]], arrays: dict[str, list[NDArray[Any]]]) -> TextRows:
-        no_words, no_parts = (np.zeros((0, self.manifest.dim), self.dtype(c)) for c in ("words", "sentences"))
+                    if name in no_rows:
+                        no_rows[name].append(shard.array(name)[:0])
+        no_words, no_parts = map(np.concatenate, no_rows.values())
         ids, words, parts = strings["ids"], arrays["words"], arrays["sentences"]
         paragraphs = bool(ids) and len(parts) == len(ids)
         return TextRows(
