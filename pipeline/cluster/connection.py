@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -81,6 +82,8 @@ def _own_scratch() -> Generator[None, None, None]:
     It would take ``dask-scratch-space`` of the folder of temporary files, whoever made that, and imports from there.
     """
     place = dask.config.get("temporary-directory")
+    if place:
+        Path(place).mkdir(parents=True, exist_ok=True)
     with (
         # A worker that was killed may still be at it.
         tempfile.TemporaryDirectory(prefix="tvr-dask-", dir=place, ignore_cleanup_errors=True) as folder,
@@ -140,7 +143,8 @@ def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
     usual = {name: value for name, value in _JOB.items() if configured.get(name) is None}
     settings: dict[str, Any] = usual | dict(config.job)
     for name in _LISTS:
-        settings[name] = [part.strip() for part in settings.get(name, "").split(";") if part.strip()]
+        asked = [part.strip() for part in settings.get(name, "").split(";") if part.strip()]
+        settings[name] = asked or list(dask.config.get(f"jobqueue.{config.queue}.{name}", None) or [])
     settings["cores"] = int(settings["cores"])
     if config.wants_gpu:
         _ask_for_gpu(settings, config)

@@ -3,8 +3,11 @@
 import asyncio
 import json
 import ssl
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dask.config
 from distributed import Client
@@ -26,6 +29,12 @@ def client_of(scheduler: str) -> Client:
     """
     address = _address_of(scheduler)
     credentials = _configured_credentials(address)
+    if not address.startswith("tls://") and not _is_of_this_machine(address):
+        warnings.warn(
+            f"{address} is not encrypted and asks nobody who he is: whoever reaches it can run code on its workers and "
+            "here. docs/cluster.md, What is exposed when, has a scheduler with certificates",
+            stacklevel=2,
+        )
     try:
         if credentials is not None:
             _greet(address, credentials)
@@ -36,6 +45,14 @@ def client_of(scheduler: str) -> Client:
             or f"no Dask scheduler answers at {address} ({str(error) or repr(error)}). "
             "Start one with `dask scheduler`, and use the address that it prints, with tls:// where it has that"
         ) from error
+
+
+def _is_of_this_machine(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _greet(address: str, credentials: Security) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import psutil
 import pytest
 from distributed import Client
@@ -412,3 +413,17 @@ def test_job_script(queue: str, lines: list[str]) -> None:
     assert "dask_worker tls://" in command
     assert "--resources GPU=1 --nthreads 1 --dashboard-address 127.0.0.1:0" in command
     assert command.count("--nthreads") == 2  # the last of two counts
+
+
+def test_what_dask_jobqueue_is_configured_with_stands_in_the_script() -> None:
+    configured = {
+        "jobqueue.slurm.job-script-prologue": ["module load ffmpeg"],
+        "jobqueue.slurm.walltime": "02:00:00",
+    }
+    with dask.config.set(configured):
+        lines = job_script(ClusterConfig(queue="slurm")).splitlines()
+        assert "module load ffmpeg" in lines
+        assert "#SBATCH -t 02:00:00" in lines
+        asked = job_script(ClusterConfig(queue="slurm", job={"job_script_prologue": "module load cuda"}))
+    assert "module load cuda" in asked
+    assert "module load ffmpeg" not in asked

@@ -1,5 +1,6 @@
 """A scheduler that somebody else started: who has its certificates is let in, who has not is told, and soon."""
 
+import gc
 import json
 import socket
 import threading
@@ -19,6 +20,13 @@ from tvr.pipeline.cluster.credentials import in_files, temporary_credentials
 from tvr.pipeline.cluster.preflight import connected_workers
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # distributed leaves sockets to the garbage collector
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Generator[None, None, None]:  # pyright: ignore[reportUnusedFunction]
+    """Of a connection that was given up distributed leaves the socket to the garbage collector."""
+    yield
+    gc.collect()  # here, where that is no error
 
 
 @contextmanager
@@ -120,6 +128,24 @@ def test_unfit_credentials_fail(
     ):
         pass
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "node7.invalid"])
+def test_a_scheduler_without_encryption_is_noted(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_scheduler, "CONNECT_SECONDS", 0.1)
+    with (
+        pytest.warns(UserWarning, match="is not encrypted and asks nobody who he is"),
+        pytest.raises(ClusterError, match="no Dask scheduler answers at"),
+        connected(ClusterConfig(f"tcp://{host}:9")),
+    ):
+        pass
+
+
+@pytest.mark.filterwarnings("error:.*is not encrypted")
+def test_a_scheduler_of_this_machine_is_not_noted(places: dict[str, str]) -> None:
+    for address in (places["tcp"], places["tcp"].replace("127.0.0.1", "localhost")):
+        with connected(ClusterConfig(address)) as client:
+            assert client.run_on_scheduler(max, 1, 2) == 2
 
 
 def test_encryption_that_is_required_here_fails(places: dict[str, str]) -> None:
