@@ -208,14 +208,8 @@ class FeatureStore:
         result: list[VideoStatus] = []
         for shard in self.shards("video"):
             frames = np.diff(shard.array("offsets"))
-            columns = zip(
-                shard.ids,
-                shard.strings("status"),
-                shard.strings("reason"),
-                shard.strings("decoder"),
-                frames,
-                strict=True,
-            )
+            texts = shard.strings("status"), shard.strings("reason"), shard.strings("decoder")
+            columns = zip(shard.ids, *texts, frames, strict=True)
             result += [
                 VideoStatus(i, status, reason, decoder, int(n)) for i, status, reason, decoder, n in columns
             ]
