@@ -17,7 +17,7 @@ from ..data.contracts.errors import StoreError
 from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
 from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of
-from .plan import ShardPlan, TextShardPlan, manifest_of, patch_layout, plan_extraction
+from .plan import ShardPlan, TextShardPlan, VideoShardPlan, manifest_of, patch_layout, plan_extraction
 from .preprocessing import DEFAULT_PIXELS
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
@@ -78,8 +78,10 @@ def _extract_into(
     folder, options, manifest = recipe.folder, recipe.options, recipe.manifest
     compared = _compared(dataset, options, folder, shards, on_progress)
     _refuse_other_files(folder, options, compared.changed)
-    moved = options.request is not None and root_of(folder) not in (None, options.request.root.absolute())
-    save_request(folder, options)
+    root = root_of(folder)
+    moved = options.request is not None and root not in (None, options.request.root.absolute())
+    if root is None or not (compared.changed or options.only):
+        save_request(folder, options)
 
     ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
     selected = _select_shards(shards, folder, options, ids_to_retry)
@@ -90,6 +92,9 @@ def _extract_into(
     started = time.perf_counter()
     for shard, receipt in runner.run(selected, recipe, on_progress):
         started = summary.add(shard, receipt, started)
+    # Only now do all features come from there, so that time alone vouches for a file.
+    if compared.changed and ids_to_retry.issuperset(compared.changed):
+        save_request(folder, options)
     untrusted = ids_to_retry if options.retried == UNTRUSTED else ()
     summary.count_store(FeatureStore.open(folder, complete=False), untrusted)
     return summary
@@ -200,10 +205,12 @@ def _compared(
     shards: Sequence[ShardPlan],
     on_progress: OnProgress,
 ) -> FileComparison:
-    """Whether the videos of these shards are still the files that they were made of."""
+    """Whether the videos of these shards are still the files that they were made of; of every shard of the store, where
+    the videos come from another folder than before.
+    """
     if (
         options.only is not None
-    ):  # what is damaged is made anew of whatever is there, and its receipt says of what
+    ):  # the damaged ones are made anew of what there is, and their receipts say of what
         return FileComparison({}, 0, 0)
     is_here = options.request is not None and root_of(folder) == options.request.root.absolute()
     return compared_files(
@@ -211,7 +218,7 @@ def _compared(
         dataset.videos,
         _on_file(on_progress),
         by_time=is_here and options.file_digest == "ends",
-        shards={shard.name for shard in shards},
+        shards={shard.name for shard in shards} if is_here else None,
     )
 
 
@@ -248,7 +255,8 @@ def _ids_to_retry(
     if options.retry is None:
         return set()
     if options.retried == CHANGED:
-        return set(changed)
+        own = {video.id for shard in shards if isinstance(shard, VideoShardPlan) for video in shard.videos}
+        return own.intersection(changed)
     reason = options.retry.partition(":")[2]
     store = FeatureStore.open(folder, complete=False)
     if options.retried != UNTRUSTED:

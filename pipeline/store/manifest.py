@@ -155,6 +155,8 @@ def _checked(manifest: Manifest) -> Manifest:
     """The manifest, if its values can be those of a store; ValueError otherwise."""
     for name, hint in _OF_ENCODER.items():
         restored_value(manifest.encoder.get(name), hint, f"encoder.{name}")
+    for name, hint in {"policy": str, "num_frames": int}.items():
+        restored_value(manifest.sampling.get(name), hint, f"sampling.{name}")
     counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.dim}
     for name, count in counts.items():
         if count < (0 if name.startswith("num_") else 1):

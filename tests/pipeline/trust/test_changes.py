@@ -11,7 +11,9 @@ from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import count_retried, extract
+from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.progress import Progress
 from tvr.pipeline.request import Named
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.reader import FeatureStore
@@ -88,6 +90,51 @@ def test_another_camera_with_the_same_names_fails(place: Path, encoder: Encoder,
     assert "Add --retry changed to extract them again" in said
     assert bytes_of(place / "store") == before
     assert load_receipt(place / "store" / FIRST).files.keys() == {"a", "b"}
+
+
+@pytest.mark.parametrize("share", ["1/1", "1/3"])
+def test_what_a_broken_off_retry_left_is_still_told_apart(
+    place: Path, encoder: Encoder, tmp_path: Path, share: str
+) -> None:
+    """Lengths and times are equal, so only a place where all features come from vouches for files."""
+    again(place, encoder)
+    other = shutil.copytree(place / "archive", tmp_path / "other" / "archive")
+    for name in "abd":
+        path, facts = other / f"{name}.mp4", (other / f"{name}.mp4").stat()
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    described, options = load_dataset("folder", other, {}), options_for(other, retry="changed")
+
+    def break_off(progress: Progress) -> None:
+        if progress.stage == "videos":
+            raise KeyboardInterrupt
+
+    if share == "1/1":
+        with pytest.raises(KeyboardInterrupt):
+            extract(described, encoder, options, place / "store", on_progress=break_off)
+    else:
+        assert extract(described, encoder, options, place / "store", share=JobShare.parse(share)).retried == 2
+    with pytest.raises(StoreError, match="this run looks in"):
+        again(place, encoder, other)
+    again(place, encoder, other, retry="changed")
+    assert again(place, encoder, other).shards_done == 0
+
+
+def test_a_share_of_another_camera_fails(encoder: Encoder, tmp_path: Path) -> None:
+    """Also where no shard of the share itself is there yet."""
+    root = write_archive(tmp_path / "archive")
+    other = shutil.copytree(root, tmp_path / "other" / "archive")
+    other_film(other / "a.mp4")
+    store = tmp_path / "store"
+    for place, share in ((root, "1/3"), (other, "2/3")):
+        described = load_dataset("folder", place, {})
+        if place is other:
+            with pytest.raises(StoreError, match=r"1 of the videos .* such as 'a'.*this run looks in"):
+                extract(described, encoder, options_for(place), store, share=JobShare.parse(share))
+            retried = options_for(place, retry="changed")
+            assert extract(described, encoder, retried, store, share=JobShare.parse(share)).retried == 0
+        else:
+            extract(described, encoder, options_for(place), store, share=JobShare.parse(share))
 
 
 def test_a_replaced_file_fails_whatever_else_is_to_be_retried(place: Path, encoder: Encoder) -> None:
