@@ -83,7 +83,7 @@ def restored_value(value: Any, hint: Any, name: str) -> Any:
         raise ValueError(f"{name} is {value!r}"[:_SHOWN])
     if origin is Path and "\0" in value:
         raise ValueError(f"{name} is {value!r}, and no path has a NUL"[:_SHOWN])
-    return Path(value) if origin is Path else value
+    return origin(value) if origin in (Path, float) else value
 
 
 def _of_any_type(value: Any, hints: Sequence[Any], name: str) -> Any:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...data.base import Protocol
 from ...data.contracts.errors import StoreError, pasteable
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.records import restored, restored_value
@@ -140,24 +141,30 @@ _MAX_SHARDS = 1_000_000
 
 _COUNTS = ("num_videos", "num_texts", "videos_per_shard", "texts_per_shard", "frames_per_batch")
 
-_OF_ENCODER = {
-    "model": str,
-    "pretrained": str,
-    "weights_digest": str,
-    "precision": str,
-    "random_weights": bool,
-    "dim": int,
-    "logit_scale": float,
+_READ: Mapping[str, Mapping[str, Any]] = {
+    "encoder": {
+        "model": str,
+        "pretrained": str,
+        "weights_digest": str,
+        "precision": str,
+        "random_weights": bool,
+        "dim": int,
+        "logit_scale": float,
+    },
+    "sampling": {"policy": str, "num_frames": int},
+    "preset": {"num_frames": int, "max_words": int},
 }
+"""What readers take from the parts of a manifest that may hold more."""
 
 
 def _checked(manifest: Manifest) -> Manifest:
     """The manifest, if its values can be those of a store; ValueError otherwise."""
-    for name, hint in _OF_ENCODER.items():
-        restored_value(manifest.encoder.get(name), hint, f"encoder.{name}")
-    for name, hint in {"policy": str, "num_frames": int}.items():
-        restored_value(manifest.sampling.get(name), hint, f"sampling.{name}")
+    restored_value(manifest.protocol, Protocol, "protocol")
+    for part, hints in _READ.items():
+        for name, hint in hints.items():
+            restored_value(getattr(manifest, part).get(name), hint, f"{part}.{name}")
     counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.dim}
+    counts |= {f"preset.{name}": manifest.preset[name] for name in _READ["preset"]}
     for name, count in counts.items():
         if count < (0 if name.startswith("num_") else 1):
             raise ValueError(f"{name} is {count}")
