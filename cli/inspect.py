@@ -199,7 +199,7 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
 def _print_compared(compared: FileComparison) -> None:
     out.print(
         f"files      {compared.same:,} are those that the store was made of, {len(compared.changed):,} are other ones, "
-        f"{compared.unknown:,} cannot be told",
+        f"{compared.gone:,} are gone, {compared.unknown:,} cannot be told",
         soft_wrap=True,
     )
     for video, difference in compared.changed.items():

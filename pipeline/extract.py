@@ -80,7 +80,7 @@ def _extract_into(
     _refuse_other_files(folder, options, compared.changed)
     root = root_of(folder)
     moved = options.request is not None and root not in (None, options.request.root.absolute())
-    if root is None or not (compared.changed or options.only):
+    if root is None or not compared.changed:
         save_request(folder, options)
 
     ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
@@ -208,23 +208,23 @@ def _compared(
     """Whether the videos of these shards are still the files that they were made of; of every shard of the store, where
     the videos come from another folder than before.
     """
-    if (
-        options.only is not None
-    ):  # the damaged ones are made anew of what there is, and their receipts say of what
-        return FileComparison({}, 0, 0)
     is_here = options.request is not None and root_of(folder) == options.request.root.absolute()
+    store = FeatureStore.open(folder, complete=False)
+    looked_at = {shard.name for shard in shards} if is_here else set(store.shard_names("video"))
+    if options.only is not None:  # of these the one who repairs has looked at the files
+        looked_at = set[str]() if is_here else looked_at - options.only
     return compared_files(
-        FeatureStore.open(folder, complete=False),
+        store,
         dataset.videos,
         _on_file(on_progress),
         by_time=is_here and options.file_digest == "ends",
-        shards={shard.name for shard in shards} if is_here else None,
+        shards=looked_at,
     )
 
 
 def _refuse_other_files(folder: Path, options: ExtractionOptions, changed: Mapping[str, str]) -> None:
     """See that no features of one file would pass for those of another."""
-    if not changed or options.retried == CHANGED:
+    if not changed or options.retried == CHANGED or options.only is not None:
         return
     video, difference = next(iter(changed.items()))
     now = options.request.root.absolute() if options.request else None

@@ -14,6 +14,7 @@ from .store.claim import refuse_another_store
 from .store.manifest import Manifest, load_manifest
 from .store.receipts import Receipt, load_receipt
 from .store.verification import Damage, Verification, verify
+from .trust.changes import difference_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ def repair(
 
     Raises:
         StoreError: the store does not know how it was made; or annotations, weights or options are no longer those
-            it was made with; or videos of a damaged shard, whose features it had, are not on the disk.
+            it was made with; or videos of a damaged shard, whose features it had, are not on the disk, or are other
+            files now.
         UsageError: the store names files of this machine, and this user did not.
     """
     folder, damages = found.folder, found.damages
@@ -58,6 +60,7 @@ def repair(
     shards = [damage.file for damage in damages if damage.is_shard]
     before = {name: _receipt(folder / name) for name in shards}
     _refuse_to_lose(plan, before, stored, manifest)
+    _refuse_other_files(plan, before, manifest)
     options = dataclasses.replace(options, only=frozenset(shards), request=request)
     extract(dataset, encoder, options, folder, on_progress=on_progress)
     return Repair(damages, tuple(name for name in shards if _differs(folder / name, before[name])))
@@ -98,6 +101,26 @@ def _refuse_to_lose(
             f"{len(lost)} videos of damaged shards are not on the disk, the first is {lost[0]!r}: the store cannot be "
             "mended without losing them. Say where they are with --root, or delete the damaged shards and run "
             "`tvr extract`: such videos then become rows 'file not found'"
+        )
+
+
+def _refuse_other_files(plan: Plan, receipts: Mapping[str, Receipt | None], manifest: Manifest) -> None:
+    """Refuse to put features of other files in the place of those that were damaged, as far as receipts tell."""
+    differences: dict[str, str] = {}
+    for shard in plan.video_shards:
+        receipt = receipts.get(shard.name)
+        if receipt is None or not receipt.is_of(manifest):
+            continue
+        for video in shard.videos:
+            stored = receipt.file_of(video.id)
+            if stored and video.path and (difference := difference_of(stored, video.path)):
+                differences[video.id] = difference
+    if differences:
+        video, difference = next(iter(differences.items()))
+        raise StoreError(
+            f"{len(differences):,} videos of damaged shards are other files now than those that were extracted, such "
+            f"as {video!r}: {difference}. Say where the right ones are with --root, or delete the damaged shards with "
+            "their receipts (.json) and run `tvr extract --retry changed`: it takes the files that are there"
         )
 
 

@@ -19,12 +19,14 @@ _UNASKED = (
 
 @dataclass(frozen=True, slots=True)
 class FileComparison:
-    """What a look at the files of videos that have frames in a store found; files that are gone are not counted."""
+    """What a look at the files of videos that have frames in a store found."""
 
     changed: Mapping[str, str]
     """Of each video whose file is another one than the row was made of, what is seen of that."""
     same: int
     """Videos whose file is the one that the row was made of."""
+    gone: int
+    """Videos whose file is not there now: what is stored is of the one that was."""
     unknown: int
     """Videos of which the store does not know which files they were made of: an earlier version made their shards."""
 
@@ -53,10 +55,10 @@ def compared_files(
     there = {video: path for video in known if video in videos and (path := videos[video].path)}
     changed: dict[str, str] = {}
     for done, (video, path) in enumerate(there.items(), start=1):
-        if difference := _difference(known[video], path, by_time=by_time):
+        if difference := difference_of(known[video], path, by_time=by_time):
             changed[video] = difference
         on_file(done, len(there))
-    return FileComparison(changed, len(there) - len(changed), unknown)
+    return FileComparison(changed, len(there) - len(changed), len(known) - len(there), unknown)
 
 
 def compared_by_request(
@@ -97,8 +99,10 @@ def _files_of(store: FeatureStore, shards: Collection[str] | None) -> tuple[dict
     return known, unknown
 
 
-def _difference(stored: FileIdentity, path: Path, *, by_time: bool) -> str:
-    """What differs, or nothing; of a file that cannot be read decoding will say why."""
+def difference_of(stored: FileIdentity, path: Path, *, by_time: bool = False) -> str:
+    """In what a file is another one than what is stored was made of, or nothing; why it cannot be read is for decoding
+    to say.
+    """
     try:
         if stored.is_that_of(path, by_time=by_time):
             return ""

@@ -32,7 +32,8 @@ def test_listed_refused_and_extracted_again(place: Path) -> None:
     assert tree(place / "store") == before, "nothing was left to do, and something was written"
     looked = tvr(*INSPECT, cwd=place)
     assert (
-        "files      3 are those that the store was made of, 0 are other ones, 0 cannot be told" in looked.out
+        "files      3 are those that the store was made of, 0 are other ones, 0 are gone, 0 cannot be told"
+        in looked.out
     )
     assert f"made by    tvr {versions()['tvr']}, torch {versions()['torch']}" in looked.out
 

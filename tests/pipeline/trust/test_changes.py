@@ -226,7 +226,7 @@ def test_what_an_older_store_does_not_know_is_said(place: Path, encoder: Encoder
     without_record_of_files(place / "store")
     assert again(place, encoder).unknown_files == 3, "they moved"
     assert again(place, encoder).unknown_files == 0
-    assert compared_by_request(FeatureStore.open(place / "store")) == FileComparison({}, 0, 3)
+    assert compared_by_request(FeatureStore.open(place / "store")) == FileComparison({}, 0, 0, 3)
     other_film(place / "archive" / "b.mp4")
     assert again(place, encoder).shards_done == 0
 
@@ -234,10 +234,11 @@ def test_what_an_older_store_does_not_know_is_said(place: Path, encoder: Encoder
 def test_a_look_at_the_files(place: Path, encoder: Encoder) -> None:
     store = FeatureStore.open(place / "store")
     archive = Named(place / "archive")
-    assert compared_by_request(store, archive) == FileComparison({}, 3, 0)
+    assert compared_by_request(store, archive) == FileComparison({}, 3, 0, 0)
     other_film(place / "archive" / "d.mp4")
     (place / "archive" / "a.mp4").unlink()
     (place / "archive" / "b.mp4").unlink()
+    assert compared_by_request(store, archive).gone == 2
     os.mkfifo(place / "archive" / "b.mp4")  # nothing is read of it, or this would wait for ever
     looked: list[tuple[int, int]] = []
     compared = compared_by_request(store, archive, lambda done, total: looked.append((done, total)))
