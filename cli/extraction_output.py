@@ -12,6 +12,7 @@ from ..pipeline.encoders.base import EncoderIdentity
 from ..pipeline.estimate import Estimate
 from ..pipeline.job_array import JobShare
 from ..pipeline.machine import usable_cores
+from ..pipeline.options import CHANGED
 from ..pipeline.progress import OnProgress, Progress
 from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import Bottleneck, Summary, bottleneck, shares
@@ -94,7 +95,8 @@ def print_patch_size(estimate: Estimate) -> None:
 def print_remarks(summary: Summary, retry: str | None, pixels: str | None) -> None:
     """What ``--retry`` meant, and what the user left open that was decided otherwise than in a new store."""
     _print_retried(summary, retry)
-    _print_unknown_files(summary)
+    if summary.is_moved or retry == CHANGED:
+        _print_unknown_files(summary)
     _print_pixels(summary, pixels)
 
 
@@ -114,8 +116,9 @@ def _print_unknown_files(summary: Summary) -> None:
     """That nobody can say whether files that moved are the same as before."""
     if summary.unknown_files:
         err.print(
-            f"note: the videos come from another folder than before, and of {summary.unknown_files:,} the store does "
-            "not know which files they were (an earlier version made it): they are taken to be the same",
+            f"note: of {summary.unknown_files:,} videos the store does not know which files they were, since an "
+            "earlier version made it: those there are now are taken to be the same. If they are not, delete the shards "
+            f"(video-*.h5 and their .json in {one_line(str(summary.folder))}) and run this command again",
             soft_wrap=True,
         )
 

@@ -48,6 +48,8 @@ BY_DIGEST = "80/10/10 by the sha256 of the video id"
 class Config:
     """What can be chosen of one's own videos."""
 
+    name: str = ""
+    """What stores and runs call the archive; by default as its folder. For one that was renamed, or lies elsewhere."""
     paragraphs: bool = False
     """Join all captions of a video, in order, to one query."""
     allow_outside: bool = False
@@ -86,7 +88,7 @@ def _loaded(root: Path, config: Config) -> Dataset:
     captions = _captions(videos, list(found), paragraphs=config.paragraphs)
     counts = Counter(videos.caption_video)
     return Dataset(
-        name=f"folder-{_name(root, manifest)}",
+        name=f"folder-{printable(config.name) or _name(root, manifest)}",
         protocol=_protocol(counts, paragraphs=config.paragraphs),
         preset=ABOUT.preset,
         videos=found,

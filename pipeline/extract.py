@@ -80,13 +80,14 @@ def _extract_into(
     _refuse_other_files(folder, options, compared.changed)
     root = root_of(folder)
     moved = options.request is not None and root not in (None, options.request.root.absolute())
-    if root is None or not compared.changed:
+    if root is None or not (compared.changed or (moved and compared.unknown)):
         save_request(folder, options)
 
     ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
     selected = _select_shards(shards, folder, options, ids_to_retry)
     summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
-    summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown if moved else 0
+    summary.is_moved = moved
+    summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
 
     started = time.perf_counter()

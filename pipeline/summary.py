@@ -36,9 +36,10 @@ class Summary:
     shards_done: int = 0
     shards_skipped: int = 0
     """Shards of this run's share that were there already."""
+    is_moved: bool = False
+    """Whether videos now come from another folder than before."""
     unknown_files: int = 0
-    """Videos that now come from another folder than before, and of which the store does not know which files they were:
-    they were taken to be the same."""
+    """Videos of which the store does not know which files they were: they were taken to be the same."""
     retried: int = 0
     """Videos of the store that were to be retried."""
     still_untrusted: int = 0

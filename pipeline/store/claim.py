@@ -6,6 +6,7 @@ the manifest was read again.
 """
 
 import dataclasses
+import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,5 +121,16 @@ def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> No
         raise StoreError(
             f"the store at {folder} was made in another way and will not be extended:\n  "
             + "\n  ".join(differing)
-            + "\nChoose another folder with --store, or delete this one."
+            + f"\n{_another_name(stored, wanted)}Choose another folder with --store, or delete this one."
         )
+
+
+def _another_name(stored: Manifest, wanted: Manifest) -> str:
+    """What to say of an archive that is named after its folder, where only that has changed."""
+    own = "folder-"
+    if not (stored.dataset.startswith(own) and wanted.dataset.startswith(own)):
+        return ""
+    if differences(stored, dataclasses.replace(wanted, dataset=stored.dataset)):
+        return ""
+    name = shlex.quote(f"name={stored.dataset.removeprefix(own)}")
+    return f"If it is the same archive in a folder of another name, add --data {name}. Otherwise: "

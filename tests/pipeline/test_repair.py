@@ -9,7 +9,8 @@ import pytest
 from tvr.data.contracts.errors import StoreError, WeightsError
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.repair import repair
-from tvr.pipeline.request import Named
+from tvr.pipeline.request import Named, root_of
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.verification import verify
 
 from ..fixtures.archive import as_from_before_pixels, built_in_encoder, bytes_of, extracted, write_archive
@@ -36,6 +37,13 @@ def place(sound: Path, tmp_path: Path) -> Path:
     """A copy of the store; the archive stays where the store was told it is."""
     shutil.copytree(sound / "store", tmp_path / "store")
     return tmp_path
+
+
+def forget_files(store: Path) -> None:
+    """As an earlier version wrote it, which did not keep which files it was made of."""
+    for receipt in store.glob("video-*.json"):
+        record = read_checksummed(receipt)
+        write_checksummed(receipt, {name: value for name, value in record.items() if name != "files"})
 
 
 def flip(path: Path) -> None:
@@ -149,9 +157,37 @@ def test_what_changed_since_is_said(place: Path, sound: Path, encoder: Encoder) 
     folder = extracted(archive, encoder, place / "own")
     (archive / "d.mp4").write_bytes((archive / "d.mp4").read_bytes()[:700])
     flip(folder / VIDEO)
+    forget_files(folder)
     mended = repair(verify(folder))
     assert mended.changed == (VIDEO,)
     assert verify(folder).damages == ()
+
+
+def test_repair_fails_where_files_are_other_ones(place: Path, sound: Path, encoder: Encoder) -> None:
+    archive = shutil.copytree(sound / "archive", place / "archive")
+    folder = extracted(archive, encoder, place / "own")
+    other = shutil.copytree(archive, place / "other" / "archive")
+    (other / "d.mp4").write_bytes((archive / "d.mp4").read_bytes()[:700])
+    flip(folder / VIDEO)
+    before = bytes_of(folder)
+    with pytest.raises(
+        StoreError, match=r"1 videos of damaged shards are other files now .*'d': .* bytes then, 700 now"
+    ):
+        repair(verify(folder), Named(root=other))
+    assert bytes_of(folder) == before
+    repair(verify(folder))
+    assert bytes_of(folder) == bytes_of(sound / "store")
+
+
+def test_a_repair_from_elsewhere_does_not_vouch_for_what_it_left(
+    place: Path, sound: Path, encoder: Encoder
+) -> None:
+    folder = extracted(shutil.copytree(sound / "archive", place / "archive"), encoder, place / "own")
+    other = shutil.copytree(sound / "archive", place / "other" / "archive")
+    (other / "a.mp4").write_bytes((other / "b.mp4").read_bytes()[:-1] + b"x")
+    flip(folder / VIDEO)
+    repair(verify(folder), Named(root=other))
+    assert root_of(folder) == place / "archive"
 
 
 def test_repair_fails_where_videos_would_be_lost(sound: Path, place: Path, encoder: Encoder) -> None:
