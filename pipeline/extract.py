@@ -210,7 +210,7 @@ def _compared(
     the videos come from another folder than before.
     """
     is_here = options.request is not None and root_of(folder) == options.request.root.absolute()
-    store = FeatureStore.open(folder, complete=False)
+    store = FeatureStore(folder, load_manifest(folder))
     looked_at = {shard.name for shard in shards} if is_here else set(store.shard_names("video"))
     if options.only is not None:  # of these the one who repairs has looked at the files
         looked_at = set[str]() if is_here else looked_at - options.only

@@ -91,10 +91,11 @@ class _Found:
 
 
 def _places(run: Path, record: RunRecord) -> Iterator[Path]:
-    if "relative_path" in record.store:
-        yield run / record.store["relative_path"]
-    if "path" in record.store:
-        yield Path(record.store["path"])
+    # Of a run of a stranger these may be anything.
+    if isinstance(relative := record.store.get("relative_path"), str):
+        yield run / relative
+    if isinstance(path := record.store.get("path"), str):
+        yield Path(path)
     for above in list(run.resolve().parents)[:DEPTH]:
         yield from (manifest.parent for manifest in sorted(above.glob(f"features/*/*/{MANIFEST_NAME}")))
 

@@ -19,6 +19,9 @@ from .manifest import MANIFEST_NAME, Manifest, differences, load_manifest, load_
 
 _WRITERS = f"writers{SUFFIX}"
 
+PATIENCE_SECONDS = 20.0
+"""How long a run waits for another one that is preparing the store."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -65,13 +68,20 @@ def claimed_store(
         with os_errors_as_store_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / (MANIFEST_NAME + SUFFIX)) as deciding:
-                if not deciding.acquire(wait=True):
-                    raise StoreError(
-                        f"{deciding.path} is another user's: somebody else prepares this store now"
-                    )
+                _acquire(deciding)
                 stored = _decided(folder, manifest, split_ids, alone=alone)
-                writers.acquire(wait=True)
+                _acquire(writers)
         yield stored
+
+
+def _acquire(lock: FileLock) -> None:
+    """Take a lock that nobody holds for longer than the reading and writing of a manifest."""
+    if not lock.acquire(PATIENCE_SECONDS):
+        raise StoreError(
+            f"another process has held {lock.path} for {PATIENCE_SECONDS:g} s, which takes a moment: it was stopped, "
+            "its disk does not answer, or it is another user's. Wait until it has ended, or end it, and run the same "
+            "command again"
+        )
 
 
 def _decided(

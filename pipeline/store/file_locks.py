@@ -10,6 +10,7 @@ one, which outlives a killed owner.
 import errno
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ if sys.platform != "win32":
     import fcntl
 
 SUFFIX = ".lock"
+
+_AGAIN_SECONDS = 0.01
 
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 """What a file system without locks answers, such as Lustre mounted without ``-o flock``."""
@@ -46,24 +49,29 @@ class FileLock:
     ) -> None:
         self.release()
 
-    def acquire(self, *, wait: bool = False) -> bool:
+    def acquire(self, wait_seconds: float = 0.0) -> bool:
         """Whether this process has the lock now.
 
         False: another living process holds it, or it is a file of another user that this one may not open.
 
         Args:
-            wait: until whoever holds it gives it back or dies; only where that is a matter of a moment.
+            wait_seconds: how long it is asked for again, where whoever holds it does so for a moment only.
 
         Raises:
             OSError: the folder cannot be written.
         """
         if sys.platform == "win32" or self._descriptor is not None:
             return True
-        try:
-            self._descriptor = self._locked(wait=wait)
-        except BlockingIOError:
-            return False
-        return True
+        end = time.monotonic() + wait_seconds
+        while True:
+            try:
+                self._descriptor = self._locked()
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    return False
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return True
 
     def release(self) -> None:
         """Give the lock back; the last holder removes the file."""
@@ -77,13 +85,13 @@ class FileLock:
             self.path.unlink(missing_ok=True)
         os.close(descriptor)
 
-    def _locked(self, *, wait: bool) -> int | None:
+    def _locked(self) -> int | None:
         """An open descriptor that holds the lock; None where there are no locks.
 
         Raises:
             BlockingIOError: somebody else holds it.
         """
-        kind = (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+        kind = (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
         while True:
             descriptor = _opened(self.path)
             try:

@@ -1,6 +1,7 @@
 """From a checkpoint file to a network's tensors; of what the file says nothing is run, but where that was asked for."""
 
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -65,13 +66,20 @@ def load_checkpoint(model: Any, path: Path, *, is_scripted: bool, name: str) -> 
         _check_positions(model, path)
         open_clip.load_checkpoint(model, str(path), weights_only=True)
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        if len(reason) > _MAX_CHARACTERS:
-            reason = f"{reason[:_MAX_CHARACTERS]} ..."
         raise WeightsError(
-            f"{path} does not hold weights of {name}: {reason}. Name the checkpoint's own "
+            f"{path} does not hold weights of {name}: {_reason(error)}. Name the checkpoint's own "
             "model with --model, or another checkpoint with --pretrained"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What was wrong, in one line. Torch's advice to let a file run its code is not passed on."""
+    if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it asks for code ({asked[1]}), which nothing of a checkpoint does, and was refused"
+    if "weights_only" in str(error):
+        return "it is no whole file of tensors"
+    reason = " ".join(str(error).split())
+    return reason if len(reason) <= _MAX_CHARACTERS else f"{reason[:_MAX_CHARACTERS]} ..."
 
 
 def is_torchscript(path: Path) -> bool:

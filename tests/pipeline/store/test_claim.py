@@ -15,8 +15,10 @@ from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.repair import repair
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import ShardWorker
+from tvr.pipeline.store import claim
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.claim import Claim, claimed_store
+from tvr.pipeline.store.file_locks import FileLock
 from tvr.pipeline.store.manifest import MANIFEST_NAME, load_manifest, versions
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.receipts import load_receipt
@@ -209,3 +211,21 @@ def test_the_digest_of_features_is_that_of_what_makes_them(tmp_path: Path) -> No
         replace(one, encoder={**one.encoder, "weights_digest": "1" * 64}),
     ]
     assert len({each.features_digest for each in (one, *others)}) == 5
+
+
+@pytest.mark.parametrize("held", ["store.json.lock", "writers.lock"])
+def test_a_store_whose_locks_somebody_keeps_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    monkeypatch.setattr(claim, "PATIENCE_SECONDS", 0.05)
+    with FileLock(tmp_path / held) as lock:
+        assert lock.acquire()
+        with (
+            pytest.raises(
+                StoreError, match=rf"another process has held .*{held} for 0.05 s.*run the same command"
+            ),
+            claimed_store(tmp_path, manifest(), {}),
+        ):
+            pass
+    with claimed_store(tmp_path, manifest(), {}):
+        assert (tmp_path / "writers.lock").exists()
