@@ -97,7 +97,7 @@ def search(
 
 def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tuple[str | None, Path | None]:
     """What ``[RUN] TEXT`` says; without TEXT there must be a video."""
-    if len(words) == 1 and run is None and (Path(words[0]) / RUN_RECORD).is_file():
+    if len(words) == 1 and run is None and _is_run(words[0]):
         words, run = [], Path(words[0])
     if len(words) > 2 or (len(words) == 2 and run is not None):
         raise UsageError(
@@ -110,6 +110,13 @@ def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tup
     if len(words) == 2:
         return words[1], Path(words[0])
     return (words[0] if words else None), run
+
+
+def _is_run(word: str) -> bool:
+    try:
+        return (Path(word) / RUN_RECORD).is_file()
+    except OSError:  # a sentence may be longer than any name
+        return False
 
 
 def _hits(

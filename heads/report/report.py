@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from ...data.base import Video
+from ...data.contracts.errors import UsageError
 from ...pipeline.store.atomic_files import atomic_write
 from ..evaluation.evaluate_runs import Scored, Subject
 from ..runs.run_folder import read_metrics
@@ -49,10 +50,15 @@ def write_report(
         videos: the files of the data set, for thumbnails of the worst queries; None: without.
         compare: add published figures of the same test split.
 
+    Raises:
+        UsageError: what is called ``report`` in the run is a link.
+
     Returns:
         The HTML file, which holds its pictures and can be sent to others.
     """
     folder = subject.run / "report"
+    if folder.is_symlink():  # in a run of somebody else it may lead to any folder of this user
+        raise UsageError(f"{folder} is a link, and pictures are written into a folder of the run: remove it")
     folder.mkdir(exist_ok=True)
     own = next(some for some in scored if some.run == subject.run)
     sections = [

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...data.contracts.errors import TrainingError, one_line
@@ -41,7 +41,7 @@ def run_lock(folder: Path) -> Generator[None]:
             "run the same command again, or name another run folder"
         )
     with lock:
-        _sign(lock.path)
+        lock.sign(f"process {os.getpid()} on {socket.gethostname()}")
         remove_leftovers(folder)
         yield
 
@@ -66,13 +66,3 @@ def holder_of(folder: Path) -> str:
         )
     except OSError:
         return "another process"
-
-
-def _sign(lock: Path) -> None:
-    """Say in the lock's file who holds it. What it says means something only while somebody does."""
-    with (
-        suppress(OSError),
-        lock.open("r+", encoding="utf-8") as file,
-    ):  # there is none where there are no locks
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")

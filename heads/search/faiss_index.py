@@ -78,7 +78,7 @@ class IndexedGallery:
         self.video_ids = features.video_ids
         self.index = index
         self.coarse = coarse_of(head)
-        index.record.check(made_of(self.coarse, features))
+        index.record.check(made_of(self.coarse, features), index.folder)
         if list(features.video_ids) != index.record.video_ids:
             raise StoreError(
                 "the index is of other videos than the store holds now: make it again with `tvr index`"

@@ -16,12 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from ...data.contracts.errors import StoreError, UsageError
+from ...data.contracts.errors import StoreError, UsageError, pasteable
 from ...data.contracts.identity import differing_settings, sha256_of
 from ...data.contracts.records import restored
 from ...pipeline.store.atomic_files import atomic_write, remove_leftovers
 from ...pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from ...pipeline.store.file_locks import FileLock
+from ...pipeline.store.manifest import MANIFEST_NAME
 
 INDEX_FOLDER = "index"
 """Of a run, or of a store: what ``tvr index`` made."""
@@ -32,7 +33,14 @@ IndexKind = Literal["flat", "hnsw", "ivf"]
 _HEADERS: dict[IndexKind, bytes] = {"flat": b"IxFI", "hnsw": b"IHNf", "ivf": b"IwFl"}
 """How FAISS's file of each kind begins."""
 
-_REMEDY = "Make it again with `tvr index`, or leave --candidates out"
+
+def _remedy(folder: Path | None) -> str:
+    """What to do about the index in a folder, which is that of a run or lies beside a store; None: it was not read."""
+    if folder is None:
+        return "Make it again with `build_index`"
+    owner = pasteable(folder.parent)
+    which = f"--zero-shot --store {owner}" if (folder.parent / MANIFEST_NAME).is_file() else owner
+    return f"Make it again with `tvr index {which}`, or leave --candidates out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,8 @@ class IndexRecord:
     video_ids: list[str]
     made_of: MadeOf
 
-    def check(self, wanted: MadeOf) -> None:
-        """Whether a search may be answered by this index.
+    def check(self, wanted: MadeOf, folder: Path | None) -> None:
+        """Whether a search may be answered by this index, which was read from this folder.
 
         Raises:
             StoreError: it was made of something else; the message says of what.
@@ -72,7 +80,7 @@ class IndexRecord:
             lines = [
                 f"{_IN_WORDS[one.name]}: {_short(one.stored)}, not {_short(one.wanted)}" for one in found
             ]
-            raise StoreError(f"the index was made of something else: {'; '.join(lines)}. {_REMEDY}")
+            raise StoreError(f"the index was made of something else: {'; '.join(lines)}. {_remedy(folder)}")
 
 
 _IN_WORDS = {
@@ -87,9 +95,11 @@ _IN_WORDS = {
 class VideoIndex:
     """Coarse vectors of videos, and which videos they are."""
 
-    def __init__(self, index: Any, record: IndexRecord) -> None:
+    def __init__(self, index: Any, record: IndexRecord, folder: Path | None = None) -> None:
         self.index = index
         self.record = record
+        self.folder = folder
+        """Where it was read from; None: it was made just now."""
 
     def save(self, folder: Path) -> None:
         """Write the index, then its record, then remove the index that was there before: at every moment the record
@@ -140,7 +150,7 @@ class VideoIndex:
             version = _version(folder)
             record, digest = _read_record(folder)
             try:
-                return cls(_read_index(_file(folder, digest), digest, record), record)
+                return cls(_read_index(_file(folder, digest), digest, record), record, folder)
             except FileNotFoundError:
                 # Another process may have put a new index in its place since the record was read.
                 if _version(folder) == version:
@@ -199,7 +209,7 @@ def _read_index(file: Path, digest: str, record: IndexRecord) -> Any:
 
 
 def _not_whole(folder: Path, why: object) -> StoreError:
-    return StoreError(f"{folder} holds no whole index of this version ({why}). {_REMEDY}")
+    return StoreError(f"{folder} holds no whole index of this version ({why}). {_remedy(folder)}")
 
 
 def _short(value: Any) -> str:

@@ -145,6 +145,10 @@ def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
     for name in _LISTS:
         asked = [part.strip() for part in settings.get(name, "").split(";") if part.strip()]
         settings[name] = asked or list(dask.config.get(f"jobqueue.{config.queue}.{name}", None) or [])
+    if not str(settings["cores"]).isdecimal():
+        raise UsageError(
+            f"cores of a {config.queue} job must be a whole number such as 4, got {settings['cores']!r}"
+        )
     settings["cores"] = int(settings["cores"])
     if config.wants_gpu:
         _ask_for_gpu(settings, config)

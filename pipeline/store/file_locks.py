@@ -21,6 +21,7 @@ if sys.platform != "win32":
 SUFFIX = ".lock"
 
 _AGAIN_SECONDS = 0.01
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 """What a file system without locks answers, such as Lustre mounted without ``-o flock``."""
@@ -73,6 +74,13 @@ class FileLock:
             else:
                 return True
 
+    def sign(self, text: str) -> None:
+        """Say in the file who holds the lock: what it says means something only while somebody does."""
+        if self._descriptor is not None:  # there is none where there are no locks
+            with suppress(OSError):  # the file may be of another user
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, text.encode(), 0)
+
     def release(self) -> None:
         """Give the lock back; the last holder removes the file."""
         if self._descriptor is None:
@@ -113,13 +121,14 @@ def _opened(path: Path) -> int:
 
     Raises:
         BlockingIOError: it is another user's, who alone may open it: nobody can say whether that one lives.
+        OSError: it is a link, which who made the folder may have let lead to any file of this user.
     """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
     except PermissionError as error:
         if not path.exists():
             raise
         # Of another user, in a folder that both may write: where reading is allowed, so is locking.
         with suppress(PermissionError):
-            return os.open(path, os.O_RDONLY)
+            return os.open(path, os.O_RDONLY | _NO_LINK)
         raise BlockingIOError(errno.EWOULDBLOCK, "held by another user", str(path)) from error

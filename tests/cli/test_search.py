@@ -33,6 +33,12 @@ def videos_found(made: Path, *arguments: str | Path) -> list[str]:
 
 
 @pytest.mark.slow
+def test_a_sentence_may_be_longer_than_any_name(made: Path) -> None:
+    sentence = "a red circle grows and then a blue square moves to the left " * 6
+    assert videos_found(made, sentence) == videos_found(made, sentence, "--run", RUN)
+
+
+@pytest.mark.slow
 def test_an_index_with_all_candidates_is_exact(made: Path) -> None:
     answer = tvr("index", RUN, cwd=made)
     assert "(flat, the global vectors of seq_transformer)" in answer.out
@@ -46,6 +52,7 @@ def test_an_index_answers_for_what_it_is_of(made: Path) -> None:
     assert tvr("index", RUN, cwd=made).code == 0
     answer = tvr("search", RUN, "a red circle", "--candidates", "9", "--split", "test", cwd=made)
     assert (answer.code, "split: all, not test" in answer.err) == (4, True), answer.err
+    assert f"`tvr index {RUN}`" in answer.err, "what is advised makes this run's index"
     answer = tvr("index", "--zero-shot", cwd=made)
     assert answer.code == 0, answer.err
     line = ("a red circle grows", "--zero-shot")

@@ -16,6 +16,7 @@ from tvr.data.contracts.errors import UsageError, one_line, pasteable
         ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
         ("two\u2028lines", r"two\u2028lines"),
         ("bad\udcff", r"bad\udcff"),
+        ("photo\u202egnp.exe \u2066x", r"photo\u202egnp.exe \u2066x"),
     ],
 )
 def test_one_line(text: str, line: str) -> None:

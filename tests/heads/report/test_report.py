@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from tvr.data.base import Video
+from tvr.data.contracts.errors import UsageError
 from tvr.heads import hcmi
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, Subject, open_run, scored_runs
 from tvr.heads.features.feature_set import FeatureSet, Origin
@@ -66,6 +67,17 @@ def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
     assert all((subject.run / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert page.count("data:image/png;base64,") == len(pictures)
     assert 'src="report' not in page
+
+
+def test_report_fails_where_its_folder_is_a_link(made: Made, tmp_path: Path) -> None:
+    """As a run of somebody else may hold one, to pictures of one's own."""
+    subject, scored = made
+    (tmp_path / "run").mkdir()
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "run" / "report").symlink_to(tmp_path / "pictures")
+    with pytest.raises(UsageError, match="report is a link"):
+        write_report(replace(subject, run=tmp_path / "run"), scored)
+    assert not any((tmp_path / "pictures").iterdir())
 
 
 def test_report_without_videos_and_without_metrics(made: Made, tmp_path: Path) -> None:

@@ -69,11 +69,19 @@ def head_as(
         (head_as("seq_lstm"), features_as(), "weights and settings of the head"),
     ],
 )
-def test_a_search_fails_with_an_index_of_something_else(head: Head, features: FeatureSet, why: str) -> None:
+def test_a_search_fails_with_an_index_of_something_else(
+    head: Head, features: FeatureSet, why: str, tmp_path: Path
+) -> None:
     index = build_index(head_as(), features_as())
-    with pytest.raises(StoreError, match=r"made of something else.*tvr index.*--candidates") as refused:
+    with pytest.raises(
+        StoreError, match=r"made of something else.*Make it again with `build_index`"
+    ) as refused:
         IndexedGallery(head, features, index)
     assert why in str(refused.value)
+    index.save(tmp_path / "run-1" / "index")
+    advice = rf"made of something else.*`tvr index {tmp_path / 'run-1'}`, or leave --candidates out"
+    with pytest.raises(StoreError, match=advice):
+        IndexedGallery(head, features, VideoIndex.load(tmp_path / "run-1" / "index"))
 
 
 def test_an_index_of_the_same_is_the_same(tmp_path: Path) -> None:
@@ -222,7 +230,9 @@ def test_load_fails_on_an_index_of_an_earlier_version(tmp_path: Path) -> None:
     faiss.write_index(made("a").index, str(tmp_path / "videos.faiss"))
     record = {"kind": "flat", "coarse": "head", "dim": 4, "video_ids": ["a0", "a1", "a2"]}
     (tmp_path / RECORD).write_text(json.dumps(record))
-    with pytest.raises(StoreError, match=r"no whole index of this version.*Make it again with `tvr index`"):
+    with pytest.raises(
+        StoreError, match=r"no whole index of this version.*Make it again with `tvr index \S+`"
+    ):
         VideoIndex.load(tmp_path)
 
 

@@ -319,6 +319,10 @@ def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dat
             {"queue": "slurm", "job": {"wall": "1:00"}},
             "unknown setting of a slurm job 'wall'. Did you mean 'walltime'",
         ),
+        (
+            {"queue": "slurm", "job": {"cores": "nan"}},
+            "cores of a slurm job must be a whole number such as 4, got 'nan'",
+        ),
         ({"workers": 2, "wants_gpu": True}, "2 workers want a GPU each, but this machine has 0"),
     ],
 )

@@ -68,6 +68,28 @@ def test_a_lock_where_nothing_may_be_written_fails(tmp_path: Path) -> None:
         FileLock(tmp_path / "no folder" / "run.lock").acquire()
 
 
+def test_a_link_in_the_place_of_a_lock_fails(tmp_path: Path) -> None:
+    """A store or a run that a stranger made may hold one, which leads anywhere."""
+    own = tmp_path / "thesis.tex"
+    own.write_text("all of it")
+    for target in (own, tmp_path / "new"):
+        path = tmp_path / f"{target.name}.lock"
+        path.symlink_to(target)
+        with FileLock(path) as lock, pytest.raises(OSError, match="symbolic"):
+            lock.acquire()
+    assert own.read_text() == "all of it"
+    assert not (tmp_path / "new").exists()
+
+
+def test_whoever_holds_a_lock_says_so_in_it(tmp_path: Path) -> None:
+    with FileLock(tmp_path / "run.lock") as lock:
+        lock.sign("nobody has it")
+        assert lock.acquire()
+        lock.sign("somebody with a long name")
+        lock.sign("me")
+        assert (tmp_path / "run.lock").read_text() == "me"
+
+
 @needs_root
 @pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_a_lock_of_another_user_counts_as_held(mode: int) -> None:
