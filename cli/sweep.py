@@ -110,6 +110,10 @@ def sweep(
         err.print(f"note: {note}", soft_wrap=True)
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
     waiting = pending_tasks(mine, retry_failed=retry_failed)
+    for task in tasks[
+        :1
+    ]:  # before there are processes, each of which would say of its own that it cannot be made
+        task.folder.parent.mkdir(parents=True, exist_ok=True)
     with _orderly_end(), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if cluster is None:
             run_in_processes(waiting, at_once, meter.update, _print_wait)

@@ -34,6 +34,12 @@ def test_sweep_fails_before_training(tmp_path: Path) -> None:
     assert "note: the setting alike is called hard_negatives now" in answer.err
     assert "Did you mean 'wti'" in answer.err
     assert not (tmp_path / "tvr-workspace").exists()
+    (tmp_path / "file").touch()
+    line = ("--grid", "seed=0,1", "--store", store, "--folder", "file")
+    answer = tvr("sweep", *line, cwd=tmp_path)
+    assert "Traceback" not in answer.err
+    assert "file/trials" in answer.err
+    assert answer.code == 1
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from tvr.data.contracts.errors import UsageError, one_line, pasteable
         ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
         ("two\u2028lines", r"two\u2028lines"),
         ("bad\udcff", r"bad\udcff"),
+        ("right-to-left \u200f mark", "right-to-left \u200f mark"),
         ("photo\u202egnp.exe \u2066x", r"photo\u202egnp.exe \u2066x"),
     ],
 )

@@ -26,6 +26,7 @@ from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import Summary
 
 from ...fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
+from ...fixtures.fuzz import cases
 from ...fixtures.interleaving import interleaved
 from ...fixtures.stores import manifest, write_store
 
@@ -67,7 +68,7 @@ def asked(archive: Path, way: str) -> ExtractionOptions:
     return options_for(archive, sampling=Sampling(num_frames=WAYS[way]))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(cases(20)))
 def test_of_two_writers_one_makes_the_store(
     archive: Path,
     undisturbed: dict[str, dict[str, bytes]],
