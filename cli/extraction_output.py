@@ -202,5 +202,10 @@ def _print_what_was_cut(summary: Summary) -> None:
             "--text-policy sentences keeps all of them",
             soft_wrap=True,
         )
+    if summary.status.keys() & {"failed", "partial"}:
+        out.print(
+            "once their files are mended: the same command with --retry failed, or --retry partial",
+            soft_wrap=True,
+        )
     if summary.status.keys() - {"ok"}:
         out.print(f"see why: tvr inspect --store {pasteable(summary.folder)} --failed", soft_wrap=True)

@@ -160,6 +160,7 @@ class VideoIndex:
 
     def nearest(self, vectors: Float[np.ndarray, "text dim"], count: int) -> list[list[int]]:
         """The places of the nearest videos of each vector, the nearest first."""
+        count = min(count, self.index.ntotal)
         _, places = self.index.search(np.ascontiguousarray(vectors, np.float32), count)
         return [[place for place in row if place >= 0] for row in places.tolist()]
 

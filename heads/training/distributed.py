@@ -10,8 +10,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ...data.contracts.errors import UsageError
+from ...data.contracts.errors import UsageError, cut
 from ...pipeline.machine import torch_device
+
+_BY_TORCHRUN = "torchrun sets these variables; `unset WORLD_SIZE RANK LOCAL_RANK` trains in one process"
 
 
 class Distributed:
@@ -29,6 +31,11 @@ class Distributed:
         self.local_rank = _number("LOCAL_RANK", self.rank)
         """Among the processes of this machine."""
         self.local_count = _number("LOCAL_WORLD_SIZE", self.count)
+        if not 0 <= self.rank < self.count:
+            raise UsageError(
+                f"RANK must be from 0 to WORLD_SIZE - 1, got RANK={self.rank} and WORLD_SIZE={self.count}. "
+                + _BY_TORCHRUN
+            )
 
     @property
     def is_first(self) -> bool:
@@ -36,14 +43,23 @@ class Distributed:
         return self.rank == 0
 
     def connect(self, device: torch.device) -> None:
-        """Meet the other processes, once; they part when this one ends."""
+        """Meet the other processes, once; they part when this one ends.
+
+        Raises:
+            UsageError: the variables that say where they are do not lead to them.
+        """
         if self.count > 1 and not dist.is_initialized():
             # This module's functions take the group that exists at its import as their default argument. Imported
             # later (torch.optim does so), they would keep the group, and its threads, alive beyond `shutdown`.
             importlib.import_module("torch.distributed.nn.functional")
             if device.type == "cuda":
                 torch.cuda.set_device(device)  # to it nccl copies what is broadcast, wherever that lies
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            try:
+                dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            except (ValueError, RuntimeError) as error:
+                raise UsageError(
+                    f"the {self.count} processes of this training cannot meet ({cut(str(error))}). {_BY_TORCHRUN}"
+                ) from error
             atexit.register(shutdown)
 
     def device(self, wanted: str) -> torch.device:

@@ -15,7 +15,15 @@ from torch import Tensor
 from ....data.contracts.errors import WeightsError
 from ...preprocessing import Preprocessing
 from .checkpoint import load_checkpoint
-from .sources import NOT_A_MODEL, STORYBOARD_MODEL, STORYBOARD_TAG, Source, model_config, no_model
+from .sources import (
+    NOT_A_MODEL,
+    STORYBOARD_MODEL,
+    STORYBOARD_TAG,
+    Source,
+    model_config,
+    no_model,
+    refuse_other_places,
+)
 from .tokenizers import require_text_tower
 
 
@@ -32,6 +40,7 @@ def build_network(source: Source, seed: int, cache: Path | None) -> Any:
             configuration of a repository describes none.
     """
     text = model_config(source)["text_cfg"]
+    refuse_other_places(source)
     if text.get("hf_model_name"):
         require_text_tower(source.model, text["hf_model_name"], cache)
     with _quiet_open_clip(), torch.random.fork_rng(devices=[]), _unset_memory_is_nan():

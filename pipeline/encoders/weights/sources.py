@@ -84,6 +84,27 @@ def no_model(source: Source, reason: str) -> str:
     return f"{HF_CONFIG_NAME} of {source.model} does not describe a model of open_clip: {reason}"
 
 
+def refuse_other_places(source: Source) -> None:
+    """See that the configuration of a repository names parts that timm and transformers know, and no other place: what
+    lies there nobody named, and no record of the store would say.
+
+    Raises:
+        WeightsError: it names a folder or another repository.
+    """
+    if not source.model.startswith(_HUB):
+        return
+    config = model_config(source)
+    picture, text = config["vision_cfg"].get("timm_model_name"), config["text_cfg"]
+    names = [text.get(key) for key in ("hf_model_name", "hf_tokenizer_name")]
+    elsewhere = [name for name in (picture,) if name and re.search(r"[:/\\]", str(name))]
+    elsewhere += [name for name in names if name and (str(name)[0] in "./\\~" or Path(str(name)).exists())]
+    if elsewhere:
+        raise WeightsError(
+            f"the configuration of {source.model} sends to {elsewhere[0]!r}, which is another place than that "
+            "repository, and is not followed"
+        )
+
+
 def known_models() -> dict[str, tuple[str, ...]]:
     """Every model that is known by name, with its pretrained tags."""
     models = {name: tags_of(name) for name in open_clip.list_models()}

@@ -11,7 +11,7 @@ from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleToken
 
 from ....data.contracts.errors import WeightsError
 from .downloads import MissingFileError, check_reachable, hub_file
-from .sources import Source, model_config
+from .sources import Source, model_config, refuse_other_places
 
 _OWN_SETTINGS = ("clean", "strip_sep_token", "language")
 """What a configuration may say of its tokenizer. Whatever else it says open_clip would hand to transformers, which runs
@@ -24,6 +24,7 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
     Raises:
         WeightsError: it needs a package or files that are not here, or settings that could run code.
     """
+    refuse_other_places(source)
     text = model_config(source)["text_cfg"]
     name, kwargs = text.get("hf_tokenizer_name"), text.get("tokenizer_kwargs", {})
     if unknown := sorted(set(kwargs).difference(_OWN_SETTINGS)):

@@ -83,6 +83,7 @@ def test_an_index_is_read_back(tmp_path: Path) -> None:
     assert loaded.record == built.record
     vectors = coarse_of(head).of_texts(queries()).numpy()
     assert loaded.nearest(vectors, 4) == built.nearest(vectors, 4)
+    assert len(loaded.nearest(vectors, 10**17)[0]) == 60, "more than there are"
 
 
 def test_index_fails_where_it_cannot_be_right(tmp_path: Path) -> None:

@@ -106,3 +106,26 @@ def test_one_gpu_for_several_processes_fails(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_rank_that_is_no_number_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"LOCAL_RANK must be a number, as torchrun sets it, got 'first'"):
         rank(monkeypatch, LOCAL_RANK="first")
+
+
+@pytest.mark.parametrize(("rank", "world"), [("5", "2"), ("0", "0"), ("-1", "2")])
+def test_a_rank_that_is_none_of_the_processes_fails(
+    monkeypatch: pytest.MonkeyPatch, rank: str, world: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(UsageError, match=r"RANK|WORLD_SIZE"):
+        Distributed()
+
+
+@pytest.mark.parametrize("variables", [{}, {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "x", "RANK": "0"}])
+def test_processes_that_cannot_meet_fail(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """As where a shell has kept WORLD_SIZE of a job."""
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"WORLD_SIZE": "2", **variables}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        UsageError, match=r"the 2 processes .* cannot meet .*`unset WORLD_SIZE RANK LOCAL_RANK`"
+    ):
+        Distributed().connect(torch.device("cpu"))

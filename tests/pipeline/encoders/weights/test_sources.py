@@ -317,6 +317,31 @@ def test_a_repository_that_would_run_its_own_tokenizer_fails(hub: Path, tmp_path
         clip.load("hf-hub:someone/coded", "random", device="cpu", cache_dir=tmp_path / "cache")
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("vision_cfg", {"timm_model_name": "local-dir:elsewhere"}),
+        ("vision_cfg", {"timm_model_name": "hf-hub:another/one"}),
+        ("text_cfg", {"hf_tokenizer_name": "./elsewhere"}),
+        ("text_cfg", {"hf_model_name": "/elsewhere"}),
+        ("text_cfg", {"hf_model_name": "tests"}),
+    ],
+)
+def test_a_repository_that_sends_elsewhere_fails(
+    hub: Path, tmp_path: Path, part: str, changes: dict[str, str]
+) -> None:
+    folder = hub / "someone/leading"
+    folder.mkdir(parents=True)
+    config = open_clip.get_model_config("small-ViT-B-32")
+    assert config is not None
+    config[part] |= changes
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    with pytest.raises(
+        WeightsError, match=r"hf-hub:someone/leading sends to '.*another place than that repo"
+    ):
+        clip.load("hf-hub:someone/leading", "random", device="cpu", cache_dir=tmp_path / "cache")
+
+
 def test_a_checkpoint_gives_back_its_weights(checkpoint: Path, small: Loader) -> None:
     encoder = clip.load("small-ViT-B-32", str(checkpoint), device="cpu", precision="fp32")
     assert encoder.identity.weights_digest == small("ViT-B-32").identity.weights_digest
