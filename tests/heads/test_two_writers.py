@@ -36,6 +36,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def swept(place: Path) -> dict[float, dict[str, Any]]:
+    """By learning rate, what each trial comes to in a sweep that nobody disturbs: its processes have threads of their
+    own number, and sums of another order."""
+    code, said = warm_shell().run(*sweep(place, "2"), "--folder", place / "swept")
+    assert code == 0, said
+    found = [content(trial) for trial in (place / "swept" / "trials").iterdir()]
+    return {some["config.json"]["training"]["lr"]: some for some in found}
+
+
+def sweep(place: Path, epochs: str) -> tuple[str | Path, ...]:
+    rates = f"lr={','.join(RATES)}"
+    return ("sweep", rates, "--workspace", place, "--dataset", "toy", *SWEEP, "--set", f"epochs={epochs}")
+
+
 def training(place: Path, rate: str) -> tuple[str | Path, ...]:
     return ("train-head", "--workspace", place, "--dataset", "toy", "--lr", rate, *QUICK)
 
@@ -98,13 +113,12 @@ def test_two_trainings_in_one_workspace(place: Path, tmp_path: Path, seed: int) 
 
 
 @pytest.mark.parametrize("seed", range(cases(INTERLEAVINGS)))
-def test_two_sweeps_in_one_folder(place: Path, tmp_path: Path, seed: int) -> None:
+def test_two_sweeps_in_one_folder(
+    place: Path, swept: dict[float, dict[str, Any]], tmp_path: Path, seed: int
+) -> None:
     """The same sweep twice, or with other settings."""
     epochs = random.Random(seed).choices(("1", "2"), k=2)
-    line = ("sweep", f"lr={','.join(RATES)}", "--workspace", place, "--dataset", "toy", *SWEEP)
-    ended = together(
-        tmp_path, seed, *((*line, "--set", f"epochs={number}", "--folder", tmp_path) for number in epochs)
-    )
+    ended = together(tmp_path, seed, *((*sweep(place, number), "--folder", tmp_path) for number in epochs))
     assert [code for code, _ in ended] == [0, 0], ended
     trials = sorted((tmp_path / "trials").iterdir())
     assert len(trials) == len(RATES) * len(set(epochs))
@@ -112,8 +126,7 @@ def test_two_sweeps_in_one_folder(place: Path, tmp_path: Path, seed: int) -> Non
         training = content(trial)["config.json"]["training"]
         assert len(content(trial)["metrics.jsonl"]) == training["epochs"]
         if training["epochs"] == 2:
-            rate = {0.001: "1e-3", 0.01: "1e-2"}[training["lr"]]
-            alone = content(place / "alone" / "toy" / rate)
+            alone = swept[training["lr"]]
             assert {**content(trial), "config.json": None} == {**alone, "config.json": None}
     table = json.loads((tmp_path / "sweep.json").read_text())["trials"]
     of_table = {
