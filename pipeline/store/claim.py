@@ -6,13 +6,12 @@ the manifest was read again.
 """
 
 import dataclasses
-import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, pasteable
 from .atomic_files import as_json, os_errors_as_store_error, remove_leftovers
 from .file_locks import SUFFIX, FileLock
 from .manifest import MANIFEST_NAME, Manifest, differences, load_manifest, load_split_ids
@@ -142,5 +141,5 @@ def _another_name(stored: Manifest, wanted: Manifest) -> str:
         return ""
     if differences(stored, dataclasses.replace(wanted, dataset=stored.dataset)):
         return ""
-    name = shlex.quote(f"name={stored.dataset.removeprefix(own)}")
+    name = pasteable(f"name={stored.dataset.removeprefix(own)}")
     return f"If it is the same archive in a folder of another name, add --data {name}. Otherwise: "

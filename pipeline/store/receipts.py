@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import FileIdentity
 from ...data.contracts.records import restored
 from .atomic_files import os_errors_as_store_error
@@ -43,7 +44,6 @@ class Receipt:
     """Of videos that have frames, which file these are of (``FileIdentity`` as text). Older receipts name none."""
     versions: dict[str, str] = field(default_factory=dict[str, str])
     """The packages that made the shard; rows that were taken over may be an earlier version's."""
-
     made_as: str = ""
     """``Manifest.features_digest`` of the store it was made for; empty: of a version that did not say it."""
 
@@ -55,10 +55,17 @@ class Receipt:
         """Which file the row of a video was made of; None where that is not known.
 
         Raises:
-            ValueError: what the receipt says is none.
+            StoreError: what the receipt says is none.
         """
-        text = self.files.get(video_id)
-        return None if text is None else FileIdentity.parse(text)
+        if video_id not in self.files:
+            return None
+        try:
+            return FileIdentity.parse(self.files[video_id])
+        except ValueError as error:
+            raise StoreError(
+                f"the receipt of {self.shard} does not say which files it was made of: {error}. "
+                "Delete the shard and run the `tvr extract` that made it"
+            ) from error
 
     def rules_of(self, video_id: str) -> int:
         """By which rules the file of a video of this shard was read."""

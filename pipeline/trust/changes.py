@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.base import Video
-from ...data.contracts.errors import StoreError
 from ...data.contracts.identity import FileIdentity
 from ..request import NOTHING_NAMED, Named, request_for_files, requested_dataset
 from ..store.reader import FeatureStore
@@ -89,13 +88,8 @@ def _files_of(store: FeatureStore, shards: Collection[str] | None) -> tuple[dict
             continue
         with_frames = receipt.status.get("ok", 0) + receipt.status.get("partial", 0)
         unknown += with_frames - len(receipt.files)
-        try:
-            known |= {video: FileIdentity.parse(file) for video, file in receipt.files.items()}
-        except ValueError as error:
-            raise StoreError(
-                f"the receipt of {name} in {store.folder} does not say which files it was made of: {error}. "
-                "Delete the shard and run the `tvr extract` that made it"
-            ) from error
+        files = {video: receipt.file_of(video) for video in receipt.files}
+        known |= {video: file for video, file in files.items() if file}
     return known, unknown
 
 

@@ -179,6 +179,15 @@ def test_repair_fails_where_files_are_other_ones(place: Path, sound: Path, encod
     assert bytes_of(folder) == bytes_of(sound / "store")
 
 
+def test_repair_fails_at_a_receipt_that_names_no_file(place: Path) -> None:
+    folder = place / "store"
+    receipt = (folder / VIDEO).with_suffix(".json")
+    write_checksummed(receipt, read_checksummed(receipt) | {"files": {"d": "the one with the cat"}})
+    flip(folder / VIDEO)
+    with pytest.raises(StoreError, match="does not say which files it was made of: 'the one with the cat'"):
+        repair(verify(folder))
+
+
 def test_a_repair_from_elsewhere_does_not_vouch_for_what_it_left(
     place: Path, sound: Path, encoder: Encoder
 ) -> None:
