@@ -1,11 +1,12 @@
 import os
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from tvr.pipeline.store.file_locks import FileLock
+
+from ...fixtures.lock_owners import lock_owner
 
 _ACQUIRES_AND_WAITS = """
 import sys
@@ -23,15 +24,7 @@ needs_root = pytest.mark.skipif(
 
 def owner(path: Path, kind: str) -> "subprocess.Popen[str]":
     """Another process that holds the lock, exclusive or shared."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _ACQUIRES_AND_WAITS, str(path), kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "True\n"
-    return process
+    return lock_owner(_ACQUIRES_AND_WAITS, path, kind)
 
 
 def test_a_lock_is_one_process_s_until_it_dies(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tvr.pipeline.store.receipts import receipt_time_of
 from tvr.pipeline.store.shard_locks import ShardLocks
 from tvr.pipeline.store.shards import write_video_shard
 
+from ...fixtures.lock_owners import lock_owner
 from ...fixtures.stores import DIM, video_row
 
 NAME = "video-00000-of-00001.h5"
@@ -22,15 +22,7 @@ with ShardLocks(Path(sys.argv[1])) as locks:
 
 def owner(folder: Path) -> "subprocess.Popen[str]":
     """Another process that has locked the shard."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _ACQUIRES_AND_WAITS, str(folder), NAME],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "True\n"
-    return process
+    return lock_owner(_ACQUIRES_AND_WAITS, folder, NAME)
 
 
 def test_a_lock_excludes_other_processes_until_its_owner_dies(tmp_path: Path) -> None:
