@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.base import Dataset
+from ..data.contracts.cautions import caution_of, label_of
 from ..data.contracts.errors import one_line, pasteable
 from ..pipeline.cluster.config import ClusterConfig
 from ..pipeline.encoders.base import EncoderIdentity
@@ -16,7 +17,7 @@ from ..pipeline.options import CHANGED
 from ..pipeline.progress import OnProgress, Progress
 from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import Bottleneck, Summary, bottleneck, shares
-from .terminal import Meter, err, out, print_json
+from .terminal import Meter, err, out, print_caution, print_json
 
 
 def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
@@ -25,12 +26,7 @@ def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
         err.print(str(dataset.coverage(split)), soft_wrap=True)
     for note in dataset.notes:
         err.print(f"note: {one_line(note)}", soft_wrap=True)
-    if identity.random_weights:
-        err.print(
-            "[yellow]random weights[/]: the model was never trained, scores will be chance",
-            soft_wrap=True,
-            markup=True,
-        )
+    print_caution(caution_of(identity.model, dataset.name, random_weights=identity.random_weights))
     if not identity.words_available:
         err.print(f"note: no word features: {identity.words_unavailable_reason}", soft_wrap=True)
 
@@ -60,7 +56,8 @@ def extraction_meters() -> Generator[OnProgress]:
 def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: bool = False) -> None:
     """What a dry run measured, and how many videos ``--retry`` means, if it was said."""
     if as_json:
-        print_json(asdict(estimate) | ({} if retried is None else {"retried": retried}))
+        record = asdict(estimate) | {"caution": label_of(estimate.caution)}
+        print_json(record | ({} if retried is None else {"retried": retried}))
         return
     if retried is not None:
         out.print(f"--retry   {retried:,} videos of the store; figures below are of a whole extraction")
@@ -153,7 +150,7 @@ def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_
     if as_json:
         print_json(_record(summary, busy, slowest))
         return
-    _print_counts(summary, random_weights=runner.identity.random_weights)
+    _print_counts(summary)
     if summary.frames:
         _print_time(busy, slowest, children)
     _print_what_was_cut(summary)
@@ -168,13 +165,14 @@ def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_
 def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck) -> dict[str, Any]:
     counts = dict(sorted(summary.status.items()))
     timing = {"shares": busy, "bottleneck": asdict(slowest) if summary.frames else None}
-    return {**asdict(summary), "folder": str(summary.folder), "status": counts, **timing}
+    caution = label_of(summary.caution)
+    return {**asdict(summary), "folder": str(summary.folder), "caution": caution, "status": counts, **timing}
 
 
-def _print_counts(summary: Summary, *, random_weights: bool) -> None:
+def _print_counts(summary: Summary) -> None:
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.status.items()))
     seconds = sum(summary.seconds.values())
-    remark = " (random weights)" if random_weights else ""
+    remark = f" ({summary.caution.label})" if summary.caution else ""
     rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
     out.print(
         f"{summary.videos:,} videos ({counts}) and {summary.texts:,} captions in {summary.folder}",

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 
+from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.request import Named
@@ -97,6 +99,7 @@ def _as_json(
         **{name: _plain(found) for name, found in looked.items() if found is not None},
         "folder": str(store.folder),
         "manifest": asdict(store.manifest),
+        "caution": label_of(store.manifest.caution),
         "absent_shards": store.absent_shards(),
         "status": dict(Counter(row.status for row in statuses)),
         "reasons": dict(Counter(row.reason for row in statuses if row.reason).most_common()),
@@ -120,6 +123,11 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}",
         soft_wrap=True,
     )
+    if m.caution:
+        out.print(
+            Text.assemble("caution    ", (m.caution.label, "yellow"), f": {m.caution.sentence}"),
+            soft_wrap=True,
+        )
     out.print(
         f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames, {m.pixels} pixels",
         soft_wrap=True,

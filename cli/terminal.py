@@ -13,7 +13,9 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from ..data.contracts.cautions import Caution
 from ..data.contracts.errors import one_line
 
 # What a line says comes from files of any name: only a line that is printed with markup=True has [bold] in it.
@@ -57,6 +59,12 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_caution(caution: Caution | None) -> None:
+    """What must be known of an encoder before hours are spent on its features, as a remark; nothing for None."""
+    if caution is not None:
+        err.print(Text.assemble((caution.label, "yellow"), f": {caution.sentence}"), soft_wrap=True)
 
 
 def print_row(*cells: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.contracts.cautions import DRAWINGS_ONLY
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .decoding.pool import DecoderPool, DecodeTask
 from .preprocessing import Preprocessing
@@ -98,7 +99,7 @@ def _weights() -> Finding:
     folder = Path(HF_HUB_CACHE)
     models = sorted(path.name.removeprefix("models--") for path in folder.glob("models--*"))
     offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-    detail = f"{len(models)} models cached in {folder}{offline}; tvr-storyboard is built in"
+    detail = f"{len(models)} models cached in {folder}{offline}; tvr-storyboard is built in ({DRAWINGS_ONLY.label})"
     return Finding("weights", True, detail)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..data.base import Dataset
+from ..data.contracts.cautions import Caution, caution_of
 from .decoding.pool import Chunk, DecoderPool
 from .encode_videos import FrameBatches
 from .encoders.base import Encoder
@@ -49,6 +50,8 @@ class Estimate:
     sampled_videos: int
     sampled_failures: int
     """Sampled videos that could not be decoded."""
+    caution: Caution | None = None
+    """What a reader of any figure built on the features must know of the encoder."""
 
 
 def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> Estimate:
@@ -80,6 +83,9 @@ def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> 
         text_shards=len(plan.text_shards),
         sampled_videos=videos.count,
         sampled_failures=videos.failures,
+        caution=caution_of(
+            encoder.identity.model, dataset.name, random_weights=encoder.identity.random_weights
+        ),
     )
 
 

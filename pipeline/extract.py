@@ -85,7 +85,7 @@ def _extract_into(
 
     ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
     selected = _select_shards(shards, folder, options, ids_to_retry)
-    summary = Summary(folder, videos=manifest.num_videos, texts=manifest.num_texts)
+    summary = Summary(folder, manifest.num_videos, manifest.num_texts, manifest.caution)
     summary.is_moved = moved
     summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)

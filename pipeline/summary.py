@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..data.contracts.cautions import Caution
 from ..data.contracts.errors import UsageError
 from .decoding.messages import READING_RULES
 from .encoders.base import Precision
@@ -31,6 +32,8 @@ class Summary:
     videos: int = 0
     """Videos of the plan, missing ones too."""
     texts: int = 0
+    caution: Caution | None = None
+    """What a reader of any figure built on the store must know of its encoder."""
     frames: int = 0
     """Frames encoded by this run."""
     shards_done: int = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.base import Protocol
+from ...data.contracts.cautions import Caution, caution_of
 from ...data.contracts.errors import StoreError, pasteable
 from ...data.contracts.identity import differing_settings
 from ...data.contracts.records import restored, restored_value
@@ -91,6 +92,11 @@ class Manifest:
     def random_weights(self) -> bool:
         """Whether the encoder was never trained, so that figures built on it say nothing of retrieval."""
         return bool(self.encoder["random_weights"])
+
+    @property
+    def caution(self) -> Caution | None:
+        """What a reader of any figure built on these features must know first; None where there is nothing."""
+        return caution_of(self.model, self.dataset, random_weights=self.random_weights)
 
     @property
     def dim(self) -> int:

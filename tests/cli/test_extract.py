@@ -33,12 +33,19 @@ def command(archive: Path, *more: str) -> list[str]:
 def test_says_where_the_time_went_and_what_was_cut(archive: Path, tmp_path: Path) -> None:
     said = tvr(*command(archive), cwd=tmp_path)
     assert said.code == 0
+    assert "knows drawings only: tvr-storyboard was trained on the generated shapes" in said.err
+    assert "were already there (knows drawings only)" in said.out
     assert "time: encoding" in said.out
     assert "held up by" in said.out
     assert "1 captions are longer than the model reads and were cut; --text-policy sentences" in said.out
     again = json.loads(tvr(*command(archive, "--json"), cwd=tmp_path).out)
     assert again["bottleneck"] is None, "nothing was done"
     assert again["texts_truncated"] == 1
+    assert again["caution"] == "knows drawings only"
+    inspected = tvr("inspect", "--store", "store", cwd=tmp_path)
+    assert "caution    knows drawings only: " in inspected.out
+    as_json = json.loads(tvr("inspect", "--store", "store", "--json", cwd=tmp_path).out)
+    assert as_json["caution"] == "knows drawings only"
 
 
 def test_json_holds_stages_shares_and_bottleneck(archive: Path, tmp_path: Path) -> None:
@@ -58,6 +65,7 @@ def test_dry_run_counts_patches(archive: Path, tmp_path: Path) -> None:
         for more in ((), ("--patches",))
     )
     assert not (tmp_path / "store").exists()
+    assert plain["caution"] == "knows drawings only"
     assert (plain["videos_found"], plain["texts"], plain["sampled_videos"]) == (3, 3, 3)
     assert (plain["video_shards"], plain["text_shards"]) == (1, 1)
     assert plain["hours"] > 0

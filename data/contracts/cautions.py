@@ -1,0 +1,51 @@
+"""What a reader of any figure must know of the encoder first: where its features say little or nothing of the videos.
+
+It follows from what every store and every encoder says of itself, so stores of earlier versions answer too.
+"""
+
+from dataclasses import dataclass
+
+DRAWINGS_MODEL, DRAWINGS_DATASET = "tvr-storyboard", "storyboard"
+"""The encoder that is shipped with the package, and the data set of generated videos that it was trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """A short name to stand beside a figure, and the sentence that explains it once."""
+
+    label: str
+    """Two or three words, such as ``random weights``."""
+    sentence: str
+    """What follows for whoever reads a figure, without a full stop."""
+
+    def __str__(self) -> str:
+        """The name, then the sentence, as a line of its own."""
+        return f"{self.label}: {self.sentence}"
+
+
+RANDOM_WEIGHTS = Caution("random weights", "the model was never trained, scores will be chance")
+DRAWINGS_ONLY = Caution(
+    "knows drawings only",
+    f"{DRAWINGS_MODEL} was trained on the generated shapes of {DRAWINGS_DATASET} alone, on other videos its scores "
+    "mean nothing",
+)
+
+
+def caution_of(model: str, dataset: str, *, random_weights: bool) -> Caution | None:
+    """What must be known of features of this encoder on this data set; None where they are what they seem.
+
+    Args:
+        model: name of the encoder, as the store records it.
+        dataset: name of the data set, as the store records it.
+        random_weights: whether the encoder was never trained.
+    """
+    if random_weights:
+        return RANDOM_WEIGHTS
+    if model == DRAWINGS_MODEL and dataset != DRAWINGS_DATASET:
+        return DRAWINGS_ONLY
+    return None
+
+
+def label_of(caution: Caution | None) -> str | None:
+    """As a record for programs has it: its short name, or None where there is nothing to know."""
+    return None if caution is None else caution.label
