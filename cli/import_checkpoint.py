@@ -66,7 +66,7 @@ def import_checkpoint(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate."""
+    """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, UATVR, HBI)."""
     place = Workspace(workspace)
     published = published_config(head)
     given = key_values(settings, "--set")

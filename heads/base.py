@@ -110,6 +110,10 @@ class Head(nn.Module):
         """How many numbers ``similarity`` holds per text-video pair at its peak; blocks are cut by it."""
         return 1
 
+    def unpacked(self, released: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Released weights by the names of this head, those taken apart that the release keeps in one tensor."""
+        return released
+
     def loss(
         self, text: Encoded, views: Sequence[Encoded], same_video: Bool[Tensor, "text video"]
     ) -> dict[str, Float[Tensor, ""]]:

@@ -1,6 +1,8 @@
 """UATVR's token interaction: words and frames through one transformer, each beside some learned tokens."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,9 +13,20 @@ from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.padding import l2_normalise, without_start, zero_padding
 from .layers.token_interaction import TokenWeights, WeightedTokens, token_interaction
-from .layers.transformer import Start, stacked_blocks
+from .layers.transformer import Start, released_names, stacked_blocks
 
 CITATION = "Fang et al., UATVR: Uncertainty-Adaptive Text-Video Retrieval, ICCV 2023, arXiv 2301.06309"
+
+RELEASED_NAMES = {
+    **released_names("transformerClip", ""),
+    r"(frame|word)_position_embeddings\.weight": r"\1_positions",
+    r"(text|video)_weight_fc\.0\.(weight|bias)": r"\1_weights.hidden.\2",
+    r"(text|video)_weight_fc\.2\.weight": r"\1_weights.score.weight",
+    r"(?:text|video)_weight_fc\.2\.bias": "",
+    # The probabilistic embeddings, which only the auxiliary losses read.
+    r"(?:pie|uncertain)_net_(?:text|video)\..+": "",
+}
+"""The release keeps its learned tokens in the tables of positions: the rows after the last frame, and word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,12 @@ class Config:
     """Whether the end token starts with nearly all weight among the words; published: no."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""
+    weighed: Literal["unit", "raw"] = field(default="unit", metadata={"before": "raw"})
+    """What tells a token's weight: the token at length 1 (unit), as published; or as it is, as earlier versions did."""
+
+
+PUBLISHED = Config(start_token=True, from_sentence=False)
+"""The released code, but for its masks: it sets similarities of padding to 0, and then takes the largest."""
 
 
 class Head(Contract):
@@ -59,7 +78,11 @@ class Head(Contract):
     def encode_video(self, video: VideoFeatures) -> Encoded:
         moved = self._transformed(video.frames, video.mask, self.frame_positions, self.extra_frames)
         mask = self._with_extra(video.mask, self.config.extra_frames)
-        return {"frames": l2_normalise(moved), "weights": self.video_weights(moved, mask), "mask": mask}
+        return {
+            "frames": l2_normalise(moved),
+            "weights": self.video_weights(self._weighed(moved), mask),
+            "mask": mask,
+        }
 
     def encode_text(self, text: TextFeatures) -> Encoded:
         moved = self._transformed(text.words, text.mask, self.word_positions, self.extra_words)
@@ -67,7 +90,7 @@ class Head(Contract):
         mask = self._with_extra(counted, self.config.extra_words)
         return {
             "words": l2_normalise(zero_padding(moved, mask)),
-            "weights": self.text_weights(moved, mask),
+            "weights": self.text_weights(self._weighed(moved), mask),
             "mask": mask,
         }
 
@@ -89,12 +112,23 @@ class Head(Contract):
             tokens = block(tokens, mask)
         return torch.cat([tokens[:, :count], tokens[:, count:] + parts], dim=1)
 
+    def _weighed(self, tokens: Float[Tensor, "item token dim"]) -> Float[Tensor, "item token dim"]:
+        return l2_normalise(tokens) if self.config.weighed == "unit" else tokens
+
     def _with_extra(self, mask: Bool[Tensor, "item part"], count: int) -> Bool[Tensor, "item token"]:
         return torch.cat([torch.ones_like(mask[:, :1]).expand(-1, count), mask], dim=1)
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         words = WeightedTokens(text["words"], text["weights"], text["mask"])
         return token_interaction(words, WeightedTokens(video["frames"], video["weights"], video["mask"]))
+
+    def unpacked(self, released: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        found = dict(released)
+        for part, extra in (("frame", self.extra_frames), ("word", self.extra_words)):
+            table, given = found.get(f"{part}_positions"), self.get_parameter(f"{part}_positions")
+            if table is not None and extra is not None:
+                found[f"extra_{part}s"] = table[len(given) : len(given) + len(extra)]
+        return found
 
     def numbers_per_pair(self) -> int:
         words = self.shape.num_words + self.config.extra_words

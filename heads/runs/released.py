@@ -7,7 +7,7 @@ provably changes no similarity and therefore has no place here.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -81,6 +81,7 @@ def load_released(
             release holds more layers than the head.
     """
     found = renamed(name, released)
+    found = replace(found, weights=head.unpacked(found.weights))
     buffers = {key: value for key, value in head.named_buffers() if key in found.weights}
     wanted = {**dict(head.named_parameters()), **buffers}
     missing = sorted(wanted.keys() - found.weights.keys())
