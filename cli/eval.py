@@ -13,7 +13,6 @@ from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
 from ..heads.evaluation.normalisations import COLUMNS, column
 from ..heads.report.table import table_rows
 from ..pipeline.workspace import Workspace
-from .evaluation_output import print_table, record
 from .options import (
     DEFAULT_WORKSPACE,
     FIGURES,
@@ -25,6 +24,7 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
+from .output.evaluation import print_table, record
 from .terminal import err, out, print_json
 
 

@@ -29,16 +29,6 @@ from ..pipeline.shard_worker import ShardRunner, ShardWorker
 from ..pipeline.store.patches import patch_format
 from ..pipeline.summary import FailureBudget
 from ..pipeline.workspace import Workspace
-from .extraction_output import (
-    announce,
-    extraction_meters,
-    print_estimate,
-    print_job,
-    print_over_budget,
-    print_patch_size,
-    print_remarks,
-    print_summary,
-)
 from .options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -58,6 +48,16 @@ from .options import (
     WorkspaceOption,
     cluster_choice,
     key_values,
+)
+from .output.extraction import (
+    announce,
+    extraction_meters,
+    print_estimate,
+    print_job,
+    print_over_budget,
+    print_patch_size,
+    print_remarks,
+    print_summary,
 )
 from .terminal import Meter
 

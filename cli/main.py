@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -12,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..data.contracts.errors import TvrError, cut, one_line
+from .output.verbosity import LogFileOption, QuietOption, VerboseOption, keep_error, options
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 a wrong option or value, 3 bad annotation or data, 4 bad store, 5 cannot decode, "
@@ -66,6 +68,30 @@ COMMANDS = {
 """In the order of the help: where each command is, ``module:function``, and the first line of its docstring."""
 
 
+HELP_NAMES = {"help_option_names": ["--help", "-h"]}
+WORDS = {"bool": "", "path": "PATH", "int": "NUMBER", "float": "NUMBER", "str": "TEXT"}
+"""What the help calls the values of options, by what typer calls their types; a flag has none."""
+
+
+class PlainHelp:
+    """A command whose help speaks of PATH, NUMBER and TEXT, not of Python's types."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options and arguments, ``--help`` among them."""
+        parameters: list[Any] = super().get_params(ctx)  # pyright: ignore[reportAttributeAccessIssue]
+        for parameter in parameters:
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = lambda **_: ""  # its name says it
+            elif parameter.metavar is None and hasattr(parameter, "display_type"):
+                kind = parameter.display_type(ctx).strip("<>").removeprefix("list[").removesuffix("]")
+                parameter.metavar = WORDS.get(kind)
+        return parameters
+
+
+class PlainCommand(PlainHelp, TyperCommand):
+    """A command itself, with its options."""
+
+
 class LazyCommand(TyperCommand):
     """A command of ``COMMANDS`` whose module is imported when it is run, or asked for its options.
 
@@ -82,11 +108,14 @@ class LazyCommand(TyperCommand):
         assert self.name is not None
         module, function = COMMANDS[self.name][0].split(":")
         alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-        alone.command(self.name)(getattr(import_module(f"..{module}", __name__), function))
-        return typer.main.get_command(alone)
+        with_help = alone.command(self.name, cls=PlainCommand, context_settings=HELP_NAMES)
+        with_help(getattr(import_module(f"..{module}", __name__), function))
+        command: Any = typer.main.get_command(alone)
+        command.params += options()
+        return command
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(PlainHelp, TyperGroup):
     """``tvr``, which has every command of ``COMMANDS``."""
 
     def __init__(self, **settings: Any) -> None:
@@ -101,6 +130,7 @@ app = typer.Typer(
     help="Cache frozen CLIP features of videos once, then train and compare text-video retrieval heads.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
+    context_settings=HELP_NAMES,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -119,15 +149,19 @@ def tvr(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_file: LogFileOption = None,
 ) -> None:
     """What holds for every command: options before its name."""
 
 
-def _tell(message: str) -> None:
+def _tell(message: str, error: BaseException) -> None:
     """Say what went wrong. Names of files may hold anything, and may be as long as their owner likes."""
-    lines = [one_line(line) for line in message.split("\n")]
+    told = "\n".join(one_line(line) for line in message.split("\n"))
+    keep_error(told, error)
     # Not by echo, which writes UTF-8 to a terminal that has none.
-    sys.stderr.write("tvr: " + "\n".join(lines) + "\n")
+    sys.stderr.write(f"tvr: {told}\n")
 
 
 def _open_closed_streams() -> None:
@@ -137,24 +171,36 @@ def _open_closed_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # open as long as the process
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning of Python's is one line, like those of tvr: neither a path of a module nor a line of its source."""
+    from .terminal import warn  # rich takes a tenth of a second, which `tvr --help` does not have
+
+    warn(str(message))
+
+
 def run() -> None:
     """Entry point of the shell command: a ``TvrError`` becomes one sentence and an exit code."""
     # Torch's threads spin at barriers unless told otherwise before torch is imported. With decoding children on the
     # same cores that made the encoder four to ten times slower (3.3 ms against 0.9 ms a frame on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _open_closed_streams()
+    warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):
         # A path that is not UTF-8, or a name that the terminal's encoding lacks, is shown escaped, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except TvrError as error:
-        _tell(str(error))
+        _tell(str(error), error)
         sys.exit(error.exit_code)
     except OSError as error:
         refusal = cut(str(error))
-        _tell(f"the system refused: {refusal}. Check the disk, the path and who may use it, and run it again")
+        advice = "Check the disk, the path and who may use it, and run it again"
+        _tell(f"the system refused: {refusal}. {advice}", error)
         sys.exit(TvrError.exit_code)
-    except KeyboardInterrupt:
-        _tell("interrupted; run the same command again to go on")
+    except KeyboardInterrupt as error:
+        _tell("interrupted; run the same command again to go on", error)
         sys.exit(130)
+    except Exception as error:
+        keep_error("an error of tvr itself", error)
+        raise

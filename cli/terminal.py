@@ -1,33 +1,60 @@
 """What every command prints with: one console for results, one for progress, and both quiet in a pipe."""
 
 import json
+import logging
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from ..data.contracts.cautions import Caution
 from ..data.contracts.errors import one_line
+from .output.verbosity import ASKED, LOG
+
+
+class Remarks(Console):
+    """Standard error: what it says goes into the log as well, however quiet it is."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich prints; text alone, without colours, is what the log gets."""
+        if not ASKED.quiet:
+            super().print(*objects, **how)
+        if LOG.isEnabledFor(logging.INFO):
+            LOG.info("%s", " ".join(map(str, objects)))
+
 
 # What a line says comes from files of any name: only a line that is printed with markup=True has [bold] in it.
 out = Console(highlight=False, markup=False, emoji=False)
 """Results: standard output."""
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
-"""Progress and remarks: standard error."""
+err = Remarks(stderr=True, highlight=False, markup=False, emoji=False)
+"""Progress and remarks: standard error; nothing under ``--quiet``."""
+_warnings = Console(stderr=True, highlight=False, markup=False, emoji=False)
+"""Standard error, ``--quiet`` or not."""
 
 WIDEST = 400
 """Characters of the widest table."""
 LOG_SECONDS = 30
 """Without a terminal, one line in so many seconds."""
+BAR = 20
+"""Characters of a bar, so that count and time have room beside it on 80 columns."""
+AT_ONCE = 0.5
+"""Seconds: what is done by then was done before."""
+
+
+def warn(message: str) -> None:
+    """What somebody must know who reads the result, on standard error even under ``--quiet``."""
+    line = one_line(message)
+    LOG.warning("%s", line)
+    _warnings.print(Text("warning: ", style="yellow") + Text(line), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -62,9 +89,10 @@ def _finite(value: Any) -> Any:
 
 
 def print_caution(caution: Caution | None) -> None:
-    """What must be known of an encoder before hours are spent on its features, as a remark; nothing for None."""
+    """What must be known of an encoder before hours are spent on its features; nothing for None."""
     if caution is not None:
-        err.print(Text.assemble((caution.label, "yellow"), f": {caution.sentence}"), soft_wrap=True)
+        LOG.warning("%s", caution)
+        _warnings.print(Text.assemble((caution.label, "yellow"), f": {caution.sentence}"), soft_wrap=True)
 
 
 def print_row(*cells: str) -> None:
@@ -72,36 +100,74 @@ def print_row(*cells: str) -> None:
     out.file.write("\t".join(map(one_line, cells)) + "\n")
 
 
-def print_table_whole(table: Table) -> None:
-    """A table with every figure, beyond the right edge where there is no room for them.
+def print_table_whole(table: Table, spare: Sequence[str] = ()) -> None:
+    """A table with every figure. On a terminal, columns that may fold do so where there is no room; then columns that
+    can be spared are left out, and that is said. Into a file or a pipe it goes as wide as it is.
 
-    Into a file or a pipe it goes as wide as it is; on a terminal, columns that may fold do so first.
+    Args:
+        table: what to print; where not even that makes room, it goes beyond the right edge.
+        spare: headers of columns that may be left out, the first of them first.
     """
-    shown = out.width
-    out.width = WIDEST
-    size = Measurement.get(out, out.options, table)
+    shown, left_out = out.width, list[str]()
+    size = _measured(table)
+    for header in spare if out.is_terminal else ():
+        if size.minimum <= shown:
+            break
+        kept = [column for column in table.columns if column.header != header]
+        left_out += [header] if len(kept) < len(table.columns) else []
+        table.columns = kept
+        size = _measured(table)
     out.width = min(size.maximum, max(size.minimum, shown)) if out.is_terminal else size.maximum
     try:
         out.print(table, crop=False)
     finally:
         out.width = shown
+    if left_out:
+        names = ", ".join(left_out)
+        err.print(
+            f"without {names}: no room in {shown} columns; a file, a pipe or --json has all", soft_wrap=True
+        )
+
+
+def _measured(table: Table) -> Measurement:
+    """The least and the greatest width of a table, the terminal's own put aside."""
+    return Measurement.get(out, out.options.update(width=WIDEST), table)
+
+
+class _TimeLeft(ProgressColumn):
+    """How long the rest takes at the pace so far, counting down between two updates."""
+
+    def render(self, task: Task) -> Text:
+        """``0:05:10 left``, or nothing while nobody knows."""
+        ends = task.fields["ends"]
+        return Text("" if ends is None else f"{_clock(ends - time.monotonic())} left")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(max(0, round(seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 class Meter:
     """Progress of one stage: a bar on a terminal, otherwise a log line every ``LOG_SECONDS``."""
 
     def __init__(self, title: str, unit: str) -> None:
+        """
+        Args:
+            title: what is going on.
+            unit: what is counted, in the plural.
+        """
         self.title, self.unit = title, unit
         self._started = self._logged = time.monotonic()
+        self._done_before: int | None = None
         self._bar: ProgressBar | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> "Meter":
-        if err.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = ProgressBar(
-                *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=err
-            )
+        if err.is_terminal and not ASKED.quiet:
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR), MofNCompleteColumn())
+            rate = TextColumn("{task.fields[rate]}", markup=False)
+            self._bar = ProgressBar(*columns, _TimeLeft(), rate, console=err)
             self._bar.start()
         return self
 
@@ -111,22 +177,55 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, total: int, remark: str = "") -> None:
-        """Show that ``done`` of ``total`` items are done, with the rate and a remark."""
-        elapsed = max(time.monotonic() - self._started, 1e-6)
-        rate = f"{done / elapsed:,.1f} {self.unit}/s {remark}"
+    def update(self, done: int, total: int, remarks: Iterable[str] = ()) -> None:
+        """Show that ``done`` of ``total`` items are done, with the rate and as many remarks as there is room for."""
+        if self._done_before is None:
+            # What is reported at once was there already, and says nothing of the pace.
+            self._done_before = done if self.elapsed_seconds < AT_ONCE else 0
+        here = done - self._done_before
+        left = (total - done) * self.elapsed_seconds / here if here else None
+        parts = [*self._rate(here), *remarks]
         if self._bar is not None:
-            if self._task is None:
-                self._task = self._bar.add_task(self.title, total=total, rate=rate)
-            self._bar.update(self._task, completed=done, total=total, rate=rate)
-        elif time.monotonic() - self._logged >= LOG_SECONDS:
+            self._show(done, total, left, parts)
+        if time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
-            left = (total - done) * elapsed / max(done, 1)
-            err.print(
-                f"{self.title}: {done:,} of {total:,} ({rate.strip()}), {left:,.0f} s left", soft_wrap=True
-            )
+            line = f"{self.title}: {done:,} of {total:,} ({', '.join(parts)})"
+            line += "" if left is None else f", {_clock(left)} left"
+            if self._bar is None:
+                err.print(line, soft_wrap=True)
+            else:
+                LOG.info("%s", line)
+
+    def _rate(self, done: int) -> list[str]:
+        """``12.3 videos/s``; where that is less than one, ``4.2 s/video``."""
+        if not done:
+            return []
+        rate = done / max(self.elapsed_seconds, 1e-6)
+        return [
+            f"{rate:,.1f} {self.unit}/s" if rate >= 1 else f"{1 / rate:,.1f} s/{self.unit.removesuffix('s')}"
+        ]
+
+    def _show(self, done: int, total: int, left: float | None, parts: list[str]) -> None:
+        assert self._bar is not None
+        ends = None if left is None else time.monotonic() + left
+        taken = len(self.title) + BAR + len(f"{total}/{total}") + len("00:00:00 left") + 4
+        rate = _fitting(parts, err.width - taken)
+        if self._task is None:
+            self._task = self._bar.add_task(self.title, total=total, ends=ends, rate=rate)
+        self._bar.update(self._task, completed=done, total=total, ends=ends, rate=rate)
 
     @property
     def elapsed_seconds(self) -> float:
         """Seconds since this meter was made."""
         return time.monotonic() - self._started
+
+
+def _fitting(parts: Sequence[str], room: int) -> str:
+    """As many of the parts as there is room for, none of them cut."""
+    text = ""
+    for part in parts:
+        longer = f"{text}, {part}" if text else part
+        if len(longer) > room:
+            break
+        text = longer
+    return text

@@ -95,7 +95,7 @@ def train_head(
             config,
             folder,
             lambda report: meter.update(
-                report.epoch, report.epochs, " ".join(f"{k} {v:.3f}" for k, v in report.loss.items())
+                report.epoch, report.epochs, [f"{k} {v:.3f}" for k, v in report.loss.items()]
             ),
         )
     if Distributed().is_first:

@@ -12,7 +12,6 @@ from ..pipeline.request import Named
 from ..pipeline.store.verification import Verification
 from ..pipeline.store.verification import verify as verify_store
 from ..pipeline.workspace import Workspace
-from .extraction_output import extraction_meters
 from .options import (
     DEFAULT_WORKSPACE,
     DatasetOption,
@@ -24,6 +23,7 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
+from .output.extraction import extraction_meters
 from .terminal import out, print_json
 
 

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What ends a line, moves the cursor or turns the direction of what follows."""
 
-
 LONGEST_MESSAGE = 4000
 """Characters: more than any message has, were it not for what it repeats of a file."""
+MOST_NAMES, NEAREST_NAMES = 20, 5
+"""Of longer lists of names, only so many are shown."""
 
 
 class TvrError(Exception):
@@ -70,7 +71,21 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     choices = sorted(known)
     near = get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) or 'none'}."
+    return f"unknown {kind} {name!r}.{hint} {known_names(name, choices)}"
+
+
+def known_names(name: str, known: Iterable[str]) -> str:
+    """The known names as a sentence: all where they are few, else those nearest to the name that was not found."""
+    choices = sorted(known)
+    if len(choices) <= MOST_NAMES:
+        return f"Known: {', '.join(choices) or 'none'}."
+    nearest = get_close_matches(name, choices, n=NEAREST_NAMES, cutoff=0.0)
+    return f"Nearest of {len(choices):,}: {', '.join(nearest)}."
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 video``, ``1,200 videos``: a number with its noun, given in the singular, whose plural ends in s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def check_name(kind: str, name: str, known: Iterable[str]) -> None:

@@ -28,10 +28,11 @@ PANELS = {
 }
 IN_FUNCTIONS = {
     ("extract.py", "pipeline.cluster.runner"),
-    ("extraction_output.py", "pipeline.cluster.connection"),
+    ("extraction.py", "pipeline.cluster.connection"),
     ("eval.py", "heads.report.report"),
+    ("main.py", "terminal"),
 }
-"""Imports that would cost every run of a command what only some of them use: Dask, matplotlib."""
+"""Imports that would cost every run of a command what only some of them use: Dask, matplotlib, rich."""
 
 
 def shown(*arguments: str, width: int = 100) -> str:
@@ -98,6 +99,16 @@ def test_options_stand_in_panels(command: str) -> None:
         assert panels == PANELS[command]
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_speaks_no_python(command: str) -> None:
+    assert not re.search(r"<(bool|str|int|float|path|list.*?)>", shown(command, "-h"))
+
+
+def test_h_is_help() -> None:
+    assert shown("-h") == shown("--help")
+    assert shown("eval", "-h") == shown("eval", "--help")
+
+
 def test_version(tmp_path: Path) -> None:
     answer = tvr_cold("--version", cwd=tmp_path)
     assert (answer.code, answer.out, answer.err) == (0, f"tvr {tvr.__version__}\n", "")
@@ -150,7 +161,7 @@ def test_completes_fails() -> None:
 
 def test_commands_import_at_the_top() -> None:
     found: set[tuple[str, str]] = set()
-    for file in CLI.glob("*.py"):
+    for file in CLI.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         inner = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         for node in set(inner) - set(tree.body):

@@ -1,5 +1,9 @@
 """Tables in a pipe and on a narrow terminal."""
 
+import re
+import time
+from io import StringIO
+
 import pytest
 from rich.console import Console
 from rich.table import Table
@@ -42,3 +46,68 @@ def test_a_narrow_terminal_folds_names_and_cuts_nothing(
     assert all(word in text for word in NAME.split())
     assert text.count(FIGURE) == 8
     assert "…" not in text
+
+
+def wide_table() -> Table:
+    table = Table("", "MnR", "tied", "R@1")
+    for column in table.columns:
+        column.no_wrap = True
+    table.add_row("n" * 40, "12345678", "12345", "50.0")
+    return table
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(120, []), (66, ["MnR"]), (56, ["MnR", "tied"])])
+def test_columns_to_spare_give_way_one_after_the_other_and_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, left_out: list[str]
+) -> None:
+    monkeypatch.setattr(terminal, "out", Console(force_terminal=True, width=width, color_system=None))
+    terminal.print_table_whole(wide_table(), spare=("MnR", "tied"))
+    told = capsys.readouterr()
+    assert "50.0" in told.out
+    assert max(map(len, told.out.splitlines())) <= width
+    for header in ("MnR", "tied"):
+        assert (header in told.out) == (header not in left_out)
+        assert (header in told.err) == (header in left_out)
+
+
+def test_a_pipe_spares_no_column(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(terminal, "out", Console(force_terminal=False, width=40, color_system=None))
+    terminal.print_table_whole(wide_table(), spare=("MnR", "tied"))
+    told = capsys.readouterr()
+    assert "12345678" in told.out
+    assert told.err == ""
+
+
+def metered(monkeypatch: pytest.MonkeyPatch, updates: list[tuple[float, int]], total: int, unit: str) -> str:
+    """What stands on a terminal of 80 columns after updates at these seconds with so many done."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    screen = StringIO()
+    console = terminal.Remarks(file=screen, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(terminal, "err", console)
+    with terminal.Meter("training hcmi", unit) as meter:
+        for seconds, done in updates:
+            now[0] = seconds
+            meter.update(done, total, [f"contrastive_frame_word {i}.123" for i in range(5)])
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", line) for line in screen.getvalue().splitlines()]
+    return [line for line in lines if line.strip()][-1]
+
+
+def test_a_narrow_terminal_keeps_bar_count_and_time_of_a_slow_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = metered(monkeypatch, [(100.0, 1), (200.0, 2)], 10, "epochs")
+    assert "training hcmi" in line
+    assert "━" in line
+    assert "2/10" in line
+    assert "0:13:20 left" in line
+    assert "100.0 s/epoch" in line
+    assert "0.0" not in line.replace("100.0", "")
+    assert len(line) <= 80
+
+
+def test_what_was_done_before_does_not_count_as_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = metered(monkeypatch, [(0.1, 900), (10.0, 910)], 1000, "videos")
+    assert "910/1000" in line
+    assert "1.0 videos/s" in line
+    assert "0:01:30 left" in line

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tvr.data.contracts.errors import UsageError, one_line, pasteable
+from tvr.data.contracts.errors import UsageError, counted, known_names, one_line, pasteable, unknown_name
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,22 @@ def test_a_pasted_word_is_that_word(text: str, tmp_path: Path) -> None:
 )
 def test_a_message_is_cut(length: int, told: str) -> None:
     assert str(UsageError("x" * length)) == told
+
+
+def test_long_lists_of_names_are_shortened_to_the_nearest_five() -> None:
+    known = [f"setting_{number}" for number in range(40)]
+    message = unknown_name("setting", "settin_7", known)
+    assert "Nearest of 40: setting_7," in message
+    assert message.count("setting_") == 6  # the suggestion, and five
+    few = known[:20]
+    assert all(name in unknown_name("setting", "settin_7", few) for name in few)
+
+
+def test_no_name_near_is_a_list_all_the_same() -> None:
+    assert known_names("zzz", map(str, range(30))).count(",") == 4
+    assert known_names("zzz", []) == "Known: none."
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 videos"), (1, "1 video"), (1200, "1,200 videos")])
+def test_a_number_with_its_noun(number: int, text: str) -> None:
+    assert counted(number, "video") == text

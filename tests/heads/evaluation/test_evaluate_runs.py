@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tvr.cli.evaluation_output import record
+from tvr.cli.output.evaluation import record
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.heads import seq_transformer
 from tvr.heads.evaluation.evaluate import evaluate_scores

@@ -5,19 +5,19 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from ..data.base import Dataset
-from ..data.contracts.cautions import caution_of, label_of
-from ..data.contracts.errors import one_line, pasteable
-from ..pipeline.cluster.config import ClusterConfig
-from ..pipeline.encoders.base import EncoderIdentity
-from ..pipeline.estimate import Estimate
-from ..pipeline.job_array import JobShare
-from ..pipeline.machine import usable_cores
-from ..pipeline.options import CHANGED
-from ..pipeline.progress import OnProgress, Progress
-from ..pipeline.shard_worker import ShardRunner
-from ..pipeline.summary import Bottleneck, Summary, bottleneck, shares
-from .terminal import Meter, err, out, print_caution, print_json
+from ...data.base import Dataset
+from ...data.contracts.cautions import caution_of, label_of
+from ...data.contracts.errors import counted, one_line, pasteable
+from ...pipeline.cluster.config import ClusterConfig
+from ...pipeline.encoders.base import EncoderIdentity
+from ...pipeline.estimate import Estimate
+from ...pipeline.job_array import JobShare
+from ...pipeline.machine import usable_cores
+from ...pipeline.options import CHANGED
+from ...pipeline.progress import OnProgress, Progress
+from ...pipeline.shard_worker import ShardRunner
+from ...pipeline.summary import Bottleneck, Summary, bottleneck, shares
+from ..terminal import Meter, err, out, print_caution, print_json
 
 
 def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
@@ -43,11 +43,14 @@ def extraction_meters() -> Generator[OnProgress]:
     def show(progress: Progress) -> None:
         meter = meters[progress.stage]
         rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
-        remark = f"{rate:,.0f} frames/s, {progress.failed} failed" if progress.stage == "videos" else ""
+        remarks = [f"{progress.failed} failed", f"{rate:,.0f} frames/s"] if progress.stage == "videos" else []
         if progress.workers:
             pace = progress.shards / max(meter.elapsed_seconds, 1e-6)
-            remark += f" {progress.shards} shards, {pace:.2g} shards/s, {progress.workers} workers"
-        meter.update(progress.done, progress.total, remark.strip())
+            remarks += [
+                counted(progress.workers, "worker"),
+                f"{counted(progress.shards, 'shard')}, {pace:.2g}/s",
+            ]
+        meter.update(progress.done, progress.total, remarks)
 
     with meters["files"], meters["videos"], meters["texts"]:
         yield show
@@ -79,7 +82,7 @@ def print_job(cluster: ClusterConfig | None) -> None:
     if cluster is None or cluster.queue is None:
         return
     # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
-    from ..pipeline.cluster.connection import job_script
+    from ...pipeline.cluster.connection import job_script
 
     out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", soft_wrap=True)
 

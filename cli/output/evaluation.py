@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from ..heads.evaluation.evaluate_runs import Scored
-from ..heads.report.table import METRICS, TableRow, cell, comparison_remarks
-from .terminal import out, print_table_whole
+from ...heads.evaluation.evaluate_runs import Scored
+from ...heads.report.table import METRICS, TableRow, cell, comparison_remarks
+from ..terminal import out, print_table_whole
 
 NAME_WIDTH = 12
 """Of a column of names on a narrow terminal, where they are folded but never left out."""

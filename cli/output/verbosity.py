@@ -1,0 +1,120 @@
+"""How much a command says besides its results: ``--quiet``, ``--verbose``, ``--log-file``, and Python's warnings."""
+
+import logging
+import sys
+import traceback
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+
+from ...data.contracts.errors import TvrError, UsageError, pasteable
+
+LOG = logging.getLogger("tvr")
+"""What ``--log-file`` keeps: every remark, warning and error, and progress now and then."""
+LOG.addHandler(logging.NullHandler())  # without a file they are on the screen already, not twice
+
+
+@dataclass(slots=True)
+class Verbosity:
+    """What this process was asked for."""
+
+    quiet: bool = False
+
+
+ASKED = Verbosity()
+
+
+def _be_quiet(asked: bool) -> None:
+    ASKED.quiet = ASKED.quiet or asked
+
+
+def _be_verbose(asked: bool) -> None:
+    if asked:
+        spoken = logging.StreamHandler()
+        spoken.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        spoken.addFilter(
+            lambda record: record.name != LOG.name
+        )  # tvr's own remarks are on the screen already
+        _add(spoken)
+        LOG.setLevel(logging.DEBUG)
+
+
+def _keep_log(file: str | None) -> None:
+    """Append what is said to a file.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if file is None:
+        return
+    try:
+        kept = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(
+            f"--log-file {file} cannot be written ({error.strerror}). Name a file in a folder that may be written."
+        ) from error
+    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _add(kept)
+    LOG.info("tvr %s: tvr %s", version("tvr"), " ".join(map(pasteable, sys.argv[1:])))
+
+
+def _add(handler: logging.Handler) -> None:
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=_be_quiet,
+        is_eager=True,
+        expose_value=False,
+        help="Only results, warnings and errors: no progress, no remarks.",
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        callback=_be_verbose,
+        is_eager=True,
+        expose_value=False,
+        help="Also what the libraries log, and where an error arose.",
+    ),
+]
+LogFileOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        callback=_keep_log,
+        is_eager=True,
+        expose_value=False,
+        help="Append remarks, progress, warnings and errors to this file, with their times.",
+    ),
+]
+
+
+def options() -> list[Any]:
+    """The three options as a command takes them after its name."""
+
+    def nothing(
+        quiet: QuietOption = False, verbose: VerboseOption = False, log_file: LogFileOption = None
+    ) -> None:
+        """Whose options these are."""
+
+    alone = typer.Typer(add_completion=False)
+    alone.command(add_help_option=False)(nothing)
+    return list(typer.main.get_command(alone).params)
+
+
+def keep_error(message: str, error: BaseException) -> None:
+    """An error goes into the log; under ``--verbose`` the place where it arose goes onto the screen first."""
+    expected = isinstance(error, TvrError | KeyboardInterrupt)
+    LOG.error("%s", message, exc_info=None if expected and not LOG.isEnabledFor(logging.DEBUG) else error)
+    if LOG.isEnabledFor(logging.DEBUG) and expected:
+        sys.stderr.write("".join(traceback.format_exception(error)))
