@@ -62,7 +62,7 @@ COMMANDS = {
     ),
     "import-checkpoint": (
         "import_checkpoint:import_checkpoint",
-        "Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, HBI), ready to evaluate.",
+        "Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, UATVR, HBI).",
     ),
 }
 """In the order of the help: where each command is, ``module:function``, and the first line of its docstring."""
