@@ -1,8 +1,10 @@
 """Mug-STAN's mutual guidance: attention over the word-frame similarities, both ways. No parameters."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..data.contracts.errors import UsageError
@@ -17,12 +19,15 @@ CITATION = "Liu et al., Mug-STAN: Adapting Image-Language Pretrained Models, arX
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How sharply the similarities are chosen, and from which words."""
+    """How sharply the similarities are chosen, from which words, and what is pooled in the end."""
 
     temperature: Positive = 0.01
     """Of every softmax over similarities."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""
+    mode: Literal["simple", "features"] = "simple"
+    """simple: similarities are pooled, as in the released runs (there ``mug_frame_token_simple``). features: words and
+    frames are, and their product is the score, as the paper's abstract says (there ``mug_frame_token``)."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -34,10 +39,16 @@ class Config:
             raise UsageError(f"temperature must be above 0, got {self.temperature}.")
 
 
+PUBLISHED = Config(start_token=True)
+"""The released code."""
+
+
 class Head(Contract):
     """Frames are pooled for each word and then the words, words for each frame and then the frames; averaged.
 
-    This is X-CLIP's attention over the word-frame similarities with all its matrices the identity. It starts
+    That is ``mode=simple``, X-CLIP's attention over the word-frame similarities with all its matrices the identity.
+    With ``mode=features`` the same numbers weigh words and frames: the score is the product of the two weighted
+    means, which is the mean of all word-frame similarities by both weights. It starts
     below mean_pool, and stays there: it trusts words other than the end token, which CLIP never aligned with
     pictures, and it has nothing to learn.
     """
@@ -59,8 +70,15 @@ class Head(Contract):
         scores = scores.view(texts, words, videos, frames)
         by_word = self._pool(scores, video["mask"], axis=3)
         by_frame = self._pool(scores, text["mask"][..., None, None], axis=1)
+        if self.config.mode == "features":
+            words_weigh = self._weights(by_word, text["mask"][..., None], axis=1)
+            frames_weigh = self._weights(by_frame, video["mask"], axis=2)
+            return (torch.einsum("atb,atbv->abv", words_weigh, scores) * frames_weigh).sum(dim=2)
         pooled_words = self._pool(by_word, text["mask"][..., None], axis=1)
         return (pooled_words + self._pool(by_frame, video["mask"], axis=2)) / 2
+
+    def _weights(self, scores: Tensor, mask: Bool[Tensor, "..."], *, axis: int) -> Tensor:
+        return (scores / self.config.temperature).masked_fill(~mask, float("-inf")).softmax(dim=axis)
 
     def _pool(self, scores: Tensor, mask: Tensor, *, axis: int) -> Tensor:
         return soft_pool(scores, mask, None, axis=axis, temperature=self.config.temperature)

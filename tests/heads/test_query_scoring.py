@@ -1,4 +1,4 @@
-"""query_scoring by plain loops."""
+"""query_scoring against the released code of the Hitchhiker's Guide, and by plain loops."""
 
 import math
 
@@ -8,6 +8,8 @@ from tvr.data.contracts.errors import UsageError
 from tvr.heads import mean_pool
 from tvr.heads.base import FeatureShape, TextFeatures, VideoFeatures
 from tvr.heads.query_scoring import Config, Head
+
+from ..fixtures.oracles import Oracle
 
 SHAPE = FeatureShape(dim=6, num_frames=4, num_words=1)
 TEXTS = TextFeatures(torch.empty(3, 0, 6), torch.empty(3, 0).bool(), torch.randn(3, 6, dtype=torch.float64))
@@ -30,6 +32,18 @@ def test_by_loops(temperature: float) -> None:
             assert found[i, j].item() == pytest.approx(
                 float(sentence @ pooled / (sentence.norm() * pooled.norm()))
             )
+
+
+@pytest.mark.oracle("query_scoring")
+@pytest.mark.parametrize("padding", ["full", "ragged"])
+@pytest.mark.parametrize(("key", "temperature"), [("", None), ("_t1", 1.0), ("_mean", 1e6)])
+def test_is_query_scoring(oracle: Oracle, padding: str, key: str, temperature: float | None) -> None:
+    """Hot enough it is their mean of frames that keep their lengths."""
+    stored = float(oracle.arrays["temperature"])
+    head = oracle.head("query_scoring", temperature=stored if temperature is None else temperature)
+    some = oracle.whole() if padding == "full" else oracle
+    wanted = oracle.arrays[f"similarity{key}_{padding}"]
+    torch.testing.assert_close(some.similarity(head), wanted, atol=1e-5, rtol=0)
 
 
 def test_hot_enough_it_is_the_mean_of_frames_of_equal_length() -> None:
