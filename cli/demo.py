@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..data.contracts.errors import pasteable
 from ..data.storyboard import twins
@@ -18,18 +18,16 @@ from ..heads.evaluation.twins import twin_accuracy
 from ..heads.search.archive import open_archive
 from ..heads.search.exact import Gallery
 from ..pipeline.workspace import Workspace
-from .eval import eval_
-from .extract import extract
+from .main import app
 from .options import WorkspaceOption
-from .search import search
 from .terminal import out, print_table_whole
-from .train_head import train_head
 
 VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
 """Enough for a head to learn the order of events, few enough for a laptop."""
 HEADS = ("seq_transformer", "hcmi")
 """A quick one that reads sentences, and the one that reads words, phrases and sentences."""
-EPOCHS, LR, TRAINING = 10, 4e-3, ["hard_negatives=4", "logit_scale=50"]
+EPOCHS, LR = 10, 4e-3
+TRAINING = ("--train", "hard_negatives=4", "--train", "logit_scale=50")
 """The study of ``benchmarks/storyboard`` chose rate and scale for hcmi by validation, and has such batches."""
 
 
@@ -41,44 +39,33 @@ def demo(
 ) -> None:
     """Generate videos, extract features, train two heads, evaluate them and search. No network, a few minutes."""
     sizes = VIDEOS | {"train_videos": videos}
-    data = [f"{name}={count}" for name, count in sizes.items()]
+    data = [word for name, count in sizes.items() for word in ("--data", f"{name}={count}")]
     runs = [workspace / "runs" / "storyboard" / f"demo-{head}-{videos}" for head in HEADS]
+    here = ("--workspace", str(workspace))
     started = time.perf_counter()
-    _type("extract --dataset storyboard --model tvr-storyboard --num-frames 16", data, option="--data")
-    extract("storyboard", model="tvr-storyboard", num_frames=16, data=data, workspace=workspace)
+    _type(
+        "extract", "--dataset", "storyboard", "--model", "tvr-storyboard", "--num-frames", "16", *data, *here
+    )
     extracted = time.perf_counter()
     for head, run in zip(HEADS, runs, strict=True):
-        _type(
-            f"train-head --head {head} --epochs {EPOCHS} --lr {LR} --run {pasteable(run)}",
-            TRAINING,
-            option="--train",
-        )
-        train_head(
-            head=head,
-            workspace=workspace,
-            dataset="storyboard",
-            run=run,
-            epochs=EPOCHS,
-            lr=LR,
-            training=TRAINING,
-        )
+        chosen = ("--head", head, "--dataset", "storyboard", "--epochs", str(EPOCHS), "--lr", str(LR))
+        _type("train-head", *chosen, *TRAINING, "--run", str(run), *here)
     trained = time.perf_counter()
-    _type(f"eval {' '.join(map(pasteable, runs))}")
-    eval_(runs)
+    _type("eval", *map(str, runs))
     _print_twins(runs, Workspace(workspace).dataset_root("storyboard"))
     evaluated = time.perf_counter()
     run = runs[-1]
     query = _clearest_query(run, "test")
-    _type(f"search {pasteable(query.text)} --run {pasteable(run)} --split test")
-    search([query.text], run=run, split="test")
+    _type("search", query.text, "--run", str(run), "--split", "test")
     verdict = "right" if query.found == query.video_id else "wrong"
-    out.print(f"that sentence was written for {query.video_id}: the top hit is {verdict}")
+    out.print(f"that sentence was written for {query.video_id}: the top hit is {verdict}", soft_wrap=True)
     out.print(
         f"\ngenerate and extract {extracted - started:.0f} s, train {trained - extracted:.0f} s, "
         f"evaluate {evaluated - trained:.0f} s, search {time.perf_counter() - evaluated:.0f} s; "
-        f"everything is in {workspace}"
+        f"everything is in {workspace}",
+        soft_wrap=True,
     )
-    out.print("next: tvr extract --dataset folder --root DIR, with a folder of your own videos")
+    out.print("next: tvr extract --dataset folder --root DIR, with a folder of your own videos", soft_wrap=True)
 
 
 def _print_twins(runs: Sequence[Path], videos: Path) -> None:
@@ -99,10 +86,10 @@ def _print_twins(runs: Sequence[Path], videos: Path) -> None:
     print_table_whole(table)
 
 
-def _type(command: str, pairs: list[str] | None = None, option: str = "") -> None:
-    """Show a command as a user would type it."""
-    arguments = "".join(f" {option} {pair}" for pair in pairs or [])
-    out.print(f"\n[bold]$ tvr {command}{escape(arguments)}[/]", soft_wrap=True, markup=True)
+def _type(*words: str) -> None:
+    """Show a command, and do what it does when it is typed."""
+    out.print(Text(f"\n$ tvr {' '.join(map(pasteable, words))}", style="bold"), soft_wrap=True)
+    app(list(words), prog_name="tvr", standalone_mode=False)
 
 
 @dataclass(frozen=True)

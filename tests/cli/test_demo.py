@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def test_demo(tmp_path: Path) -> None:
     run = tmp_path / "tvr-demo" / "runs" / "storyboard" / "demo-hcmi-400"
     for name in ("config.json", "head.safetensors", "metrics.jsonl"):
         assert (run / name).is_file()
+
+    for command in re.findall(r"^\$ tvr (.+)$", answer.out, re.MULTILINE):
+        again = tvr(*shlex.split(command), cwd=tmp_path)
+        assert again.code == 0, f"{command}: {again.err}"
 
     scored = json.loads(tvr("eval", run, "--json", cwd=tmp_path).out)
     assert json.dumps(scored).count("random_weights") >= 1
