@@ -10,7 +10,7 @@ import typer
 from ..data.contracts.errors import pasteable
 from ..data.contracts.records import configured
 from ..heads.features.from_store import features_of
-from ..heads.runs.import_checkpoint import Checkpoint, published_config
+from ..heads.runs.import_checkpoint import Checkpoint, not_reproduced, published_config
 from ..heads.runs.import_checkpoint import import_checkpoint as write_run
 from ..heads.runs.training_config import TrainingConfig
 from ..pipeline.store.reader import FeatureStore
@@ -81,11 +81,20 @@ def import_checkpoint(
     with made as folder:
         found = write_run(Checkpoint(checkpoint, head, config, lowest_layers), features, training, folder)
     if as_json:
-        print_json({"folder": str(folder), "weights": len(found.weights), "left": len(found.of_others)})
+        print_json(
+            {
+                "folder": str(folder),
+                "weights": len(found.weights),
+                "left": len(found.of_others),
+                "not_reproduced": not_reproduced(head),
+            }
+        )
         return
     out.print(
         f"{len(found.weights)} weights of the head; {len(found.without_effect)} that change no similarity and "
         f"{len(found.of_others)} of other parts (such as the encoder) were left",
         soft_wrap=True,
     )
+    if (unlike := not_reproduced(head)) is not None:
+        out.print(f"not as released: {unlike}", soft_wrap=True)
     out.print(f"next: tvr eval {pasteable(folder)}", soft_wrap=True)

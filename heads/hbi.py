@@ -93,6 +93,11 @@ class Config:
 PUBLISHED = Config(start_token=True, from_sentence=False)
 """The released code, but for its masks: it sets similarities of padding to 0, and then takes the largest."""
 
+NOT_REPRODUCED = (
+    "HBI lets padding take part with a similarity of 0; here it takes none, so videos with fewer frames, and texts "
+    "with fewer words, than it was trained with score otherwise"
+)
+
 
 class Head(Contract):
     """Token interaction between words and frames, and in training between what they are merged to, twice.

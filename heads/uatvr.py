@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..data.contracts.numbers import Count, Layers
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import l2_normalise, without_start, zero_padding
+from .layers.padding import l2_normalise, padded_to, without_start, zero_padding
 from .layers.token_interaction import TokenWeights, WeightedTokens, token_interaction
 from .layers.transformer import Start, released_names, stacked_blocks
 
@@ -47,12 +47,14 @@ class Config:
     """Whether the end token starts with nearly all weight among the words; published: no."""
     start_token: bool = False
     """Whether the start token, the same vector in every text, counts as a word, as published."""
+    masked: bool = True
+    """false: padding takes part with similarity 0, as in the released code."""
     weighed: Literal["unit", "raw"] = field(default="unit", metadata={"before": "raw"})
     """What tells a token's weight: the token at length 1 (unit), as published; or as it is, as earlier versions did."""
 
 
-PUBLISHED = Config(start_token=True, from_sentence=False)
-"""The released code, but for its masks: it sets similarities of padding to 0, and then takes the largest."""
+PUBLISHED = Config(start_token=True, from_sentence=False, masked=False)
+"""The released code."""
 
 
 class Head(Contract):
@@ -76,8 +78,9 @@ class Head(Contract):
         self.video_weights = TokenWeights(dim, dim)
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        moved = self._transformed(video.frames, video.mask, self.frame_positions, self.extra_frames)
-        mask = self._with_extra(video.mask, self.config.extra_frames)
+        frames, mask = self._padded(video.frames, video.mask, self.shape.num_frames)
+        moved = self._transformed(frames, mask, self.frame_positions, self.extra_frames)
+        mask = self._with_extra(mask, self.config.extra_frames)
         return {
             "frames": l2_normalise(moved),
             "weights": self.video_weights(self._weighed(moved), mask),
@@ -85,14 +88,18 @@ class Head(Contract):
         }
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        moved = self._transformed(text.words, text.mask, self.word_positions, self.extra_words)
-        counted = text.mask if self.config.start_token else without_start(text.mask)
+        words, mask = self._padded(text.words, text.mask, self.shape.num_words)
+        moved = self._transformed(words, mask, self.word_positions, self.extra_words)
+        counted = mask if self.config.start_token else without_start(mask)
         mask = self._with_extra(counted, self.config.extra_words)
         return {
             "words": l2_normalise(zero_padding(moved, mask)),
             "weights": self.text_weights(self._weighed(moved), mask),
             "mask": mask,
         }
+
+    def _padded(self, parts: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        return (parts, mask) if self.config.masked else padded_to(parts, mask, count)
 
     def _transformed(
         self,
@@ -120,7 +127,8 @@ class Head(Contract):
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         words = WeightedTokens(text["words"], text["weights"], text["mask"])
-        return token_interaction(words, WeightedTokens(video["frames"], video["weights"], video["mask"]))
+        frames = WeightedTokens(video["frames"], video["weights"], video["mask"])
+        return token_interaction(words, frames, masked=self.config.masked)
 
     def unpacked(self, released: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         found = dict(released)

@@ -11,7 +11,7 @@ from ..data.contracts.numbers import Count, Layers, Weight
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.channel_correlation import channel_correlation_loss
-from .layers.padding import l2_normalise, without_start, zero_padding
+from .layers.padding import l2_normalise, padded_to, without_start, zero_padding
 from .layers.token_interaction import TokenWeights, WeightedTokens, token_interaction, uniform_weights
 from .layers.transformer import Start, Transformer, released_names
 
@@ -81,7 +81,7 @@ class Head(Contract):
         return Transformer(self.shape.dim, positions, layers=layers, heads=heads, start=start)
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        frames, mask = video.frames, video.mask
+        frames, mask = self._padded(video.frames, video.mask, self.shape.num_frames)
         if self.temporal is not None:
             frames = self.temporal(frames, mask)
         learned = self.config.weights != "uniform"
@@ -90,7 +90,7 @@ class Head(Contract):
         return {"frames": l2_normalise(frames), "weights": weights, "mask": mask}
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        words, mask = text.words, text.mask
+        words, mask = self._padded(text.words, text.mask, self.shape.num_words)
         if self.textual is not None:
             words = self.textual(words, mask)
         mask = mask if self.config.start_token else without_start(mask)
@@ -98,6 +98,9 @@ class Head(Contract):
         weights = self.text_weights(words, mask) if learned else uniform_weights(mask, words)
         words = zero_padding(words, mask) if self.config.masked else words
         return {"words": l2_normalise(words), "weights": weights, "mask": mask}
+
+    def _padded(self, parts: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        return (parts, mask) if self.config.masked else padded_to(parts, mask, count)
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         return token_interaction(*_tokens(text, video), masked=self.config.masked)

@@ -11,7 +11,7 @@ from ..data.contracts.numbers import Count, Layers, Positive
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers.bucketing import Bucket, length_buckets, texts_per_block, unsort
-from .layers.padding import l2_normalise, masked_mean, without_start, zero_padding
+from .layers.padding import l2_normalise, masked_mean, padded_to, without_start, zero_padding
 from .layers.soft_pooling import soft_pool
 from .layers.term_weights import TermWeights
 from .layers.transformer import Start, Transformer, released_names
@@ -65,6 +65,12 @@ class Config:
 PUBLISHED = Config(shares=(0.25,) * 4, learned_shares=False, start_token=True, masked=False)
 """The released code."""
 
+NOT_REPRODUCED = (
+    "X-CLIP compares padding too: features of an empty picture and of tokens behind the end token, which a store "
+    "does not hold. Here they are zeros, so videos with fewer frames, and texts with fewer words, than it was "
+    "trained with score otherwise"
+)
+
 
 class Head(Contract):
     """Weighted mean of four similarities: {video, frames} x {sentence, words}.
@@ -90,7 +96,7 @@ class Head(Contract):
         self.shares = TermWeights(config.shares, learned=config.learned_shares)
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        frames, mask = video.frames, video.mask
+        frames, mask = self._padded(video.frames, video.mask, self.shape.num_frames)
         moved = frames if self.temporal is None else self.temporal(frames, mask)
         frames = zero_padding(frames, mask) if self.config.masked else frames
         return {
@@ -100,12 +106,15 @@ class Head(Contract):
         }
 
     def encode_text(self, text: TextFeatures) -> Encoded:
-        words, mask = text.words, text.mask
+        words, mask = self._padded(text.words, text.mask, self.shape.num_words)
         mask = mask if self.config.start_token else without_start(mask)
         words = zero_padding(words, mask) if self.config.masked else words
         words = l2_normalise(words)
         mixed = words @ self.local_mix
         return {"sentence": l2_normalise(text.sentence), "words": words, "mixed_words": mixed, "mask": mask}
+
+    def _padded(self, parts: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        return (parts, mask) if self.config.masked else padded_to(parts, mask, count)
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
         if not self.config.masked:

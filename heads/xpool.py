@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from ..data.contracts.numbers import Share
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import l2_normalise, masked_softmax, zero_padding
+from .layers.padding import l2_normalise, masked_softmax, padded_to, zero_padding
 
 CITATION = "Gorti et al., X-Pool: Cross-Modal Language-Video Attention, CVPR 2022, arXiv 2203.15086"
 
@@ -40,8 +40,13 @@ class Config:
     """false: padding is attended to like any frame, as in the released code."""
 
 
-PUBLISHED = Config(start="identity", masked=False)
-"""The released code."""
+PUBLISHED = Config(start="identity")
+"""The released code, but for its lack of a mask: it reads short videos to the end by repeating their last frame."""
+
+NOT_REPRODUCED = (
+    "X-Pool fills a video of too few frames up with copies of the last one; here each frame counts once, so such "
+    "videos score otherwise"
+)
 
 
 class Head(Contract):
@@ -66,9 +71,12 @@ class Head(Contract):
         self.norm_1, self.norm_2, self.norm_3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
-        frames = zero_padding(video.frames, video.mask) if self.config.masked else video.frames
+        if self.config.masked:
+            frames, mask = zero_padding(video.frames, video.mask), video.mask
+        else:
+            frames, mask = padded_to(video.frames, video.mask, self.shape.num_frames)
+            mask = torch.ones_like(mask)
         frames = self.norm_1(frames)
-        mask = video.mask if self.config.masked else torch.ones_like(video.mask)
         values = self.out(self.value(frames))
         return {"keys": self.key(frames), "values": values, "mask": mask}
 

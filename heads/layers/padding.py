@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def zero_padding(
@@ -10,6 +11,17 @@ def zero_padding(
 ) -> Float[Tensor, "item part dim"]:
     """The parts with padding set to 0, whatever it held: NaN times 0 would still be NaN."""
     return parts.masked_fill(~mask[..., None], 0.0)
+
+
+def padded_to(
+    parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"], count: int
+) -> tuple[Float[Tensor, "item count dim"], Bool[Tensor, "item count"]]:
+    """The parts and their mask with zeros behind them, as many parts an item whatever batch it comes in.
+
+    Code that lets padding take part gives the same score to an item only where its padding is always as long.
+    """
+    missing = max(0, count - parts.shape[1])
+    return pad(parts, (0, 0, 0, missing)), pad(mask, (0, missing))
 
 
 def repeat_first(

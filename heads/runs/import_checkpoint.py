@@ -34,6 +34,11 @@ def published_config(head: str) -> Any:
     return getattr(module, "PUBLISHED", None) or module.Config()
 
 
+def not_reproduced(head: str) -> str | None:
+    """What an imported head does otherwise than its authors' code, in a sentence; None: nothing."""
+    return getattr(load_plug_in("tvr.heads", head), "NOT_REPRODUCED", None)
+
+
 def import_checkpoint(
     checkpoint: Checkpoint, features: FeatureSet, training: TrainingConfig, run_folder: Path
 ) -> Renamed:

@@ -8,6 +8,8 @@ import torch
 import typer
 from tvr.cli.import_checkpoint import import_checkpoint
 from tvr.data.contracts.errors import UsageError, WeightsError
+from tvr.heads.base import FeatureShape, build_head
+from tvr.heads.runs.import_checkpoint import published_config
 from tvr.heads.runs.run_folder import load_run
 from typer.testing import CliRunner
 
@@ -41,7 +43,30 @@ def test_makes_a_run_as_published(lstm: list[str], tmp_path: Path) -> None:
 def test_json(lstm: list[str], tmp_path: Path) -> None:
     arguments = [*lstm, "--head", "seq_lstm", "--run", str(tmp_path / "mine"), "--json"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert json.loads(done.output) == {"folder": str(tmp_path / "mine"), "weights": 4, "left": 1}
+    written = {"folder": str(tmp_path / "mine"), "weights": 4, "left": 1, "not_reproduced": None}
+    assert json.loads(done.output) == written
+
+
+def test_what_cannot_be_as_released_is_said(lstm: list[str], tmp_path: Path) -> None:
+    pool = build_head("xpool", published_config("xpool"), FeatureShape(16, 9, 8))
+    torch.save(xpool_names(pool.state_dict()), tmp_path / "xpool.pth")
+    done = CliRunner().invoke(app, [str(tmp_path / "xpool.pth"), *lstm[1:], "--head", "xpool"])
+    assert "not as released: X-Pool fills a video of too few frames up" in done.output
+    run = Path(done.output.split("next: tvr eval ")[1].strip())
+    assert load_run(run)[1].head_config["masked"]
+
+
+def xpool_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As X-Pool's own checkpoints have them."""
+    found: dict[str, torch.Tensor] = {}
+    for name, value in weights.items():
+        part, _, kind = name.rpartition(".")
+        if part in ("query", "key", "value", "out"):
+            part = f"cross_attn.{part[0] if part != 'out' else part}_proj"
+        elif part == "linear":
+            part = "linear_proj"
+        found[f"pool_frames.{part.replace('norm_', 'layer_norm')}.{kind}"] = value
+    return found
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,28 @@ def assert_items_are_independent(head: Head) -> None:
         assert_same(scores(head, text, video)[0, 0], whole[item, item])
 
 
+def releases() -> list[tuple[str, Any]]:
+    """Every head that is imported, as its authors have it, and every one that lets padding take part."""
+    found: list[tuple[str, Any]] = []
+    for name in plug_in_names("tvr.heads"):
+        module = load_plug_in("tvr.heads", name)
+        if hasattr(module, "RELEASED_NAMES"):
+            found.append((name, getattr(module, "PUBLISHED", None) or module.Config()))
+        if hasattr(module.Config(), "masked"):
+            found.append((name, dataclasses.replace(module.Config(), masked=False)))
+    return found
+
+
+@pytest.mark.parametrize("release", releases(), ids=lambda release: release[0])
+def test_a_release_does_not_depend_on_the_batch(release: tuple[str, Any]) -> None:
+    """Where padding takes part, there is always the same number of it."""
+    name, config = release
+    torch.manual_seed(0)
+    head = shaken(load_plug_in("tvr.heads", name).Head(config, SHAPE).eval().double())
+    assert_blind_to_padding_length(head)
+    assert_items_are_independent(head)
+
+
 def test_permuted_items_permute_the_scores(head: Head) -> None:
     rows, columns = torch.randperm(7), torch.randperm(7)
     texts, videos = cast(TEXTS, lambda value: value[rows]), cast(VIDEOS, lambda value: value[columns])

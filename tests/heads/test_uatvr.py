@@ -18,10 +18,11 @@ from tvr.heads.uatvr import Head as Uatvr
 from ..fixtures.oracles import Oracle
 
 SHAPE = FeatureShape(dim=8, num_frames=4, num_words=5)
-TEXTS = TextFeatures(
-    torch.randn(3, 5, 8).double(), torch.arange(5) < torch.tensor([[5], [3], [2]]), torch.randn(3, 8)
-)
-VIDEOS = VideoFeatures(torch.randn(3, 4, 8).double(), torch.arange(4) < torch.tensor([[4], [1], [2]]))
+GENERATOR = torch.Generator().manual_seed(0)
+WORDS = torch.randn(3, 5, 8, generator=GENERATOR, dtype=torch.float64)
+FRAMES = torch.randn(3, 4, 8, generator=GENERATOR, dtype=torch.float64)
+TEXTS = TextFeatures(WORDS, torch.arange(5) < torch.tensor([[5], [3], [2]]), WORDS[:, 1])
+VIDEOS = VideoFeatures(FRAMES, torch.arange(4) < torch.tensor([[4], [1], [2]]))
 
 
 def tokens(head: Uatvr, parts: Tensor, positions: Tensor, extra: Tensor) -> Tensor:
@@ -35,11 +36,11 @@ def tokens(head: Uatvr, parts: Tensor, positions: Tensor, extra: Tensor) -> Tens
     return moved
 
 
-def of_oracle(oracle: Oracle) -> Uatvr:
+def of_oracle(oracle: Oracle, **settings: object) -> Uatvr:
     weights = ("transformerClip", "frame_position", "word_position", "text_weight", "video_weight")
-    sizes = oracle.transformer("transformerClip.resblocks.")
+    settings |= oracle.transformer("transformerClip.resblocks.")
     extra = {name: int(oracle.arrays[name]) for name in ("extra_frames", "extra_words")}
-    head = oracle.head("uatvr", *weights, **sizes, **extra, start_token=True, from_sentence=False)
+    head = oracle.head("uatvr", *weights, **settings, **extra, start_token=True, from_sentence=False)
     assert isinstance(head, Uatvr)
     return head
 
@@ -49,6 +50,13 @@ def test_is_uatvr(oracle: Oracle) -> None:
     head, whole = of_oracle(oracle), oracle.whole()
     for some, key in ((whole, "similarity_full_x100"), (oracle, "similarity_ragged_x100")):
         torch.testing.assert_close(100 * some.similarity(head), oracle.arrays[key], atol=1e-3, rtol=0)
+
+
+@pytest.mark.oracle("uatvr")
+def test_padding_counts_as_in_uatvr(oracle: Oracle) -> None:
+    found = 100 * oracle.similarity(of_oracle(oracle, masked=False))
+    wanted = oracle.arrays["similarity_official_mask_x100"]
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)
 
 
 @pytest.mark.oracle("uatvr")
@@ -104,7 +112,7 @@ def test_a_run_from_before_weighs_tokens_as_it_was_trained_to(tmp_path: Path) ->
     encoded = head.encode_video(VIDEOS)
     unit = Uatvr(Config(layers=1, init="random", start_token=True), SHAPE)
     unit.load_state_dict(head.state_dict())
-    assert (unit.double().encode_video(VIDEOS)["weights"] - encoded["weights"]).abs().max() > 1e-3
+    assert (unit.double().encode_video(VIDEOS)["weights"] - encoded["weights"]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(("extra", "weighed"), [(0, "unit"), (2, "unit"), (2, "raw")])
