@@ -65,7 +65,9 @@ def demo(
         f"everything is in {workspace}",
         soft_wrap=True,
     )
-    out.print("next: tvr extract --dataset folder --root DIR, with a folder of your own videos", soft_wrap=True)
+    out.print(
+        "next: tvr extract --dataset folder --root DIR, with a folder of your own videos", soft_wrap=True
+    )
 
 
 def _print_twins(runs: Sequence[Path], videos: Path) -> None:

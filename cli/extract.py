@@ -59,6 +59,7 @@ from .output.extraction import (
     print_remarks,
     print_summary,
 )
+from .output.interruptions import interruptible
 from .terminal import Meter
 
 TOO_MANY_FAILED = 8
@@ -67,6 +68,7 @@ MAX_PATCH_GIGABYTES = 20
 """More patches than this are extracted only with --yes."""
 
 
+@interruptible("no shard was begun, and nothing is lost")
 def extract(
     dataset: Annotated[
         str, typer.Option(help="Name of a data set; `tvr datasets` lists them.", rich_help_panel=WHAT)
@@ -91,11 +93,13 @@ def extract(
         typer.Option(help="Folder of the store, instead of the workspace's.", rich_help_panel=WHAT),
     ] = None,
     videos_per_shard: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Videos in one file of the store: what a killed run loses at most.", rich_help_panel=WHAT
+            help="Videos in one file of the store: what a run that is stopped loses at most. Default: as the store "
+            "was begun; in a new one 128, or as many as make an hour of video if they are longer than half a minute.",
+            rich_help_panel=WHAT,
         ),
-    ] = 128,
+    ] = None,
     model: Annotated[
         str, typer.Option(help="An open_clip model name, or tvr-storyboard.", rich_help_panel=MODEL)
     ] = "ViT-B-32",

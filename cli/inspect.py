@@ -29,12 +29,14 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
+from .output.interruptions import interruptible
 from .terminal import Meter, out, print_json, print_row
 
 _LINES = 20
 _WORST = 5
 
 
+@interruptible("nothing was changed")
 def inspect(
     store: StoreOption = None,
     dataset: DatasetOption = None,

@@ -24,9 +24,11 @@ from .options import (
     key_values,
 )
 from .output.extraction import extraction_meters
+from .output.interruptions import interruptible
 from .terminal import out, print_json
 
 
+@interruptible("nothing was changed")
 def verify(
     store: StoreOption = None,
     dataset: DatasetOption = None,

@@ -58,8 +58,10 @@ def run_extraction(
         StoreError: the folder holds a store made in another way (the message says what differs), files are not those
             it was made of, or it cannot be written. Every shard that is in place stays valid.
     """
-    plan, alone = plan_extraction(dataset, options), share.count == 1
-    options = _with_pixels(options, folder, alone=alone)
+    alone = share.count == 1
+    options = _as_begun(options, folder, alone=alone)
+    plan = plan_extraction(dataset, options)
+    options = replace(options, videos_per_shard=plan.videos_per_shard)
     manifest = manifest_of(dataset, runner.identity, plan, options)
     patches = patch_layout(runner.identity, options)
     with claimed_store(folder, manifest, plan.split_ids, alone=alone) as manifest:
@@ -91,8 +93,11 @@ def _extract_into(
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
 
     started = time.perf_counter()
-    for shard, receipt in runner.run(selected, recipe, on_progress):
-        started = summary.add(shard, receipt, started)
+    try:
+        for shard, receipt in runner.run(selected, recipe, on_progress):
+            started = summary.add(shard, receipt, started)
+    except KeyboardInterrupt as interrupt:
+        raise summary.interrupted(selected, runner.shards_in_work) from interrupt
     # Only now do all features come from there, so that time alone vouches for a file.
     if compared.changed and ids_to_retry.issuperset(compared.changed):
         save_request(folder, options)
@@ -118,8 +123,8 @@ def count_retried(
         DataError: no video of the data set was found.
         StoreError: the folder holds no store, or one made in another way.
     """
-    plan, stored = plan_extraction(dataset, options), load_manifest(folder)
-    options = _with_pixels(options, folder, alone=True)
+    stored, options = load_manifest(folder), _as_begun(options, folder, alone=True)
+    plan = plan_extraction(dataset, options)
     wanted = manifest_of(dataset, identity, plan, options)
     here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
     refuse_another_store(folder, stored, replace(wanted, **here))
@@ -142,16 +147,21 @@ def extract(
         return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
 
 
-def _with_pixels(options: ExtractionOptions, folder: Path, *, alone: bool) -> ExtractionOptions:
-    """The options with pixels as the store has them that will be extended, where the user left that open.
+def _as_begun(options: ExtractionOptions, folder: Path, *, alone: bool) -> ExtractionOptions:
+    """The options with pixels and sizes of shards as the store has them that will be extended, where the user left
+    these open.
 
-    Whoever runs the command of an older store again, which knew no such choice, goes on as that store was begun.
+    Whoever runs the command of an older store again, which knew no such choice, goes on as that store was begun. Of
+    jobs that fill one store, all but the one that began it find its number of videos there.
     """
-    if options.pixels is not None:
-        return options
-    is_extended = (folder / MANIFEST_NAME).is_file() and (not alone or any(folder.glob("*.h5")))
-    pixels = pixels_of(load_manifest(folder).pixels) if is_extended else DEFAULT_PIXELS
-    return replace(options, pixels=pixels)
+    if not (folder / MANIFEST_NAME).is_file() or (alone and not any(folder.glob("*.h5"))):
+        return replace(options, pixels=options.pixels or DEFAULT_PIXELS)
+    stored = load_manifest(folder)
+    return replace(
+        options,
+        pixels=options.pixels or pixels_of(stored.pixels),
+        videos_per_shard=options.videos_per_shard or stored.videos_per_shard,
+    )
 
 
 def _select_shards(

@@ -42,7 +42,8 @@ class ExtractionOptions:
     """square: frames have the proportions in which a player shows them. stored: those of their rows and columns.
     None: as the store has them, square in a new one."""
     decoder: str = "decord"
-    videos_per_shard: Count = 128
+    videos_per_shard: Count | None = None
+    """None: as the store has them; in a new one, as ``plan.usual_videos_per_shard`` has it."""
     texts_per_shard: Count = 4096
     frames_per_batch: Count = 64
     """Frames the encoder sees at once. Part of a store's identity: another batch size rounds differently."""

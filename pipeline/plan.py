@@ -1,18 +1,24 @@
 """What an extraction will do: which videos and texts go into which shard, before a frame is decoded."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..data.base import Caption, Dataset, Video
 from ..data.contracts.errors import DataError, UsageError
+from .decoding.durations import usual_seconds
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
 from .preprocessing import DEFAULT_PIXELS
 from .store.manifest import Manifest, SplitRecord, ids_digest
 from .store.patches import PatchLayout
 from .store.shards import shard_name
+
+MAX_VIDEOS_PER_SHARD = 128
+SHARD_SECONDS = 3840.0
+"""Footage in a shard: what 128 videos of half a minute have."""
 
 _Item = TypeVar("_Item")
 
@@ -61,6 +67,7 @@ class Plan:
     video_shards: tuple[VideoShardPlan, ...]
     text_shards: tuple[TextShardPlan, ...]
     split_ids: dict[str, tuple[str, ...]]
+    videos_per_shard: int
 
     @property
     def shards(self) -> tuple[ShardPlan, ...]:
@@ -92,14 +99,36 @@ def plan_extraction(dataset: Dataset, options: ExtractionOptions) -> Plan:
             f"`tvr datasets {dataset.name} --root DIR` says which names were looked for, and where."
         )
     captions = sorted((c for c in dataset.captions if c.video_id in chosen), key=lambda caption: caption.id)
-    video_cuts, text_cuts = _cut(videos, options.videos_per_shard), _cut(captions, options.texts_per_shard)
+    videos_per_shard = options.videos_per_shard or usual_videos_per_shard(videos, options.max_seconds)
+    video_cuts, text_cuts = _cut(videos, videos_per_shard), _cut(captions, options.texts_per_shard)
     return Plan(
         tuple(
             VideoShardPlan(shard_name("video", i, len(video_cuts)), cut) for i, cut in enumerate(video_cuts)
         ),
         tuple(TextShardPlan(shard_name("text", i, len(text_cuts)), cut) for i, cut in enumerate(text_cuts)),
         {name: tuple(i for i in split.video_ids if i in chosen) for name, split in dataset.splits.items()},
+        videos_per_shard,
     )
+
+
+def usual_videos_per_shard(videos: Sequence[Video], max_seconds: float | None) -> int:
+    """How many videos go into a shard where nobody says it: as many as make ``SHARD_SECONDS`` of footage, 128 at most.
+
+    A shard is then a few minutes of work on two cores, which is what Ctrl-C or a lost worker costs. It is a power of
+    two, so that processes that begin a store together agree though a file more or less is there.
+
+    Args:
+        videos: of the plan, sorted by id; spans say how long they are, of whole files a few are asked.
+        max_seconds: of each video that are used.
+    """
+    spans = [video.end_seconds - video.start_seconds for video in videos if video.end_seconds is not None]
+    files = [video.path for video in videos if video.path and video.end_seconds is None]
+    seconds = [sum(spans) / len(spans)] if spans else []
+    if files:
+        seconds.append(usual_seconds(files, SHARD_SECONDS / MAX_VIDEOS_PER_SHARD))
+    usual = min(max(seconds, default=0.0), math.inf if max_seconds is None else max_seconds)
+    fitting = max(1.0, SHARD_SECONDS / max(usual, SHARD_SECONDS / MAX_VIDEOS_PER_SHARD))
+    return 1 << math.floor(math.log2(fitting))
 
 
 def manifest_of(
@@ -126,7 +155,7 @@ def manifest_of(
         sampling=dataclasses.asdict(options.sampling),
         max_seconds=options.max_seconds,
         num_videos=sum(1 for _ in plan.videos),
-        videos_per_shard=options.videos_per_shard,
+        videos_per_shard=plan.videos_per_shard,
         num_texts=sum(1 for _ in plan.captions),
         texts_per_shard=options.texts_per_shard,
         frames_per_batch=options.frames_per_batch,

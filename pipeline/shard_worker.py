@@ -50,6 +50,11 @@ class ShardWorker:
         self.pool.close()
 
     @property
+    def shards_in_work(self) -> int:
+        """One after another; while it is encoded, the one before it is written."""
+        return 1
+
+    @property
     def identity(self) -> EncoderIdentity:
         """The encoder's."""
         return self.encoder.identity
@@ -169,6 +174,11 @@ class ShardRunner(Protocol):
     @property
     def num_children(self) -> int:
         """Decoding processes that feed each encoder."""
+        ...
+
+    @property
+    def shards_in_work(self) -> int:
+        """How many are done side by side."""
         ...
 
     def run(

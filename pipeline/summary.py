@@ -3,17 +3,22 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..data.contracts.cautions import Caution
-from ..data.contracts.errors import UsageError
+from ..data.contracts.errors import UsageError, counted
 from .decoding.messages import READING_RULES
 from .encoders.base import Precision
 from .plan import ShardPlan, VideoShardPlan
 from .store.reader import FeatureStore
-from .store.receipts import Receipt
+from .store.receipts import Receipt, receipt_time_of
+
+
+class ExtractionInterrupted(KeyboardInterrupt):
+    """Ctrl-C came while shards were done; the message says what is kept and what is lost at most."""
+
 
 STAGES = ("decode", "resize", "encode", "write", "wait")
 """Of the seconds in a video shard's receipt: ``decode`` and ``resize`` summed over the decoding children, ``encode``
@@ -59,9 +64,43 @@ class Summary:
     texts_truncated: int = 0
     """Texts of the whole store that the encoder's context cut."""
 
+    def __post_init__(self) -> None:
+        self._begun = time.perf_counter()
+        self._ended: list[float] = []
+
+    def interrupted(self, selected: Sequence[ShardPlan], in_work: int) -> ExtractionInterrupted:
+        """What an interrupted run left, once nobody writes any more.
+
+        Args:
+            selected: what the run was to do.
+            in_work: how many shards were done side by side.
+        """
+        store = FeatureStore.open(self.folder, complete=False)
+        names = [*store.shard_names("video"), *store.shard_names("text")]
+        left = [
+            shard
+            for shard in selected
+            if receipt_time_of(self.folder / shard.name) in (None, shard.receipt_time)
+        ]
+        there, videos = len(names) - len(store.absent_shards()), sum(_status_counts(store).values())
+        kept = f"kept: {there:,} of {counted(len(names), 'shard')} ({videos:,} of {counted(self.videos, 'video')})"
+        if not left:
+            return ExtractionInterrupted(f"{kept}; nothing is lost")
+        # A shard in work was begun when the one before it ended, or when the run began.
+        since = self._ended[-in_work] if len(self._ended) >= in_work else self._begun
+        sizes = sorted(
+            (len(shard.extracted) for shard in left if isinstance(shard, VideoShardPlan)), reverse=True
+        )
+        lost = f"{counted(min(in_work, len(left)), 'shard')} in work"
+        of_videos = f" with {counted(sum(sizes[:in_work]), 'video')}" if sizes else ""
+        return ExtractionInterrupted(
+            f"{kept}; lost at most: {lost}{of_videos}, {_duration(time.perf_counter() - since)} of work"
+        )
+
     def add(self, shard: ShardPlan, receipt: Receipt, started: float) -> float:
         """Count a shard that was done since ``started``; the time at which the next one starts."""
         now = time.perf_counter()
+        self._ended.append(now)
         self.shards_done += 1
         if isinstance(shard, VideoShardPlan):
             self.frames += receipt.rows - shard.frames_taken_over
@@ -81,6 +120,10 @@ class Summary:
             self.still_untrusted = sum(row.id in untrusted for row in store.older_rows(READING_RULES))
         self.status, self.shards_left = _status_counts(store), store.absent_shards()
         self.texts_truncated = _num_truncated(store)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def _status_counts(store: FeatureStore) -> Counter[str]:

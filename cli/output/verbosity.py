@@ -14,6 +14,8 @@ from ...data.contracts.errors import TvrError, UsageError, pasteable
 LOG = logging.getLogger("tvr")
 """What ``--log-file`` keeps: every remark, warning and error, and progress now and then."""
 LOG.addHandler(logging.NullHandler())  # without a file they are on the screen already, not twice
+# Where nobody handles anything, a library's first `logging.info` would send all of it to the screen.
+logging.getLogger().addHandler(logging.NullHandler())
 
 
 @dataclass(slots=True)

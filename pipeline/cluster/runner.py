@@ -74,6 +74,11 @@ class DaskShards:
         return self._pool.identity
 
     @property
+    def shards_in_work(self) -> int:
+        """One by each worker."""
+        return len(self._pool.reports)
+
+    @property
     def frames_per_batch(self) -> int:
         """What suits the workers best."""
         return min(report.frames_per_batch for report in self._pool.reports.values())

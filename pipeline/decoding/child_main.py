@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from ...data.contracts.plug_ins import load_plug_in
 from ..decoders.base import Decoder
 from .decode_video import Watch, decode_video
-from .forecast import forecast
+from .forecast import claimed_duration, forecast
 from .messages import failed, send_line, send_video, task_of, time_limit
 from .shared_frames import FrameWriter
 
@@ -73,7 +73,12 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
             message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over, task.pixels
         )
         watch = Watch(announce, _taken_errors)
-        video = forecast(task) if task.packets_only else decode_video(task, decoders, watch, writer)
+        if task.header_only:
+            video = claimed_duration(task)
+        elif task.packets_only:
+            video = forecast(task)
+        else:
+            video = decode_video(task, decoders, watch, writer)
     except MemoryError:
         send_video(
             answers, failed(task, "decoding takes more memory than its limit", time.perf_counter() - started)

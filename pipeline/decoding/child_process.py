@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
+from weakref import WeakSet
 
 import numpy as np
 from jaxtyping import UInt8
@@ -31,6 +32,15 @@ _STDERR_TAIL_BYTES = 2000
 # Not multiprocessing: its spawn imports the parent's main module, and with it torch, and a daemonic process (a Dask
 # worker) may not use it at all.
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import serve; serve({decoder!r}, {memory!r})"
+
+
+_CHILDREN: "WeakSet[ChildProcess]" = WeakSet()
+
+
+def kill_every_child() -> None:
+    """End every decoding process of this one, whoever waits for it: for a command that ends at once."""
+    for child in list(_CHILDREN):
+        child.kill("the command was ended")
 
 
 class ChildGoneError(Exception):
@@ -73,6 +83,7 @@ class ChildProcess:
             stderr=self._errors,
             pass_fds=(self._frames.descriptor,),
         )
+        _CHILDREN.add(self)
 
     @property
     def is_alive(self) -> bool:

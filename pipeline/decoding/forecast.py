@@ -4,13 +4,16 @@ Runs inside a decoding child, because a file from anywhere can crash whoever ope
 """
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import av
 import numpy as np
 
 from ...data.contracts.errors import DecodeError
 from ..sampling import sample
+from ..video.container import opened
 from ..video.packets import PacketIndex, index_packets
 from ..video.seeking_decoder import why_declined
 from .messages import DecodedVideo, DecodeTask, failed
@@ -49,6 +52,25 @@ def forecast(task: DecodeTask) -> DecodedVideo:
         decoder="",
         decode_seconds=time.perf_counter() - started,
     )
+
+
+def claimed_duration(task: DecodeTask) -> DecodedVideo:
+    """How long a file says that it is: ``frame_seconds`` is that one number. Does not raise for a bad file.
+
+    Failed where the file cannot be read or does not say it.
+    """
+    started = time.perf_counter()
+    try:
+        with opened(task.path) as (container, stream):
+            ticks, time_base = stream.duration or 0, float(stream.time_base or 0)
+            seconds = max((container.duration or 0) / av.time_base, ticks * time_base)
+    except DecodeError as error:
+        return failed(task, str(error), time.perf_counter() - started)
+    if seconds <= 0:
+        return failed(task, "does not say how long it is", time.perf_counter() - started)
+    claim = np.array([seconds], np.float32)
+    unread = failed(task, "", time.perf_counter() - started)
+    return replace(unread, status="ok", frame_seconds=claim, frame_index=np.zeros(1, np.int32))
 
 
 def _suggests(index: PacketIndex) -> bool:

@@ -46,6 +46,8 @@ class DecodeTask:
     """Whether frames get the proportions in which a player shows them, or those in which they are stored."""
     packets_only: bool = False
     """Ask for ``forecast`` instead: which frames it would be, without decoding them."""
+    header_only: bool = False
+    """Ask for ``claimed_duration`` instead: how long the file says that it is."""
 
 
 @dataclass(frozen=True, eq=False)

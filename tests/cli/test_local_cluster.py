@@ -1,6 +1,7 @@
 """``tvr extract --workers 2`` as typed: a Dask cluster of this machine that comes and goes with the command."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,8 @@ def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "Traceback" not in said
+    assert re.search(r"kept: \d+ of 60 shards .*; lost at most: 2 shards in work with 2 videos", said)
+    assert f"to go on: tvr {' '.join(on_dask)}\n" in said
     done = {path.name for path in tmp_path.glob("dask/*.h5") if read_receipt(path)}
     assert 3 <= len(done) < CLIPS
     again = tvr(*on_dask, cwd=tmp_path)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.encoders import clip
@@ -19,7 +20,7 @@ from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
 from tvr.pipeline.video.sample_clip import write_sample
 
-from ..fixtures.archive import as_from_before_pixels, bytes_of, extracted, write_archive
+from ..fixtures.archive import as_from_before_pixels, bytes_of, extracted, options_for, write_archive
 from ..fixtures.circles import write_circle
 from ..fixtures.datasets import dataset
 
@@ -136,6 +137,20 @@ def test_extract_fails_where_it_cannot_write(
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot write to"):
         extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
+
+
+def test_a_store_keeps_the_shards_it_was_begun_with(encoder: Encoder, tmp_path: Path) -> None:
+    """Also where one more file, or a longer one, would give others now; an option that says others is refused."""
+    archive = write_archive(tmp_path / "archive")
+    store = extracted(archive, encoder, tmp_path / "store", videos_per_shard=2)
+    next(store.glob("video-00001-*.h5")).unlink()
+    again = extract(
+        load_dataset("folder", archive, {}), encoder, options_for(archive, videos_per_shard=None), store
+    )
+    assert (again.shards_done, again.shards_skipped) == (1, 4)
+    assert load_manifest(store).videos_per_shard == 2
+    with pytest.raises(StoreError, match="videos_per_shard: the store has 2, this run would use 3"):
+        extracted(archive, encoder, store, videos_per_shard=3)
 
 
 def test_pixels_are_square_in_a_new_store(

@@ -2,13 +2,14 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import TypeCheckError
-from tvr.data.base import Preset
+from tvr.data.base import Preset, Video
 from tvr.data.contracts.errors import DataError, UsageError
 from tvr.pipeline.options import ExtractionOptions, pixels_of, sampling_of
-from tvr.pipeline.plan import plan_extraction
+from tvr.pipeline.plan import plan_extraction, usual_videos_per_shard
 from tvr.pipeline.sampling import Sampling
 
 from ..fixtures.datasets import dataset
+from ..fixtures.mp4 import Movie, write_movie
 
 PATHS: dict[str, Path | None] = {f"v{i}": Path(f"v{i}.mp4") for i in (3, 1, 4, 0, 2, 5)}
 
@@ -75,3 +76,33 @@ def test_sampling_of() -> None:
 def test_sampling_of_fails() -> None:
     with pytest.raises(UsageError, match=r"unknown sampling policy 'unifrom'\. Did you mean 'uniform'"):
         sampling_of(Preset(), "unifrom", None, None)
+
+
+def test_a_shard_has_an_hour_of_video_at_most_where_nobody_says_how_many() -> None:
+    def usual(seconds: float, max_seconds: float | None = None, count: int = 9) -> int:
+        spans = [Video(f"v{i}", Path("v.mp4"), 60.0 * i, 60.0 * i + seconds) for i in range(count)]
+        return usual_videos_per_shard(spans, max_seconds)
+
+    assert [usual(seconds) for seconds in (0.5, 10, 30, 31, 120, 600, 5000)] == [128, 128, 128, 64, 32, 4, 1]
+    assert usual(600, max_seconds=30.0) == 128, "of DiDeMo's videos only the first seconds are read"
+
+
+def test_whole_files_are_asked_how_long_they_are(tmp_path: Path) -> None:
+    short, long = (
+        write_movie(tmp_path / f"{name}.mp4", Movie(num_frames=3, times=[0, end // 2, end]))
+        for name, end in (("short", 4_000), ("long", 400_000))
+    )
+    plan = {"short": Video("a", short), "long": Video("a", long)}
+    assert usual_videos_per_shard([plan["long"]], None) == 128, "so small a file hardly moves"
+    for path in (short, long):
+        with path.open("ab") as file:
+            file.write(b"\x00\x20\x00\x00free" + bytes((1 << 21) - 8))
+    unreadable = tmp_path / "none.mp4"
+    unreadable.write_bytes(bytes(1 << 21))
+    assert usual_videos_per_shard([plan["short"]], None) == 128
+    assert usual_videos_per_shard([plan["long"], Video("b", unreadable)], None) == 8
+    assert usual_videos_per_shard([Video("b", unreadable)], None) == 128, (
+        "why it is not readable, its row will say"
+    )
+    assert plan_extraction(dataset({"v1": long}), options()).videos_per_shard == 8
+    assert plan_extraction(dataset({"v1": long}), options(videos_per_shard=100)).videos_per_shard == 100

@@ -159,7 +159,7 @@ def test_what_others_have_made_since_is_not_made_again(
             """A runner of shards that another process makes once they are chosen."""
 
             identity, frames_per_batch = runner.identity, runner.frames_per_batch
-            num_children = runner.num_children
+            num_children, shards_in_work = runner.num_children, runner.shards_in_work
 
             def run(self, shards: Any, recipe: Any, on_progress: Any) -> Any:
                 extract(clips, ENCODER.load(), options, folder)

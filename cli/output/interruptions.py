@@ -1,0 +1,69 @@
+"""Ctrl-C: what is kept, what is lost, and the command that goes on. A second one ends the command at once."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from ...data.contracts.errors import one_line, pasteable
+from ...pipeline.decoding.child_process import kill_every_child
+from .verbosity import LOG
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code, as a shell has it."""
+
+
+@contextmanager
+def interruptible(otherwise: str) -> Generator[None]:
+    """Let Ctrl-C end a command in words, with 130, once what runs has been ended in order.
+
+    Args:
+        otherwise: what is kept, where the interrupt itself does not say it.
+    """
+    # In another thread nothing can be asked, and a command that nohup started is to go on.
+    if threading.current_thread() is not threading.main_thread() or _is_deaf():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _first)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:  # and from here on another one ends it at once
+        _tell(f"interrupted: {str(interrupt) or otherwise}")
+        _tell(f"to go on: {typed_command()}")
+        raise typer.Exit(INTERRUPTED) from None
+    except BaseException:
+        signal.signal(signal.SIGINT, before)
+        raise
+    signal.signal(signal.SIGINT, before)
+
+
+def typed_command() -> str:
+    """This command as it was typed, so that it can be pasted."""
+    return " ".join(["tvr", *map(pasteable, sys.argv[1:])])
+
+
+def _is_deaf() -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def _first(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, _second)
+    raise KeyboardInterrupt
+
+
+def _second(signum: int, frame: FrameType | None) -> None:
+    """Nothing in order any more: no shard is spoilt by it, since each takes its place whole."""
+    kill_every_child()
+    os._exit(INTERRUPTED)
+
+
+def _tell(message: str) -> None:
+    """Also under ``--quiet``."""
+    LOG.warning("%s", message)
+    sys.stderr.write(f"tvr: {one_line(message)}\n")
+    sys.stderr.flush()
