@@ -23,6 +23,9 @@ from .layers.losses import symmetric_info_nce
 Encoded = Mapping[str, Tensor]
 """What a head keeps of a set of items: named tensors whose first axis is the item, so that any block can be cut."""
 
+NARROWEST = 256
+"""Width of the narrowest CLIP that is published."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureShape:
@@ -36,6 +39,17 @@ class FeatureShape:
     """The most words a text has, start and end token included."""
     logit_scale: Positive = 100.0
     """What multiplies cosines in the loss; the encoder's own, at most 100."""
+    attention_heads: Count | None = None
+    """Of the encoder's text tower; None where it is of another width, and in runs from before it was asked."""
+
+    def heads(self, asked: int | None) -> int | None:
+        """How many attention heads a transformer over these features has: as many as asked for, else as the encoder.
+
+        None leaves it to ``layers.transformer.attention_heads``: where the encoder does not say, and where features
+        are narrower than those of any published CLIP, which lose by its few heads.
+        """
+        own = self.attention_heads if self.dim >= NARROWEST else None
+        return own if asked is None else asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Config:
     layers: Layers = 4
     """Transformer layers over the frames; 0: none."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
     action_ratio: Share = 0.25
@@ -109,7 +109,7 @@ class Head(Contract):
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)
         self.config = config
-        dim, heads = shape.dim, config.heads
+        dim, heads = shape.dim, shape.heads(config.heads)
         self.temporal = None
         if config.layers:
             self.temporal = Transformer(

@@ -44,7 +44,7 @@ class Config:
     word_layers: Layers = 2
     """Transformer layers over the words, which a frozen text tower cannot adapt; 0: none."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
     levels: tuple[LevelName, ...] = ("frame_word", "clip_phrase", "video_sentence")
@@ -135,7 +135,7 @@ class Head(Contract):
             dim=shape.dim,
             positions=positions,
             layers=config.word_layers if of_text else config.layers,
-            heads=config.heads,
+            heads=shape.heads(config.heads),
             init=config.init,
             levels=frozenset(LEVELS[level] for level in self.levels),
             clustering=None if given else config.clustering,

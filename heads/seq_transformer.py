@@ -28,7 +28,7 @@ class Config:
     layers: Layers = 4
     """Transformer layers over the frames."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: step 0 is exactly mean_pool. random: CLIP's own initial distribution."""
 
@@ -42,7 +42,11 @@ class Head(Contract):
         super().__init__(shape)
         self.config = config
         self.temporal = Transformer(
-            shape.dim, shape.num_frames, layers=config.layers, heads=config.heads, start=config.init
+            shape.dim,
+            shape.num_frames,
+            layers=config.layers,
+            heads=shape.heads(config.heads),
+            start=config.init,
         )
 
     def encode_video(self, video: VideoFeatures) -> Encoded:

@@ -33,7 +33,7 @@ class Config:
     layers: Layers = 4
     """Transformer layers over the sentence and the frames."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: the score is added to mean_pool's cosine and starts at 0. random: the score alone, as published."""
     dropout: Share = 0.1
@@ -60,7 +60,8 @@ class Head(Contract):
         self.config = config
         dim = shape.dim
         self.positions = nn.Parameter(0.01 * torch.randn(1 + shape.num_frames, dim))
-        self.blocks = stacked_blocks(dim, layers=config.layers, heads=config.heads, start="random")
+        heads = shape.heads(config.heads)
+        self.blocks = stacked_blocks(dim, layers=config.layers, heads=heads, start="random")
         self.pool_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.pool = nn.Linear(dim, dim)
         self.score = nn.Linear(dim, 1, bias=False)

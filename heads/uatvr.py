@@ -36,7 +36,7 @@ class Config:
     layers: Layers = 4
     """Transformer layers, shared by frames and words."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
     extra_frames: Layers = 2
@@ -69,7 +69,8 @@ class Head(Contract):
         super().__init__(shape)
         self.config = config
         dim = shape.dim
-        self.blocks = stacked_blocks(dim, layers=config.layers, heads=config.heads, start=config.init)
+        heads = shape.heads(config.heads)
+        self.blocks = stacked_blocks(dim, layers=config.layers, heads=heads, start=config.init)
         self.frame_positions = nn.Parameter(torch.zeros(shape.num_frames, dim))
         self.word_positions = nn.Parameter(torch.zeros(shape.num_words, dim))
         self.extra_frames = _learned_tokens(config.extra_frames, dim)

@@ -35,7 +35,7 @@ class Config:
     word_layers: Layers = 0
     """Transformer layers over the words, which a frozen text tower cannot adapt; 0: none, as published."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformers start as the identity. random: CLIP's own initial distribution."""
     weights: Literal["from_sentence", "learned", "uniform"] = "from_sentence"
@@ -77,7 +77,7 @@ class Head(Contract):
     def _transformer(self, layers: int, positions: int) -> Transformer | None:
         if layers == 0:
             return None
-        heads, start = self.config.heads, self.config.init
+        heads, start = self.shape.heads(self.config.heads), self.config.init
         return Transformer(self.shape.dim, positions, layers=layers, heads=heads, start=start)
 
     def encode_video(self, video: VideoFeatures) -> Encoded:

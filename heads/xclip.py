@@ -36,7 +36,7 @@ class Config:
     layers: Layers = 4
     """Transformer layers over the frames; 0: none."""
     heads: Count | None = None
-    """Attention heads; none: one per 64 dims of the features, eight where each then has 16."""
+    """Attention heads; none: as the encoder's text tower, or one per 64 dims, eight where each then has 16."""
     init: Start = "zero"
     """zero: the transformer starts as the identity. random: CLIP's own initial distribution."""
     shares: tuple[Positive, ...] = (0.7, 0.1, 0.1, 0.1)
@@ -85,7 +85,7 @@ class Head(Contract):
         self.temporal = None
         if config.layers:
             self.temporal = Transformer(
-                dim, frames, layers=config.layers, heads=config.heads, start=config.init
+                dim, frames, layers=config.layers, heads=shape.heads(config.heads), start=config.init
             )
         self.global_mix, self.local_mix = nn.Parameter(torch.eye(dim)), nn.Parameter(torch.eye(dim))
         self.word_mix, self.frame_mix = nn.Parameter(torch.eye(words)), nn.Parameter(torch.eye(frames))

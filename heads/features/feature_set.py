@@ -36,6 +36,8 @@ class Origin:
     """Why a video has no frames, by id."""
     logit_scale: float = 100.0
     """The encoder's own scale of cosines."""
+    attention_heads: int | None = None
+    """Of the encoder's text tower; None: unknown."""
     num_frames: int | None = None
     """How many frames heads usually see on this data set; None: all that are stored."""
     num_words: int | None = None
@@ -172,6 +174,7 @@ class FeatureSet:
             num_frames=num_frames or self.origin.num_frames or self.frames.longest,
             num_words=num_words or self.origin.num_words or self.words.longest,
             logit_scale=self.origin.logit_scale,
+            attention_heads=self.origin.attention_heads,
         )
 
     def placed_on(self, device: Device) -> "FeatureSet":

@@ -114,6 +114,7 @@ def _origin(split: str, store: FeatureStore) -> Origin:
         limit=manifest.limit,
         reasons=reasons,
         logit_scale=manifest.logit_scale,
+        attention_heads=manifest.attention_heads,
         num_frames=manifest.preset["num_frames"],
         num_words=manifest.preset["max_words"],
         store=identity_of(store),

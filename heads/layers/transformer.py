@@ -19,12 +19,13 @@ Start = Literal["zero", "random"]
 
 
 def attention_heads(dim: int, heads: int | None) -> int:
-    """The number of attention heads: ``heads``, or where that is None one per 64 dims as in CLIP, but eight if there
-    are 16 dims for each.
+    """The number of attention heads: ``heads``, or where that is None one per 64 dims as in most CLIPs, but eight if
+    there are 16 dims for each.
 
-    That is CLIP4Clip's number at the widths of CLIP's models. With fewer, narrow features lose: at a width of 128
-    hcmi tells order twins better with eight heads than with two. Where the number does not divide ``dim``, it is
-    the largest below that does.
+    That is CLIP4Clip's number at the widths of OpenAI's models; others differ, so it is a choice for weights that are
+    yet to be trained, and does not tell how others were (``FeatureShape.attention_heads`` does). With fewer, narrow
+    features lose: at a width of 128 hcmi tells order twins better with eight heads than with two. Where the number
+    does not divide ``dim``, it is the largest below that does.
 
     Raises:
         UsageError: ``heads`` does not divide ``dim``.

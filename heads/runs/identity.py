@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...data.contracts.identity import Difference, differing_settings
+from ...pipeline.store.manifest import decides_no_feature
 from ..features.from_store import CONTENT_DIGEST
 
 Settings = Mapping[str, Any]
@@ -89,7 +90,7 @@ def _completed(store: Settings) -> Settings:
 def _of_no_consequence(name: str) -> bool:
     if not name.startswith(_STORE):
         return name in _OF_MACHINE
-    return name.removeprefix(_STORE) in _PLACES or name.endswith("_version")
+    return name.removeprefix(_STORE) in _PLACES or decides_no_feature(name)
 
 
 def _of_consequence(settings: Settings, prefix: str) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """A released checkpoint becomes a run folder, as if it had been trained here."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...data.contracts.errors import WeightsError
 from ...data.contracts.identity import sha256_of
 from ...data.contracts.plug_ins import load_plug_in
+from ..base import Head, build_head
 from ..features.feature_set import FeatureSet
+from ..layers.token_merge import TokenMerge
+from ..layers.transformer import SelfAttention
 from .released import Renamed, load_released
 from .run_folder import RunFolder, record_of
 from .run_lock import run_lock
@@ -49,11 +54,15 @@ def import_checkpoint(
         training: how many frames and words it sees; nothing else of it is used.
 
     Raises:
-        WeightsError: the file cannot be read, or does not fit the head.
+        WeightsError: the file cannot be read, or does not fit the head; or how many attention heads its transformer
+            has is neither given nor known of the encoder.
         TrainingError: the folder holds another run, or another process writes into it.
     """
     released = read_state_dict(checkpoint.file)
     shape = features.shape(training.num_frames, training.num_words)
+    head = build_head(checkpoint.head, checkpoint.config, shape)
+    found = load_released(head, checkpoint.head, released, lowest_layers=checkpoint.lowest_layers)
+    config = _with_heads(checkpoint.config, head, features.origin.store)
     store = dict(features.origin.store)
     if "path" in store:
         store["relative_path"] = os.path.relpath(store["path"], run_folder.resolve())
@@ -62,11 +71,28 @@ def import_checkpoint(
         "store": store,
         "splits": {"train": f"none: imported from {checkpoint.file.name} (sha256 {digest[:16]})"},
     }
-    folder = RunFolder(run_folder, record_of(checkpoint.head, checkpoint.config, training, shape, origin))
-    built = folder.record.build()
-    found = load_released(built, checkpoint.head, released, lowest_layers=checkpoint.lowest_layers)
+    folder = RunFolder(run_folder, record_of(checkpoint.head, config, training, shape, origin))
     with run_lock(run_folder):
         folder.prepare()
-        folder.save_head(built.state_dict())
+        folder.save_head(head.state_dict())
         folder.save_result({"imported_from": checkpoint.file.name, "without_effect": found.without_effect})
     return found
+
+
+def _with_heads(config: Any, head: Head, store: Mapping[str, Any]) -> Any:
+    """The head's settings with the number of attention heads spelt out: weights fit any number, and mean one."""
+    attends = any(isinstance(part, SelfAttention | TokenMerge) for part in head.modules())
+    if not attends or config.heads is not None:
+        return config
+    # It takes open_clip, and seconds.
+    from ...pipeline.encoders.weights.build import attention_heads_by_name
+
+    model = str(store.get("encoder", {}).get("model", ""))
+    own = head.shape.attention_heads or attention_heads_by_name(model)
+    if own is None:
+        raise WeightsError(
+            "how many attention heads the checkpoint was trained with is unknown: its weights do not tell, and neither "
+            f"does {model or 'the encoder'}, whose text tower is of another width or not known by name. Give the "
+            "number with --set heads=NUMBER: CLIP4Clip and what is built on it have the width of a feature / 64."
+        )
+    return replace(config, heads=own)

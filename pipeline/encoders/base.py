@@ -35,6 +35,9 @@ class EncoderIdentity:
     """Of the towers as they run, whatever name and tag say."""
     dim: int
     """Width of a frame or word feature."""
+    attention_heads: int | None
+    """Of the text tower where it is as wide as a feature, so that heads may take its layers; None where it is not, or
+    where it does not say."""
     context_length: int
     """Most tokens of a text, start and end token included."""
     logit_scale: float

@@ -16,7 +16,7 @@ from .towers.patch_tokens import num_patches, why_no_patches
 from .towers.precision import arithmetic, fold_batch_norms
 from .towers.text import TextTower, text_tower
 from .towers.tokens import Tokenizer
-from .weights.build import activation_of, build_network, preprocessing_of, weights_digest
+from .weights.build import activation_of, attention_heads_of, build_network, preprocessing_of, weights_digest
 from .weights.sources import RANDOM, Source, find_source, known_models, model_config
 from .weights.tokenizers import tokenizer_of
 
@@ -136,6 +136,7 @@ def _identity(source: Source, network: Any, texts: TextTower) -> EncoderIdentity
         random_weights=source.pretrained == RANDOM,
         activation=activation_of(network),
         dim=int(model_config(source)["embed_dim"]),
+        attention_heads=attention_heads_of(model_config(source)),
         context_length=texts.tokenizer.context_length,
         logit_scale=min(float(network.logit_scale.detach().exp()), MAX_LOGIT_SCALE),
         preprocessing=preprocessing_of(network),

@@ -76,7 +76,7 @@ class Manifest:
         """
         usual = {field.name: field.default for field in dataclasses.fields(self)}
         settings = {name: value for name in _OF_FEATURES if (value := getattr(self, name)) != usual[name]}
-        return hashlib.sha256(as_json(_without_versions(settings)).encode()).hexdigest()
+        return hashlib.sha256(as_json(_of_features(settings)).encode()).hexdigest()
 
     @property
     def model(self) -> str:
@@ -102,6 +102,11 @@ class Manifest:
     def dim(self) -> int:
         """Width of a feature."""
         return int(self.encoder["dim"])
+
+    @property
+    def attention_heads(self) -> int | None:
+        """Of the encoder's text tower; None where it is of another width, and in stores from before it was asked."""
+        return self.encoder.get("attention_heads")
 
     @property
     def logit_scale(self) -> float:
@@ -169,7 +174,9 @@ def _checked(manifest: Manifest) -> Manifest:
     for part, hints in _READ.items():
         for name, hint in hints.items():
             restored_value(getattr(manifest, part).get(name), hint, f"{part}.{name}")
+    own = restored_value(manifest.encoder.get("attention_heads"), int | None, "encoder.attention_heads")
     counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.dim}
+    counts |= {} if own is None else {"encoder.attention_heads": own}
     counts |= {f"preset.{name}": manifest.preset[name] for name in _READ["preset"]}
     for name, count in counts.items():
         if count < (0 if name.startswith("num_") else 1):
@@ -217,16 +224,19 @@ _OF_FEATURES = (
     "pixels",
 )
 
-_VERSION = "_version"
-"""How settings end that name the version of a package."""
+
+def decides_no_feature(setting: str) -> bool:
+    """Whether features are the same whatever a setting of a store says: the version of a package, or how many attention
+    heads a layer has that a trained head takes from the encoder."""
+    return setting.endswith("_version") or setting.rpartition(".")[2] == "attention_heads"
 
 
-def _without_versions(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _of_features(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in the order of their names, at every depth, without those that are None."""
     return {
-        name: _without_versions(value) if isinstance(value, Mapping) else value
+        name: _of_features(value) if isinstance(value, Mapping) else value
         for name, value in sorted(settings.items())
-        if value is not None and not name.endswith(_VERSION)
+        if value is not None and not decides_no_feature(name)
     }
 
 
@@ -249,8 +259,8 @@ def differences(stored: Manifest, wanted: Manifest) -> list[str]:
 def differing(
     name: str, stored: Any, wanted: Any, sides: tuple[str, str] = ("the store has", "this run would use")
 ) -> list[str]:
-    """One line for each value that differs, versions of packages apart."""
-    found = differing_settings(stored, wanted, lambda setting: setting.endswith(_VERSION), name)
+    """One line for each value that differs and decides features."""
+    found = differing_settings(stored, wanted, decides_no_feature, name)
     return [f"{each.name}: {sides[0]} {each.stored!r}, {sides[1]} {each.wanted!r}" for each in found]
 
 

@@ -20,6 +20,7 @@ from .sources import (
     STORYBOARD_MODEL,
     STORYBOARD_TAG,
     Source,
+    known_models,
     model_config,
     no_model,
     refuse_other_places,
@@ -76,6 +77,31 @@ def activation_of(model: Any) -> Literal["quick_gelu", "gelu"]:
     """``quick_gelu`` if any layer of the towers has it, else ``gelu``."""
     is_quick = any(isinstance(module, QuickGELU) for module in model.modules())
     return "quick_gelu" if is_quick else "gelu"
+
+
+def attention_heads_of(config: Mapping[str, Any]) -> int | None:
+    """Of a text tower as wide as the features, which open_clip's own code builds; None of any other.
+
+    Args:
+        config: open_clip's configuration of the model.
+    """
+    text = config["text_cfg"]
+    if text.get("hf_model_name") or text.get("width", open_clip.CLIPTextCfg.width) != config["embed_dim"]:
+        return None
+    return int(text.get("heads", open_clip.CLIPTextCfg.heads))
+
+
+def attention_heads_by_name(model: str) -> int | None:
+    """The same of a model by its name alone; None for a repository, and for a name that nobody here knows."""
+    name = model.replace("/", "-")
+    if name not in known_models():
+        return None
+    if name == STORYBOARD_MODEL:
+        from ..storyboard_backbone import register
+
+        register()
+    config: Any = open_clip.get_model_config(name)
+    return attention_heads_of(config)
 
 
 def weights_digest(state_dict: Mapping[str, Tensor]) -> str:

@@ -123,6 +123,9 @@ def test_features_of_a_store(tmp_path: Path) -> None:
     assert features.origin.expected_videos == 3
     assert (features.shape().num_frames, features.shape().num_words) == (4, 8)
     assert features.origin.store["encoder"]["model"] == "toy-model"
+    assert features.shape().attention_heads is None
+    said = dataclasses.replace(store.manifest, encoder={**store.manifest.encoder, "attention_heads": 3})
+    assert features_of(FeatureStore(store.folder, said), "train").shape().attention_heads == 3
     everything = gallery_of(store)
     assert everything.video_ids == ("v0", "v1", "v3")
     assert everything.num_texts == 0

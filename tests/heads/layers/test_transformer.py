@@ -1,10 +1,15 @@
 """The transformer against torch's own."""
 
+from typing import Any
+
+import open_clip
 import pytest
 import torch
 from torch import nn
 from tvr.data.contracts.errors import UsageError
+from tvr.heads.base import FeatureShape
 from tvr.heads.layers.transformer import LAYER_NORM_EPS, SelfAttention, Transformer, attention_heads
+from tvr.pipeline.encoders.weights.build import attention_heads_of
 
 
 def test_attention_is_torchs() -> None:
@@ -39,6 +44,28 @@ def test_random_start_moves_the_parts() -> None:
 def test_heads_follow_the_width(dim: int, heads: int) -> None:
     assert attention_heads(dim, None) == heads
     assert LAYER_NORM_EPS == 1e-12
+
+
+def test_heads_are_those_of_the_encoder() -> None:
+    """Of every model that open_clip lists whose text tower is as wide as its features; narrower ones keep eight."""
+    found: dict[str, tuple[int, int | None, int | None]] = {}
+    for name in open_clip.list_models():
+        config: Any = open_clip.get_model_config(name)
+        shape = FeatureShape(config["embed_dim"], 4, 4, attention_heads=attention_heads_of(config))
+        found[name] = shape.dim, shape.attention_heads, shape.heads(None)
+    assert found["ViT-S-32"] == (384, 6, 6)
+    assert found["ViT-S-16-alt"] == (256, 4, 4)
+    assert found["ViT-SO400M-14-SigLIP"] == (1152, 16, 16)
+    assert found["RN50"] == (1024, None, None), "its text tower is 512 wide"
+    assert found["roberta-ViT-B-32"] == (512, None, None), "its text tower is of another kind"
+    others = [name for name, (dim, own, _) in found.items() if own and own != attention_heads(dim, None)]
+    assert len(others) >= 19
+    assert all(own == used and (own is None or dim % own == 0) for dim, own, used in found.values())
+
+
+def test_heads_as_asked_and_of_narrow_features() -> None:
+    assert FeatureShape(384, 4, 4, attention_heads=6).heads(12) == 12
+    assert FeatureShape(128, 4, 4, attention_heads=4).heads(None) is None
 
 
 @pytest.mark.parametrize("heads", [0, -2, 5])

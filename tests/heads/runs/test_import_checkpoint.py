@@ -1,5 +1,6 @@
 """A released checkpoint becomes a run that loads, evaluates and refuses to be another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 from tvr.data.contracts.errors import TrainingError, WeightsError
 from tvr.heads.base import FeatureShape
 from tvr.heads.evaluation.evaluate import evaluate
+from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.runs.import_checkpoint import Checkpoint, import_checkpoint, published_config
 from tvr.heads.runs.run_folder import load_run
 from tvr.heads.runs.training_config import TrainingConfig
@@ -42,9 +44,9 @@ def released(layers: int = 4) -> dict[str, Tensor]:
     return found | {"text_weight_fc.2.bias": torch.ones(1), "video_weight_fc.2.bias": torch.ones(1)}
 
 
-def checkpoint(folder: Path, **settings: int) -> Checkpoint:
+def checkpoint(folder: Path, heads: int | None = 1, **settings: int) -> Checkpoint:
     torch.save({"state_dict": released(**settings)}, folder / "drl.bin")
-    return Checkpoint(folder / "drl.bin", "wti", published_config("wti"))
+    return Checkpoint(folder / "drl.bin", "wti", replace(published_config("wti"), heads=heads))
 
 
 def test_becomes_a_run(tmp_path: Path) -> None:
@@ -82,5 +84,42 @@ def test_a_checkpoint_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) ->
     with pytest.raises(WeightsError, match="does not fit the head 'wti'"):
         import_checkpoint(
             checkpoint(tmp_path, layers=2), generated_features(), TrainingConfig(), tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def of_encoder(attention_heads: int | None, model: str) -> FeatureSet:
+    """Features 16 wide of an encoder that says so much of its own attention."""
+    features = generated_features()
+    features.origin = replace(
+        features.origin, attention_heads=attention_heads, store={"encoder": {"model": model}}
+    )
+    return features
+
+
+def test_attention_heads_are_those_of_the_encoder(tmp_path: Path) -> None:
+    """The weights fit any number; a run trained here at this width would have one."""
+    import_checkpoint(
+        checkpoint(tmp_path, heads=None), of_encoder(4, "hf-hub:a/b"), TrainingConfig(), tmp_path / "run"
+    )
+    head, record = load_run(tmp_path / "run")
+    assert record.head_config["heads"] == 4
+    assert isinstance(head, Head) and head.temporal is not None
+    assert [block.attention.heads for block in head.temporal.blocks] == [4] * 4  # type: ignore[union-attr]
+
+
+def test_a_store_from_before_names_its_encoder(tmp_path: Path) -> None:
+    import_checkpoint(
+        checkpoint(tmp_path, heads=None), of_encoder(None, "ViT-S-32-alt"), TrainingConfig(), tmp_path / "run"
+    )
+    assert load_run(tmp_path / "run")[1].head_config["heads"] == 4
+
+
+@pytest.mark.parametrize("model", ["hf-hub:a/b", "roberta-ViT-B-32", "unheard of"])
+def test_unknown_attention_heads_fail(tmp_path: Path, model: str) -> None:
+    asking = r"how many attention heads .* is unknown.*--set heads=NUMBER"
+    with pytest.raises(WeightsError, match=asking):
+        import_checkpoint(
+            checkpoint(tmp_path, heads=None), of_encoder(None, model), TrainingConfig(), tmp_path / "run"
         )
     assert not (tmp_path / "run").exists()

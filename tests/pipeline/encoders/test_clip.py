@@ -305,3 +305,13 @@ def test_the_identity_can_be_written_as_json(small: Loader) -> None:
 def test_the_activation_is_that_of_the_layers(small: Loader) -> None:
     assert small("ViT-B-32").identity.activation == "gelu"
     assert small("ViT-B-32-quickgelu").identity.activation == "quick_gelu"
+
+
+@pytest.mark.parametrize("family", ["ViT-B-32", "ViT-B-16-SigLIP", "RN50-quickgelu"])
+def test_attention_heads_are_those_of_the_text_tower(small: Loader, family: str) -> None:
+    encoder = small(family)
+    tower = encoder.texts.model
+    block = getattr(tower, "text", tower).transformer.resblocks[0]
+    width = block.attn.embed_dim
+    own = block.attn.num_heads if width == encoder.identity.dim else None
+    assert encoder.identity.attention_heads == own

@@ -189,9 +189,10 @@ def test_each_difference_refuses_and_is_named(folder: Path, changes: dict[str, o
 
 def test_what_may_differ_does_not_refuse(folder: Path) -> None:
     fewer = {name: replace(record, found=0) for name, record in manifest().splits.items()}
-    newer = ENCODER | {"open_clip_version": "9", "torch_version": "9"}
+    newer = ENCODER | {"open_clip_version": "9", "torch_version": "9", "attention_heads": 6}
     wanted = manifest(versions={"tvr": "9"}, notes=["a note"], splits=fewer, encoder=newer)
     refuse_another_store(folder, load_manifest(folder), wanted)
+    assert manifest(encoder=newer).features_digest == manifest().features_digest
 
 
 @pytest.mark.parametrize(
@@ -204,6 +205,8 @@ def test_what_may_differ_does_not_refuse(folder: Path) -> None:
         ({"videos_per_shard": 1.5}, "videos_per_shard"),
         ({"encoder": ENCODER | {"dim": "6"}}, "dim is '6'"),
         ({"encoder": {}}, "model is None"),
+        ({"encoder": ENCODER | {"attention_heads": "6"}}, "attention_heads is '6'"),
+        ({"encoder": ENCODER | {"attention_heads": 0}}, "encoder.attention_heads is 0"),
         ({"splits": {"train": 1}}, "splits.train is 1"),
     ],
 )
