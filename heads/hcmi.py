@@ -33,6 +33,8 @@ LEVELS: Mapping[LevelName, hierarchy.Level] = {
     "clip_phrase": "clusters",
     "video_sentence": "whole",
 }
+PARTS_PER_CLUSTER = 4
+"""As HBI has it; the paper states no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,12 @@ class Config:
     clustering: Clustering = "dpc_knn"
     """How frames are gathered into clips and words into phrases."""
     clips: Count | None = None
-    """Clips of a video; none: one per four frames."""
+    """Clips of a video; none: one per four frames, as ``one_per_four`` says."""
     phrases: Count | None = None
-    """Phrases of a text; none: one per four words."""
+    """Phrases of a text; none: one per four words, as ``one_per_four`` says."""
+    one_per_four: Literal["real", "most"] = field(default="real", metadata={"before": "most"})
+    """Of what there is one clip or phrase per four: the frames and words that an item has (real), or the most that the
+    head sees of any (most), which makes eight phrases of a caption of eleven words."""
     phrases_from: Literal["words", "sentences"] = "words"
     """sentences: the sentences of a paragraph are its phrases (paragraph sets only)."""
     neighbours: Count = 3
@@ -140,6 +145,7 @@ class Head(Contract):
             levels=frozenset(LEVELS[level] for level in self.levels),
             clustering=None if given else config.clustering,
             clusters=self._clusters(of_text=of_text),
+            cluster_size=self._cluster_size(of_text=of_text),
             neighbours=config.neighbours,
             residual=config.residual,
             favour_last=of_text and config.from_sentence,
@@ -156,13 +162,17 @@ class Head(Contract):
         )
         wanted, most = getattr(self.config, name), getattr(self.shape, setting)
         if wanted is None:
-            return -(-most // 4)
+            return -(-most // PARTS_PER_CLUSTER)
         if not 1 <= wanted <= most:
             raise UsageError(
                 f"{name} must be between 1 and {most}, the {parts} that the head sees, got {name}={wanted}. "
                 f"Choose fewer {name}, or let it see more {parts} (--train {setting}=N)."
             )
         return wanted
+
+    def _cluster_size(self, *, of_text: bool) -> int | None:
+        given = self.config.phrases if of_text else self.config.clips
+        return PARTS_PER_CLUSTER if given is None and self.config.one_per_four == "real" else None
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
         return _encoded(self.video(video.frames, video.mask, counted=video.mask))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
@@ -43,17 +43,25 @@ class Aggregation(nn.Module):
     re-organises them into fewer. The form of the clustering is not published.
 
     Args:
-        clusters: how many vectors an item has afterwards.
+        clusters: how many vectors an item has afterwards, at most.
+        size: an item has one for so many of its real parts, rounded up; None: all, however few its parts are.
         neighbours: parts that make a density, for ``dpc_knn``.
     """
 
     def __init__(
-        self, dim: int, clusters: int, clustering: Clustering, *, heads: int | None, neighbours: int = 3
+        self,
+        dim: int,
+        clusters: int,
+        clustering: Clustering,
+        *,
+        heads: int | None,
+        size: int | None = None,
+        neighbours: int = 3,
     ) -> None:
         super().__init__()
         if clusters < 1:
             raise UsageError(f"the number of clusters must be at least 1, got {clusters}.")
-        self.clusters, self.clustering, self.neighbours = clusters, clustering, neighbours
+        self.clusters, self.clustering, self.size, self.neighbours = clusters, clustering, size, neighbours
         self.attention = SelfAttention(dim, heads)
         self.feed_forward = FeedForward(dim)
         if clustering in ("attention", "slots"):
@@ -72,15 +80,34 @@ class Aggregation(nn.Module):
         self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
     ) -> Float[Tensor, "item cluster part"]:
         """How much each part counts in each cluster: sums to 1, or all 0 where a cluster is empty."""
-        if self.clustering == "attention":
-            return masked_softmax(self.segments(parts, mask), mask[:, None])
-        if self.clustering == "slots":
-            return masked_softmax(self.segments(parts, mask).log_softmax(dim=1), mask[:, None])
+        counts = self._counts(mask)
+        if self.clustering in ("attention", "slots"):
+            return self._by_segment(parts, mask, counts)
         if self.clustering == "uniform":
-            return weights_within(uniform_clusters(mask, self.clusters), torch.zeros_like(parts[..., 0]))
+            found = uniform_clusters(mask, self.clusters, counts=counts)
+            return weights_within(found, torch.zeros_like(parts[..., 0]))
         # Without its norm: the length of a CLIP feature says nothing about what it shows.
-        found = density_peaks(layer_norm(parts, parts.shape[2:]), mask, self.clusters, self.neighbours)
+        normed = layer_norm(parts, parts.shape[2:])
+        found = density_peaks(normed, mask, self.clusters, self.neighbours, counts=counts)
         return weights_within(found, self.score(parts).squeeze(-1))
+
+    def _counts(self, mask: Bool[Tensor, "item part"]) -> Int[Tensor, " item"]:
+        """How many clusters each item has."""
+        if self.size is None:
+            return torch.full_like(mask[:, 0], self.clusters, dtype=torch.long)
+        return (
+            (mask.sum(dim=1) + self.size - 1).div(self.size, rounding_mode="floor").clamp_max(self.clusters)
+        )
+
+    def _by_segment(
+        self, parts: Tensor, mask: Tensor, counts: Int[Tensor, " item"]
+    ) -> Float[Tensor, "item cluster part"]:
+        scores = self.segments(parts, mask, counts)
+        there = (torch.arange(self.clusters, device=mask.device) < counts[:, None])[..., None]
+        if self.clustering == "slots":
+            competing = scores.masked_fill(~there, float("-inf")).log_softmax(dim=1)
+            scores = competing.masked_fill(~there, 0.0)  # a softmax over nothing is NaN, gradient included
+        return masked_softmax(scores, mask[:, None]) * there
 
 
 class SegmentScores(nn.Module):
@@ -97,11 +124,14 @@ class SegmentScores(nn.Module):
         self.sharpness = nn.Parameter(torch.full((clusters,), SHARPNESS))
 
     def forward(
-        self, parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
+        self,
+        parts: Float[Tensor, "item part dim"],
+        mask: Bool[Tensor, "item part"],
+        counts: Int[Tensor, " item"],
     ) -> Float[Tensor, "item cluster part"]:
-        clusters, dim = self.content.shape
+        dim = self.content.shape[1]
         content = torch.einsum("kd,ivd->ikv", self.content, layer_norm(parts, (dim,))) / dim**0.5
-        place = segment_positions(mask, clusters)[:, None].to(parts.dtype)
+        place = segment_positions(mask, counts[:, None])[:, None].to(parts.dtype)
         return content - self.sharpness[:, None] * (place - self.middle[:, None]).square()
 
 

@@ -5,7 +5,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def segment_positions(mask: Bool[Tensor, "item part"], clusters: int) -> Float[Tensor, "item part"]:
+def segment_positions(
+    mask: Bool[Tensor, "item part"], clusters: int | Int[Tensor, "item 1"]
+) -> Float[Tensor, "item part"]:
     """Where each real part lies when the item's *valid* length is cut into ``clusters`` equal segments.
 
     In cluster units: the middle of segment k is at k, its borders at k - 0.5 and k + 0.5.
@@ -15,9 +17,15 @@ def segment_positions(mask: Bool[Tensor, "item part"], clusters: int) -> Float[T
     return clusters * (rank + 0.5) / length - 0.5
 
 
-def uniform_clusters(mask: Bool[Tensor, "item part"], clusters: int) -> Bool[Tensor, "item cluster part"]:
-    """Equal contiguous segments of the valid length; where it is shorter than ``clusters``, some stay empty."""
-    segment = (segment_positions(mask, clusters) + 0.5).floor()
+def uniform_clusters(
+    mask: Bool[Tensor, "item part"], clusters: int, *, counts: Int[Tensor, " item"] | None = None
+) -> Bool[Tensor, "item cluster part"]:
+    """Equal contiguous segments of the valid length; where it is shorter than ``clusters``, some stay empty.
+
+    Args:
+        counts: how many of the clusters each item is to have; None: all of them.
+    """
+    segment = (segment_positions(mask, clusters if counts is None else counts[:, None]) + 0.5).floor()
     index = torch.arange(clusters, device=mask.device)
     return (segment[:, None] == index[:, None]) & mask[:, None]
 

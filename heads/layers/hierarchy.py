@@ -32,6 +32,9 @@ class HierarchyConfig:
     clustering: Clustering | None
     """None: clusters are not made but given."""
     clusters: int
+    """The most of an item."""
+    cluster_size: int | None
+    """An item has one cluster for so many of its parts; None: as many as the most."""
     neighbours: int
     residual: bool
     """The whole is what CLIP says of it plus what the clusters say; else the clusters alone."""
@@ -72,7 +75,12 @@ class Hierarchy(nn.Module):
             self.refine = Block(dim, heads)
         else:
             self.gather = Aggregation(
-                dim, config.clusters, config.clustering, heads=heads, neighbours=config.neighbours
+                dim,
+                config.clusters,
+                config.clustering,
+                heads=heads,
+                size=config.cluster_size,
+                neighbours=config.neighbours,
             )
         if "clusters" in config.levels:
             self.cluster_weights = TokenWeights(dim, dim)

@@ -1,7 +1,7 @@
 """hcmi against plain loops, and each of its mechanisms."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -188,3 +188,23 @@ def test_hcmi_fails_with_more_clusters_than_parts(field: str, value: int) -> Non
         UsageError, match=rf"{field} must be between 1 and \d+, .* got {field}={value}. Choose fewer"
     ):
         Head(Config(**settings), FeatureShape(16, 12, 32))
+
+
+@pytest.mark.parametrize(("setting", "phrases"), [("real", 3), ("most", 8)])
+def test_a_short_caption_has_few_phrases(setting: Literal["real", "most"], phrases: int) -> None:
+    """Of eleven words and the end token three phrases, where the head may see 32 words."""
+    shape = FeatureShape(dim=12, num_frames=12, num_words=32)
+    words = torch.randn(1, 32, 12)
+    mask = (torch.arange(32) < 13)[
+        None
+    ]  # the start token, which counts as no word, eleven words, the end token
+    text = TextFeatures(words, mask, words[:, 12])
+    head = Head(Config(one_per_four=setting), shape).eval()
+    assert int(head.encode_text(text)["clusters_mask"].sum()) == phrases
+
+
+def test_phrases_that_are_asked_for_are_had() -> None:
+    shape = FeatureShape(dim=12, num_frames=12, num_words=32)
+    words = torch.randn(1, 32, 12)
+    text = TextFeatures(words, (torch.arange(32) < 13)[None], words[:, 12])
+    assert int(Head(Config(phrases=6), shape).eval().encode_text(text)["clusters_mask"].sum()) == 6

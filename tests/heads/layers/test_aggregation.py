@@ -38,7 +38,7 @@ def test_slots_compete_for_parts() -> None:
     with torch.no_grad():
         layer.segments.content.normal_(std=20)
     parts = torch.randn(1, 12, 8)
-    scores = layer.segments(parts, MASK[:1])[0]
+    scores = layer.segments(parts, MASK[:1], torch.tensor([3]))[0]
     shares = scores.exp() / scores.exp().sum(dim=0)
     wanted = shares / shares.sum(dim=1, keepdim=True) @ parts[0]
     torch.testing.assert_close(layer(parts, MASK[:1]).vectors[0], wanted)
@@ -54,6 +54,33 @@ def test_hard_clusters_without_parts_are_padding(clustering: Clustering) -> None
     found = Aggregation(8, 4, clustering, heads=None)(torch.randn(4, 12, 8), MASK)
     assert found.mask.sum(dim=1).tolist() == [4, 4, 3, 1]
     assert (found.vectors[~found.mask] == 0).all()
+
+
+@pytest.mark.parametrize("clustering", get_args(Clustering))
+def test_an_item_has_one_cluster_per_so_many_of_its_own_parts(clustering: Clustering) -> None:
+    torch.manual_seed(0)
+    layer = Aggregation(8, 3, clustering, heads=None, size=4)
+    parts = torch.randn(4, 12, 8)
+    found = layer(parts, MASK)
+    assert found.mask.sum(dim=1).tolist() == [3, 2, 1, 1]
+    for item, (length, clusters) in enumerate(((12, 3), (8, 2), (3, 1), (1, 1))):
+        alone = Aggregation(8, clusters, clustering, heads=None)
+        kept = {
+            name: value[:clusters] if name.startswith("segments") else value
+            for name, value in layer.state_dict().items()
+        }
+        alone.load_state_dict(kept)
+        wanted = alone(parts[item : item + 1, :length], MASK[item : item + 1, :length])
+        torch.testing.assert_close(found.vectors[item, :clusters], wanted.vectors[0])
+        assert (found.vectors[item, clusters:] == 0).all()
+
+
+def test_clusters_that_an_item_has_not_give_finite_gradients() -> None:
+    layer = Aggregation(8, 3, "slots", heads=None, size=4)
+    parts = torch.randn(4, 12, 8, requires_grad=True)
+    layer(parts, MASK).vectors.square().sum().backward()
+    assert parts.grad is not None and parts.grad.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in layer.parameters() if p.grad is not None)
 
 
 def test_number_of_clusters_fails() -> None:
