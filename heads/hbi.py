@@ -44,7 +44,8 @@ RELEASED_NAMES = {
         for here, there in enumerate(("", "0", "1"))
         for layer, name in ((r"0\.(weight|bias)", r"hidden.\2"), (r"2\.weight", "score.weight"))
     },
-    # Each shifts what enters a softmax by the same amount everywhere.
+    # Each shifts what enters a softmax by the same amount everywhere; that of a ctm, but for the 1e-6 that the release
+    # adds to a cluster's weights, and clusters are not in its similarities.
     r"[tv]_ctm\d\.score\.bias": "",
     r"(?:text|video)_weight_fc\d?\.2\.bias": "",
 }

@@ -17,6 +17,8 @@ class TokenMerge(nn.Module):
 
     Source: HBI (arXiv 2303.14369) section 3.2, from TCFormer (arXiv 2204.08680). The released code takes the
     fraction of the padded length; this takes it of the valid one, which is the same without padding.
+    Padding is attended to in neither: its scores are minus infinity. The released code divides a cluster by the sum of
+    its weights and 1e-6; here, as in the paper's equation, by the sum.
 
     Args:
         ratio: clusters per real token, rounded up.
@@ -29,7 +31,8 @@ class TokenMerge(nn.Module):
         self.heads = attention_heads(dim, heads)
         self.mix = nn.Conv1d(dim, dim, kernel_size=3, padding=1, bias=False)
         self.norm = nn.LayerNorm(dim)
-        # Without a bias: it would shift every score of an item alike, which no softmax sees.
+        # Without a bias: it would shift every score of an item alike, which no softmax sees. (In the released code it
+        # counts a little, by the 1e-6: as much as that is beside a sum of exp(score + bias).)
         self.score = nn.Linear(dim, 1, bias=False)
         self.attention_norm = nn.LayerNorm(dim)
         self.query, self.key_value, self.out = (
