@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ...data.contracts.errors import WeightsError
-from ...data.contracts.plug_ins import load_plug_in
+from ...data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..base import Head
 
 POSITIONS = "positions"
@@ -78,7 +78,7 @@ def load_released(
 
     Raises:
         WeightsError: a parameter of the head is not among the released weights, or has another shape, or the
-            release holds more layers than the head.
+            release holds more layers than the head, or is another head's.
     """
     found = renamed(name, released)
     found = replace(found, weights=head.unpacked(found.weights))
@@ -88,15 +88,37 @@ def load_released(
     surplus = sorted(found.weights.keys() - wanted.keys())
     if lowest_layers:
         surplus = [key for key in surplus if not LAYER.search(key)]
-    if missing or surplus:
+    others = "" if lowest_layers else _of_another_head(name, released)
+    if missing or surplus or others:
         raise WeightsError(
             f"the checkpoint does not fit the head {name!r} as configured. Missing in it: {_few(missing)}; "
-            f"without a place in the head: {_few(surplus)}. Check the head's name and settings (its layers first)."
+            f"without a place in the head: {_few(surplus)}. {others or _what_to_check(name, found)}"
         )
     fitting = {key: _fitting(key, found.weights[key], place) for key, place in wanted.items()}
     for key, place in wanted.items():
         place.data.copy_(fitting[key])
     return found
+
+
+def _of_another_head(name: str, released: Mapping[str, Tensor]) -> str:
+    """That a head has a place for more of the weights than this one: it would be imported for what it is not."""
+    places = {other: _places(other, released) for other in plug_in_names("tvr.heads")}
+    likely = max(places, key=lambda other: places[other])
+    if places[likely] <= places[name]:
+        return ""
+    return f"It is rather one of {likely}: --head {likely} has a place for {places[likely]} of its tensors."
+
+
+def _what_to_check(name: str, found: Renamed) -> str:
+    if found.weights or found.without_effect:
+        return "Check the head's name and settings (its layers first)."
+    return f"It is no checkpoint of {name}: it holds {_few(sorted(found.of_others))}."
+
+
+def _places(head: str, released: Mapping[str, Tensor]) -> int:
+    """How many released weights the rules of a head speak of."""
+    rules = getattr(load_plug_in("tvr.heads", head), "RELEASED_NAMES", {})
+    return sum(_target(name.removeprefix("module."), rules) is not None for name in released)
 
 
 def _fitting(name: str, value: Tensor, place: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A checkpoint file's tensors by name, read without running anything that the file says."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...data.contracts.errors import WeightsError
+from ...pipeline.encoders.weights.file_kinds import why_no_weights
 
 NESTED = ("state_dict", "model_state_dict", "model")
 """Where training scripts put the weights among other things."""
@@ -20,7 +22,7 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing, of another kind, or holds no tensors.
     """
-    if not file.is_file():
+    if not file.exists():
         raise WeightsError(f"no checkpoint at {file}. Give the file its authors released, already unpacked.")
     found: Any = _loaded(file)
     while isinstance(found, Mapping) and (
@@ -40,11 +42,13 @@ def _loaded(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of TorchScript and of pickles of other protocols: refused anyway
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = " ".join(str(error).split()[:40]) or type(error).__name__
+        reason = why_no_weights(file, error) or "it is damaged, or holds something else than tensors"
         raise WeightsError(
-            f"{file} is neither a .safetensors file nor a plain state dict that torch.save wrote "
-            f"({reason}). A TorchScript archive or a pickled model must be opened by the code that "
-            "made it: save its state_dict() from there."
+            f"{file} is neither a .safetensors file nor a plain state dict that torch.save wrote: {reason}."
         ) from error

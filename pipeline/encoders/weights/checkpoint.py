@@ -1,7 +1,6 @@
 """From a checkpoint file to a network's tensors; of what the file says nothing is run, but where that was asked for."""
 
 import pickle
-import re
 import struct
 import warnings
 import zipfile
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ....data.contracts.errors import WeightsError
+from .file_kinds import why_no_weights
 
 _UNREADABLE = (
     RuntimeError,
@@ -67,35 +67,19 @@ def load_checkpoint(model: Any, path: Path, *, is_scripted: bool, name: str) -> 
         open_clip.load_checkpoint(model, str(path), weights_only=True)
     except _UNREADABLE as error:
         raise WeightsError(
-            f"{path} does not hold weights of {name}: {_reason(error)}. Name the checkpoint's own "
+            f"{path} does not hold weights of {name}: {_reason(path, error)}. Name the checkpoint's own "
             "model with --model, or another checkpoint with --pretrained"
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(path: Path, error: Exception) -> str:
     """What was wrong, in one line. Torch's advice to let a file run its code is not passed on."""
-    if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return f"it asks for code ({asked[1]}), which nothing of a checkpoint does, and was refused"
+    if path.suffix not in _OF_NUMPY and (kind := why_no_weights(path, error)) is not None:
+        return kind
     if "weights_only" in str(error):
         return "it is no whole file of tensors"
     reason = " ".join(str(error).split())
     return reason if len(reason) <= _MAX_CHARACTERS else f"{reason[:_MAX_CHARACTERS]} ..."
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether torch would take a file for a TorchScript archive: a zip with ``constants.pkl`` at its own root.
-
-    It is only asked to find the right words and the right reader, never to trust a file: what is taken for an
-    archive by mistake is refused, or read by ``torch.jit.load`` alone.
-    """
-    if not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except _UNREADABLE:
-        return False
-    return any(name.partition("/")[2] == "constants.pkl" for name in names)
 
 
 def _check_positions(model: Any, path: Path) -> None:

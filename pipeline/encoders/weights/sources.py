@@ -11,8 +11,8 @@ import open_clip
 from open_clip.constants import HF_CONFIG_NAME
 
 from ....data.contracts.errors import UsageError, WeightsError, unknown_name
-from .checkpoint import is_torchscript
 from .downloads import MissingFileError, hub_cache, hub_file
+from .file_kinds import is_torchscript
 from .tags import (
     HUB_WEIGHTS,
     PUBLISHED_AS_TORCHSCRIPT,

@@ -76,6 +76,20 @@ def test_half_of_the_weights_fails(oracle: Oracle, released: dict[str, torch.Ten
     assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
 
 
+def test_a_checkpoint_of_another_head_fails(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
+    size = oracle.shape.dim
+    released["module.global_mat_weight"] = released["module.local_mat_weight"] = torch.eye(size)
+    with pytest.raises(WeightsError, match=r"It is rather one of xclip: --head xclip has a place for \d+ of"):
+        load_released(built(oracle), "seq_transformer", released)
+
+
+def test_a_checkpoint_of_a_picture_tower_fails(oracle: Oracle) -> None:
+    tower = {"conv1.weight": torch.ones(2, 2), "layer1.0.bn1.bias": torch.ones(2), "fc.bias": torch.ones(2)}
+    said = r"It is no checkpoint of seq_transformer: it holds conv1\.weight, fc\.bias, layer1"
+    with pytest.raises(WeightsError, match=said):
+        load_released(built(oracle), "seq_transformer", tower)
+
+
 def test_another_width_fails(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
     head = built(oracle, dim=2 * oracle.shape.dim)
     before = {name: value.clone() for name, value in head.state_dict().items()}

@@ -1,11 +1,15 @@
 """Checkpoint files of every kind that is safe to read."""
 
+import io
 import pickle
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as safe
 from safetensors.torch import save_file
 from tvr.data.contracts.errors import WeightsError
 from tvr.heads.runs.state_dict import read_state_dict
@@ -53,10 +57,60 @@ def test_no_tensors_by_name_fails(tmp_path: Path, content: object) -> None:
         read_state_dict(tmp_path / "other.pt")
 
 
-def test_a_text_file_fails(tmp_path: Path) -> None:
-    (tmp_path / "notes.safetensors").write_text("not weights")
-    with pytest.raises(WeightsError, match="neither"):
-        read_state_dict(tmp_path / "notes.safetensors")
+def saved(content: Any) -> bytes:
+    """What torch.save writes."""
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def zipped(name: str) -> bytes:
+    """An archive with one file in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "something")
+    return file.getvalue()
+
+
+WRONG: dict[str, tuple[bytes, str]] = {
+    "notes.txt": (b"not weights", "it is a text file"),
+    "notes.safetensors": ("Gewichte für später\n".encode() * 99, "it is a text file"),
+    "page.pt": (b"<!DOCTYPE html><title>404</title>", "it is a web page"),
+    "pointer.bin": (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "it is a pointer of Git LFS"),
+    "empty.pt": (b"", "it is empty"),
+    "empty.safetensors": (b"", "it is empty"),
+    "release.zip": (zipped("pytorch_model.bin"), "it is a zip archive: unpack it"),
+    "release.tar.gz": (b"\x1f\x8b\x08" + bytes(99), "it is a compressed archive: unpack it"),
+    "script.pt": (zipped("script/constants.pkl"), "it is a TorchScript archive, a program"),
+    "model.pth": (saved(torch.nn.Linear(2, 2)), r"it asks for code \(torch.nn.modules.linear.Linear\)"),
+    "settings.pt": (saved({"lr": Path("x")}), r"it asks for code \(pathlib\.\w*Path\)"),
+    "half.pt": (saved(WEIGHTS)[:700], "it is cut short or damaged"),
+    "arrays.npz": (zipped("a.npy"), "it is an archive of NumPy"),
+    "array.npy": (b"\x93NUMPY\x01\x00" + bytes(99), "it is one array of NumPy"),
+    "store.h5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "it is an HDF5 file"),
+    "other.pkl": (pickle.dumps({"a": 1}), "it is damaged, or holds something else than tensors"),
+    "misnamed.bin": (safe(WEIGHTS), r"it looks like a \.safetensors file"),
+    "misnamed.safetensors": (saved(WEIGHTS), r"give it the ending \.pt"),
+}
+"""What lies about beside checkpoints, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_files_fail_in_plain_words(tmp_path: Path, name: str, recwarn: pytest.WarningsRecorder) -> None:
+    """Torch's own advice is to switch off what keeps a file from running its code."""
+    content, said = WRONG[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"neither .* nor a plain state dict .*: {said}") as refused:
+        read_state_dict(tmp_path / name)
+    message = str(refused.value).replace(str(tmp_path), "")
+    for advice in ("weights_only", "trust", "option", "\x1b", "PyTorch", "internal"):
+        assert advice not in message
+    assert len(message) < 300 and not recwarn.list
+
+
+def test_a_folder_fails(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="it is a folder: name the file of weights in it"):
+        read_state_dict(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt", "old.pth"])
