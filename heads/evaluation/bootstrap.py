@@ -34,7 +34,7 @@ def _figures(
     ranked = ranks.ranks[order]
     _, cluster = np.unique(ranks.query_video[order], return_inverse=True)
     clusters = int(cluster.max()) + 1
-    hits = np.stack([ranked - 1 < k for k in RECALLS], axis=1)
+    hits = np.stack([ranks.hits(k)[order] for k in RECALLS], axis=1)
     for start in range(0, resamples, _RESAMPLES_AT_ONCE):
         draws = random.multinomial(
             clusters, [1 / clusters] * clusters, min(_RESAMPLES_AT_ONCE, resamples - start)

@@ -1,4 +1,4 @@
-"""Ranks of the true matches, with ties counted by their average, from blocks of the similarity matrix.
+"""Ranks of the true matches, a tie counted by what its orders give on average, from blocks of the similarity matrix.
 
 A block is the similarity of every text with some videos. Whole columns decide video-to-text ranks at once,
 and text-to-video ranks are sums over blocks, so the text x video matrix never has to be held.
@@ -7,10 +7,11 @@ and text-to-video ranks are sums over blocks, so the text x video matrix never h
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from ...data.contracts.errors import DataError, TrainingError
@@ -24,8 +25,8 @@ class ScoreBlock:
 
     videos: Int[Tensor, " block"]
     """Which videos these are."""
-    scores: Float[Tensor, "text block"]
-    """Writable; whoever writes to it puts back what was there."""
+    scores: Num[Tensor, "text block"]
+    """Numbers of any type. Writable; whoever writes to it puts back what was there."""
 
 
 class Scores(ABC):
@@ -39,7 +40,7 @@ class Scores(ABC):
         """Every video once, in any order."""
 
     @abstractmethod
-    def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
+    def pairs(self, videos: Int[Tensor, " text"]) -> Num[Tensor, " text"]:
         """The score of each text with one video."""
 
     @abstractmethod
@@ -60,6 +61,8 @@ class Ranks:
     """Candidates that score higher than the true match."""
     tied: Int[np.ndarray, " query"]
     """Other candidates that score the same as the true match."""
+    own: Int[np.ndarray, " query"]
+    """True matches that score the same as the best of them: more than 1 where several captions count as one."""
     candidates: int
     """How many there are to choose from."""
     query_video: Int[np.ndarray, " query"]
@@ -80,10 +83,23 @@ class Ranks:
         """Queries whose true match scores exactly as another candidate does."""
         return int((self.tied > 0).sum())
 
+    def hits(self, k: int) -> Float[np.ndarray, " query"]:
+        """The chance that a true match of each query is among the first ``k``, were those that tie put in random order.
+
+        Of ``tied`` others and one true match it is ``(k - ahead) / (tied + 1)``, between 0 and 1. Of several true
+        matches the best placed counts: none of them is among j places with chance C(tied, j) / C(tied + own, j).
+        """
+        places = np.clip(k - self.ahead, 0, self.tied + 1)
+        chance = places / (self.tied + 1)
+        for query in np.flatnonzero((self.own > 1) & (places > 0) & (self.tied > 0)):
+            others, own, free = int(self.tied[query]), int(self.own[query]), int(places[query])
+            chance[query] = 1 - comb(others, free) / comb(others + own, free)
+        return chance
+
     def recall(self, k: int) -> float:
-        """Percentage of the queries whose true match has fewer than ``k`` candidates before it, a tie being
-        half."""
-        return 100 * float((self.ranks - 1 < k).mean())
+        """Percentage of the queries whose true match is among the first ``k``: the expectation over the orders that a
+        tie admits."""
+        return 100 * float(self.hits(k).mean())
 
     @property
     def median_rank(self) -> float:
@@ -141,7 +157,7 @@ def rank_both(scores: Scores, text_video: Int[Tensor, " text"]) -> BothRanks:
     """
     _check(scores, text_video)
     counts = _Counts(scores, text_video)
-    for block in scores.blocks():
+    for block in map(_in_floats, scores.blocks()):
         _refuse_non_finite(block)
         counts.add(block)
     return counts.ranks()
@@ -158,6 +174,11 @@ def _check(scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         raise DataError(
             f"every text must describe one of the {scores.num_videos} videos (0 to {scores.num_videos - 1})"
         )
+
+
+def _in_floats(block: ScoreBlock) -> ScoreBlock:
+    """Whole numbers as doubles, which have the infinities that are counted with."""
+    return block if block.scores.is_floating_point() else ScoreBlock(block.videos, block.scores.double())
 
 
 def _refuse_non_finite(block: ScoreBlock) -> None:
@@ -177,6 +198,7 @@ class _Counts:
 
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         truth = scores.pairs(text_video)
+        truth = truth if truth.is_floating_point() else truth.double()
         self.tie_tolerance = scores.tie_tolerance
         self.device = truth.device
         self.text_video = text_video.to(self.device)
@@ -185,7 +207,7 @@ class _Counts:
         self.num_videos = scores.num_videos
         self.t2v_ahead = torch.zeros(len(text_video), dtype=torch.long, device=self.device)
         self.t2v_tied = torch.zeros_like(self.t2v_ahead)
-        self.by_video = torch.zeros(4, scores.num_videos, dtype=torch.long, device=self.device)
+        self.by_video = torch.zeros(5, scores.num_videos, dtype=torch.long, device=self.device)
         self.column_of = torch.full((scores.num_videos,), -1, device=self.device)
 
     def add(self, block: ScoreBlock) -> None:
@@ -204,6 +226,8 @@ class _Counts:
         best_own = torch.full_like(others[0], float("-inf"))
         best_own.scatter_reduce_(0, own[1], own_scores, "amax")
         self._add_columns(block.videos, others, best_own)
+        best = own_scores >= (best_own - self.tie_tolerance(best_own))[own[1]]
+        self.by_video[4].index_add_(0, block.videos[own[1]], best.long())
         others[own] = own_scores
 
     def _add_columns(
@@ -219,17 +243,19 @@ class _Counts:
             best = others.new_full((self.num_videos, len(videos)), float("-inf"))
             best.scatter_reduce_(0, self.text_video[:, None].expand_as(others), others, "amax")
             grouped = _compared(best, best_own, tie_tolerance, over=0)
-        self.by_video[:, videos] = torch.stack([*grouped, *any_caption])
+        self.by_video[:4, videos] = torch.stack([*grouped, *any_caption])
 
     def ranks(self) -> BothRanks:
         """The ranks once every block is counted."""
         text_video = self.text_video.cpu().numpy()
         described = np.unique(text_video)
-        ahead, tied, any_ahead, any_tied = self.by_video.cpu().numpy()[:, described]
+        ahead, tied, any_ahead, any_tied, own = self.by_video.cpu().numpy()[:, described]
+        t2v_ahead, t2v_tied = self.t2v_ahead.cpu().numpy(), self.t2v_tied.cpu().numpy()
+        one = np.ones_like
         return BothRanks(
-            t2v=Ranks(self.t2v_ahead.cpu().numpy(), self.t2v_tied.cpu().numpy(), self.num_videos, text_video),
-            v2t=Ranks(ahead, tied, len(described), described),
-            v2t_any_caption=Ranks(any_ahead, any_tied, len(text_video), described),
+            t2v=Ranks(t2v_ahead, t2v_tied, one(t2v_ahead), self.num_videos, text_video),
+            v2t=Ranks(ahead, tied, one(ahead), len(described), described),
+            v2t_any_caption=Ranks(any_ahead, any_tied, own, len(text_video), described),
         )
 
 

@@ -7,7 +7,7 @@ from tvr.heads.evaluation.ranks import RECALLS, Ranks
 def ranks_of(ahead: list[int], videos: list[int] | None = None) -> Ranks:
     zeros = np.zeros(len(ahead), np.int64)
     owners = np.arange(len(ahead)) if videos is None else np.array(videos)
-    return Ranks(np.array(ahead), zeros, 1000, owners)
+    return Ranks(np.array(ahead), zeros, zeros + 1, 1000, owners)
 
 
 def test_intervals_equal_loops() -> None:

@@ -1,4 +1,6 @@
+from itertools import permutations
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -82,9 +84,62 @@ def test_blocks_change_nothing() -> None:
 
 def test_a_head_without_an_opinion_is_at_chance() -> None:
     ranks = rank_both(MatrixScores(torch.zeros(100, 100)), torch.arange(100)).t2v
-    assert ranks.recall(10) == 0
+    assert [ranks.recall(k) for k in (1, 5, 10, 50, 100)] == pytest.approx([1, 5, 10, 50, 100])
     assert ranks.mean_rank == ranks.median_rank == 50.5
     assert ranks.tied_queries == 100
+
+
+@pytest.mark.parametrize(("group", "r1", "r5"), [(2, 50, 100), (3, 100 / 3, 100), (6, 100 / 6, 500 / 6)])
+def test_groups_that_score_alike_are_told_apart_by_chance(group: int, r1: float, r5: float) -> None:
+    matrix = torch.block_diag(*[torch.ones(group, group)] * 10)
+    for ranks in (
+        rank_both(MatrixScores(matrix), diagonal(matrix)).t2v,
+        rank_both(MatrixScores(matrix), diagonal(matrix)).v2t,
+    ):
+        assert (ranks.recall(1), ranks.recall(5)) == pytest.approx((r1, r5))
+
+
+def by_every_order(scores: list[float], true: set[int], k: int) -> float:
+    """How often one of the true candidates is among the first k, over every order that the scores admit."""
+    found = []
+    for order in permutations(range(len(scores))):
+        placed = sorted(order, key=lambda i: -scores[i])  # stable: ties stay as they were shuffled
+        found.append(bool(true & set(placed[:k])))
+    return 100 * fmean(found)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=6), st.integers(0, 999))
+def test_recall_is_what_every_order_of_the_tied_gives_on_average(owners: list[int], seed: int) -> None:
+    text_video = torch.tensor(owners)
+    matrix = few_levels(len(owners), 3, seed)
+    ranks = rank_both(InBlocks(matrix), text_video)
+    described = sorted(set(owners))
+    for k in (1, 5):
+        t2v = [by_every_order(row.tolist(), {o}, k) for row, o in zip(matrix, owners, strict=True)]
+        assert ranks.t2v.recall(k) == pytest.approx(fmean(t2v))
+        best, any_caption = [], []
+        for video in described:
+            column = matrix[:, video].tolist()
+            grouped = [
+                max(s for s, o in zip(column, owners, strict=True) if o == other) for other in described
+            ]
+            best.append(by_every_order(grouped, {described.index(video)}, k))
+            own = {text for text, owner in enumerate(owners) if owner == video}
+            any_caption.append(by_every_order(column, own, k))
+        assert ranks.v2t.recall(k) == pytest.approx(fmean(best))
+        assert ranks.v2t_any_caption.recall(k) == pytest.approx(fmean(any_caption))
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.int8, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float64]
+)
+def test_matrices_of_every_number_type(kind: torch.dtype) -> None:
+    matrix = few_levels(9, 9, 5)
+    wanted = rank_both(MatrixScores(matrix), diagonal(matrix))
+    found = rank_both(MatrixScores(matrix.to(kind)), diagonal(matrix))
+    for ours, theirs in ((found.t2v, wanted.t2v), (found.v2t, wanted.v2t)):
+        assert ours.ranks.tolist() == theirs.ranks.tolist()
 
 
 def test_shared_captions_of_msrvtt() -> None:
@@ -95,7 +150,9 @@ def test_shared_captions_of_msrvtt() -> None:
         matrix[group] = matrix[group[0]].clone()
     ranks = rank_both(MatrixScores(matrix), diagonal(matrix)).v2t
     assert ranks.num_queries == 1000
-    assert ranks.recall(1) == pytest.approx(99.4)
+    assert ranks.recall(1) == pytest.approx(
+        (991 + 1 / 3 + 3 / 2) / 10
+    )  # four shared ones are right by chance
 
 
 @pytest.mark.oracle("metrics")
