@@ -13,6 +13,7 @@ from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
 from ..heads.evaluation.normalisations import COLUMNS, column
 from ..heads.report.table import table_rows
 from ..pipeline.workspace import Workspace
+from .input.chosen_run import chosen_runs
 from .options import (
     DEFAULT_WORKSPACE,
     FIGURES,
@@ -29,7 +30,9 @@ from .terminal import err, out, print_json
 
 
 def eval_(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders. Default: the newest run.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Names or folders of runs. Default: the newest.")
+    ] = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: Annotated[
@@ -88,7 +91,7 @@ def eval_(
 ) -> None:
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
     place = Workspace(workspace)
-    chosen = list(runs or []) or (place.find_runs(dataset) if compare else [place.find_run(dataset)])
+    chosen, store = chosen_runs(place, runs or [], store, dataset, every=compare)
     options = EvaluationOptions(split=split, store=store, device=device, normalise=_normalisations(normalise))
     scored = scored_runs(chosen, options)
     for some in scored:

@@ -1,20 +1,21 @@
 """``tvr import-checkpoint``: heads that others trained."""
 
 from contextlib import nullcontext
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..data.contracts.errors import pasteable
-from ..data.contracts.records import configured
+from ..data.contracts.records import reconfigured
 from ..heads.features.from_store import features_of
 from ..heads.runs.import_checkpoint import Checkpoint, not_reproduced, published_config
 from ..heads.runs.import_checkpoint import import_checkpoint as write_run
 from ..heads.runs.training_config import TrainingConfig
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
+from .input.chosen_run import new_run
+from .input.chosen_store import taken_store
 from .options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -37,8 +38,12 @@ def import_checkpoint(
     store: StoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     run: Annotated[
-        Path | None,
-        typer.Option(help="Run folder to write. Default: a new one.", rich_help_panel=WHAT),
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Name or folder of the run to write. Default: a new one.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -68,15 +73,15 @@ def import_checkpoint(
 ) -> None:
     """Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, UATVR, HBI)."""
     place = Workspace(workspace)
-    published = published_config(head)
-    given = key_values(settings, "--set")
-    parsed = asdict(configured(type(published), given, head))
-    config = replace(published, **{name: parsed[name] for name in given})
-    opened = FeatureStore.open(store or place.find_store(dataset))
+    config = reconfigured(published_config(head), key_values(settings, "--set"), head)
+    opened = FeatureStore.open(taken_store(place, store, dataset))
     features = features_of(opened, sorted(opened.splits)[0])
     training = TrainingConfig(num_frames=num_frames, num_words=num_words)
+    dataset = opened.manifest.dataset
     made = (
-        place.new_run_folder(opened.manifest.dataset, f"{head}-imported") if run is None else nullcontext(run)
+        place.new_run_folder(dataset, f"{head}-imported")
+        if run is None
+        else nullcontext(new_run(place, run, dataset))
     )
     with made as folder:
         found = write_run(Checkpoint(checkpoint, head, config, lowest_layers), features, training, folder)

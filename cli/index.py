@@ -10,6 +10,7 @@ from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
 from ..heads.search.index_folder import INDEX_FOLDER
 from ..pipeline.workspace import Workspace
+from .input.chosen_run import taken_run
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
 from .terminal import Meter, out
 
@@ -17,7 +18,7 @@ _KINDS = ("flat", "hnsw", "ivf")
 
 
 def index(
-    run: Annotated[Path | None, typer.Argument(help="Run folder. Default: the newest run.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="Name or folder of a run. Default: the newest.")] = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -37,12 +38,9 @@ def index(
             f"--zero-shot indexes a store and takes no run, got {run}. Name the store with --store."
         )
     place = Workspace(workspace)
-    if zero_shot:
-        folder = store or place.find_store(dataset)
-        head, name, features, _ = open_gallery(None, folder)
-    else:
-        folder = run or place.find_run(dataset)
-        head, name, features, _ = open_gallery(folder, store)
+    taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
+    head, name, features, opened = open_gallery(taken.run, taken.store)
+    folder = taken.run or opened.folder
     with Meter("indexing", "videos") as meter:
         built = build_index(head, features, kind)
         built.save(folder / INDEX_FOLDER)
@@ -54,5 +52,5 @@ def index(
         f"{features.num_videos:,} videos in {folder / INDEX_FOLDER} ({kind}, {source}) in {seconds:.1f} s",
         soft_wrap=True,
     )
-    named = f"--zero-shot --store {pasteable(folder)}" if zero_shot else pasteable(folder)
+    named = pasteable(folder) if taken.run else f"--zero-shot --store {pasteable(folder)}"
     out.print(f'next: tvr search {named} "what you look for" --candidates 100', soft_wrap=True)

@@ -19,6 +19,7 @@ from ..pipeline.trust.changes import FileComparison, compared_by_request
 from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.workspace import Workspace
+from .input.chosen_store import taken_store
 from .options import (
     DEFAULT_WORKSPACE,
     DatasetOption,
@@ -65,7 +66,9 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, what made it, and how its videos fared."""
-    opened = FeatureStore.open(store or Workspace(workspace).find_store(dataset), complete=False)
+    opened = FeatureStore.open(
+        taken_store(Workspace(workspace), store, dataset, complete=False), complete=False
+    )
     statuses = opened.statuses()
     named = Named(root, key_values(data, "--data"))
     verdicts = _verdicts(opened, named) if untrusted else None

@@ -9,6 +9,7 @@ from ..data.contracts.errors import UsageError, one_line
 from ..heads.search.archive import Archive, open_archive
 from ..pipeline.request import Named
 from ..pipeline.workspace import Workspace
+from .input.chosen_run import is_run, taken_run
 from .options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -21,18 +22,18 @@ from .options import (
 )
 from .terminal import err, out, print_json
 
-RUN_RECORD = "config.json"
-"""What a folder holds that is a run; the text may be left out beside it, if there is a video."""
-
 
 def search(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN] TEXT", help="What the video shows, after a run folder or not."),
+        typer.Argument(metavar="[RUN] TEXT", help="What the video shows, after a run or not."),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run folder. Default: the newest run, if there is one.", rich_help_panel=WHAT),
+        typer.Option(
+            help="Name or folder of a run. Default: the newest of the store, if there is one.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     video: Annotated[
         Path | None,
@@ -76,10 +77,8 @@ def search(
         raise UsageError(
             f"--zero-shot searches a store and takes no run, got {run}. Name the store with --store."
         )
-    if zero_shot or (run is None and not place.has_run(dataset)):
-        archive = open_archive(None, store or place.find_store(dataset), named, split)
-    else:
-        archive = open_archive(run or place.find_run(dataset), store, named, split)
+    taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
+    archive = open_archive(taken.run, taken.store, named, split)
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
     hits = _hits(archive, text, video, top_k, candidates)
@@ -97,7 +96,7 @@ def search(
 
 def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tuple[str | None, Path | None]:
     """What ``[RUN] TEXT`` says; without TEXT there must be a video."""
-    if len(words) == 1 and run is None and _is_run(words[0]):
+    if len(words) == 1 and run is None and is_run(Path(words[0])):
         words, run = [], Path(words[0])
     if len(words) > 2 or (len(words) == 2 and run is not None):
         raise UsageError(
@@ -110,13 +109,6 @@ def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tup
     if len(words) == 2:
         return words[1], Path(words[0])
     return (words[0] if words else None), run
-
-
-def _is_run(word: str) -> bool:
-    try:
-        return (Path(word) / RUN_RECORD).is_file()
-    except OSError:  # a sentence may be longer than any name
-        return False
 
 
 def _hits(

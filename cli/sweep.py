@@ -23,6 +23,7 @@ from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_da
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
 from ..pipeline.workspace import Workspace
+from .input.chosen_store import taken_store
 from .options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -101,7 +102,7 @@ def sweep(
     device = fixed.get("device", "auto")
     cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
-    opened = open_for_sweep(store or place.find_store(dataset))
+    opened = open_for_sweep(taken_store(place, store, dataset))
     trials = _planned([*(grid or []), *(more or [])], fixed)
     target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()

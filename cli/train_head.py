@@ -1,22 +1,29 @@
 """``tvr train-head``: stage two."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..data.contracts.errors import pasteable
+from ..data.contracts.cautions import label_of
+from ..data.contracts.errors import TrainingError, counted, pasteable
 from ..data.contracts.plug_ins import load_plug_in
-from ..data.contracts.records import configured
+from ..data.contracts.records import configured, reconfigured
 from ..heads.features.from_store import features_of
-from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
+from ..heads.runs.find_store import run_store
+from ..heads.runs.newest import RunEntry, goes_on, left_note, run_entries
+from ..heads.runs.run_folder import load_record, read_metrics
+from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, score_in_words, with_current_names
 from ..heads.training.distributed import Distributed
 from ..heads.training.history import TrainingResult
 from ..heads.training.loop import train
+from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
+from .input.chosen_run import begun_run, is_run, new_run
+from .input.chosen_store import taken_store
 from .options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -30,7 +37,10 @@ from .options import (
     key_values,
     note_former_names,
 )
-from .terminal import Meter, err, out, print_json
+from .output.interruptions import interruptible, typed_command
+from .terminal import Meter, err, out, print_caution, print_json
+
+DEFAULT_HEAD = "seq_transformer"
 
 
 def train_head(
@@ -38,12 +48,20 @@ def train_head(
     store: StoreOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     run: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Run folder; an unfinished run in it goes on. Default: a new one.", rich_help_panel=WHAT
+            metavar="RUN",
+            help="A new run's name, or the name or folder of one that is to go on. Default: a new one.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
-    head: Annotated[str, typer.Option(help="Which head.", rich_help_panel=MODEL)] = "seq_transformer",
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Which head. Default: {DEFAULT_HEAD}, or that of the run that goes on.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value for the head's Config; repeatable.", rich_help_panel=MODEL),
@@ -71,25 +89,23 @@ def train_head(
 ) -> None:
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
     place = Workspace(workspace)
-    head_config = configured(load_plug_in("tvr.heads", head).Config, key_values(settings, "--set"), head)
+    begun = _begun(place, run, dataset)
+    name = _head_name(begun, head)
+    head_config = _configured_head(begun, name, key_values(settings, "--set"))
     shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
-    config = _training_config(key_values(training, "--train"), shorts, device)
-    opened = FeatureStore.open(store or place.find_store(dataset))
-    features = {name: features_of(opened, name) for name in ("train", "val") if name in opened.splits}
-    if opened.manifest.random_weights:
-        err.print(
-            "[yellow]random weights[/]: the features are those of an untrained model",
-            soft_wrap=True,
-            markup=True,
-        )
+    config = _training_config(begun, key_values(training, "--train"), shorts, device)
+    opened = _features_of(place, begun, store, dataset)
+    features = {split: features_of(opened, split) for split in ("train", "val") if split in opened.splits}
+    print_caution(opened.manifest.caution)
     for split in features.values():
         err.print(str(split), soft_wrap=True)
     with (
-        _run_folder(run, place, opened.manifest.dataset, head) as folder,
-        Meter(f"training {head}", "epochs") as meter,
+        _run_folder(run, begun, place, opened.manifest, name) as folder,
+        _in_words(folder),
+        Meter(f"training {name}", "epochs") as meter,
     ):
         result = train(
-            head,
+            name,
             head_config,
             features,
             config,
@@ -99,37 +115,108 @@ def train_head(
             ),
         )
     if Distributed().is_first:
-        _print_result(result, as_json=as_json, random_weights=opened.manifest.random_weights)
+        was_finished = begun is not None and begun.is_finished
+        _print_result(result, opened.manifest, was_finished=was_finished, as_json=as_json)
 
 
-def _run_folder(run: Path | None, place: Workspace, dataset: str, head: str) -> AbstractContextManager[Path]:
+def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry | None:
+    """The run that is to go on; None for a new one."""
+    folder = begun_run(place, run, dataset)
+    if folder is None:
+        return None
+    entry = RunEntry.of(folder)
+    if entry.is_imported:
+        raise TrainingError(
+            f"{folder} holds an imported head, which cannot go on. Name another run with --run"
+        )
+    return entry
+
+
+def _head_name(begun: RunEntry | None, head: str | None) -> str:
+    if begun is None:
+        return head or DEFAULT_HEAD
+    if head not in (None, begun.record.head):
+        raise TrainingError(
+            f"{begun.folder} holds a run of head {begun.record.head}, not of {head}. Leave --head out to go on with "
+            "it, or name another --run"
+        )
+    return begun.record.head
+
+
+def _configured_head(begun: RunEntry | None, head: str, typed: Mapping[str, str]) -> Any:
+    """As it is typed; of a run that goes on, what is not typed is as it was."""
+    if begun is None:
+        return configured(load_plug_in("tvr.heads", head).Config, typed, head)
+    return reconfigured(begun.record.configured_head, typed, head)
+
+
+def _features_of(
+    place: Workspace, begun: RunEntry | None, store: Path | None, dataset: str | None
+) -> FeatureStore:
+    if begun is not None and store is None and dataset is None:
+        return run_store(begun.folder, begun.record)
+    return FeatureStore.open(taken_store(place, store, dataset))
+
+
+def _run_folder(
+    run: str | None, begun: RunEntry | None, place: Workspace, manifest: Manifest, head: str
+) -> AbstractContextManager[Path]:
     """The folder that was named, or a new one; of processes that train together, the first one's counts."""
-    if run is None and Distributed().is_first:
-        return place.new_run_folder(dataset, head)
-    return nullcontext(run or place.run_folder(dataset, head))
+    if begun is not None:
+        return nullcontext(begun.folder)
+    if run is not None:
+        return nullcontext(new_run(place, run, manifest.dataset))
+    if not Distributed().is_first:
+        return nullcontext(place.run_folder(manifest.dataset, head))
+    entries = run_entries(place, manifest.dataset)
+    left = left_note(entry for entry in entries if entry.record.head == head and entry.is_of(manifest))
+    if left is not None:
+        err.print(f"note: this is a new run. {left}", soft_wrap=True)
+    return place.new_run_folder(manifest.dataset, head)
+
+
+@contextmanager
+def _in_words(folder: Path) -> Generator[None]:
+    """Let Ctrl-C end the training in words: which epochs are kept, and how it goes on."""
+    kept = "no epoch was finished yet, nothing is kept but the settings"
+    with interruptible(kept, lambda: goes_on(folder) if is_run(folder) else typed_command()):
+        try:
+            yield
+        except KeyboardInterrupt:
+            done = len(read_metrics(folder)) if is_run(folder) else 0
+            if not done:
+                raise
+            total = load_record(folder).config.epochs
+            raise KeyboardInterrupt(
+                f"{done} of {counted(total, 'epoch')} are kept in {folder}; lost is at most the one that ran"
+            ) from None
 
 
 def _training_config(
-    typed: Mapping[str, str], shorts: Mapping[str, float | None], device: str
+    begun: RunEntry | None, typed: Mapping[str, str], shorts: Mapping[str, float | None], device: str
 ) -> TrainingConfig:
     note_former_names(typed, FORMER_NAMES)
     chosen = {key: str(value) for key, value in shorts.items() if value is not None}
-    return configured(TrainingConfig, with_current_names({"device": device, **chosen, **typed}), "training")
+    settings = with_current_names({**chosen, **typed})
+    if begun is None:
+        return configured(TrainingConfig, {"device": device, **settings}, "training")
+    there = {} if device == "auto" else {"device": device}
+    return reconfigured(begun.record.config, {**there, **settings}, "training")
 
 
-def _print_result(result: TrainingResult, *, as_json: bool, random_weights: bool) -> None:
+def _print_result(result: TrainingResult, manifest: Manifest, *, was_finished: bool, as_json: bool) -> None:
     parameters = sum(parameter.numel() for parameter in result.head.parameters())
     if as_json:
-        names = ("best_epoch", "epochs", "best_score", "seconds")
-        figures = {name: getattr(result, name) for name in names} | {"parameters": parameters}
-        print_json({"folder": str(result.folder), **figures, "random_weights": random_weights})
+        cautions = {"random_weights": manifest.random_weights, "caution": label_of(manifest.caution)}
+        print_json({"folder": str(result.folder), **result.record(), "parameters": parameters, **cautions})
         return
-    score = (
-        "no validation split" if result.best_score is None else f"validation score {result.best_score:.1f}"
-    )
+    score = "no validation split"
+    if result.best_score is not None:
+        score = f"validation score {score_in_words(result.best_score, load_record(result.folder).config.select_by)}"
+    remark = f" ({manifest.caution.label})" if manifest.caution else ""
     out.print(
-        f"{parameters:,} parameters, {result.epochs} epochs in {result.seconds:,.1f} s; kept epoch "
-        f"{result.best_epoch} ({score}){' (random weights)' if random_weights else ''}",
+        f"{parameters:,} parameters, {counted(result.epochs, 'epoch')} in {result.seconds:,.1f} s"
+        f"{', finished before' if was_finished else ''}; kept epoch {result.best_epoch} ({score}){remark}",
         soft_wrap=True,
     )
     out.print(f"next: tvr eval {pasteable(result.folder)}", soft_wrap=True)

@@ -12,6 +12,7 @@ from ..pipeline.request import Named
 from ..pipeline.store.verification import Verification
 from ..pipeline.store.verification import verify as verify_store
 from ..pipeline.workspace import Workspace
+from .input.chosen_store import taken_store
 from .options import (
     DEFAULT_WORKSPACE,
     DatasetOption,
@@ -51,7 +52,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
-    found = verify_store(store or Workspace(workspace).find_store(dataset))
+    found = verify_store(taken_store(Workspace(workspace), store, dataset, complete=False))
     named = Named(root, key_values(data, "--data"), model, pretrained, device)
     mended = _repaired(found, named) if repair else None
     if as_json:

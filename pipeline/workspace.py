@@ -4,7 +4,7 @@
 ``datasets/<dataset>/`` is where a data set's files are looked for unless ``--root`` says otherwise.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..data.contracts.errors import StoreError, TrainingError, UsageError, unknown_name
 from ..data.contracts.file_names import folder_name
-from .store.manifest import MANIFEST_NAME
+from .store.entries import StoreEntry, is_begun, newest_first, store_entry
 
 RUN_CONFIG_NAME = "config.json"
 
@@ -72,56 +72,71 @@ class Workspace:
                 return folder
             number += 1
 
-    def find_store(self, dataset: str | None) -> Path:
-        """The store of a data set, or the newest store of all.
+    def stores(self, dataset: str | None = None) -> list[StoreEntry]:
+        """Every store that was begun, of a data set or of all, the newest first."""
+        folders = self.root.glob(f"features/{escape(folder_name(dataset)) if dataset else '*'}/*/")
+        return newest_first([store_entry(folder) for folder in folders if is_begun(folder)])
+
+    def find_store(self, dataset: str | None, *, complete: bool = True) -> StoreEntry:
+        """The newest store, of a data set or of all: of those whose extraction ended, while there is one.
+
+        Args:
+            dataset: of which data set; None for any.
+            complete: whether one is wanted that can be trained on; else the newest, whatever it lacks.
 
         Raises:
             StoreError: there is none yet.
             UsageError: the data set has no store; the message names those that have.
         """
-        stores = sorted(self.root.glob(f"features/*/*/{MANIFEST_NAME}"))
-        if not stores:
+        begun = self.stores(dataset)
+        if not begun:
+            others = {entry.folder.parent.name for entry in self.stores()}
+            if dataset is not None and others:
+                raise UsageError(unknown_name("data set with features", dataset, others))
             raise StoreError(f"no features in {self.root}. Make some with `tvr extract`, or see `tvr demo`.")
-        if dataset is not None:
-            names = {store.parent.parent.name for store in stores}
-            stores = [store for store in stores if store.parent.parent.name == folder_name(dataset)]
-            if not stores:
-                raise UsageError(unknown_name("data set with features", dataset, names))
-        return _newest(stores).parent
+        whole = [entry for entry in begun if not entry.lacking] if complete else []
+        return (whole or begun)[0]
 
-    def find_run(self, dataset: str | None = None) -> Path:
-        """The newest run, of a data set or of all.
+    def named_store(self, name: str) -> Path:
+        """The store that is called so: ``<dataset>/<folder>``, or a data set, of which the newest is taken.
 
         Raises:
-            TrainingError: there is none yet.
+            UsageError: there is none; the message names those that are near.
         """
-        runs = self._runs(dataset)
-        if not runs:
-            raise TrainingError(f"no trained head in {self.root / 'runs'}. Train one with `tvr train-head`.")
-        return _newest(runs).parent
-
-    def find_runs(self, dataset: str | None = None) -> list[Path]:
-        """Every run of a data set (by default that of the newest run), the oldest first.
-
-        Raises:
-            TrainingError: there is none yet.
-        """
-        name = dataset or self.find_run().parent.name
-        return [run.parent for run in sorted(self._runs(name), key=_time)] or [self.find_run(dataset)]
-
-    def has_run(self, dataset: str | None = None) -> bool:
-        """Whether there is a run, of a data set or of all."""
-        return bool(self._runs(dataset))
-
-    def _runs(self, dataset: str | None) -> list[Path]:
-        return sorted(
-            self.root.glob(f"runs/{escape(folder_name(dataset)) if dataset else '*'}/*/{RUN_CONFIG_NAME}")
+        dataset, _, folder = name.partition("/")
+        known = self.stores()
+        for entry in known:
+            if entry.name == name:
+                return entry.folder
+        if not folder and any(entry.folder.parent.name == folder_name(dataset) for entry in known):
+            return self.find_store(dataset).folder
+        names = {entry.name for entry in known} | {entry.folder.parent.name for entry in known}
+        raise UsageError(
+            unknown_name("store", name, names)
+            + f" There is no folder {name} either; `tvr stores` lists them."
         )
 
+    def run_folders(self, dataset: str | None = None) -> list[Path]:
+        """The folder of every run that was begun, of a data set or of all, by name."""
+        of_dataset = escape(folder_name(dataset)) if dataset else "*"
+        return [file.parent for file in sorted(self.root.glob(f"runs/{of_dataset}/*/{RUN_CONFIG_NAME}"))]
 
-def _newest(paths: Iterable[Path]) -> Path:
-    return max(paths, key=_time)
+    def named_run(self, name: str, dataset: str | None = None) -> Path:
+        """The run that is called so: ``<run>``, or ``<dataset>/<run>`` where several data sets have one of that name.
+
+        Raises:
+            UsageError: there is none, or several; the message names those that are near, or all of them.
+        """
+        known = {_short_name(folder): folder for folder in self.run_folders()}
+        found = [key for key in known if name == key or name == key.partition("/")[2]]
+        of_dataset = [key for key in found if dataset and key.startswith(f"{folder_name(dataset)}/")]
+        if len(of_dataset or found) == 1:
+            return known[(of_dataset or found)[0]]
+        if found:
+            raise UsageError(f"several data sets have a run {name!r}: write one of {', '.join(found)}")
+        words = unknown_name("run", name, known)
+        raise UsageError(f"{words} There is no folder of that name that holds a run; `tvr runs` lists them.")
 
 
-def _time(path: Path) -> int:
-    return path.stat().st_mtime_ns
+def _short_name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"

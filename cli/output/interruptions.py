@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,11 +19,12 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 @contextmanager
-def interruptible(otherwise: str) -> Generator[None]:
+def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Generator[None]:
     """Let Ctrl-C end a command in words, with 130, once what runs has been ended in order.
 
     Args:
         otherwise: what is kept, where the interrupt itself does not say it.
+        again: the command that goes on, asked for when it is needed. Default: the one that was typed.
     """
     # In another thread nothing can be asked, and a command that nohup started is to go on.
     if threading.current_thread() is not threading.main_thread() or _is_deaf():
@@ -34,7 +35,7 @@ def interruptible(otherwise: str) -> Generator[None]:
         yield
     except KeyboardInterrupt as interrupt:  # and from here on another one ends it at once
         _tell(f"interrupted: {str(interrupt) or otherwise}")
-        _tell(f"to go on: {typed_command()}")
+        _tell(f"to go on: {(again or typed_command)()}")
         raise typer.Exit(INTERRUPTED) from None
     except BaseException:
         signal.signal(signal.SIGINT, before)

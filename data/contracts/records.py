@@ -24,6 +24,24 @@ def configured(config: type[Record], settings: Mapping[str, str], owner: str) ->
         UsageError: a field that does not exist, a value that its type does not admit, or a number that is not finite or
             not within the field's ``Range``.
     """
+    made = config(**_values_of(config, settings, owner))
+    check_numbers(made)
+    return made
+
+
+def reconfigured(base: Record, settings: Mapping[str, str], owner: str) -> Record:
+    """A ``Config`` with some fields changed as ``configured`` would set them.
+
+    Raises:
+        UsageError: as ``configured``.
+    """
+    values = _values_of(type(base), settings, owner)
+    made = dataclasses.replace(base, **values)  # pyright: ignore[reportArgumentType]  # every Config is a dataclass
+    check_numbers(made)
+    return made
+
+
+def _values_of(config: type, settings: Mapping[str, str], owner: str) -> dict[str, Any]:
     hints = _hints(config)
     values: dict[str, Any] = {}
     for key, text in settings.items():
@@ -33,9 +51,7 @@ def configured(config: type[Record], settings: Mapping[str, str], owner: str) ->
             values[key] = _parsed(text, hints[key])
         except ValueError as error:
             raise UsageError(f"{owner}: {key} must be {error}, got {one_line(text)[:_SHOWN]!r}") from None
-    made = config(**values)
-    check_numbers(made)
-    return made
+    return values
 
 
 def restored(record: type[Record], values: Any, name: str = "") -> Record:

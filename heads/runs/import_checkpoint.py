@@ -14,7 +14,7 @@ from ..features.feature_set import FeatureSet
 from ..layers.token_merge import TokenMerge
 from ..layers.transformer import SelfAttention
 from .released import Renamed, load_released
-from .run_folder import RunFolder, record_of
+from .run_folder import IMPORTED, RunFolder, record_of
 from .run_lock import run_lock
 from .state_dict import read_state_dict
 from .training_config import TrainingConfig
@@ -69,7 +69,7 @@ def import_checkpoint(
     digest = sha256_of(checkpoint.file)  # another file of the same name makes another run
     origin = {
         "store": store,
-        "splits": {"train": f"none: imported from {checkpoint.file.name} (sha256 {digest[:16]})"},
+        "splits": {"train": f"{IMPORTED} from {checkpoint.file.name} (sha256 {digest[:16]})"},
     }
     folder = RunFolder(run_folder, record_of(checkpoint.head, config, training, shape, origin))
     with run_lock(run_folder):

@@ -31,6 +31,8 @@ CONFIG, HEAD, STATE, METRICS_FILE, RESULT = (
     "result.json",
 )
 FORMAT_VERSION = 1
+IMPORTED = "none: imported"
+"""How the training split of a head is told that was trained elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,12 @@ class RunRecord:
         Raises:
             UsageError: the head is unknown here, or has other settings in this version.
         """
-        kind = load_plug_in("tvr.heads", self.head).Config
-        return build_head(self.head, _config(kind, self.head_config), _config(FeatureShape, self.shape))
+        return build_head(self.head, self.configured_head, _config(FeatureShape, self.shape))
+
+    @property
+    def configured_head(self) -> Any:
+        """The head's ``Config``."""
+        return _config(load_plug_in("tvr.heads", self.head).Config, self.head_config)
 
     @property
     def config(self) -> TrainingConfig:
@@ -65,10 +71,9 @@ class RunRecord:
     @property
     def completed(self) -> "RunRecord":
         """With the defaults of settings that were not there yet when it was written."""
-        kind = load_plug_in("tvr.heads", self.head).Config
         return dataclasses.replace(
             self,
-            head_config=dataclasses.asdict(_config(kind, self.head_config)),
+            head_config=dataclasses.asdict(self.configured_head),
             training=dataclasses.asdict(self.config),
         )
 

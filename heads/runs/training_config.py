@@ -102,6 +102,11 @@ class TrainingConfig:
         check_numbers(self)
 
 
+def score_in_words(score: float, select_by: Selection) -> str:
+    """A validation score with the highest that there is, such as ``501.0 of 600``: a sum of six recalls in percent."""
+    return f"{score:.1f} of {600 if select_by == 'recall_sum' else 100}"
+
+
 def with_current_names(settings: Mapping[str, _Value]) -> dict[str, _Value]:
     """The settings of a training, those with a former name under the one they have now.
 

@@ -23,7 +23,7 @@ from .batches import batches_per_epoch, epoch_of_batches, pairs_per_epoch
 from .distributed import Distributed
 from .history import EpochReport, OnEpoch, TrainingResult
 from .loss_meter import Losses
-from .metric_loggers import MetricLoggers
+from .metric_loggers import MetricLoggers, check_wandb
 from .neighbours import nearest_videos
 from .state import TrainingState
 
@@ -62,11 +62,12 @@ def train(
     with ExitStack() as until_kept:
         with seeded_everything(config.seed, device):
             head = folder.record.build().to(device)
+            # All that can be refused is, before there is a folder: a run that cannot begin is no run.
             _check(head_name, head, sets, config, distributed)
+            state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
             if distributed.is_first:
                 until_kept.enter_context(run_lock(run_folder))
             distributed.on_first_rank(folder.prepare)
-            state = TrainingState(head, config, batches_per_epoch(sets["train"], config))
             state.restore(folder)
             with MetricLoggers(run_folder, asdict(folder.record), config.wandb) as loggers:
                 while not state.is_finished:
@@ -185,6 +186,7 @@ def _check(
     config: TrainingConfig,
     distributed: Distributed,
 ) -> None:
+    check_wandb(config.wandb)
     for features in sets.values():
         check_fit(head, features)
     if not any(parameter.requires_grad for parameter in head.parameters()):

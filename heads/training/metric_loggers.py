@@ -63,6 +63,16 @@ def curve_points(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield name, float(value)
 
 
+def check_wandb(project: str | None) -> None:
+    """See that curves can go there, before a run is begun.
+
+    Raises:
+        UsageError: a project is named, and the package is not installed.
+    """
+    if project:
+        _wandb()
+
+
 def _wandb() -> Any:
     try:
         return import_module("wandb")

@@ -68,7 +68,7 @@ def test_manifests(archive: Path, csv: str, parts: list[str] | None) -> None:
             ["note: the setting alike is called hard_negatives now", "no features in tvr-workspace"],
         ),
         (("train-head", "--train", "alik=4"), 2, ["unknown setting of training 'alik'"]),
-        (("eval",), 7, ["tvr train-head"]),
+        (("eval",), 4, ["no features in tvr-workspace", "tvr extract"]),
         (("eval", "archive"), 2, ["archive is not a run folder"]),
         (("search", "a dog"), 4, ["no features"]),
         (("inspect", "--store", "archive"), 4, ["no feature store at archive"]),

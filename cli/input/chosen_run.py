@@ -1,0 +1,181 @@
+"""Which run a command takes, and on which store: those that are named, else the newest, and then it says which.
+
+A run is named by its folder or, as ``tvr runs`` lists it, by its name in the workspace.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.contracts.errors import TrainingError, pasteable
+from ...heads.runs.newest import RunEntry, left_note, run_entries
+from ...heads.runs.run_folder import CONFIG
+from ...pipeline.store.manifest import load_manifest
+from ...pipeline.workspace import Workspace
+from ..options import DEFAULT_WORKSPACE
+from .chosen_store import is_there, named_store, say, say_left_stores, store_in_words, taken_store
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a command works on."""
+
+    run: Path | None
+    """None: no head is trained on the store, or none is to be used."""
+    store: Path | None
+    """None: that which the run was trained on."""
+
+
+@dataclass(frozen=True)
+class TakenRun(Taken):
+    """The same where there must be a run."""
+
+    run: Path
+
+
+def taken_run(
+    place: Workspace, run: Path | None, store: Path | None, dataset: str | None, *, zero_shot: bool = False
+) -> Taken:
+    """The run that is named, or else the newest finished one on the newest store; no run where none is trained on it.
+
+    Args:
+        place: where to look.
+        run: a folder, or a name in the workspace.
+        store: the same of a store; None: that of the run or, without one, the newest.
+        dataset: of which data set the newest is taken; None: of any.
+        zero_shot: take a store alone.
+
+    Raises:
+        StoreError: there are neither features nor runs yet.
+        UsageError: nothing has that name.
+    """
+    if zero_shot:
+        return Taken(None, taken_store(place, store, dataset))
+    if run is not None:
+        folder = named_run(place, run, dataset)
+        _say_if_unfinished(folder)
+        return Taken(folder, None if store is None else named_store(place, store))
+    if store is None and not place.stores():  # they lie elsewhere, and each run knows where
+        finished = [entry for entry in run_entries(place, dataset) if entry.is_finished]
+        if finished:
+            say(f"{_run_words(finished[0])}; --run chooses another")
+            return Taken(finished[0].folder, None)
+    if store is not None:
+        folder, words = named_store(place, store), ""
+    else:
+        entry = place.find_store(dataset)
+        folder, words = entry.folder, store_in_words(entry)
+        say_left_stores(place, entry, dataset)
+    return Taken(_newest_run(place, folder, words), folder)
+
+
+def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> TakenRun:
+    """The newest finished run on the newest store, as ``taken_run`` takes it, where there must be one.
+
+    Raises:
+        TrainingError: no head is trained on the store; the message says how to train one, and which was trained last on
+            others.
+    """
+    taken = taken_run(place, None, store, dataset)
+    if taken.run is not None:
+        return TakenRun(taken.run, taken.store)
+    message = f"no finished run on {taken.store}. Train one: tvr train-head --store {pasteable(taken.store)}"
+    message += _workspace_option(place)
+    others = [entry for entry in run_entries(place) if entry.is_finished]
+    if others:
+        newest = others[0]
+        message += f". The newest of other features is {newest.name}: tvr eval {pasteable(newest.folder)}"
+    raise TrainingError(message)
+
+
+def chosen_runs(
+    place: Workspace, runs: Sequence[Path], store: Path | None, dataset: str | None, *, every: bool
+) -> tuple[list[Path], Path | None]:
+    """Several runs, and the store that all of them are to use (None: each its own).
+
+    Args:
+        place: where to look.
+        runs: folders, or names in the workspace; if there are none, the newest finished run of the newest store.
+        store: as for ``taken_run``.
+        dataset: as for ``taken_run``.
+        every: without ``runs``, take every finished run of that data set, the oldest first.
+
+    Raises:
+        StoreError: there are neither features nor runs yet.
+        TrainingError: no head is trained on the store.
+        UsageError: nothing has that name.
+    """
+    if runs:
+        taken = [taken_run(place, run, store, dataset) for run in runs]
+        return [one.run for one in taken if one.run is not None], taken[0].store
+    newest = needed_run(place, store, dataset)
+    if not every:
+        return [newest.run], newest.store
+    entries = run_entries(place, newest.run.parent.name)
+    return [entry.folder for entry in reversed(entries) if entry.is_finished], store and newest.store
+
+
+def named_run(place: Workspace, run: Path, dataset: str | None = None) -> Path:
+    """The folder of a run that is named by its folder, or by its name in the workspace.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    return run if is_run(run) or is_there(run) else place.named_run(str(run), dataset)
+
+
+def begun_run(place: Workspace, run: str | None, dataset: str | None) -> Path | None:
+    """The folder of the run that is named, if one was begun there; None if it will be a new one.
+
+    Raises:
+        UsageError: several data sets have a run of that name.
+    """
+    if run is None:
+        return None
+    if is_run(Path(run)):
+        return Path(run)
+    names = {
+        name
+        for folder in place.run_folders()
+        for name in (folder.name, f"{folder.parent.name}/{folder.name}")
+    }
+    return place.named_run(run, dataset) if run in names else None
+
+
+def new_run(place: Workspace, run: str, dataset: str) -> Path:
+    """The folder of a run that is to be made: a path if it has a slash or is there, else a name in the workspace."""
+    return Path(run) if "/" in run or is_there(Path(run)) else place.run_folder(dataset, run)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run is in a folder."""
+    try:
+        return (folder / CONFIG).is_file()
+    except OSError:  # a sentence may be longer than any name
+        return False
+
+
+def _newest_run(place: Workspace, store: Path, words: str) -> Path | None:
+    """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
+    manifest = load_manifest(store)
+    entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest)]
+    finished = [entry for entry in entries if entry.is_finished]
+    run = _run_words(finished[0]) if finished else "no finished run: zero-shot"
+    say(", ".join(part for part in (words, run) if part) + "; --dataset, --store, --run choose others")
+    note = left_note(entries, finished[0].written if finished else 0.0)
+    if note is not None:
+        say(f"note: {note}")
+    return finished[0].folder if finished else None
+
+
+def _say_if_unfinished(folder: Path) -> None:
+    if is_run(folder) and not (entry := RunEntry.of(folder)).is_finished:
+        say(f"note: {folder} is not finished: {entry.state}")
+
+
+def _run_words(entry: RunEntry) -> str:
+    return f"run {entry.folder.name} ({entry.record.head}, {entry.day})"
+
+
+def _workspace_option(place: Workspace) -> str:
+    return "" if place.root == DEFAULT_WORKSPACE else f" --workspace {pasteable(place.root)}"

@@ -1,0 +1,70 @@
+"""Which store a command takes: the one that is named, else the newest, and then it says which.
+
+A store is named by its folder or, as ``tvr stores`` lists it, by its name in the workspace; a data set's name stands for
+its newest store.
+"""
+
+from pathlib import Path
+
+from ...pipeline.store.entries import StoreEntry
+from ...pipeline.workspace import Workspace
+from ..terminal import err
+
+
+def taken_store(place: Workspace, store: Path | None, dataset: str | None, *, complete: bool = True) -> Path:
+    """The store that is named, or the newest of the data set or of all, of which a line is said.
+
+    Args:
+        place: where to look.
+        store: a folder, or a name in the workspace.
+        dataset: of which data set the newest is taken; None: of any.
+        complete: whether one is needed that can be trained on.
+
+    Raises:
+        StoreError: there is none yet.
+        UsageError: nothing has that name.
+    """
+    if store is not None:
+        return named_store(place, store)
+    entry = place.find_store(dataset, complete=complete)
+    say(f"{store_in_words(entry)}; --dataset or --store chooses another")
+    say_left_stores(place, entry, dataset)
+    return entry.folder
+
+
+def named_store(place: Workspace, store: Path) -> Path:
+    """The folder of a store that is named by its folder, or by its name in the workspace.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    return store if is_there(store) or not place.root.is_dir() else place.named_store(str(store))
+
+
+def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) -> None:
+    """Say which store would have been the newest, had its extraction ended."""
+    for entry in place.stores(dataset):
+        if entry.lacking and entry.written > taken.written:
+            say(
+                f"note: {entry.name} of {entry.day} is passed over: {entry.lacking}. The `tvr extract` that began it "
+                "goes on when it is typed again"
+            )
+            return
+
+
+def store_in_words(entry: StoreEntry) -> str:
+    """A store, its encoder and when it was written."""
+    return f"{entry.name} ({entry.encoder}, {entry.day})"
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; a sentence may be longer than any name."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def say(line: str) -> None:
+    """A line on what was taken."""
+    err.print(line, soft_wrap=True)

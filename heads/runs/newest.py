@@ -1,0 +1,102 @@
+"""Runs of a workspace: which are finished, which were left, and which of them are of a store."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.contracts.errors import TvrError, pasteable
+from ...pipeline.store.entries import day_of
+from ...pipeline.store.manifest import Manifest
+from ...pipeline.workspace import Workspace
+from ..features.from_store import feature_settings
+from .identity import store_differences
+from .run_folder import CONFIG, IMPORTED, RESULT, RunRecord, load_record, read_metrics
+from .run_lock import holder_of, is_taken
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run folder of a workspace."""
+
+    folder: Path
+    record: RunRecord
+    is_finished: bool
+    written: float
+    """When it was finished, or else last went on, in seconds since 1970."""
+
+    @classmethod
+    def of(cls, folder: Path) -> "RunEntry":
+        """The run in a folder.
+
+        Raises:
+            UsageError: the folder holds none, or one of another format.
+        """
+        record = load_record(folder)
+        is_finished = (folder / RESULT).exists()
+        written = [folder / RESULT] if is_finished else [folder / CONFIG, *folder.glob("*.safetensors")]
+        return cls(folder, record, is_finished, max(file.stat().st_mtime for file in written))
+
+    @property
+    def name(self) -> str:
+        """``<dataset>/<run>``, by which commands take it."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def day(self) -> str:
+        """When it was finished, or else last went on, as a person reads it."""
+        return day_of(self.written)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its head was trained elsewhere."""
+        return self.record.splits.get("train", "").startswith(IMPORTED)
+
+    @property
+    def state(self) -> str:
+        """How far it has come, in words; ``finished`` where it is."""
+        if self.is_finished:
+            return "finished"
+        if is_taken(self.folder):
+            return f"{holder_of(self.folder)} trains it now"
+        return f"stopped after {self._epochs_done()} of {self.record.training.get('epochs', '?')} epochs"
+
+    def is_of(self, manifest: Manifest) -> bool:
+        """Whether it was trained on features like those of a store."""
+        recorded = self.record.store
+        return bool(recorded) and not store_differences(recorded, feature_settings(manifest))
+
+    def _epochs_done(self) -> int | str:
+        try:
+            return len(read_metrics(self.folder))
+        except TvrError:
+            return "?"
+
+
+def run_entries(place: Workspace, dataset: str | None = None) -> list[RunEntry]:
+    """Every run that can be read, of a data set or of all, the newest first."""
+    entries: list[RunEntry] = []
+    for folder in place.run_folders(dataset):
+        with suppress(TvrError):  # who names such a run is told what is wrong with it; it hides no other one
+            entries.append(RunEntry.of(folder))
+    return sorted(entries, key=lambda entry: (-entry.written, entry.name))
+
+
+def left_note(entries: Iterable[RunEntry], since: float = 0.0) -> str | None:
+    """Of runs that are not finished and went on later than that, the newest in a line, with what goes on; None where
+    there is none.
+
+    Args:
+        entries: runs, the newest first.
+        since: in seconds since 1970.
+    """
+    left = [entry for entry in entries if not entry.is_finished and entry.written > since]
+    if not left:
+        return None
+    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"not finished: run {left[0].name} ({left[0].state}{more}); to go on: {goes_on(left[0].folder)}"
+
+
+def goes_on(run: Path) -> str:
+    """The command that goes on with a run: its own record says all the rest."""
+    return f"tvr train-head --run {pasteable(run)}"

@@ -1,0 +1,67 @@
+"""Stores as a list of stores shows them: which are whole, and which were left before their extraction ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ...data.contracts.errors import StoreError, counted
+from .manifest import MANIFEST_NAME, Manifest
+from .reader import FeatureStore
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEntry:
+    """A folder of a workspace in which a store was begun."""
+
+    folder: Path
+    manifest: Manifest | None
+    """None where it cannot be read, or was never written."""
+    lacking: str
+    """What keeps anybody from training on it, in words; empty where it is whole."""
+    written: float
+    """When the newest of its records was written, in seconds since 1970."""
+
+    @property
+    def name(self) -> str:
+        """``<dataset>/<folder>``, by which commands take it."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def day(self) -> str:
+        """When it was written, as a person reads it."""
+        return day_of(self.written)
+
+    @property
+    def encoder(self) -> str:
+        """Model and weights of its features."""
+        return "?" if self.manifest is None else f"{self.manifest.model} {self.manifest.pretrained}"
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether something of a store is in a folder."""
+    return (folder / MANIFEST_NAME).exists() or any(folder.glob("*.h5"))
+
+
+def store_entry(folder: Path) -> StoreEntry:
+    """What is in the folder of a store, whole or not."""
+    # Every shard has a record of its own, so the newest tells when the store came to be as it is.
+    written = max((file.stat().st_mtime for file in folder.glob("*.json")), default=folder.stat().st_mtime)
+    try:
+        store = FeatureStore.open(folder, complete=False)
+        absent = len(store.absent_shards())
+    except StoreError as error:
+        return StoreEntry(folder, None, str(error), written)
+    planned = len(store.shard_names("video")) + len(store.shard_names("text"))
+    lacking = f"{absent} of {counted(planned, 'shard')} to come" if absent else ""
+    return StoreEntry(folder, store.manifest, lacking, written)
+
+
+def newest_first(entries: Sequence[StoreEntry]) -> list[StoreEntry]:
+    """The entries, the one that was written last before all others."""
+    return sorted(entries, key=lambda entry: (-entry.written, entry.name))
+
+
+def day_of(seconds: float) -> str:
+    """A time of a file as a person reads it, to the minute."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

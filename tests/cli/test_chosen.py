@@ -1,0 +1,176 @@
+"""Which store and which run bare commands take, and what they say of it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tvr.cli.input.chosen_run import begun_run, named_run, needed_run, new_run, taken_run
+from tvr.cli.input.chosen_store import taken_store
+from tvr.data.contracts.errors import StoreError, TrainingError, UsageError
+from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.workspace import Workspace
+
+from ..fixtures.generated import generated_store
+from ..fixtures.shell import tvr
+
+QUICK = ("--set", "layers=1", "--epochs", "1", "--batch-size", "16", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a workspace of two data sets: ``old``, with a finished run, and ``new``, without."""
+    folder = tmp_path_factory.mktemp("made")
+    features = folder / "tvr-workspace" / "features"
+    generated_store(features / "old" / "model")
+    of_dataset(features / "old" / "model", "old")
+    shutil.copytree(features / "old" / "model", features / "new" / "model")
+    of_dataset(features / "new" / "model", "new")
+    answer = tvr("train-head", "--dataset", "old", *QUICK, cwd=folder)
+    assert answer.code == 0, answer.err
+    assert "old/model (toy-model random, " in answer.err
+    aged(features / "old" / "model", 100)
+    return folder
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Workspace:
+    shutil.copytree(made / "tvr-workspace", tmp_path / "tvr-workspace")
+    return Workspace(tmp_path / "tvr-workspace")
+
+
+def of_dataset(store: Path, name: str) -> None:
+    """Let a store be of another data set."""
+    manifest = load_manifest(store)
+    object.__setattr__(manifest, "dataset", name)
+    ids = json.loads((store / "splits.json").read_text())
+    manifest.save(store, ids)
+
+
+def aged(folder: Path, seconds: float) -> None:
+    """Let everything in a folder be so much older."""
+    for file in folder.rglob("*"):
+        os.utime(file, (file.stat().st_mtime - seconds,) * 2)
+
+
+def copy_of_run(
+    place: Workspace, dataset: str, name: str = "seq_transformer-1", *, finished: bool = True
+) -> Path:
+    """A run of a data set's store, made of the one that was trained."""
+    run = place.run_folder(dataset, name)
+    shutil.copytree(place.run_folder("old", "seq_transformer-1"), run)
+    record = json.loads((run / "config.json").read_text())
+    record["store"]["dataset"] = dataset
+    (run / "config.json").write_text(json.dumps(record))
+    if not finished:
+        (run / "result.json").unlink()
+    return run
+
+
+def test_the_newest_store_decides_and_not_the_newest_run(
+    place: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = taken_run(place, None, None, None)
+    assert (taken.run, taken.store) == (None, place.root / "features" / "new" / "model")
+    assert "new/model (toy-model random, " in (said := capsys.readouterr().err)
+    assert "no finished run: zero-shot; --dataset, --store, --run choose others" in said
+    assert len(said.splitlines()) == 1
+    run = copy_of_run(place, "new")
+    assert taken_run(place, None, None, None).run == run
+    assert "run seq_transformer-1 (seq_transformer, " in capsys.readouterr().err
+    assert taken_run(place, None, None, "old").run == place.run_folder("old", "seq_transformer-1")
+
+
+def test_eval_fails_without_a_run_of_the_newest_store_and_names_the_newest_of_another(
+    place: Workspace,
+) -> None:
+    with pytest.raises(TrainingError, match=r"no finished run on .*new/model") as error:
+        needed_run(place, None, None)
+    assert "Train one: tvr train-head --store" in str(error.value)
+    assert f"tvr eval {place.run_folder('old', 'seq_transformer-1')}" in str(error.value)
+
+
+def test_a_run_that_was_left_is_passed_over_and_named(
+    place: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished, left = copy_of_run(place, "new"), copy_of_run(place, "new", "wti-7", finished=False)
+    aged(finished, 50)
+    assert taken_run(place, None, None, None).run == finished
+    note = "note: not finished: run new/wti-7 (stopped after 1 of 1 epochs); to go on: tvr train-head --run "
+    assert note + str(left) in capsys.readouterr().err
+    aged(left, 100)
+    taken_run(place, None, None, None)
+    assert "wti-7" not in capsys.readouterr().err
+
+
+def test_who_names_an_unfinished_run_is_told(place: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    left = copy_of_run(place, "new", "wti-7", finished=False)
+    assert taken_run(place, Path("wti-7"), None, None).run == left
+    assert f"note: {left} is not finished: stopped after 1 of 1 epochs" in capsys.readouterr().err
+
+
+def test_a_store_whose_extraction_did_not_end_is_not_the_newest(
+    place: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = place.root / "features" / "new" / "model"
+    next(new.glob("video-*.json")).unlink()
+    assert taken_store(place, None, None) == place.root / "features" / "old" / "model"
+    assert "new/model of " in (said := capsys.readouterr().err)
+    assert "1 of 2 shards to come" in said
+    assert taken_store(place, None, None, complete=False) == new
+    assert taken_store(place, None, "new") == new
+
+
+def test_features_without_a_store_of_the_workspace(place: Workspace, tmp_path: Path) -> None:
+    shutil.move(place.root / "features", tmp_path / "elsewhere")
+    taken = taken_run(place, None, None, None)
+    assert (taken.run, taken.store) == (place.run_folder("old", "seq_transformer-1"), None)
+
+
+def test_names_stand_for_folders(place: Workspace) -> None:
+    old, new = place.run_folder("old", "seq_transformer-1"), copy_of_run(place, "new")
+    assert named_run(place, Path("old/seq_transformer-1")) == old
+    assert named_run(place, Path("seq_transformer-1"), "new") == new
+    assert named_run(place, old) == old
+    assert taken_store(place, Path("old"), None) == place.root / "features" / "old" / "model"
+    assert taken_store(place, Path("old/model"), None) == place.root / "features" / "old" / "model"
+    assert begun_run(place, "old/seq_transformer-1", None) == old
+    assert begun_run(place, "third", None) is None
+    assert new_run(place, "third", "old") == place.run_folder("old", "third")
+    assert new_run(place, "./third", "old") == Path("third")
+
+
+def test_names_fail_where_none_or_several_are_meant(place: Workspace) -> None:
+    copy_of_run(place, "new")
+    with pytest.raises(UsageError, match="write one of new/seq_transformer-1, old/seq_transformer-1"):
+        named_run(place, Path("seq_transformer-1"))
+    with pytest.raises(
+        UsageError, match=r"unknown run 'old/seq_transformer-2'. Did you mean 'old/seq_transformer-1'"
+    ):
+        named_run(place, Path("old/seq_transformer-2"))
+    with pytest.raises(UsageError, match=r"unknown store 'odl'. Did you mean 'old'"):
+        taken_store(place, Path("odl"), None)
+    with pytest.raises(StoreError, match="no features in"):
+        taken_store(Workspace(place.root / "none"), None, None)
+
+
+def test_train_head_goes_on_by_the_name_of_the_run_alone(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "tvr-workspace", tmp_path / "tvr-workspace")
+    again = tvr("train-head", "--run", "old/seq_transformer-1", cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert "finished before" in again.out
+    assert "of 600)" in again.out
+    assert "tvr-workspace/runs/old/seq_transformer-1" in again.out
+    other = tvr("train-head", "--run", "old/seq_transformer-1", "--head", "wti", cwd=tmp_path)
+    assert other.code == 7
+    assert "holds a run of head seq_transformer, not of wti" in other.err
+    assert len(other.err.splitlines()) == 1
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "tvr-workspace", tmp_path / "tvr-workspace")
+    answer = tvr("train-head", "--dataset", "new", *QUICK, "--train", "wandb=x", cwd=tmp_path)
+    assert answer.code == 2
+    assert "pip install 'tvr[wandb]'" in answer.err
+    assert not any((tmp_path / "tvr-workspace" / "runs").glob("new/*"))
