@@ -1,7 +1,7 @@
 """Which store a command takes: the one that is named, else the newest, and then it says which.
 
-A store is named by its folder or, as ``tvr stores`` lists it, by its name in the workspace; a data set's name stands for
-its newest store.
+A store is named by its folder or, as ``tvr stores`` lists it, by its name in the workspace; the name of a data set
+stands for its newest store.
 """
 
 from pathlib import Path

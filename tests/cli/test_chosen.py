@@ -51,7 +51,8 @@ def of_dataset(store: Path, name: str) -> None:
 def aged(folder: Path, seconds: float) -> None:
     """Let everything in a folder be so much older."""
     for file in folder.rglob("*"):
-        os.utime(file, (file.stat().st_mtime - seconds,) * 2)
+        then = file.stat().st_mtime - seconds
+        os.utime(file, (then, then))
 
 
 def copy_of_run(
