@@ -48,13 +48,14 @@ from .options import (
     WorkspaceOption,
     cluster_choice,
     key_values,
+    workspace_words,
 )
 from .output.extraction import (
     announce,
     extraction_meters,
     print_estimate,
+    print_faults,
     print_job,
-    print_over_budget,
     print_patch_size,
     print_remarks,
     print_summary,
@@ -62,8 +63,6 @@ from .output.extraction import (
 from .output.interruptions import interruptible
 from .terminal import Meter
 
-TOO_MANY_FAILED = 8
-"""Exit code of a run whose videos failed more often than --max-failed allows."""
 MAX_PATCH_GIGABYTES = 20
 """More patches than this are extracted only with --yes."""
 
@@ -282,10 +281,9 @@ def extract(
         with extraction_meters() as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
     print_remarks(summary, retry, pixels)
-    print_summary(summary, share, runner, as_json=as_json)
-    if budget and not budget.admits(summary.status["failed"], summary.videos):
-        print_over_budget(summary, max_failed)
-        raise typer.Exit(TOO_MANY_FAILED)
+    print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
+    if code := print_faults(summary, budget):
+        raise typer.Exit(code)
 
 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> Dataset:

@@ -1,5 +1,6 @@
 """Options that several commands share, each spelled once, and the panels of the help that options stand in."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -87,6 +88,12 @@ WaitOption = Annotated[
 ]
 
 DEFAULT_WORKSPACE = Path("tvr-workspace")
+
+
+def workspace_words(workspace: Path) -> list[str]:
+    """The option that names a workspace to the next command; nothing where that finds it by itself."""
+    usual = Path(os.environ.get("TVR_WORKSPACE") or DEFAULT_WORKSPACE)
+    return [] if workspace == usual else ["--workspace", str(workspace)]
 
 
 def cluster_choice(

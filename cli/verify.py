@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import StoreError, pasteable
+from ..data.contracts.errors import StoreError, counted
 from ..pipeline.repair import Repair
 from ..pipeline.repair import repair as repair_store
-from ..pipeline.request import Named
+from ..pipeline.request import Named, repair_command
 from ..pipeline.store.verification import Verification
 from ..pipeline.store.verification import verify as verify_store
 from ..pipeline.workspace import Workspace
@@ -59,8 +59,7 @@ def verify(
         record = asdict(found) | {"folder": str(found.folder)}
         print_json(record | ({"repair": asdict(mended)} if mended else {}))
     else:
-        _print_verification(found)
-        _print_outcome(found, mended)
+        _print_damages(found) if mended is None else _print_repair(found, mended)
     if found.damages and not mended:
         raise typer.Exit(StoreError.exit_code)
 
@@ -70,22 +69,26 @@ def _repaired(found: Verification, named: Named) -> Repair:
         return repair_store(found, named, show)
 
 
-def _print_verification(found: Verification) -> None:
+def _print_damages(found: Verification) -> None:
     for damage in found.damages:
         out.print(f"{damage.file} {damage.problem}", soft_wrap=True)
     whole = found.num_files - len(found.damages)
-    out.print(f"{whole} of {found.num_files} files are whole: {found.folder}", soft_wrap=True)
+    out.print(f"{whole:,} of {counted(found.num_files, 'file')} whole: {found.folder}", soft_wrap=True)
+    if found.damages:
+        out.print(f"mend: {repair_command(found.folder)}", soft_wrap=True)
 
 
-def _print_outcome(found: Verification, mended: Repair | None) -> None:
-    if mended is None:
-        if found.damages:
-            out.print(f"mend: tvr verify --store {pasteable(found.folder)} --repair", soft_wrap=True)
-        return
-    out.print(f"{len(mended.mended)} files were mended")
-    for name in mended.changed:
+def _print_repair(found: Verification, repaired: Repair) -> None:
+    """What was wrong stands beside what became of it: all of it is whole now, or the repair had ended in an error."""
+    for damage in repaired.mended:
+        out.print(f"mended: {damage.file} (found: {damage.problem})", soft_wrap=True)
+    for name in repaired.changed:
         out.print(
             f"{name} is whole, but not byte for byte as it was first written: a video, a library or the device "
             "is another one now",
             soft_wrap=True,
         )
+    mended = (
+        f"{counted(len(repaired.mended), 'file')} mended" if repaired.mended else "nothing was to be mended"
+    )
+    out.print(f"{mended}; the whole store is as it should be: {found.folder}", soft_wrap=True)

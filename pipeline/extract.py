@@ -66,7 +66,10 @@ def run_extraction(
     patches = patch_layout(runner.identity, options)
     with claimed_store(folder, manifest, plan.split_ids, alone=alone) as manifest:
         recipe = Recipe(folder, options, manifest, patches)
-        return _extract_into(runner, dataset, recipe, share.of(plan.shards), on_progress)
+        summary = _extract_into(runner, dataset, recipe, share.of(plan.shards), on_progress)
+    to_train = set(plan.split_ids.get("train", ()))
+    summary.can_train = any(caption.video_id in to_train for caption in plan.captions)
+    return summary
 
 
 def _extract_into(

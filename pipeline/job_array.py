@@ -42,7 +42,7 @@ class JobShare:
             _refuse_step(environment, _number({"n": count}, "n"))
         if not (slash and _is_number(index) and _is_number(count) and 1 <= int(index) <= int(count)):
             raise UsageError(
-                f"shard must be i/n with i from 1 to n (1/4, 2/4, 3/4, 4/4), auto/n or auto, got {text!r}"
+                f"--shard must be i/n with i from 1 to n (1/4, 2/4, 3/4, 4/4), auto/n or auto, got {text!r}"
                 + (f" in job {index} of an array" if text.startswith(AUTO) else "")
             )
         return cls(int(index), int(count))
@@ -61,7 +61,7 @@ def _array_index(environment: Mapping[str, str]) -> int:
         if _is_number(environment.get(name, "")):
             return int(environment[name])
     raise UsageError(
-        "shard auto asks the job array which job this is, but neither SLURM_ARRAY_TASK_ID nor PBS_ARRAY_INDEX "
+        "--shard auto asks the job array which job this is, but neither SLURM_ARRAY_TASK_ID nor PBS_ARRAY_INDEX "
         "is set: submit with `sbatch --array=1-N` or `qsub -J 1-N`, or write the share as 1/N, 2/N, ..."
     )
 
@@ -70,14 +70,14 @@ def _of_slurm(environment: Mapping[str, str]) -> JobShare:
     """Job i of an array 1-n, or job i + 1 of an array 0-(n - 1); with a step, the jobs in their order."""
     index, first, last = _array_index(environment), *_bounds(environment)
     if first not in (0, 1):
-        raise UsageError(f"shard auto needs an array that begins at 0 or 1, got one that begins at {first}")
+        raise UsageError(f"--shard auto needs an array that begins at 0 or 1, got one that begins at {first}")
     step = _number(environment, "SLURM_ARRAY_TASK_STEP") or 1
     jobs = (last - first) // step + 1
     count = _number(environment, "SLURM_ARRAY_TASK_COUNT")
     if (index - first) % step or not first <= index <= last or count not in (None, jobs):
         raise UsageError(
-            f"shard auto needs an array of all numbers from {first} to {last}, got one of {count} numbers: submit with "
-            f"`sbatch --array=1-N`, or write auto/N, by which job i is i/N"
+            f"--shard auto needs an array of all numbers from {first} to {last}, got one of {count} numbers: submit "
+            f"with `sbatch --array=1-N`, or write auto/N, by which job i is i/N"
         )
     return JobShare((index - first) // step + 1, jobs)
 
@@ -90,7 +90,7 @@ def _refuse_step(environment: Mapping[str, str], count: int | None) -> None:
     first, last = _bounds(environment)
     if first <= 1 and last + step > count:
         raise UsageError(
-            f"shard auto/n takes job i of an array for i/n, and this array counts in steps of {step}: "
+            f"--shard auto/n takes job i of an array for i/n, and this array counts in steps of {step}: "
             "most shares would have no job. Submit with `sbatch --array=1-N`, or write auto: the jobs in their order"
         )
 
@@ -108,5 +108,5 @@ def _is_number(text: str) -> bool:
 def _bounds(environment: Mapping[str, str]) -> tuple[int, int]:
     bounds = [environment.get(f"SLURM_ARRAY_TASK_{name}", "") for name in ("MIN", "MAX")]
     if not all(map(_is_number, bounds)):
-        raise UsageError("shard auto knows the number of jobs from Slurm alone; here, write auto/N")
+        raise UsageError("--shard auto knows the number of jobs from Slurm alone; here, write auto/N")
     return int(bounds[0]), int(bounds[1])

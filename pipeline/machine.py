@@ -63,12 +63,12 @@ def torch_device(name: str, *, gpu: str = "cuda") -> "torch.device":
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(
-            f"device must be auto, cpu, cuda, cuda:1 and so on, or mps, got {name!r}: {error}"
+            f"--device must be auto, cpu, cuda, cuda:1 and so on, or mps, got {name!r}: {error}"
         ) from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(
-            f"device {name} is not there: torch {torch.__version__} sees no CUDA device; use --device cpu"
+            f"--device {name} is not there: torch {torch.__version__} sees no CUDA device; use --device cpu"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device mps is not there: torch sees no Apple GPU; use --device cpu")
+        raise UsageError("--device mps is not there: torch sees no Apple GPU; use --device cpu")
     return device

@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 from ..data.base import Preset
 from ..data.contracts.errors import UsageError, check_name
 from ..data.contracts.identity import FileDigest
-from ..data.contracts.numbers import Count, Positive, check_numbers
+from ..data.contracts.numbers import Count, Positive, as_option, check_numbers
 from ..data.contracts.plug_ins import plug_in_names
 from .encoders.base import Encoder
 from .machine import usable_cores
@@ -86,25 +86,25 @@ class ExtractionOptions:
     def __post_init__(self) -> None:
         self._check_numbers()
         for kind, value, known in (
-            ("decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
-            ("way to meet an error", self.on_error, ON_ERROR),
-            ("shape of pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
-            ("digest of a file", self.file_digest, get_args(FileDigest)),
+            ("--decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
+            ("--on-error", self.on_error, ON_ERROR),
+            ("--pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
+            ("--file-digest", self.file_digest, get_args(FileDigest)),
         ):
             check_name(kind, value, known)
         if self.retry is not None:
-            check_name("status to retry", self.retried, (*RETRIED, UNTRUSTED, CHANGED))
+            check_name("--retry", self.retried, (*RETRIED, UNTRUSTED, CHANGED))
             if self.retried == CHANGED != self.retry:
-                raise UsageError(f"retry changed takes all videos whose files changed, got {self.retry!r}")
+                raise UsageError(f"--retry changed takes all videos whose files changed, got {self.retry!r}")
 
     def _check_numbers(self) -> None:
         for name in ("videos_per_shard", "texts_per_shard", "frames_per_batch", "num_children", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, got {value}")
+                raise UsageError(f"{as_option(name)} must be at least 1, got {value}")
         if self.max_seconds is not None and self.max_seconds <= 0:
-            raise UsageError(f"max_seconds must be more than 0, got {self.max_seconds}")
-        check_numbers(self)
+            raise UsageError(f"--max-seconds must be more than 0, got {self.max_seconds}")
+        check_numbers(self, as_option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps:
     spread = max(preset.num_frames, min(2 * preset.num_frames, 64))
     name = policy or ("uniform" if fps is None else "fps")
     policies = get_args(Policy)
-    check_name("sampling policy", name, policies)
+    check_name("--sampling", name, policies)
     cap = MAX_FRAMES if name == "fps" else spread
     return Sampling(
         policy=cast(Policy, name),
@@ -193,7 +193,7 @@ def pixels_of(name: str) -> Pixels:
     Raises:
         UsageError: there is none.
     """
-    check_name("shape of pixels", name, get_args(Pixels))
+    check_name("--pixels", name, get_args(Pixels))
     return cast(Pixels, name)
 
 
@@ -203,7 +203,7 @@ def file_digest_of(name: str) -> FileDigest:
     Raises:
         UsageError: there is none.
     """
-    check_name("digest of a file", name, get_args(FileDigest))
+    check_name("--file-digest", name, get_args(FileDigest))
     return cast(FileDigest, name)
 
 
@@ -213,5 +213,5 @@ def text_policy_of(name: str) -> TextPolicy:
     Raises:
         UsageError: there is none.
     """
-    check_name("text policy", name, get_args(TextPolicy))
+    check_name("--text-policy", name, get_args(TextPolicy))
     return cast(TextPolicy, name)

@@ -7,7 +7,6 @@ the same to everybody; the others have to be typed.
 
 import dataclasses
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.base import Dataset, load_dataset
-from ..data.contracts.errors import StoreError, TvrError, UsageError
+from ..data.contracts.errors import StoreError, TvrError, UsageError, pasteable
 from ..data.contracts.records import restored
 from .options import EncoderSpec, ExtractionOptions, Request
 from .store.atomic_files import as_json
@@ -195,13 +194,29 @@ def _with_encoder_apart(record: Any) -> dict[str, Any]:
     return values | {"encoder": {name: values.pop(name) for name in of_encoder}}
 
 
+def repair_command(folder: Path) -> str:
+    """What mends a store, to be typed: with the places that a store of somebody else names, for the person to judge."""
+    try:
+        request, _ = load_request(folder)
+    except StoreError:  # the command itself says what is to be done then
+        return _typed("verify --repair", folder, [])
+    if _was_asked_here(folder):
+        return _typed("verify --repair", folder, [])
+    left_open = NOTHING_NAMED.left_open(request) + NOTHING_NAMED.left_open_of_encoder(request.encoder)
+    return _typed("verify --repair", folder, left_open)
+
+
 def _refuse(folder: Path, left_open: Sequence[str], command: str) -> None:
     if left_open:
-        typed = shlex.join(["tvr", *command.split(), "--store", str(folder), *left_open])
         raise UsageError(
-            f"the store {folder} was not made here by you, and what is not published under its name is read only "
-            f"where you name it yourself. If you know these, type: {typed}"
+            f"the store {folder} was not made by you on this machine. It says where its maker's videos or weights lie, "
+            "and what somebody else's file names is opened only if you type it. If these are the right places here, or "
+            f"once you have put those of your own copies in, type: {_typed(command, folder, left_open)}"
         )
+
+
+def _typed(command: str, folder: Path, options: Sequence[str]) -> str:
+    return " ".join(map(pasteable, ["tvr", *command.split(), "--store", folder, *options]))
 
 
 def _asked_here() -> Path:

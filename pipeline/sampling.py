@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..data.contracts.errors import UsageError
-from ..data.contracts.numbers import Count, Positive, check_numbers
+from ..data.contracts.numbers import Count, Positive, as_option, check_numbers
 
 # A frame at 2 s whose time is rounded to 2.0000001 or 1.9999999 begins to be on display at 2 s.
 _ROUNDING_SECONDS = 1e-6
@@ -43,14 +43,14 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
-            raise UsageError(f"sampling must be one of {', '.join(get_args(Policy))}, got {self.policy!r}")
+            raise UsageError(f"--sampling must be one of {', '.join(get_args(Policy))}, got {self.policy!r}")
         if self.num_frames < 1:
-            raise UsageError(f"num_frames must be at least 1, got {self.num_frames}")
+            raise UsageError(f"--num-frames must be at least 1, got {self.num_frames}")
         if not 0 < self.fps < float("inf"):
-            raise UsageError(f"fps must be a positive number of frames per second, got {self.fps}")
+            raise UsageError(f"--fps must be a positive number of frames per second, got {self.fps}")
         if self.seed < 0:
-            raise UsageError(f"seed must not be negative, got {self.seed}")
-        check_numbers(self)
+            raise UsageError(f"--seed must not be negative, got {self.seed}")
+        check_numbers(self, as_option)
 
 
 def sample(

@@ -20,6 +20,7 @@ from .decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from .encode_texts import text_rows
 from .encode_videos import FrameBatches, video_rows
 from .encoders.base import Encoder, EncoderIdentity
+from .machine import usable_cores
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
 from .preprocessing import DEFAULT_PIXELS, Preprocessing
@@ -48,6 +49,11 @@ class ShardWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.pool.close()
+
+    @property
+    def num_cores(self) -> int:
+        """All that this process may use."""
+        return len(usable_cores())
 
     @property
     def shards_in_work(self) -> int:
@@ -174,6 +180,11 @@ class ShardRunner(Protocol):
     @property
     def num_children(self) -> int:
         """Decoding processes that feed each encoder."""
+        ...
+
+    @property
+    def num_cores(self) -> int:
+        """CPU cores that these may use."""
         ...
 
     @property

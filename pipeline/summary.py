@@ -14,6 +14,7 @@ from .encoders.base import Precision
 from .plan import ShardPlan, VideoShardPlan
 from .store.reader import FeatureStore
 from .store.receipts import Receipt, receipt_time_of
+from .store.shard_locks import locks_out_of_reach
 
 
 class ExtractionInterrupted(KeyboardInterrupt):
@@ -25,6 +26,8 @@ STAGES = ("decode", "resize", "encode", "write", "wait")
 and ``write`` in the process that owns the features (writing beside the encoding of the next shard), ``wait`` while
 that had no frames to encode."""
 
+_TELLING_SECONDS = 60.0
+"""Of work on shards: what takes less says little of what would take hours."""
 _IDLE_SHARE = 0.2
 """Children that rest for more than this share of the time were not what was waited for."""
 
@@ -54,6 +57,10 @@ class Summary:
     """Those of them that were retried as untrusted and failed: each keeps the row that was stored before."""
     shards_left: list[str] = field(default_factory=list[str])
     """Shards that are not there yet: other jobs' shares."""
+    locks_out_of_reach: list[Path] = field(default_factory=list[Path])
+    """Files that keep some of these from this user: another one's, who alone may open them."""
+    can_train: bool = False
+    """Whether the train split has captions."""
     pixels: str = ""
     """Of the store's frames: ``square`` or ``stored``."""
     status: Counter[str] = field(default_factory=Counter[str])
@@ -97,6 +104,11 @@ class Summary:
             f"{kept}; lost at most: {lost}{of_videos}, {_duration(time.perf_counter() - since)} of work"
         )
 
+    @property
+    def has_features(self) -> bool:
+        """Whether a video of the store has a frame."""
+        return bool(self.status.keys() - {"failed", "missing"})
+
     def add(self, shard: ShardPlan, receipt: Receipt, started: float) -> float:
         """Count a shard that was done since ``started``; the time at which the next one starts."""
         now = time.perf_counter()
@@ -119,6 +131,7 @@ class Summary:
         if untrusted:
             self.still_untrusted = sum(row.id in untrusted for row in store.older_rows(READING_RULES))
         self.status, self.shards_left = _status_counts(store), store.absent_shards()
+        self.locks_out_of_reach = locks_out_of_reach(self.folder, self.shards_left)
         self.texts_truncated = _num_truncated(store)
 
 
@@ -154,15 +167,17 @@ class Bottleneck:
 
 def bottleneck(
     seconds: Mapping[str, float], num_children: int, num_cores: int, precision: Precision
-) -> Bottleneck:
-    """What held a run up.
+) -> Bottleneck | None:
+    """What held a run up; None where it was too short to tell, since much of it was the start of its processes.
 
     Args:
         seconds: by stage, summed over its video shards.
-        num_children: decoding processes.
-        num_cores: of the machine.
+        num_children: decoding processes of each encoder.
+        num_cores: that these may use.
         precision: of the encoder.
     """
+    if seconds.get("wall", 0.0) < _TELLING_SECONDS:
+        return None
     share = shares(seconds, num_children)
     if share["write"] > max(share["encode"], share["wait"]):
         return Bottleneck("writing", "put the store on a faster disk (--store)")
@@ -172,11 +187,11 @@ def bottleneck(
     if share["decode"] + share["resize"] < 1 - _IDLE_SHARE:
         return Bottleneck(
             "reading",
-            "the decoding processes rest (a short run is mostly their start): put the videos on a faster disk, or try "
-            "more --decoding-processes",
+            "put the videos on a faster disk: the processes that decode them waited for it. Or more "
+            "--decoding-processes, which read side by side",
         )
     if num_children < num_cores:
-        return Bottleneck(busy, f"more --decoding-processes: {num_children} of {num_cores} cores decode")
+        return Bottleneck(busy, f"--decoding-processes {num_cores}: there were {num_children}")
     return Bottleneck(
         busy, "more machines (--shard i/n), or smaller copies of the videos with more key frames"
     )
@@ -215,8 +230,11 @@ class FailureBudget:
         except ValueError:
             amount = math.nan
         if not 0 <= amount < math.inf or (is_share and amount > 100):
-            raise UsageError(f"max_failed must be a number such as 12 or a share such as 5%, got {text!r}")
+            raise UsageError(f"--max-failed must be a number such as 12 or a share such as 5%, got {text!r}")
         return cls(amount, is_share)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g}{'%' if self.is_share else ''}"
 
     def admits(self, failed: int, videos: int) -> bool:
         """Whether so many failures are within it; a file that is missing has not failed."""

@@ -92,7 +92,7 @@ def test_a_store_that_lacks_shards_is_extended(place: Path, name: str) -> None:
         shard.with_suffix(".json").unlink()
     answer = tvr(*command(place, name), cwd=place)
     assert answer.code == 0, answer.err
-    assert f"2 shards written, {len(kept)} were already there" in answer.out
+    assert f"2 shards written, {len(kept)} already there" in answer.out
     assert all((place / name / shard).stat().st_mtime_ns == time for shard, time in kept.items())
     _assert_same_features(place / name, WRITTEN / name)
 

@@ -1,23 +1,26 @@
 """What ``tvr extract`` says: before, while and after features are extracted."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ...data.base import Dataset
 from ...data.contracts.cautions import caution_of, label_of
-from ...data.contracts.errors import counted, one_line, pasteable
+from ...data.contracts.errors import StoreError, counted, one_line, pasteable
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.encoders.base import EncoderIdentity
 from ...pipeline.estimate import Estimate
 from ...pipeline.job_array import JobShare
-from ...pipeline.machine import usable_cores
 from ...pipeline.options import CHANGED
 from ...pipeline.progress import OnProgress, Progress
 from ...pipeline.shard_worker import ShardRunner
-from ...pipeline.summary import Bottleneck, Summary, bottleneck, shares
-from ..terminal import Meter, err, out, print_caution, print_json
+from ...pipeline.summary import Bottleneck, FailureBudget, Summary, bottleneck, shares
+from ..terminal import Meter, err, out, print_caution, print_json, warn
+
+TOO_MANY_FAILED = 8
+"""Exit code of a run whose videos failed more often than --max-failed allows."""
 
 
 def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
@@ -63,17 +66,21 @@ def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: b
         print_json(record | ({} if retried is None else {"retried": retried}))
         return
     if retried is not None:
-        out.print(f"--retry   {retried:,} videos of the store; figures below are of a whole extraction")
+        of_store = counted(retried, "video")
+        out.print(
+            f"--retry   {of_store} of the store; figures below are of a whole extraction", soft_wrap=True
+        )
     e = estimate
     out.print(f"videos    {e.videos_found:,} found, {e.videos_missing:,} missing")
     out.print(f"captions  {e.texts:,}")
     out.print(f"frames    {e.frames:,}")
-    out.print(f"store     {e.gigabytes:.3g} GB in {e.video_shards} video and {e.text_shards} text shards")
+    shards = f"{counted(e.video_shards, 'shard')} of videos and {e.text_shards:,} of captions"
+    out.print(f"store     {e.gigabytes:.3g} GB in {shards}")
     if e.patch_gigabytes:
         out.print(f"patches   {e.patch_gigabytes:.3g} GB of these")
     out.print(f"time      {e.hours:.3g} hours on this machine")
     out.print(
-        f"measured on {e.sampled_videos} videos, {e.sampled_failures} of them undecodable; nothing written"
+        f"measured on {counted(e.sampled_videos, 'video')}, {e.sampled_failures} of them undecodable; nothing written"
     )
 
 
@@ -89,7 +96,9 @@ def print_job(cluster: ClusterConfig | None) -> None:
 
 def print_patch_size(estimate: Estimate) -> None:
     """How much patches add to a store."""
-    err.print(f"patches take about {estimate.patch_gigabytes:,.3g} GB for {estimate.frames:,} frames")
+    err.print(
+        f"patches take about {estimate.patch_gigabytes:,.3g} GB for {counted(estimate.frames, 'frame')}"
+    )
 
 
 def print_remarks(summary: Summary, retry: str | None, pixels: str | None) -> None:
@@ -103,10 +112,12 @@ def print_remarks(summary: Summary, retry: str | None, pixels: str | None) -> No
 def _print_retried(summary: Summary, retry: str | None) -> None:
     """How many videos ``--retry`` meant."""
     if retry is not None:
-        err.print(f"--retry {retry}: {summary.retried:,} videos of the store were to be retried")
+        err.print(
+            f"--retry {retry}: {counted(summary.retried, 'video')} of the store to be retried", soft_wrap=True
+        )
     if summary.still_untrusted:
         err.print(
-            f"{summary.still_untrusted:,} of them failed: what was stored of them stays, and stays untrusted "
+            f"failed, of these: {summary.still_untrusted:,}. What was stored of them stays, and stays untrusted "
             f"(tvr inspect --store {pasteable(summary.folder)} --untrusted)",
             soft_wrap=True,
         )
@@ -116,7 +127,7 @@ def _print_unknown_files(summary: Summary) -> None:
     """That nobody can say whether files that moved are the same as before."""
     if summary.unknown_files:
         err.print(
-            f"note: of {summary.unknown_files:,} videos the store does not know which files they were, since an "
+            f"note: of {counted(summary.unknown_files, 'video')} the store does not know which files they were, as an "
             "earlier version made it: those there are now are taken to be the same. If they are not, delete the shards "
             f"(video-*.h5 and their .json in {one_line(str(summary.folder))}) and run this command again",
             soft_wrap=True,
@@ -133,23 +144,44 @@ def _print_pixels(summary: Summary, pixels: str | None) -> None:
         )
 
 
-def print_over_budget(summary: Summary, max_failed: str | None) -> None:
-    """Why the exit code is that of a failure though the store is there."""
-    err.print(f"{summary.status['failed']:,} videos failed, more than {max_failed}")
+def print_faults(summary: Summary, budget: FailureBudget | None) -> int:
+    """Say what keeps a store from being what was asked for, though it is there; the exit code, 0 if nothing does."""
+    for path in summary.locks_out_of_reach:
+        warn(
+            f"{path} is a file of {_owner_of(path)}, and only they may open it: its shard cannot be made by you. If no "
+            f"process of theirs works on this store any more, have them delete it (rm {pasteable(path)}), and run the "
+            "same command again"
+        )
+    if summary.locks_out_of_reach:
+        return StoreError.exit_code
+    if budget is None or budget.admits(summary.status["failed"], summary.videos):
+        return 0
+    warn(f"{counted(summary.status['failed'], 'video')} failed, more than --max-failed {budget} allows")
+    return TOO_MANY_FAILED
 
 
-def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_json: bool) -> None:
+def _owner_of(path: Path) -> str:
+    try:
+        return f"user {path.owner()}"
+    except (OSError, KeyError, NotImplementedError):
+        return "another user"
+
+
+def print_summary(
+    summary: Summary, share: JobShare, runner: ShardRunner, place: Sequence[str], *, as_json: bool
+) -> None:
     """What an extraction came to, and what to type next.
 
     Args:
         summary: of the run.
         share: this job's part of the shards.
         runner: who did them.
+        place: options that name the workspace to a command, nothing where it needs none.
         as_json: everything as JSON.
     """
     children, precision = runner.num_children, runner.identity.precision
     busy = shares(summary.stages, children)
-    slowest = bottleneck(summary.stages, children, len(usable_cores()), precision)
+    slowest = bottleneck(summary.stages, children, runner.num_cores, precision)
     if as_json:
         print_json(_record(summary, busy, slowest))
         return
@@ -158,18 +190,26 @@ def print_summary(summary: Summary, share: JobShare, runner: ShardRunner, *, as_
         _print_time(busy, slowest, children)
     _print_what_was_cut(summary)
     if summary.shards_left:
-        whose = "other processes" if share.count == 1 else f"this was shard {share}; other jobs"
-        left = summary.shards_left
-        out.print(f"{whose} have {len(left)} shards left to do, such as {left[0]}")
-    else:
-        out.print(f"next: tvr train-head --store {pasteable(summary.folder)}", soft_wrap=True)
+        whose = "other processes" if share.count == 1 else f"this was --shard {share}; other jobs"
+        left = counted(len(summary.shards_left), "shard")
+        out.print(f"{whose} have {left} left to do, such as {summary.shards_left[0]}", soft_wrap=True)
+    elif summary.has_features:
+        out.print(f"next: {_next_command(summary, place)}", soft_wrap=True)
 
 
-def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck) -> dict[str, Any]:
-    counts = dict(sorted(summary.status.items()))
-    timing = {"shares": busy, "bottleneck": asdict(slowest) if summary.frames else None}
-    caution = label_of(summary.caution)
-    return {**asdict(summary), "folder": str(summary.folder), "caution": caution, "status": counts, **timing}
+def _next_command(summary: Summary, place: Sequence[str]) -> str:
+    """What can be done with the store: a head is trained on captions, a search needs none."""
+    where = f"--store {pasteable(summary.folder)}"
+    if summary.can_train:
+        return " ".join(["tvr train-head", *map(pasteable, place), where])
+    return f'tvr search {where} --zero-shot "what you look for"'
+
+
+def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck | None) -> dict[str, Any]:
+    record = asdict(summary) | {"caution": label_of(summary.caution), "folder": str(summary.folder)}
+    record |= {"status": dict(sorted(summary.status.items()))}
+    record |= {"locks_out_of_reach": [str(path) for path in summary.locks_out_of_reach]}
+    return record | {"shares": busy, "bottleneck": None if slowest is None else asdict(slowest)}
 
 
 def _print_counts(summary: Summary) -> None:
@@ -178,29 +218,33 @@ def _print_counts(summary: Summary) -> None:
     remark = f" ({summary.caution.label})" if summary.caution else ""
     rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
     out.print(
-        f"{summary.videos:,} videos ({counts}) and {summary.texts:,} captions in {summary.folder}",
+        f"{counted(summary.videos, 'video')} ({counts}) and {counted(summary.texts, 'caption')} in {summary.folder}",
         soft_wrap=True,
     )
     out.print(
-        f"{summary.frames:,} frames in {seconds:,.1f} s{rate}; {summary.shards_done} shards written, "
-        f"{summary.shards_skipped} were already there{remark}"
+        f"{counted(summary.frames, 'frame')} in {seconds:,.1f} s{rate}; {counted(summary.shards_done, 'shard')} "
+        f"written, {summary.shards_skipped:,} already there{remark}",
+        soft_wrap=True,
     )
 
 
-def _print_time(busy: dict[str, float], slowest: Bottleneck, children: int) -> None:
+def _print_time(busy: dict[str, float], slowest: Bottleneck | None, children: int) -> None:
     named = {stage: f"{share:.0%}" for stage, share in busy.items()}
+    whose = "the decoding process" if children == 1 else f"each of {children} decoding processes"
     out.print(
-        f"time: encoding {named['encode']}, waiting for frames {named['wait']}, writing {named['write']}; of "
-        f"{children} decoding processes: decoding {named['decode']}, resizing {named['resize']}"
+        f"time: {named['encode']} encoding, {named['wait']} waiting for frames, {named['write']} writing; {whose}: "
+        f"{named['decode']} decoding, {named['resize']} resizing",
+        soft_wrap=True,
     )
-    out.print(f"held up by {slowest.stage}; what would help: {slowest.advice}", soft_wrap=True)
+    if slowest is not None:
+        out.print(f"what took longest: {slowest.stage}. Faster: {slowest.advice}", soft_wrap=True)
 
 
 def _print_what_was_cut(summary: Summary) -> None:
     if summary.texts_truncated:
         out.print(
-            f"{summary.texts_truncated:,} captions are longer than the model reads and were cut; "
-            "--text-policy sentences keeps all of them",
+            f"cut, as longer than the model reads: {counted(summary.texts_truncated, 'caption')}; "
+            "--text-policy sentences keeps all of every one",
             soft_wrap=True,
         )
     if summary.status.keys() & {"failed", "partial"}:

@@ -6,7 +6,7 @@ store made with it could never be extended.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -57,8 +57,12 @@ def check_number(name: str, number: int | float | None, allowed: Range) -> None:
         raise UsageError(f"{name} must be {allowed}, got {_shown(number)}")
 
 
-def check_numbers(config: Any) -> None:
+def check_numbers(config: Any, called: Callable[[str], str] = str) -> None:
     """See that every number of a dataclass is finite, and within the ``Range`` of its annotation if it has one.
+
+    Args:
+        config: the dataclass.
+        called: how a user knows the field of a name; by default by that name.
 
     Raises:
         UsageError: one is not; the message names the field and says what is allowed.
@@ -67,7 +71,16 @@ def check_numbers(config: Any) -> None:
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float) and not isinstance(number, bool):
-                _check(name, number, allowed)
+                _check(called(name), number, allowed)
+
+
+def as_option(field: str) -> str:
+    """The option of ``tvr extract`` that a field is chosen with, such as ``--batch-size``."""
+    return f"--{_OPTIONS.get(field, field).replace('_', '-')}"
+
+
+_OPTIONS = {"num_children": "decoding_processes", "frames_per_batch": "batch_size", "policy": "sampling"}
+"""Options that are called otherwise than their field."""
 
 
 def _check(name: str, number: int | float, allowed: Range | None) -> None:

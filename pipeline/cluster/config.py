@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...data.contracts.errors import UsageError
-from ...data.contracts.numbers import Count, check_numbers
+from ...data.contracts.numbers import Count, as_option, check_numbers
 
 LOCAL = "local"
 GPU = "GPU"
@@ -38,13 +38,13 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         if self.workers < 1:
-            raise UsageError(f"workers must be at least 1, got {self.workers}")
+            raise UsageError(f"--workers must be at least 1, got {self.workers}")
         if self.wait_seconds <= 0:
-            raise UsageError(f"wait_seconds must be more than 0, got {self.wait_seconds}")
-        check_numbers(self)
+            raise UsageError(f"--wait-seconds must be more than 0, got {self.wait_seconds}")
+        check_numbers(self, as_option)
         if self.queue is not None and self.scheduler != LOCAL:
             raise UsageError(
-                f"workers are submitted to {self.queue}, or those of a scheduler are used, not both"
+                f"--{self.queue} submits workers, --scheduler uses those of a scheduler that runs: give one of both"
             )
         if self.job and self.queue is None:
-            raise UsageError("settings of a job need a job queue to submit to: --slurm or --pbs")
+            raise UsageError("--job needs a job queue to submit to: --slurm or --pbs")

@@ -138,7 +138,7 @@ def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
     known -= _OURS
     for name in config.job:
         if name not in known:
-            raise UsageError(unknown_name(f"setting of a {config.queue} job", name, known))
+            raise UsageError(unknown_name(f"--job setting of {config.queue}", name, known))
     configured = dask.config.get(f"jobqueue.{config.queue}")
     usual = {name: value for name, value in _JOB.items() if configured.get(name) is None}
     settings: dict[str, Any] = usual | dict(config.job)
@@ -146,9 +146,7 @@ def _job_settings(config: ClusterConfig, job: Any) -> dict[str, Any]:
         asked = [part.strip() for part in settings.get(name, "").split(";") if part.strip()]
         settings[name] = asked or list(dask.config.get(f"jobqueue.{config.queue}.{name}", None) or [])
     if not str(settings["cores"]).isdecimal():
-        raise UsageError(
-            f"cores of a {config.queue} job must be a whole number such as 4, got {settings['cores']!r}"
-        )
+        raise UsageError(f"--job cores must be a whole number such as 4, got {settings['cores']!r}")
     settings["cores"] = int(settings["cores"])
     if config.wants_gpu:
         _ask_for_gpu(settings, config)

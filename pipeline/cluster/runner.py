@@ -74,6 +74,11 @@ class DaskShards:
         return self._pool.identity
 
     @property
+    def num_cores(self) -> int:
+        """Of the worker that has fewest for itself."""
+        return self._pool.fewest_cores
+
+    @property
     def shards_in_work(self) -> int:
         """One by each worker."""
         return len(self._pool.reports)

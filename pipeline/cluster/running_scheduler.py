@@ -80,7 +80,7 @@ def _address_of(scheduler: str) -> str:
     file = Path(scheduler)
     if not file.is_file():
         raise UsageError(
-            f"scheduler must be local, an address such as tls://node7:8786, or the file that "
+            f"--scheduler must be local, an address such as tls://node7:8786, or the file that "
             f"`dask scheduler --scheduler-file` wrote; {scheduler!r} is none of these"
         )
     try:

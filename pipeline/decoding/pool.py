@@ -60,9 +60,9 @@ class DecoderPool:
     ) -> None:
         known = plug_in_names("tvr.pipeline.decoders")
         if decoder not in known:
-            raise UsageError(unknown_name("decoder", decoder, known))
+            raise UsageError(unknown_name("--decoder", decoder, known))
         if decoder != _USUAL and (why := load_plug_in("tvr.pipeline.decoders", decoder).available()):
-            raise UsageError(f"decoder {decoder}: {why}. Leave the option out, and others take its place")
+            raise UsageError(f"--decoder {decoder}: {why}. Leave the option out, and others take its place")
         if min(num_children, memory_limit_bytes, recycle_after, time_limit_seconds or 1) <= 0:
             raise UsageError(
                 "num_children, time_limit_seconds, memory_limit_bytes and recycle_after must be positive, got "

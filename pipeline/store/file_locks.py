@@ -116,6 +116,11 @@ class FileLock:
             os.close(descriptor)
 
 
+def is_out_of_reach(path: Path) -> bool:
+    """Whether a lock's file is there, and its owner alone may open it: nobody else can say whether that one lives."""
+    return path.exists() and not os.access(path, os.R_OK)
+
+
 def _opened(path: Path) -> int:
     """A descriptor of the lock's file, made if it is not there.
 

@@ -33,7 +33,7 @@ def patch_format(name: str) -> PatchFormat:
     Raises:
         UsageError: there is none.
     """
-    check_name("number format of patches", name, get_args(PatchFormat))
+    check_name("--patches-dtype", name, get_args(PatchFormat))
     return cast(PatchFormat, name)
 
 

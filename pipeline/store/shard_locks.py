@@ -1,11 +1,17 @@
 """Who makes which shard, where several processes extract into one store at the same time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from .atomic_files import os_errors_as_store_error
-from .file_locks import SUFFIX, FileLock
+from .file_locks import SUFFIX, FileLock, is_out_of_reach
 from .receipts import receipt_time_of
+
+
+def locks_out_of_reach(folder: Path, shards: Sequence[str]) -> list[Path]:
+    """Files by which another user holds some of these shards, or held them once, and that only that user may open."""
+    return [path for shard in shards if is_out_of_reach(path := folder / (shard + SUFFIX))]
 
 
 class ShardLocks:

@@ -54,10 +54,10 @@ def test_listed_refused_and_extracted_again(place: Path) -> None:
     assert tree(place / "store") == before
 
     dry = tvr(*EXTRACT, "--retry", "changed", "--dry-run", cwd=place)
-    assert "--retry   1 videos of the store" in dry.out
+    assert "--retry   1 video of the store" in dry.out
     again = tvr(*EXTRACT, "--retry", "changed", cwd=place)
     assert again.code == 0, again.err
-    assert "--retry changed: 1 videos of the store were to be retried" in again.err
+    assert "--retry changed: 1 video of the store to be retried" in again.err
     assert "1 are other ones" not in tvr(*INSPECT, cwd=place).out
 
 

@@ -45,15 +45,15 @@ def test_a_job_says_what_others_have_to_do(tmp_path: Path) -> None:
     line = ("extract", "--dataset", "folder", "--root", "archive", *SMALL, "--videos-per-shard", "1")
     first = tvr(*line, "--store", "store", "--shard", "2/2", cwd=tmp_path)
     assert first.code == 0, first.err
-    assert "1 shards written" in first.out
-    assert "this was shard 2/2; other jobs have 1 shards left to do, such as video-00000" in first.out
-    assert "train-head" not in first.out
+    assert "1 shard written" in first.out
+    assert "this was --shard 2/2; other jobs have 1 shard left to do, such as video-00000" in first.out
+    assert "next:" not in first.out
     other = (*line, "--store", "store", "--shard", "1/2", "--batch-size", "32")
     refused = tvr(*other, cwd=tmp_path)
     assert refused.code == 4
     assert "frames_per_batch: the store has 64, this run would use 32" in refused.err
     last = tvr(*line, "--store", "store", "--shard", "1/2", cwd=tmp_path)
-    assert "next: tvr train-head" in last.out
+    assert "next: tvr search --store store" in last.out
 
 
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "x"])

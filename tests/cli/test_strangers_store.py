@@ -33,11 +33,13 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_to_be_typed_mends_it_and_is_remembered(place: Path, made: Path) -> None:
     next((place / "store").glob("video-00001-*.h5")).unlink()
+    damaged = tvr("verify", "--store", "store", cwd=place)
     asked = tvr("verify", "--store", "store", "--repair", cwd=place)
     assert asked.code == UsageError.exit_code
-    assert "was not made here by you" in asked.err
+    assert "was not made by you on this machine" in asked.err
     command = asked.err.strip().rpartition("type: ")[2]
     assert command == f"tvr verify --repair --store store --root {made / 'archive'}"
+    assert damaged.out.endswith(f"mend: {command}\n"), "one step, not two"
     mended = tvr(*shlex.split(command)[1:], cwd=place)
     assert mended.code == 0, mended.err
     assert bytes_of(place / "store") == bytes_of(made / "store")

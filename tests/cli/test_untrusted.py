@@ -64,9 +64,9 @@ def test_listed_and_extracted_again(place: Path) -> None:
 
     answer = tvr(*EXTRACT, "--retry", "untrusted", cwd=place)
     assert answer.code == 0, answer.err
-    assert "--retry untrusted: 2 videos of the store were to be retried" in answer.err
+    assert "--retry untrusted: 2 videos of the store to be retried" in answer.err
     assert "8 frames in" in answer.out
-    assert "2 shards written, 3 were already there" in answer.out
+    assert "2 shards written, 3 already there" in answer.out
     assert FeatureStore.open(place / "store").videos(["a", "d", "g"]).frames.tobytes() == before
     done = tvr(*INSPECT, "--untrusted", cwd=place)
     assert "3 videos read by older rules: 3 trusted, 0 untrusted, 0 cannot be told" in done.out

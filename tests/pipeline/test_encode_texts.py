@@ -129,5 +129,5 @@ def test_the_store_says_what_was_cut(encoder: Encoder, tmp_path: Path) -> None:
 
 
 def test_text_policy_fails() -> None:
-    with pytest.raises(UsageError, match=r"unknown text policy 'sentence'\. Did you mean 'sentences'\?"):
+    with pytest.raises(UsageError, match=r"unknown --text-policy 'sentence'\. Did you mean 'sentences'\?"):
         text_policy_of("sentence")

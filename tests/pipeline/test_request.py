@@ -170,5 +170,5 @@ def test_a_home_that_cannot_be_written_forgets(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     save_request(tmp_path, options_for(tmp_path / "videos", EncoderSpec("RN50")))
-    with pytest.raises(UsageError, match="was not made here by you"):
+    with pytest.raises(UsageError, match="was not made by you on this machine"):
         request_to_repair(tmp_path, NOTHING_NAMED)

@@ -65,13 +65,13 @@ def arithmetic(device: str, precision: str) -> Arithmetic:
     """
     chosen = torch_device(device)
     if chosen.type == "cpu" and precision == "fp16":
-        raise UsageError("precision fp16 needs a GPU, and the device is cpu: use bf16, fp32 or auto")
+        raise UsageError("--precision fp16 needs a GPU, and the device is cpu: use bf16, fp32 or auto")
     if precision == "auto":
         return Arithmetic(chosen, _fastest(chosen))
     for known in _DTYPES:
         if precision == known:
             return Arithmetic(chosen, known)
-    raise UsageError(f"precision must be one of auto, {', '.join(_DTYPES)}, got {precision!r}")
+    raise UsageError(f"--precision must be one of auto, {', '.join(_DTYPES)}, got {precision!r}")
 
 
 def cpu_multiplies_bfloat16() -> bool:

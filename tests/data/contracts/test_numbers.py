@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tvr.data.contracts.errors import TvrError, UsageError
-from tvr.data.contracts.numbers import Count, Positive, Range, Share, check_number, check_numbers
+from tvr.data.contracts.numbers import Count, Positive, Range, Share, as_option, check_number, check_numbers
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.data.contracts.records import configured
 from tvr.heads.base import FeatureShape, build_head
@@ -93,7 +93,7 @@ def test_a_head_is_built_or_says_which_number_is_wrong(name: str) -> None:
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1.0, 0.0])
 def test_max_seconds_fails(seconds: float) -> None:
     """A store made with nan could never be extended: it differs from itself."""
-    with pytest.raises(UsageError, match=r"^max_seconds must be "):
+    with pytest.raises(UsageError, match=r"^--max-seconds must be "):
         ExtractionOptions(Sampling(), max_seconds=seconds)
 
 
@@ -109,13 +109,13 @@ def test_max_seconds_fails(seconds: float) -> None:
     ],
 )
 def test_sampling_fails(changes: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"^{next(iter(changes))} must "):
+    with pytest.raises(UsageError, match=rf"^{as_option(next(iter(changes)))} must "):
         Sampling(**changes)
 
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, 0.0])
 def test_waiting_for_workers_fails(seconds: float) -> None:
-    with pytest.raises(UsageError, match=r"^wait_seconds must be "):
+    with pytest.raises(UsageError, match=r"^--wait-seconds must be "):
         ClusterConfig(wait_seconds=seconds)
 
 

@@ -159,7 +159,8 @@ def test_what_others_have_made_since_is_not_made_again(
             """A runner of shards that another process makes once they are chosen."""
 
             identity, frames_per_batch = runner.identity, runner.frames_per_batch
-            num_children, shards_in_work = runner.num_children, runner.shards_in_work
+            num_children, num_cores = runner.num_children, runner.num_cores
+            shards_in_work = runner.shards_in_work
 
             def run(self, shards: Any, recipe: Any, on_progress: Any) -> Any:
                 extract(clips, ENCODER.load(), options, folder)
@@ -311,17 +312,17 @@ def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dat
     ("settings", "message"),
     [
         ({"scheduler": "node7"}, "'node7' is none of these"),
-        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": 0}, "--workers must be at least 1, got 0"),
         ({"wait_seconds": 0.0}, "wait_seconds must be more than 0, got 0.0"),
         ({"queue": "slurm", "scheduler": "tcp://node7:8786"}, "not both"),
         ({"job": {"queue": "gpu"}}, "need a job queue to submit to: --slurm or --pbs"),
         (
             {"queue": "slurm", "job": {"wall": "1:00"}},
-            "unknown setting of a slurm job 'wall'. Did you mean 'walltime'",
+            "unknown --job setting of slurm 'wall'. Did you mean 'walltime'",
         ),
         (
             {"queue": "slurm", "job": {"cores": "nan"}},
-            "cores of a slurm job must be a whole number such as 4, got 'nan'",
+            "--job cores must be a whole number such as 4, got 'nan'",
         ),
         ({"workers": 2, "wants_gpu": True}, "2 workers want a GPU each, but this machine has 0"),
     ],

@@ -496,7 +496,7 @@ def test_the_time_limit_follows_from_the_duration(fixed: float | None, duration:
 
 
 def test_the_pool_fails() -> None:
-    with pytest.raises(UsageError, match=r"unknown decoder 'decrod'\. Did you mean 'decord'\?"):
+    with pytest.raises(UsageError, match=r"unknown --decoder 'decrod'\. Did you mean 'decord'\?"):
         DecoderPool(1, "decrod")
     for settings in ({"num_children": 0}, {"num_children": 1, "time_limit_seconds": -1.0}):
         with pytest.raises(UsageError, match="must be positive"):

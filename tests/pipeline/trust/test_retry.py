@@ -175,7 +175,7 @@ def test_count_retried(place: Place, encoder: Encoder) -> None:
 
 
 def test_retry_untrusted_fails(place: Place, encoder: Encoder) -> None:
-    with pytest.raises(UsageError, match=r"unknown status to retry 'untrustd'\. Did you mean 'untrusted'"):
+    with pytest.raises(UsageError, match=r"unknown --retry 'untrustd'\. Did you mean 'untrusted'"):
         options_for(place.archive, retry="untrustd")
     options = options_for(place.archive, retry="untrusted")
     described = load_dataset("folder", place.archive, {})

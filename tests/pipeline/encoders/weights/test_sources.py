@@ -143,7 +143,7 @@ def test_a_missing_checkpoint_fails() -> None:
 def test_an_unknown_device_or_precision_fails() -> None:
     with pytest.raises(UsageError, match="device must be"):
         clip.load("ViT-B-32", "random", device="gpu")
-    with pytest.raises(UsageError, match="precision must be one of auto, fp32, bf16, fp16, got 'int8'"):
+    with pytest.raises(UsageError, match="--precision must be one of auto, fp32, bf16, fp16, got 'int8'"):
         clip.load("ViT-B-32", "random", precision="int8")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="fp16 needs a GPU"):
         clip.load("ViT-B-32", "random", device="cpu", precision="fp16")

@@ -1,0 +1,86 @@
+"""What a command says to type next is typed: it works, from paths with blanks and brackets too."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from tvr.pipeline.video.sample_clip import write_sample
+
+from ..fixtures.shell import Answer, tvr
+from ..fixtures.warm_shell import warm_shell
+
+SMALL = ("--model", "tvr-storyboard", "--num-frames", "2", "--decoding-processes", "1", "--device", "cpu")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "fold [abc]").mkdir()
+    for name in "abcdef":
+        write_sample(tmp_path / "fold [abc]" / f"Holiday [{name}].mp4")
+    return tmp_path
+
+
+def extract(place: Path, *more: str) -> Answer:
+    return tvr("extract", "--dataset", "folder", "--root", "fold [abc]", *SMALL, *more, cwd=place)
+
+
+def after(label: str, answer: Answer) -> list[str]:
+    """The words of the command that stands behind this label."""
+    assert answer.code in (0, 4), answer.err
+    (line,) = re.findall(rf"^{label}: tvr (.*)$", answer.out, re.MULTILINE)
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("where", [("--workspace", "w [1] x"), ("--store", "s [2] y")])
+def test_next_of_an_archive_without_captions_is_a_search(place: Path, where: tuple[str, ...]) -> None:
+    answer = extract(place, *where)
+    typed = after("next", answer)
+    assert typed[0] == "search"
+    assert tvr(*typed, cwd=place).code == 0
+    failed = extract(place, *where, "--retry", "failed")
+    assert after("next", failed) == typed
+
+
+def test_next_of_an_archive_with_captions_is_a_training(place: Path) -> None:
+    rows = [f"Holiday [{name}].mp4,a picture called {name}" for name in "abcdef"]
+    (place / "fold [abc]" / "captions.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
+    checked = tvr("datasets", "folder", "--root", "fold [abc]", cwd=place)
+    assert after("next", checked) == ["extract", "--dataset", "folder", "--root", "fold [abc]"]
+    typed = after("next", extract(place, "--workspace", "w [1] x"))
+    assert typed[:3] == ["train-head", "--workspace", "w [1] x"]
+    trained = tvr(*typed, "--epochs", "1", cwd=place)
+    assert trained.code == 0, trained.err
+    assert (place / "w [1] x" / "runs").is_dir()
+    store = Path(typed[-1])
+    next((place / store).glob("video-*.h5")).unlink()
+    mended = tvr(*after("mend", tvr("verify", "--store", store, cwd=place)), cwd=place)
+    assert mended.code == 0, mended.err
+    assert "1 file mended; the whole store is as it should be" in mended.out
+
+
+def test_next_fails_where_nothing_was_read(place: Path) -> None:
+    """No video can be decoded: what is to be typed is what says why."""
+    for path in (place / "fold [abc]").iterdir():
+        path.write_bytes(b"no video")
+    answer = extract(place)
+    assert "next:" not in answer.out
+    why = tvr(*after("see why", answer), cwd=place)
+    assert "Holiday [a]\tfailed\tnot a readable video file" in why.out
+
+
+def test_a_shard_fails_whose_lock_only_another_user_may_open(place: Path) -> None:
+    assert extract(place, "--store", "store").code == 0
+    (shard,) = (place / "store").glob("video-*.h5")
+    shard.unlink()
+    shard.with_suffix(".json").unlink()
+    lock = place / "store" / f"{shard.name}.lock"
+    lock.touch()
+    lock.chmod(0)
+    line = ("extract", "--dataset", "folder", "--root", "fold [abc]", *SMALL, "--store", "store")
+    bound = {"bound": True, "cwd": str(place), "environment": dict(os.environ) | {"HF_HUB_OFFLINE": "1"}}
+    code, said = warm_shell().run(*line, **bound)
+    assert code == 4, said
+    assert re.search(rf"store/{lock.name} is a file of user \S+, and only they may open it", said)
+    assert f"have them delete it (rm store/{lock.name})" in said
