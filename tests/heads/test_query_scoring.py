@@ -46,6 +46,11 @@ def test_is_query_scoring(oracle: Oracle, padding: str, key: str, temperature: f
     torch.testing.assert_close(some.similarity(head), wanted, atol=1e-5, rtol=0)
 
 
+@pytest.mark.oracle("adaclip")
+def test_is_the_scoring_of_adaclip(oracle: Oracle) -> None:
+    oracle.whole().assert_logits(oracle.head("query_scoring", temperature=0.1), "similarity_qscore_full")
+
+
 def test_hot_enough_it_is_the_mean_of_frames_of_equal_length() -> None:
     frames = torch.nn.functional.normalize(VIDEOS.frames, dim=-1)
     videos = VideoFeatures(frames, VIDEOS.mask)

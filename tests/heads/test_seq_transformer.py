@@ -19,6 +19,13 @@ def test_is_clip4clip_seq_transf(oracle: Oracle) -> None:
     oracle.assert_logits(head, "logits_seqTransf")
 
 
+@pytest.mark.oracle("teachclip")
+def test_is_the_mean_of_teachclips_contextual_frames(oracle: Oracle) -> None:
+    sizes = {**oracle.transformer("transformerClip.resblocks."), "heads": int(oracle.arrays["heads"])}
+    head = oracle.head("seq_transformer", "transformerClip", "frame_position", **sizes)
+    oracle.whole().assert_logits(head, "similarity_mean_full_x100")
+
+
 def test_parameters_are_those_of_the_paper() -> None:
     head = Head(Config(), FeatureShape(512, 77, 77))
     assert sum(parameter.numel() for parameter in head.parameters()) == 12_648_960

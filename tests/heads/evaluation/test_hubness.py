@@ -69,6 +69,27 @@ def test_released_normalisations(oracle_file: Path) -> None:
     np.testing.assert_array_equal(stored["similarity"], before)
 
 
+@pytest.mark.oracle("sinkhorn")
+def test_released_sinkhorn(oracle_file: Path) -> None:
+    """Ours is divided by the temperature, and a constant apart."""
+    stored = np.load(oracle_file)
+    similarity, bank = MatrixScores(stored["similarity"]), MatrixScores(stored["bank_text_video"])
+    for key in ("tau001", "taurule"):
+        temperature = float(stored[key])
+        settings = {"temperature": temperature, "iterations": int(stored["iterations"])}
+        for name, found in {
+            "t2v": sinkhorn(similarity, "t2v", **settings),
+            "v2t": sinkhorn(similarity, "v2t", **settings),
+            "bank.t2v": sinkhorn(similarity, "t2v", bank, **settings),
+        }.items():
+            apart = temperature * whole(found) - torch.from_numpy(stored[f"{key}.{name}"])
+            torch.testing.assert_close(apart, apart.mean().expand_as(apart), atol=1e-12, rtol=0)
+    normalised = whole(querybank(similarity, bank, "t2v", scale=1 / 0.01, nearest=1))
+    torch.testing.assert_close(
+        normalised, torch.from_numpy(stored["qb_norm_tau001_k1"]), atol=1e-9, rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("name", ["dsl", "qb", "sinkhorn", "sinkhorn bank"])
 def test_video_to_text_is_text_to_video_of_the_transposed(name: str) -> None:
     """The published v2t adjustments change no ranking; ours are those of t2v with the sides exchanged."""
