@@ -61,7 +61,7 @@ from .output.extraction import (
     print_summary,
 )
 from .output.interruptions import interruptible
-from .terminal import Meter
+from .terminal import Meter, warn
 
 MAX_PATCH_GIGABYTES = 20
 """More patches than this are extracted only with --yes."""
@@ -261,7 +261,7 @@ def extract(
         request=Request(dataset, root, settings, encoder),
     )
     if dry_run:
-        loaded = encoder.load()
+        loaded = _to_measure(encoder, retry)
         estimated = _estimated(described, loaded, options, batch_size)
         folder = store or place.store_folder(
             described.name, loaded.identity.model, loaded.identity.pretrained, limit
@@ -305,6 +305,16 @@ def _runner(
 
         with cluster_runner(cluster, encoder, dataset, options) as runner:
             yield runner
+
+
+def _to_measure(spec: EncoderSpec, retry: str | None) -> Encoder:
+    """The encoder; to say what it would cost, its weights may be missing, but not to say what a store has of them."""
+    if retry is not None:
+        return spec.load()
+    encoder, missing = spec.load_or_stand_in()
+    if missing:
+        warn(f"{missing}. Measured with random weights of the same architecture, which take as long")
+    return encoder
 
 
 def _estimated(

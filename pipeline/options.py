@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from ..data.base import Preset
-from ..data.contracts.errors import UsageError, check_name
+from ..data.contracts.errors import MissingWeightsError, UsageError, check_name
 from ..data.contracts.identity import FileDigest
 from ..data.contracts.numbers import Count, Positive, as_option, check_numbers
 from ..data.contracts.plug_ins import plug_in_names
@@ -147,6 +147,24 @@ class EncoderSpec:
 
         encoder = clip.load(self.model, self.pretrained, device=self.device, precision=self.precision)
         return clip.compiled(encoder) if self.compiled else encoder
+
+    def load_or_stand_in(self) -> tuple[Encoder, str]:
+        """The encoder and nothing; or, where its published weights are out of reach, one of its architecture that is as
+        wide and as fast, and why.
+
+        Raises:
+            UsageError, WeightsError: as ``load``, apart from weights that are not on this machine.
+        """
+        try:
+            return self.load(), ""
+        except MissingWeightsError as error:
+            reason = str(error).partition("\n")[0]
+        from .encoders import clip
+
+        made = clip.load(self.model, "random", device=self.device, precision=self.precision)
+        # What is said of the features is to be true of those that will be extracted.
+        identity = replace(made.identity, pretrained=self.pretrained or "", random_weights=False)
+        return replace(made, identity=identity), reason
 
     def for_any_folder(self) -> "EncoderSpec":
         """The same, from whatever folder it is loaded: a checkpoint file by its absolute path."""

@@ -54,6 +54,10 @@ class WeightsError(TvrError):
     exit_code = 6
 
 
+class MissingWeightsError(WeightsError):
+    """Published weights that are not on this machine and out of reach."""
+
+
 class TrainingError(TvrError):
     """A training run that cannot start or that left the finite numbers."""
 

@@ -25,6 +25,7 @@ from tvr.pipeline.encoders.weights import downloads
 from tvr.pipeline.encoders.weights.build import weights_digest
 from tvr.pipeline.encoders.weights.sources import find_source
 from tvr.pipeline.encoders.weights.tags import training_of
+from tvr.pipeline.options import EncoderSpec
 
 from ..conftest import Loader
 
@@ -166,6 +167,27 @@ def test_missing_weights_offline_fail_at_once_and_say_what_to_do(tmp_path: Path)
         "--pretrained openai=/path/to/open_clip_model.safetensors",
     ):
         assert needed in message
+    wrong, to_bring, works_here = message.split("\n")
+    assert wrong.startswith("the weights of ViT-B-32 (openai) are not on this machine: ")
+    assert to_bring.startswith("to bring them: ")
+    assert works_here == (
+        "what works here: --model tvr-storyboard (knows drawings only), or --pretrained random (scores are chance)"
+    )
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_what_missing_weights_would_cost_is_measured_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    encoder, missing = EncoderSpec("RN50", "yfcc15m", device="cpu").load_or_stand_in()
+    assert missing.startswith("the weights of RN50 (yfcc15m) are not on this machine: ")
+    identity = encoder.identity
+    assert (identity.pretrained, identity.random_weights, identity.dim) == ("yfcc15m", False, 1024)
+    _, missing = EncoderSpec("tvr-storyboard", device="cpu").load_or_stand_in()
+    assert missing == ""
+    with pytest.raises(WeightsError, match="there is no such file"):
+        EncoderSpec("RN50", "/nowhere/file.pt", device="cpu").load_or_stand_in()
 
 
 @pytest.mark.usefixtures("nowhere")
