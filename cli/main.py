@@ -60,6 +60,11 @@ COMMANDS = {
         "sweep:sweep",
         "Train every combination of a grid, several at once; a table by validation score, over seeds.",
     ),
+    "runs": (
+        "runs:runs",
+        "List trained heads with their validation scores; rename one, keep a note with it, delete it.",
+    ),
+    "stores": ("stores:stores", "List feature stores; rename one, keep a note with it, delete it."),
     "import-checkpoint": (
         "import_checkpoint:import_checkpoint",
         "Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, UATVR, HBI).",

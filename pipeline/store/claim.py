@@ -114,6 +114,11 @@ def _as_written(manifest: Manifest) -> str:
     return as_json(dataclasses.asdict(manifest))
 
 
+def is_being_written(folder: Path) -> bool:
+    """Whether a living process writes into a store."""
+    return not _is_nobodys(folder)
+
+
 def _is_nobodys(folder: Path) -> bool:
     with FileLock(folder / _WRITERS) as writers:
         return writers.acquire()

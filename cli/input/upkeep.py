@@ -1,0 +1,76 @@
+"""What ``tvr runs`` and ``tvr stores`` do with the one that is named: rename it, keep a note with it, delete it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...data.contracts.errors import StoreError, UsageError
+from ...pipeline.store.housekeeping import delete, keep_note, rename, size_in_words, size_of
+from ..terminal import out
+
+RenameOption = Annotated[str | None, typer.Option(metavar="NAME", help="Give it this name.")]
+NoteOption = Annotated[str | None, typer.Option(help="Keep this line with it; an empty one takes it away.")]
+DeleteOption = Annotated[
+    bool, typer.Option("--delete", help="Delete it, after a question that says how many bytes go.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="With --delete: without a question.")]
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What is asked for."""
+
+    rename: str | None
+    note: str | None
+    delete: bool
+    yes: bool
+
+    def is_asked(self, name: str | None) -> bool:
+        """Whether anything is to be done.
+
+        Raises:
+            UsageError: to nothing, or several things at once.
+        """
+        asked = sum((self.rename is not None, self.note is not None, self.delete))
+        if asked and name is None:
+            raise UsageError("say which: put its name before --rename, --note or --delete")
+        if asked > 1:
+            raise UsageError("--rename, --note and --delete are done one at a time")
+        return asked == 1
+
+    def do(self, folder: Path, kind: str, *, in_use: str | None) -> None:
+        """Do it, and say what was done.
+
+        Args:
+            folder: of a run or a store.
+            kind: what it is, in a word.
+            in_use: who writes into it now; None: nobody.
+
+        Raises:
+            StoreError: somebody writes into it, or the system refuses.
+            UsageError: the new name cannot be, or nobody is there to answer a question.
+        """
+        if self.note is not None:
+            keep_note(folder, self.note)
+            out.print(f"noted with {folder}", soft_wrap=True)
+            return
+        if in_use is not None:
+            raise StoreError(f"{in_use} writes into {folder} now. Wait until it has ended")
+        if self.rename is not None:
+            out.print(f"{kind} {folder} is {rename(folder, self.rename)} now", soft_wrap=True)
+            return
+        size = size_in_words(size_of(folder))
+        if not (self.yes or _agrees(f"Delete {kind} {folder}, {size}?")):
+            out.print("nothing was deleted")
+            return
+        delete(folder)
+        out.print(f"deleted {folder}, {size}", soft_wrap=True)
+
+
+def _agrees(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody is here to answer: add --yes if that is meant")
+    return typer.confirm(question)

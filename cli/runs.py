@@ -1,0 +1,103 @@
+"""``tvr runs``: the trained heads of a workspace."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ..data.contracts.errors import TvrError, UsageError
+from ..heads.runs.newest import RunEntry, run_entries
+from ..heads.runs.run_folder import read_result
+from ..heads.runs.run_lock import holder_of, is_taken
+from ..heads.runs.training_config import score_in_words
+from ..pipeline.store.housekeeping import note_of, size_in_words, size_of
+from ..pipeline.workspace import Workspace
+from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption
+from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption
+from .terminal import out, print_json, print_table_whole
+
+
+def runs(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="One of them, by its name. Default: all.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only those of this data set.", rich_help_panel=WHAT)
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    rename: RenameOption = None,
+    note: NoteOption = None,
+    delete: DeleteOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List trained heads with their validation scores, the newest first; rename one, keep a note with it, delete it."""
+    place = Workspace(workspace)
+    upkeep = Upkeep(rename, note, delete, yes)
+    folder = None if name is None else _named(place, name, dataset)
+    if upkeep.is_asked(name):
+        assert folder is not None
+        upkeep.do(folder, "run", in_use=holder_of(folder) if is_taken(folder) else None)
+        return
+    entries = run_entries(place, dataset) if folder is None else [RunEntry.of(folder)]
+    if as_json:
+        print_json([_record(entry) for entry in entries])
+    elif not entries:
+        out.print(f"no runs in {place.root / 'runs'}; `tvr train-head` makes one", soft_wrap=True)
+    else:
+        _print_table(entries)
+
+
+def _named(place: Workspace, name: str, dataset: str | None) -> Path:
+    """The folder of a run of the workspace, named by its name or its path there."""
+    known = {folder.resolve(): folder for folder in place.run_folders()}
+    try:
+        return known.get(Path(name).resolve()) or place.named_run(name, dataset)
+    except OSError as error:
+        raise UsageError(f"no run is called {name!r}: {error.strerror or error}") from error
+
+
+def _record(entry: RunEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "folder": str(entry.folder),
+        "dataset": entry.record.store.get("dataset"),
+        "head": entry.record.head,
+        "score": _score(entry),
+        "score_of": entry.record.training.get("select_by"),
+        "state": entry.state,
+        "finished": entry.is_finished,
+        "written": entry.day,
+        "bytes": size_of(entry.folder),
+        "note": note_of(entry.folder),
+    }
+
+
+def _score(entry: RunEntry) -> float | None:
+    """The validation score of the epoch that was kept; None where there is none."""
+    if not entry.is_finished or entry.is_imported:
+        return None
+    try:
+        result = read_result(entry.folder)
+    except TvrError:  # the table is not the place to end with a damaged file
+        return None
+    return None if result is None else result["best_score"]
+
+
+def _print_table(entries: list[RunEntry]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", overflow="fold")
+    for header in ("head", "validation", "written", "size"):
+        table.add_column(header, no_wrap=True, justify="right" if header == "size" else "left")
+    table.add_column("state", min_width=10, overflow="fold")
+    noted = any(note_of(entry.folder) for entry in entries)
+    if noted:
+        table.add_column("note", min_width=10, overflow="fold")
+    for entry in entries:
+        score = _score(entry)
+        words = "-" if score is None else score_in_words(score, entry.record.config.select_by)
+        state = "imported" if entry.is_imported else entry.state
+        cells = [entry.name, entry.record.head, words, entry.day, size_in_words(size_of(entry.folder)), state]
+        table.add_row(*cells, *([note_of(entry.folder)] if noted else []))
+    print_table_whole(table, spare=("size", "head"))

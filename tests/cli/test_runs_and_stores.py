@@ -1,0 +1,111 @@
+"""``tvr runs`` and ``tvr stores`` as typed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tvr.heads.runs.run_lock import run_lock
+from tvr.pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words
+
+from ..fixtures.generated import generated_store
+from ..fixtures.shell import tvr
+
+QUICK = ("--set", "layers=1", "--epochs", "1", "--batch-size", "16", "--device", "cpu")
+RUN = Path("tvr-workspace/runs/toy/seq_transformer-1")
+STORE = Path("tvr-workspace/features/toy/model")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a workspace that holds a store and a run."""
+    folder = tmp_path_factory.mktemp("made")
+    generated_store(folder / STORE)
+    answer = tvr("train-head", *QUICK, cwd=folder)
+    assert answer.code == 0, answer.err
+    return folder
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "place"))
+
+
+def test_lists(made: Path) -> None:
+    (run,) = json.loads(tvr("runs", "--json", cwd=made).out)
+    assert (run["name"], run["head"], run["state"]) == (
+        "toy/seq_transformer-1",
+        "seq_transformer",
+        "finished",
+    )
+    assert 0 <= run["score"] <= 600
+    assert run["bytes"] == sum(file.stat().st_size for file in (made / RUN).rglob("*") if file.is_file())
+    shown = tvr("runs", cwd=made).out
+    assert "toy/seq_transformer-1" in shown
+    assert f"{run['score']:.1f} of 600" in shown
+    (store,) = json.loads(tvr("stores", "--json", cwd=made).out)
+    assert (store["name"], store["videos"], store["texts"], store["finished"]) == ("toy/model", 80, 160, True)
+    assert "toy/model" in tvr("stores", "toy", cwd=made).out
+
+
+def test_renamed_runs_and_stores_still_find_each_other(place: Path) -> None:
+    assert tvr("runs", "seq_transformer-1", "--rename", "first", cwd=place).code == 0
+    renamed = tvr("stores", "toy/model", "--rename", "other", cwd=place)
+    assert renamed.code == 0, renamed.err
+    assert "--store tvr-workspace/features/toy/other" in renamed.out
+    again = tvr("train-head", "--run", "first", cwd=place)
+    assert again.code == 0, again.err
+    assert "finished before" in again.out
+    assert tvr("eval", "toy/first", "--json", cwd=place).code == 0
+
+
+def test_a_note_is_kept_with_a_run(place: Path) -> None:
+    assert tvr("runs", "seq_transformer-1", "--note", "for [i] the talk", cwd=place).code == 0
+    assert "for [i] the talk" in tvr("runs", cwd=place).out
+    assert tvr("runs", "seq_transformer-1", "--note", "", cwd=place).code == 0
+    assert not (place / RUN / "note.txt").exists()
+
+
+def test_delete_asks_first(place: Path) -> None:
+    asked = tvr("runs", "seq_transformer-1", "--delete", cwd=place)
+    assert asked.code == 2
+    assert "Delete run tvr-workspace/runs/toy/seq_transformer-1, " in asked.err
+    assert "add --yes" in asked.err
+    done = tvr("runs", "seq_transformer-1", "--delete", "--yes", cwd=place)
+    assert done.out.startswith("deleted tvr-workspace/runs/toy/seq_transformer-1, ")
+    assert not (place / RUN).exists()
+    assert tvr("stores", "toy", "--delete", "--yes", cwd=place).code == 0
+    assert not (place / STORE).exists()
+
+
+def test_upkeep_fails_with_what_is_wrong(place: Path) -> None:
+    for arguments, code, part in (
+        (("runs", "--delete"), 2, "say which"),
+        (("runs", "seq_transfomer-1"), 2, "Did you mean"),
+        (("runs", "seq_transformer-1", "--rename", "a/b"), 2, "one word without a slash"),
+        (("runs", "seq_transformer-1", "--rename", "seq_transformer-1"), 2, "is there already"),
+        (("stores", "toy", "--rename", "x", "--delete"), 2, "one at a time"),
+    ):
+        answer = tvr(*arguments, cwd=place)
+        assert (answer.code, part in answer.err) == (code, True), answer.err
+    with run_lock(place / RUN):
+        answer = tvr("runs", "seq_transformer-1", "--delete", "--yes", cwd=place)
+    assert answer.code == 4
+    assert "writes into" in answer.err
+
+
+def test_housekeeping(tmp_path: Path) -> None:
+    assert [size_in_words(size) for size in (0, 999, 12_300, 4_560_000, 7 * 10**13)] == [
+        "0 B",
+        "999 B",
+        "12 kB",
+        "4.6 MB",
+        "70.0 TB",
+    ]
+    folder = tmp_path / "a"
+    folder.mkdir()
+    keep_note(folder, "two\nlines")
+    assert note_of(rename(folder, "b")) == "two\\nlines"
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    delete(tmp_path / "link")
+    assert (tmp_path / "b").is_dir()
