@@ -10,7 +10,7 @@ from ..data.contracts.errors import UsageError
 from ..data.contracts.numbers import Positive
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import l2_normalise
+from .layers.padding import divisors, l2_normalise
 
 CITATION = "Bain et al., A CLIP-Hitchhiker's Guide to Long Video Retrieval, arXiv 2205.08508"
 
@@ -51,8 +51,9 @@ class Head(Contract):
 
     def encode_video(self, video: VideoFeatures) -> Encoded:
         lengths = torch.linalg.vector_norm(video.frames, dim=2)
+        frames = video.frames / divisors(lengths)[..., None]
+        # A zero frame weighs next to nothing, and a video of nothing else is a zero vector.
         lengths = lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
-        frames = video.frames / lengths[..., None]
         # What padding holds is barred from the products, which are fewer numbers than the frames.
         products = (frames @ frames.mT).masked_fill_(~(video.mask[:, None] & video.mask[..., None]), 0.0)
         lengths = lengths.masked_fill(~video.mask, 0.0)
@@ -69,7 +70,7 @@ class Head(Contract):
         weights = logits.softmax(dim=1)
         square = ((video["products"] @ weights) * weights).sum(dim=1)
         pooled = (weights * cosines).sum(dim=1)
-        return (pooled / square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()).T
+        return (pooled / divisors(square).sqrt()).T
 
     def numbers_per_pair(self) -> int:
         return 4 * self.shape.num_frames + 4

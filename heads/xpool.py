@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from ..data.contracts.numbers import Share
 from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
-from .layers.padding import l2_normalise, masked_softmax, padded_to, zero_padding
+from .layers.padding import divisors, l2_normalise, masked_softmax, padded_to, zero_padding
 
 CITATION = "Gorti et al., X-Pool: Cross-Modal Language-Video Attention, CVPR 2022, arXiv 2203.15086"
 
@@ -89,7 +89,7 @@ class Head(Contract):
         pooled = dropout(self.linear(pooled), self.config.dropout, self.training).add_(pooled)
         pooled = self.norm_3(pooled)
         along = torch.einsum("ad,bad->ab", text["sentence"], pooled)
-        return along / torch.linalg.vector_norm(pooled, dim=2).T.clamp_min(torch.finfo(along.dtype).tiny)
+        return along / divisors(torch.linalg.vector_norm(pooled, dim=2)).T
 
     def numbers_per_pair(self) -> int:
         return 2 * self.shape.dim + 3 * self.shape.num_frames

@@ -7,6 +7,10 @@ from torch import Tensor
 from .padding import repeat_first, zero_padding
 from .token_interaction import WeightedTokens
 
+STILL = 100
+"""A channel that deviates by fewer roundings of its size than this does not change: of what is left after its mean is
+taken off, most is rounding, and divided by its deviation that would be noise as large as any other channel."""
+
 
 def channel_correlation_loss(
     words: WeightedTokens,
@@ -19,7 +23,7 @@ def channel_correlation_loss(
     """How far the channel correlation of words with their best frames, and the reverse, is from the identity.
 
     Text i belongs to video i. The dim x dim correlation is one matrix product over all tokens, never a
-    token x dim x dim tensor.
+    token x dim x dim tensor. A channel that never changes (real sentence encoders have some) correlates with nothing.
 
     Args:
         diagonal: weight of the squared distance of each channel's own correlation from 1.
@@ -56,8 +60,15 @@ def _correlation(
 def _standardised(
     parts: Float[Tensor, "item part dim"], mask: Bool[Tensor, "item part"]
 ) -> Float[Tensor, "item part dim"]:
-    """Each channel at mean 0 and deviation 1 (unbiased) over all real parts of the batch; padding at 0."""
+    """Each channel at mean 0 and deviation 1 (unbiased) over all real parts of the batch; padding at 0.
+
+    So is a channel that is the same in all of them, but for rounding: it has no correlation with anything.
+    """
     count = mask.sum()
-    centred = zero_padding(parts - zero_padding(parts, mask).sum(dim=(0, 1)) / count, mask)
-    deviation = (centred.square().sum(dim=(0, 1)) / (count - 1)).sqrt()
-    return centred / deviation.clamp_min(torch.finfo(parts.dtype).tiny)
+    real = zero_padding(parts, mask)
+    centred = zero_padding(parts - real.sum(dim=(0, 1)) / count, mask)
+    variance = centred.square().sum(dim=(0, 1)) / (count - 1).clamp_min(1)
+    numbers = torch.finfo(parts.dtype)
+    changes = variance > (STILL * numbers.eps) ** 2 * real.square().sum(dim=(0, 1)) / count + numbers.tiny
+    # Replaced before the root, whose gradient at 0 is infinite.
+    return (centred / torch.where(changes, variance, 1.0).sqrt()).masked_fill(~changes, 0.0)

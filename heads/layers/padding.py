@@ -39,9 +39,16 @@ def repeat_first(
 
 
 def l2_normalise(vectors: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-    """The vectors at length 1; a zero vector stays zero, in half precision too."""
-    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return vectors / length.clamp_min(torch.finfo(vectors.dtype).tiny)
+    """The vectors at length 1; a zero vector stays zero, in half precision too, and its gradient finite."""
+    return vectors / divisors(torch.linalg.vector_norm(vectors, dim=-1, keepdim=True))
+
+
+def divisors(lengths: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The lengths, or deviations, but 1 where one is 0 or next to it: what it divides is 0 then, and stays 0.
+
+    Raised to the smallest number instead, it would leave the value right and make the gradient infinite.
+    """
+    return torch.where(lengths > torch.finfo(lengths.dtype).tiny, lengths, 1.0)
 
 
 def masked_mean(

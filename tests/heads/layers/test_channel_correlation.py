@@ -36,7 +36,8 @@ def correlation(one: WeightedTokens, other: WeightedTokens) -> list[list[float]]
     def standardised(vectors: list[Tensor], channel: int) -> list[float]:
         values = [float(vector[channel]) for vector in vectors]
         mean, deviation = statistics.mean(values), statistics.stdev(values)
-        return [(value - mean) / deviation for value in values]
+        # A channel that never changes, but for rounding.
+        return [(value - mean) / deviation if deviation > 1e-14 else 0.0 for value in values]
 
     a, b = ([standardised(vectors, c) for c in range(DIM)] for vectors in (own, partner))
 
@@ -48,7 +49,25 @@ def correlation(one: WeightedTokens, other: WeightedTokens) -> list[list[float]]
 
 @pytest.mark.parametrize(("diagonal", "off_diagonal"), [(0.11, 0.0), (0.5, 0.06)])
 def test_by_loops(diagonal: float, off_diagonal: float) -> None:
+    assert_as_by_loops(tokens([3, 1, 4, 2], 0), tokens([2, 5, 1, 3], 1), diagonal, off_diagonal)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_a_channel_that_never_changes_correlates_with_nothing(value: float) -> None:
+    """0.1 has no exact mean: what is left of it is rounding, and no deviation."""
     words, frames = tokens([3, 1, 4, 2], 0), tokens([2, 5, 1, 3], 1)
+    words.vectors[..., 1], frames.vectors[..., 1] = value, value
+    assert_as_by_loops(words, frames, 0.5, 0.06)
+
+
+def test_one_word_and_one_frame_in_total_correlate_with_nothing() -> None:
+    found = channel_correlation_loss(tokens([1], 0), tokens([1], 1), diagonal=0.5, off_diagonal=0.06)
+    assert found.item() == 0.5 * DIM
+
+
+def assert_as_by_loops(
+    words: WeightedTokens, frames: WeightedTokens, diagonal: float, off_diagonal: float
+) -> None:
     of_words, of_frames = correlation(words, frames), correlation(frames, words)
     wanted = 0.0
     for i in range(DIM):
