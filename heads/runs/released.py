@@ -18,6 +18,9 @@ from ..base import Head
 POSITIONS = "positions"
 """Tables of learned positions are cut to the positions a head has: the rest is never read."""
 
+CLIP_ALONE = "token_embedding.weight"
+"""In the checkpoint of a head, what is CLIP's own has ``clip.`` before it."""
+
 LAYER = re.compile(r"(?:^|\.)blocks\.\d+\.")
 
 
@@ -101,7 +104,13 @@ def load_released(
 
 
 def _of_another_head(name: str, released: Mapping[str, Tensor]) -> str:
-    """That a head has a place for more of the weights than this one: it would be imported for what it is not."""
+    """That a CLIP is all it is, or that a head has a place for more of the weights than this one: it would be imported
+    for what it is not."""
+    if any(key.removeprefix("module.") == CLIP_ALONE for key in released):
+        return (
+            "It is a CLIP without a head: --head seq_transformer --lowest-layers starts from the lowest layers of its "
+            "text tower, as CLIP4Clip does, and nothing else does."
+        )
     places = {other: _places(other, released) for other in plug_in_names("tvr.heads")}
     likely = max(places, key=lambda other: places[other])
     if places[likely] <= places[name]:

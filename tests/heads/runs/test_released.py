@@ -83,6 +83,16 @@ def test_a_checkpoint_of_another_head_fails(oracle: Oracle, released: dict[str, 
         load_released(built(oracle), "seq_transformer", released)
 
 
+def test_a_clip_without_a_head_fails(oracle: Oracle, released: dict[str, torch.Tensor]) -> None:
+    tower = {name.replace("module.transformerClip", "transformer"): value for name, value in released.items()}
+    tower["token_embedding.weight"] = torch.zeros(3, oracle.shape.dim)
+    tower["positional_embedding"] = tower.pop("module.frame_position_embeddings.weight")
+    said = "It is a CLIP without a head: --head seq_transformer --lowest-layers"
+    with pytest.raises(WeightsError, match=said):
+        load_released(built(oracle), "seq_transformer", tower)
+    load_released(built(oracle), "seq_transformer", tower, lowest_layers=True)
+
+
 def test_a_checkpoint_of_a_picture_tower_fails(oracle: Oracle) -> None:
     tower = {"conv1.weight": torch.ones(2, 2), "layer1.0.bn1.bias": torch.ones(2), "fc.bias": torch.ones(2)}
     said = r"It is no checkpoint of seq_transformer: it holds conv1\.weight, fc\.bias, layer1"
