@@ -46,7 +46,8 @@ def eval_(
         str | None,
         typer.Option(
             help="Also score normalised: qb_norm, sinkhorn_bank (with training queries), dsl, sinkhorn "
-            "(over all test queries), some with commas, or all.",
+            "(over all test queries), some with commas, or all. sinkhorn_std and sinkhorn_bank_std take T = std / 4; "
+            "beside those with the fixed T the validation split chooses.",
             rich_help_panel=FIGURES,
         ),
     ] = None,
@@ -96,7 +97,7 @@ def eval_(
     scored = scored_runs(chosen, options)
     for some in scored:
         for note in some.notes:
-            err.print(f"note: {some.run}: {note}", soft_wrap=True)
+            err.print(f"note: {some.run or some.name}: {note}", soft_wrap=True)
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
     if report:

@@ -1,7 +1,7 @@
 """How well a head finds videos by text and texts by video."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...data.base import Protocol
@@ -10,7 +10,17 @@ from ..base import Head
 from ..features.feature_set import FeatureSet
 from ..runs.training_config import Selection
 from .bootstrap import bootstrap_intervals
-from .normalisations import COLUMNS, PUBLISHED, NormalisationConfig, banks_of, column, normalised_ranks
+from .normalisations import (
+    COLUMNS,
+    PUBLISHED,
+    TEMPERATURES,
+    NormalisationConfig,
+    banks_of,
+    caveat,
+    column,
+    normalised_ranks,
+    refusal,
+)
 from .ranks import BothRanks, Scores, rank_both
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
@@ -37,6 +47,12 @@ class Evaluation:
     """Why each of the other videos was left out, by id."""
     excluded_queries: dict[str, str]
     """Why each of the other texts was left out, by id."""
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a normalisation that was asked for would mean nothing with these scores, by its name."""
+    caveats: tuple[str, ...] = ()
+    """What is wrong with some queries of a normalised figure."""
+    chosen: tuple[str, ...] = ()
+    """Of normalisations that differ in their temperature alone, those that were better on the validation split."""
 
     @property
     def coverage(self) -> str:
@@ -67,11 +83,14 @@ class Evaluation:
             intervals: add bootstrap intervals, which take a moment.
         """
         columns = {
-            name: {"kind": COLUMNS[name].kind} | self._directions(ranks, intervals=intervals)
+            name: {"kind": COLUMNS[name].kind, "chosen_on_validation": name in self.chosen}
+            | self._directions(ranks, intervals=intervals)
             for name, ranks in self.normalised.items()
         }
         return self._directions(self.ranks, intervals=intervals) | {
             "normalised": columns,
+            "refused": self.refused,
+            "caveats": list(self.caveats),
             "split": self.split,
             "protocol": self.protocol,
             "coverage": self.coverage,
@@ -123,10 +142,36 @@ def evaluate(
     if bank is not None and any(some.kind == "inductive" for some in wanted):
         banks = banks_of(head, bank, texts, videos, config.bank_size)
     ranks = rank_both(scores, features.text_video)
+    reasons = {name: refusal(name, scores) for name in normalise}
     normalised = {
-        name: normalised_ranks(name, scores, banks, features.text_video, config) for name in normalise
+        name: normalised_ranks(name, scores, banks, features.text_video, config)
+        for name, reason in reasons.items()
+        if reason is None
     }
-    return _evaluation(features, ranks, normalised)
+    refused = {name: reason for name, reason in reasons.items() if reason is not None}
+    caveats = [caveat(name, scores, features.text_video) for name in normalised]
+    return replace(
+        _evaluation(features, ranks, normalised),
+        refused=refused,
+        caveats=tuple(some for some in caveats if some is not None),
+    )
+
+
+def chosen_temperatures(
+    head: Head, validation: FeatureSet, normalise: Sequence[str], bank: FeatureSet | None
+) -> tuple[str, ...]:
+    """Of columns that differ in their temperature alone, and were both asked for, those that are better on the
+    validation split: by the sum of R@1, R@5 and R@10 of both directions, the fixed temperature where they are equal.
+
+    Raises:
+        UsageError: an inductive one is asked for, and there is no bank.
+    """
+    pairs = [pair for pair in TEMPERATURES if set(pair) <= set(normalise)]
+    if not pairs:
+        return ()
+    found = evaluate(head, validation, [name for pair in pairs for name in pair], bank).normalised
+    scores = {name: some.t2v.recall_sum + some.v2t.recall_sum for name, some in found.items()}
+    return tuple(max(pair, key=lambda name: scores[name]) for pair in pairs)
 
 
 def evaluate_scores(scores: Scores, features: FeatureSet) -> Evaluation:

@@ -17,8 +17,8 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.find_store import run_store, store_notes
 from ..runs.run_folder import RunRecord, load_run
-from .evaluate import Evaluation, evaluate
-from .normalisations import PUBLISHED, NormalisationConfig, column
+from .evaluate import Evaluation, chosen_temperatures, evaluate
+from .normalisations import PUBLISHED, TEMPERATURES, NormalisationConfig, column
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
 ZERO_SHOT_LABEL = "mean_pool (zero-shot)"
@@ -62,6 +62,8 @@ class Subject:
     features: FeatureSet
     bank: FeatureSet | None
     """The training split, where a normalisation asks for it."""
+    validation: FeatureSet | None
+    """The validation split, where it chooses between normalisations."""
 
 
 def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored]:
@@ -126,7 +128,9 @@ def open_run(run: Path, options: EvaluationOptions) -> Subject:
     features = features_of(store, options.split).placed_on(place)
     wants_bank = any(column(name).kind == "inductive" for name in options.normalise)
     bank = features_of(store, "train").placed_on(place) if wants_bank and "train" in store.splits else None
-    return Subject(run, record, head, store, features, bank)
+    chooses = any(set(pair) <= set(options.normalise) for pair in TEMPERATURES) and options.split != "val"
+    validation = features_of(store, "val").placed_on(place) if chooses and "val" in store.splits else None
+    return Subject(run, record, head, store, features, bank, validation)
 
 
 def zero_shot(features: FeatureSet) -> Head:
@@ -154,8 +158,12 @@ def save_similarity(subject: Subject, file: Path) -> None:
 
 def _scored(name: str, run: Path | None, head: Head, subject: Subject, options: EvaluationOptions) -> Scored:
     evaluation = evaluate(head, subject.features, options.normalise, subject.bank, options.normalisation)
-    notes = () if run is None else tuple(store_notes(subject.record, subject.store))
-    return Scored(name, run, evaluation, facts_of(subject.store, options.split), notes)
+    if subject.validation is not None:
+        chosen = chosen_temperatures(head, subject.validation, options.normalise, subject.bank)
+        evaluation = replace(evaluation, chosen=chosen)
+    notes = [f"{name}: {reason}" for name, reason in evaluation.refused.items()] + list(evaluation.caveats)
+    notes += [] if run is None else store_notes(subject.record, subject.store)
+    return Scored(name, run, evaluation, facts_of(subject.store, options.split), tuple(notes))
 
 
 def facts_of(store: FeatureStore, split: str) -> dict[str, Any]:

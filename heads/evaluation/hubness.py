@@ -66,16 +66,46 @@ class RelativelyAdjusted(Adjusted):
         return super().tie_tolerance(truth) * truth.abs()
 
 
+class AdjustedWhereAsked(RelativelyAdjusted):
+    """The same for some queries alone, whose side is a number; where it is NaN the plain score, and margin, stay."""
+
+    def tie_tolerance_of_texts(self, truth: Float[Tensor, "text 1"]) -> Float[Tensor, "text 1"]:
+        """The margin of the plain scores, stretched where the text's scores were adjusted."""
+        plain = self.scores.tie_tolerance_of_texts(truth)
+        return torch.where(self.sides.text[:, None].isnan(), plain, self.tie_tolerance(truth))
+
+    def tie_tolerance_of_videos(
+        self, truth: Float[Tensor, " block"], videos: Int[Tensor, " block"]
+    ) -> Float[Tensor, " block"]:
+        """The margin of the plain scores, stretched where the video's scores were adjusted."""
+        plain = self.scores.tie_tolerance_of_videos(truth, videos)
+        return torch.where(self.sides.video[videos].isnan(), plain, self.tie_tolerance(truth))
+
+
 def dual_softmax(scores: Scores, direction: Direction, scale: float = 100.0) -> Scores:
     """DSL: each score times the share that its query has in the candidate's softmax over *all queries*.
 
-    Transductive. Source: CAMoE (arXiv 2109.04290) section 3.4, at test time as in TS2-Net.
+    Transductive. It means nothing where a query's scores are negative (``queries_below_zero``): a smaller share then
+    makes a larger product. Source: CAMoE (arXiv 2109.04290) section 3.4, at test time as in TS2-Net.
     """
 
     def adjust(score: Tensor, of_text: Tensor, of_video: Tensor) -> Tensor:
         return score * torch.exp(scale * score - of_text - of_video)
 
     return RelativelyAdjusted(scores, _candidates(scores, direction, scale), adjust, scale)
+
+
+def queries_below_zero(scores: Scores, direction: Direction) -> int:
+    """How many queries have no candidate with a score above 0."""
+    best: Tensor | None = None
+    below = 0
+    for block in scores.blocks():
+        if direction == "v2t":
+            below += int((block.scores.amax(dim=0) <= 0).sum())
+            continue
+        some = block.scores.amax(dim=1)
+        best = some if best is None else torch.maximum(best, some)
+    return below if best is None else int((best <= 0).sum())
 
 
 def querybank(
@@ -100,7 +130,7 @@ def querybank(
     is_hub = torch.zeros(candidates, dtype=torch.bool, device=best.device)
     is_hub[best] = True
     asks_hub = is_hub[best_candidates(scores, direction, 1).flatten()]
-    return RelativelyAdjusted(
+    return AdjustedWhereAsked(
         scores, _bank_sides(bank, direction, scale, asks_hub), _where_asked(scale), scale
     )
 
@@ -109,9 +139,9 @@ def sinkhorn(
     scores: Scores,
     direction: Direction,
     bank: Scores | None = None,
-    temperature: float = 0.01,
+    temperature: float | None = 0.01,
     iterations: int = 4,
-) -> Scores:
+) -> Adjusted:
     """A bias for each candidate under which queries and candidates share their mass evenly.
 
     Args:
@@ -119,12 +149,16 @@ def sinkhorn(
         direction: which side asks.
         bank: scores of training queries with the same candidates: inductive. None: the test queries themselves,
             transductive.
-        temperature: of the similarity kernel, on cosines.
+        temperature: of the similarity kernel, on cosines. None: a quarter of the standard deviation of the scores
+            that are balanced, so that scores of another scale are ranked alike.
         iterations: of the balancing.
 
     Source: Sinkhorn and Knopp 1967, in the log domain; used for retrieval by arXiv 2311.08143 and UCoFiA.
     """
     queries = scores if bank is None else bank
+    if temperature is None:
+        # Where all scores are equal any temperature will do.
+        temperature = standard_deviation(queries) / 4 or 1.0
     candidate, asking = (_per_video, _per_text) if direction == "t2v" else (_per_text, _per_video)
     bias: Tensor | None = None
     for _ in range(iterations):
@@ -137,6 +171,18 @@ def sinkhorn(
     neutral = bias.new_zeros(scores.num_texts if direction == "t2v" else scores.num_videos)
     sides = SideTerms(neutral, bias) if direction == "t2v" else SideTerms(bias, neutral)
     return Adjusted(scores, sides, adjust, 1 / temperature)
+
+
+def standard_deviation(scores: Scores) -> float:
+    """Of all scores, as numpy's ``std`` has it."""
+    count, mean, squares = 0, 0.0, 0.0
+    for block in scores.blocks():
+        some = block.scores.double()
+        gap = float(some.mean()) - mean
+        total = count + some.numel()
+        squares += float(some.var(correction=0)) * some.numel() + gap**2 * count * some.numel() / total
+        mean, count = mean + gap * some.numel() / total, total
+    return (squares / count) ** 0.5
 
 
 def best_candidates(scores: Scores, direction: Direction, count: int) -> Int[Tensor, "query best"]:

@@ -12,7 +12,7 @@ from ...data.contracts.errors import UsageError, unknown_name
 from ..base import Head
 from ..features.feature_set import FeatureSet
 from ..features.seeding import seeded
-from .hubness import Direction, dual_softmax, querybank, sinkhorn
+from .hubness import Direction, dual_softmax, queries_below_zero, querybank, sinkhorn
 from .ranks import BothRanks, Scores, rank_both
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
@@ -30,7 +30,8 @@ class NormalisationConfig:
     qb_nearest: int = 1
     """QB-Norm: how many best candidates of each bank query count as hubs."""
     sinkhorn_temperature: float = 0.01
-    """Sinkhorn: temperature of the similarity kernel."""
+    """Sinkhorn: temperature of the similarity kernel; the columns ``_std`` take a quarter of the standard deviation of
+    the scores that are balanced."""
     sinkhorn_iterations: int = 4
     """Sinkhorn: how often queries and candidates are balanced."""
     bank_size: int = 10_000
@@ -95,6 +96,19 @@ def _sinkhorn(
     return sinkhorn(scores, direction, None, config.sinkhorn_temperature, config.sinkhorn_iterations)
 
 
+def _sinkhorn_std(
+    scores: Scores, direction: Direction, banks: Banks | None, config: NormalisationConfig
+) -> Scores:
+    return sinkhorn(scores, direction, None, None, config.sinkhorn_iterations)
+
+
+def _sinkhorn_bank_std(
+    scores: Scores, direction: Direction, banks: Banks | None, config: NormalisationConfig
+) -> Scores:
+    assert banks is not None, "inductive Sinkhorn needs a bank"
+    return sinkhorn(scores, direction, banks.of(direction), None, config.sinkhorn_iterations)
+
+
 def _dsl(scores: Scores, direction: Direction, banks: Banks | None, config: NormalisationConfig) -> Scores:
     return dual_softmax(scores, direction, config.dsl_scale)
 
@@ -102,10 +116,16 @@ def _dsl(scores: Scores, direction: Direction, banks: Banks | None, config: Norm
 COLUMNS = {
     "qb_norm": Column("QB-Norm, bank of training queries", "inductive", _qb_norm),
     "sinkhorn_bank": Column("Sinkhorn, bank of training queries", "inductive", _sinkhorn_bank),
+    "sinkhorn_bank_std": Column("the same, T = std / 4", "inductive", _sinkhorn_bank_std),
     "dsl": Column("DSL over all test queries", "transductive", _dsl),
     "sinkhorn": Column("Sinkhorn over all test queries", "transductive", _sinkhorn),
+    "sinkhorn_std": Column("the same, T = std / 4", "transductive", _sinkhorn_std),
 }
 """Every way to normalise, by its name on the command line."""
+
+
+TEMPERATURES = (("sinkhorn_bank", "sinkhorn_bank_std"), ("sinkhorn", "sinkhorn_std"))
+"""Columns that differ in their temperature alone: a fixed one, and one of the scores' own scale."""
 
 
 def column(name: str) -> Column:
@@ -119,6 +139,28 @@ def column(name: str) -> Column:
     return COLUMNS[name]
 
 
+def refusal(name: str, scores: Scores) -> str | None:
+    """Why ranks by such adjusted scores would mean nothing; None where they mean what they should."""
+    if name != "dsl":
+        return None
+    for direction, queries, others in (("t2v", "texts", "videos"), ("v2t", "videos", "texts")):
+        below = queries_below_zero(scores, direction)
+        if below:
+            return (
+                f"DSL multiplies scores with shares and turns the order of negative ones round; {below:,} of the "
+                f"{queries} score no more than 0 with all {others}. sinkhorn_std does not depend on where 0 is"
+            )
+    return None
+
+
+def caveat(name: str, scores: Scores, text_video: Int[Tensor, " text"]) -> str | None:
+    """What goes with a normalised figure that is wrong for some queries; None where there is nothing to say."""
+    below = int((scores.pairs(text_video) <= 0).sum()) if name == "dsl" else 0
+    if not below:
+        return None
+    return f"DSL turns the order of negative scores round: {below:,} of {len(text_video):,} right pairs score below 0"
+
+
 def normalised_ranks(
     name: str,
     scores: Scores,
@@ -129,9 +171,12 @@ def normalised_ranks(
     """Ranks by scores adjusted for each direction on its own.
 
     Raises:
-        UsageError: the normalisation is unknown, or needs a bank of training queries and there is none.
+        UsageError: the normalisation is unknown, needs a bank of training queries and there is none, or means nothing
+            with these scores (``refusal``).
     """
     chosen = column(name)
+    if (reason := refusal(name, scores)) is not None:
+        raise UsageError(reason)
     if chosen.kind == "inductive" and banks is None:
         raise UsageError(
             f"normalisation {name!r} needs a bank of training queries, but there is no training split"

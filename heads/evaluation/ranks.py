@@ -47,6 +47,16 @@ class Scores(ABC):
     def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
         """Scores no further than this from the true match's count as equal to it."""
 
+    def tie_tolerance_of_texts(self, truth: Float[Tensor, "text 1"]) -> Float[Tensor, "text 1"]:
+        """The same where every text is a query, in their order."""
+        return self.tie_tolerance(truth)
+
+    def tie_tolerance_of_videos(
+        self, truth: Float[Tensor, " block"], videos: Int[Tensor, " block"]
+    ) -> Float[Tensor, " block"]:
+        """The same where these videos are queries."""
+        return self.tie_tolerance(truth)
+
     def write_to(self, matrix: Float[np.ndarray, "text video"]) -> None:
         """Put every score in its place, block by block; the matrix may be a mapped file."""
         for block in self.blocks():
@@ -199,7 +209,7 @@ class _Counts:
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         truth = scores.pairs(text_video)
         truth = truth if truth.is_floating_point() else truth.double()
-        self.tie_tolerance = scores.tie_tolerance
+        self.scores = scores
         self.device = truth.device
         self.text_video = text_video.to(self.device)
         self.truth = truth[:, None]
@@ -220,13 +230,14 @@ class _Counts:
         own_scores = block.scores[own]
         others = block.scores
         others[own] = float("-inf")  # in place, because a copy of a block costs as much as ranking it
-        ahead, tied = _compared(others, self.truth, self.tie_tolerance(self.truth), over=1)
+        ahead, tied = _compared(others, self.truth, self.scores.tie_tolerance_of_texts(self.truth), over=1)
         self.t2v_ahead += ahead
         self.t2v_tied += tied
         best_own = torch.full_like(others[0], float("-inf"))
         best_own.scatter_reduce_(0, own[1], own_scores, "amax")
-        self._add_columns(block.videos, others, best_own)
-        best = own_scores >= (best_own - self.tie_tolerance(best_own))[own[1]]
+        tie_tolerance = self.scores.tie_tolerance_of_videos(best_own, block.videos)
+        self._add_columns(block.videos, others, best_own, tie_tolerance)
+        best = own_scores >= (best_own - tie_tolerance)[own[1]]
         self.by_video[4].index_add_(0, block.videos[own[1]], best.long())
         others[own] = own_scores
 
@@ -235,8 +246,8 @@ class _Counts:
         videos: Int[Tensor, " block"],
         others: Float[Tensor, "text block"],
         best_own: Float[Tensor, " block"],
+        tie_tolerance: Float[Tensor, " block"],
     ) -> None:
-        tie_tolerance = self.tie_tolerance(best_own)
         any_caption = _compared(others, best_own, tie_tolerance, over=0)
         grouped = any_caption
         if self.several:

@@ -106,7 +106,8 @@ def _own_rows(scored: Scored, *, intervals: bool) -> Iterator[TableRow]:
     evaluation = scored.evaluation
     columns: list[tuple[str, str, BothRanks]] = [(PLAIN, scored.name, evaluation.ranks)]
     for name, ranks in evaluation.normalised.items():
-        columns.append((KINDS[COLUMNS[name].kind], f"{scored.name} + {name}", ranks))
+        chosen = " (by validation)" if name in evaluation.chosen else ""
+        columns.append((KINDS[COLUMNS[name].kind], f"{scored.name} + {name}{chosen}", ranks))
     remark = scored.facts["model"] + (", random weights" if scored.facts["random_weights"] else "")
     for kind, name, both in columns:
         directions: dict[str, Ranks] = {"t2v": both.t2v, "v2t": both.v2t}

@@ -42,6 +42,9 @@ def test_eval_normalises_in_sections_of_their_own(trained: Path) -> None:
     order = ["plain scores", "normalised with a bank of training queries", "normalised over all test queries"]
     places = [answer.out.index(f"frozen encoder, {section}") for section in order]
     assert places == sorted(places)
+    assert answer.out.count("(by validation)") >= 4, (
+        "of two temperatures one is chosen, for each head and direction"
+    )
     for name in ("qb_norm", "sinkhorn_bank"):
         assert places[1] < answer.out.index(f"seq_transformer + {name}") < places[2]
     assert answer.out.index("seq_transformer + dsl") > places[2]

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from tvr.heads.evaluation.hubness import best_candidates, dual_softmax, querybank, sinkhorn
+from tvr.data.contracts.errors import UsageError
+from tvr.heads.evaluation.hubness import (
+    Direction,
+    best_candidates,
+    dual_softmax,
+    querybank,
+    sinkhorn,
+    standard_deviation,
+)
+from tvr.heads.evaluation.normalisations import PUBLISHED, caveat, normalised_ranks
 from tvr.heads.evaluation.ranks import ScoreBlock, Scores, rank_both
 
 from ...fixtures.matrix_scores import MatrixScores
@@ -70,24 +79,89 @@ def test_released_normalisations(oracle_file: Path) -> None:
 
 
 @pytest.mark.oracle("sinkhorn")
-def test_released_sinkhorn(oracle_file: Path) -> None:
-    """Ours is divided by the temperature, and a constant apart."""
+@pytest.mark.parametrize("key", ["tau001", "taurule"])
+def test_released_sinkhorn(oracle_file: Path, key: str) -> None:
     stored = np.load(oracle_file)
-    similarity, bank = MatrixScores(stored["similarity"]), MatrixScores(stored["bank_text_video"])
-    for key in ("tau001", "taurule"):
-        temperature = float(stored[key])
-        settings = {"temperature": temperature, "iterations": int(stored["iterations"])}
-        for name, found in {
-            "t2v": sinkhorn(similarity, "t2v", **settings),
-            "v2t": sinkhorn(similarity, "v2t", **settings),
-            "bank.t2v": sinkhorn(similarity, "t2v", bank, **settings),
-        }.items():
-            apart = temperature * whole(found) - torch.from_numpy(stored[f"{key}.{name}"])
-            torch.testing.assert_close(apart, apart.mean().expand_as(apart), atol=1e-12, rtol=0)
-    normalised = whole(querybank(similarity, bank, "t2v", scale=1 / 0.01, nearest=1))
+    matrix = MatrixScores(stored["similarity"])
+    rounds = int(stored["iterations"])
+    temperature = float(stored["tau001"]) if key == "tau001" else None
+
+    def adjusted(direction: Direction, bank: MatrixScores | None = None) -> Tensor:
+        found = sinkhorn(matrix, direction, bank, temperature, rounds)
+        # The release leaves scores on the scale of cosines, and hubness is defined up to a constant.
+        return (whole(found) - whole(found).mean()) / found.steepness
+
+    bank = MatrixScores(stored["bank_text_video"])
+    for found, wanted in (
+        (adjusted("t2v"), stored[f"{key}.t2v"]),
+        (adjusted("v2t"), stored[f"{key}.v2t"]),
+        (adjusted("t2v", bank), stored[f"{key}.bank.t2v"]),
+    ):
+        torch.testing.assert_close(found, torch.from_numpy(wanted - wanted.mean()), atol=1e-12, rtol=0)
+    normalised = whole(querybank(matrix, bank, "t2v", 1 / float(stored["tau001"]), 1))
     torch.testing.assert_close(
         normalised, torch.from_numpy(stored["qb_norm_tau001_k1"]), atol=1e-9, rtol=1e-6
     )
+
+
+def test_the_temperature_of_the_rule_follows_the_scale() -> None:
+    matrix = random_matrix(30, 20, 4)
+    assert standard_deviation(InBlocks(matrix)) == pytest.approx(matrix.numpy().std())
+    plain, tripled = (sinkhorn(MatrixScores(by * matrix), "t2v", None, None) for by in (1, 3))
+    torch.testing.assert_close(whole(plain), whole(tripled))
+    assert plain.steepness == pytest.approx(4 / matrix.numpy().std())
+    assert whole(sinkhorn(MatrixScores(torch.ones(3, 4)), "t2v", None, None)).isfinite().all()
+
+
+@pytest.mark.parametrize("shift", [-2.0, -0.4, 0.3, 5.0])
+@pytest.mark.parametrize("direction", ["t2v", "v2t"])
+def test_a_shift_of_all_scores_changes_no_ranking(direction: Direction, shift: float) -> None:
+    matrix = random_matrix(30, 30, 5)
+    bank = random_matrix(40, 30, 6) if direction == "t2v" else random_matrix(30, 40, 6)
+    pairs = torch.arange(30)
+    for adjust in (
+        lambda m, b: sinkhorn(m, direction),
+        lambda m, b: sinkhorn(m, direction, b),
+        lambda m, b: sinkhorn(m, direction, b, None),
+        lambda m, b: querybank(m, b, direction),
+    ):
+        ours, shifted = (
+            rank_both(adjust(MatrixScores(matrix + by), MatrixScores(bank + by)), pairs)
+            for by in (0.0, shift)
+        )
+        name = "t2v" if direction == "t2v" else "v2t"
+        assert getattr(ours, name).ranks.tolist() == getattr(shifted, name).ranks.tolist()
+
+
+def test_dsl_is_refused_where_a_query_scores_nothing_above_zero(shared: Path) -> None:
+    matrix = np.load(shared / "data" / "similarity" / "msrvtt_video_matrix.npy")
+    pairs = torch.arange(len(matrix))
+    plain = normalised_ranks("dsl", MatrixScores(matrix), None, pairs, PUBLISHED)
+    assert plain.t2v.recall(1) > 50
+    assert caveat("dsl", MatrixScores(matrix), pairs) is None
+    with pytest.raises(UsageError, match=r"1,000 of the texts score no more than 0 with all videos"):
+        normalised_ranks("dsl", MatrixScores(matrix - np.float32(0.4)), None, pairs, PUBLISHED)
+    told = caveat("dsl", MatrixScores(matrix - np.float32(0.15)), pairs)
+    assert told is not None and "right pairs score below 0" in told
+
+
+def test_a_query_that_stays_as_it_is_ties_by_the_plain_margin() -> None:
+    """Where QB-Norm leaves a query alone, what ties in plain scores ties, and nothing else."""
+
+    class Rounded(MatrixScores):
+        def tie_tolerance(self, truth: Tensor) -> Tensor:
+            return torch.full_like(truth, 1e-3)
+
+    # The bank's hub is candidate 2, which nobody asks for: every query stays as it is.
+    matrix = torch.tensor([[0.5, 0.5009, 0.1], [0.4, 0.402, 0.1], [0.1, 0.2, 0.3]], dtype=torch.float64)
+    bank = torch.tensor([[0.0, 0.0, 0.9]], dtype=torch.float64)
+    asked = matrix[:2]
+    ranks = rank_both(querybank(Rounded(asked), Rounded(bank), "t2v"), torch.tensor([0, 0])).t2v
+    assert (ranks.tied.tolist(), ranks.ahead.tolist()) == ([1, 0], [0, 1])
+    by_video = rank_both(
+        querybank(Rounded(asked.T), Rounded(bank.T), "v2t"), torch.tensor([0, 1, 1])
+    ).v2t_any_caption
+    assert (by_video.tied.tolist(), by_video.ahead.tolist()) == ([1, 0], [0, 0])
 
 
 @pytest.mark.parametrize("name", ["dsl", "qb", "sinkhorn", "sinkhorn bank"])
