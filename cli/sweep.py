@@ -12,16 +12,19 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ..data.contracts.errors import pasteable
+from ..data.contracts.cautions import label_of
+from ..data.contracts.errors import counted, pasteable
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
-from ..heads.runs.training_config import FORMER_NAMES
+from ..heads.runs.training_config import FORMER_NAMES, best_score
 from ..heads.sweep.grid import Trial, parse_grid, plan_trials
 from ..heads.sweep.processes import run_in_processes
-from ..heads.sweep.results import TABLE, TrialRow, groups_of, save_table
+from ..heads.sweep.results import TrialRow, groups_of, save_table, table_of
 from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
+from ..heads.sweep.trial import TrialTask
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
+from ..pipeline.store.manifest import Manifest
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
 from .options import (
@@ -43,12 +46,15 @@ from .options import (
     key_values,
     note_former_names,
 )
-from .terminal import Meter, err, out, print_json, print_table_whole
+from .output.interruptions import interruptible, typed_command
+from .terminal import Meter, err, out, print_caution, print_json, print_table_whole
 
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
-TERMINATED, INTERRUPTED = 128 + signal.SIGTERM, 128 + signal.SIGINT
-"""Exit codes when a signal ended it, as a shell has them."""
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code when that signal ended it, as a shell has it."""
+SPARE = ("seconds", "v2t R@10", "v2t R@5", "t2v R@10", "t2v R@5", "v2t R@1")
+"""Columns that a narrow terminal goes without, the first one first."""
 
 
 def sweep(
@@ -103,6 +109,7 @@ def sweep(
     cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
     opened = open_for_sweep(taken_store(place, store, dataset))
+    print_caution(opened.manifest.caution)
     trials = _planned([*(grid or []), *(more or [])], fixed)
     target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()
@@ -111,17 +118,15 @@ def sweep(
         err.print(f"note: {note}", soft_wrap=True)
     mine = (JobShare.parse(shard) if shard else EVERYTHING).of(tasks)
     waiting = pending_tasks(mine, retry_failed=retry_failed)
-    for task in tasks[
-        :1
-    ]:  # before there are processes, each of which would say of its own that it cannot be made
-        task.folder.parent.mkdir(parents=True, exist_ok=True)
-    with _orderly_end(), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
+    # Before there are processes, each of which would say of its own that it cannot be made.
+    tasks[0].folder.parent.mkdir(parents=True, exist_ok=True)
+    with _orderly_end(mine), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if cluster is None:
             run_in_processes(waiting, at_once, meter.update, _print_wait)
         else:
             run_on_dask(waiting, cluster, meter.update)
     rows = save_table(target, tasks)
-    _print_result(rows, target / TABLE, as_json=as_json, random_weights=opened.manifest.random_weights)
+    _print_result(rows, tasks, table_of(target, tasks), as_json=as_json, manifest=opened.manifest)
     if any(task.has_failed for task in mine):
         raise typer.Exit(SOME_FAILED)
 
@@ -131,23 +136,33 @@ class _Terminated(BaseException):
 
 
 @contextmanager
-def _orderly_end() -> Generator[None]:
-    """Let SIGTERM, at which Python ends on the spot, end the trials' processes first; say so of it and of Ctrl-C."""
+def _orderly_end(tasks: Sequence[TrialTask]) -> Generator[None]:
+    """Let SIGTERM, at which Python ends on the spot, end the trials' processes first; say of it and of Ctrl-C what is
+    kept."""
 
     def end(signum: int, frame: FrameType | None) -> None:
         raise _Terminated
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
-    except (_Terminated, KeyboardInterrupt) as why:
-        word, code = (
-            ("terminated", TERMINATED) if isinstance(why, _Terminated) else ("interrupted", INTERRUPTED)
-        )
-        err.print(f"tvr: {word}; run the same command again to go on", soft_wrap=True)
-        raise typer.Exit(code) from None
+        with interruptible(""):
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(_kept(tasks)) from None
+    except _Terminated:
+        err.print(f"tvr: terminated: {_kept(tasks)}\ntvr: to go on: {typed_command()}", soft_wrap=True)
+        raise typer.Exit(TERMINATED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _kept(tasks: Sequence[TrialTask]) -> str:
+    ended = sum(task.has_ended for task in tasks)
+    return (
+        f"{ended} of {counted(len(tasks), 'trial')} ended; the others keep every finished epoch, and lose at most "
+        "the one that ran"
+    )
 
 
 def _print_wait(why: str) -> None:
@@ -164,11 +179,17 @@ def _usual_workers() -> int:
     return torch.cuda.device_count() or len(usable_cores())
 
 
-def _print_result(rows: Sequence[TrialRow], saved: Path, *, as_json: bool, random_weights: bool) -> None:
+def _print_result(
+    rows: Sequence[TrialRow], tasks: Sequence[TrialTask], saved: Path, *, as_json: bool, manifest: Manifest
+) -> None:
     if as_json:
-        print_json(read_json(saved) | {"random_weights": random_weights})
+        cautions = {"random_weights": manifest.random_weights, "caution": label_of(manifest.caution)}
+        print_json(read_json(saved) | cautions)
         return
-    _print_groups(rows, random_weights=random_weights)
+    scales = {best_score(task.trial.training.select_by) for task in tasks}
+    score = f"score of {scales.pop()}" if len(scales) == 1 else "score"
+    caution = f" ({manifest.caution.label})" if manifest.caution else ""
+    _print_groups(rows, f"validation split, {score}, mean ± deviation over seeds{caution}")
     for row in rows:
         if row.failure is not None:
             why = escape(f"{row.name}: {row.failure}")
@@ -179,9 +200,8 @@ def _print_result(rows: Sequence[TrialRow], saved: Path, *, as_json: bool, rando
         out.print(f"next: tvr eval {pasteable(best.folder)}", soft_wrap=True)
 
 
-def _print_groups(rows: Sequence[TrialRow], *, random_weights: bool) -> None:
+def _print_groups(rows: Sequence[TrialRow], title: str) -> None:
     groups = groups_of(rows)
-    title = "validation split, mean ± deviation over seeds" + (" (random weights)" if random_weights else "")
     table = Table(title=title, title_justify="left")
     table.add_column("trial", min_width=16, overflow="fold")
     figures = list(groups[0].figures)
@@ -193,8 +213,8 @@ def _print_groups(rows: Sequence[TrialRow], *, random_weights: bool) -> None:
         seeds = f"{group.trials}" + (f" ({group.failures} failed)" if group.failures else "")
         seeds += f" ({group.pending} to come)" if group.pending else ""
         seconds = "" if group.seconds is None else f"{group.seconds:,.1f}"
-        table.add_row(group.group, *cells, seeds, seconds)
-    print_table_whole(table)
+        table.add_row(group.group.replace(",", ", "), *cells, seeds, seconds)
+    print_table_whole(table, spare=SPARE)
 
 
 def _spread(mean: float | None, deviation: float | None) -> str:

@@ -104,7 +104,12 @@ class TrainingConfig:
 
 def score_in_words(score: float, select_by: Selection) -> str:
     """A validation score with the highest that there is, such as ``501.0 of 600``: a sum of six recalls in percent."""
-    return f"{score:.1f} of {600 if select_by == 'recall_sum' else 100}"
+    return f"{score:.1f} of {best_score(select_by)}"
+
+
+def best_score(select_by: Selection) -> int:
+    """The highest validation score that there is, in percent: one recall, or the sum of six."""
+    return 600 if select_by == "recall_sum" else 100
 
 
 def with_current_names(settings: Mapping[str, _Value]) -> dict[str, _Value]:

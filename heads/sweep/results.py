@@ -1,5 +1,6 @@
 """How the trials of a sweep ended: rows, groups over seeds, and the table of both."""
 
+import hashlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from ..runs.run_folder import read_metrics, read_result
 from .trial import TrialTask, read_failure
 
 TABLE = "sweep.json"
-"""Of a sweep's folder: how all its trials ended."""
+"""Of a sweep's folder: how the trials of the sweep that ended last did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def groups_of(rows: Sequence[TrialRow]) -> list[GroupRow]:
 
 
 def save_table(sweep: Path, tasks: Sequence[TrialTask]) -> list[TrialRow]:
-    """Write ``sweep.json``, all trials and groups; its rows.
+    """Write all trials and groups into ``table_of`` the sweep and into ``sweep.json``; the rows.
 
     Of several commands that share a sweep, each writes again where trials have ended while it wrote: the last one that
     writes has seen them all.
@@ -72,10 +73,17 @@ def save_table(sweep: Path, tasks: Sequence[TrialTask]) -> list[TrialRow]:
     rows = rows_of(tasks)
     while True:
         tables = {"groups": groups_of(rows), "trials": rows}
-        write_json(sweep / TABLE, {name: [asdict(row) for row in table] for name, table in tables.items()})
+        for file in (table_of(sweep, tasks), sweep / TABLE):
+            write_json(file, {name: [asdict(row) for row in table] for name, table in tables.items()})
         written, rows = rows, rows_of(tasks)
         if rows == written:
             return rows
+
+
+def table_of(sweep: Path, tasks: Sequence[TrialTask]) -> Path:
+    """The table of these very trials: sweeps of other grids may share the folder, and each keeps its own."""
+    names = "\n".join(sorted(task.folder.name for task in tasks))
+    return sweep / f"sweep-{hashlib.sha256(names.encode()).hexdigest()[:12]}.json"
 
 
 def _row(task: TrialTask) -> TrialRow:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ...data.contracts.errors import UsageError
+from ...data.contracts.errors import UsageError, counted
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.store.manifest import Manifest, load_manifest
 from ...pipeline.store.reader import FeatureStore
@@ -61,8 +61,8 @@ def notes_of(tasks: Sequence[TrialTask]) -> list[str]:
     others = [found for task in left if (found := other_settings(task.trial, task.folder, task.settings))]
     if others:
         notes.append(
-            f"of {len(others)} trials there are some with other settings or features, beside which they are trained: "
-            f"{others[0]}"
+            f"of {counted(len(others), 'trial')} there is another in this folder under the same name, made with other "
+            f"settings or features. It stays as it is, and a new one is trained beside it. One differs so: {others[0]}"
         )
     done = [task for task in tasks if task.is_done]
     missing = [unrecorded(load_record(task.folder).store, task.settings["store"]) for task in done]

@@ -20,11 +20,14 @@ def test_sweep_resumes_and_shards(tmp_path: Path) -> None:
     assert (group["trials"], group["pending"]) == (1, 1)
     second = tvr(*line, cwd=tmp_path)
     assert second.code == 0, second.err
-    assert "seq_transformer,layers=1" in second.out
+    assert "seq_transformer, layers=1" in second.out
     assert "±" in second.out
     assert "random weights" in second.out
     assert "next: tvr eval" in second.out
-    assert (tmp_path / "tvr-workspace" / "sweeps" / "toy" / "sweep.json").is_file()
+    assert "score of 600" in second.out
+    sweep = tmp_path / "tvr-workspace" / "sweeps" / "toy"
+    assert (sweep / "sweep.json").is_file()
+    assert f"all trials: {next(sweep.glob('sweep-*.json')).relative_to(tmp_path)}" in second.out
 
 
 def test_sweep_fails_before_training(tmp_path: Path) -> None:

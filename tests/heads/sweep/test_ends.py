@@ -93,7 +93,8 @@ def test_a_sweep_that_is_stopped_leaves_nothing_behind(
     assert trainer != sweep.pid
     (os.killpg if to_all else os.kill)(sweep.pid, number)
     assert sweep.wait() == code
-    assert f"tvr: {word}; run the same command again to go on" in sweep.said
+    assert f"tvr: {word}: 0 of 1 trial ended; the others keep every finished epoch" in sweep.said
+    assert "tvr: to go on: tvr sweep " in sweep.said
     assert "Traceback" not in sweep.said
     with pytest.raises(ProcessLookupError):
         os.kill(trainer, 0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tvr.heads.runs.run_folder import load_record
 from tvr.heads.sweep.grid import parse_grid, plan_trials
-from tvr.heads.sweep.results import rows_of
+from tvr.heads.sweep.results import TABLE, rows_of, save_table, table_of
 from tvr.heads.sweep.run import notes_of, pending_tasks, tasks_of
 from tvr.heads.sweep.trial import TrialTask, record_failure, run_trial
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
@@ -48,7 +48,7 @@ def test_a_trial_with_other_settings_is_trained_beside_the_finished_one(
     other = planned(tmp_path, "seed=0", **fixed)[0]
     assert pending_tasks([other], retry_failed=False) == [other]
     (note,) = notes_of([other])
-    assert note.startswith("of 1 trials there are some with other settings or features")
+    assert note.startswith("of 1 trial there is another in this folder under the same name")
     assert f".{next(iter(fixed))} is " in note
     assert rows_of([other])[0].score is None
     assert run_trial(other)
@@ -135,3 +135,14 @@ def test_a_name_is_cut_between_characters(tmp_path: Path) -> None:
 def test_values_that_a_folder_cannot_tell_apart_are_two_trials(tmp_path: Path) -> None:
     tasks = planned(tmp_path, "wandb=a/b,a-b")
     assert [task.trial.name for task in tasks] == ["seq_transformer,wandb=a/b", "seq_transformer,wandb=a-b"]
+
+
+def test_sweeps_of_other_grids_in_one_folder_keep_their_tables(tmp_path: Path) -> None:
+    grids = [planned(tmp_path, "seed=0"), planned(tmp_path, "seed=1"), planned(tmp_path, "seed=0")]
+    for tasks in grids:
+        save_table(tmp_path, tasks)
+    first, second, again = (table_of(tmp_path, tasks) for tasks in grids)
+    assert first == again
+    assert {first, second, tmp_path / TABLE} == set(tmp_path.glob("sweep*.json"))
+    assert "seed=0" in first.read_text()
+    assert "seed=1" in second.read_text()
