@@ -139,7 +139,10 @@ def extract(
     ] = None,
     num_frames: Annotated[
         int | None,
-        typer.Option(help="Frames per video; with --fps, the most.", rich_help_panel=SAMPLING),
+        typer.Option(
+            help="Frames per video; with --fps, the most. Default: twice the preset's, which heads see.",
+            rich_help_panel=SAMPLING,
+        ),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second.", rich_help_panel=SAMPLING)] = None,
     max_seconds: Annotated[
@@ -247,6 +250,7 @@ def extract(
     described = _loaded(dataset, root, settings)
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
+        is_sampling_open=sampling is None and num_frames is None and fps is None,
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
         pixels=pixels_of(pixels) if pixels is not None else None,
         decoder=decoder,

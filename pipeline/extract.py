@@ -7,7 +7,7 @@ whatever is left. So a run that was killed anywhere ends with the same bytes.
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..data.base import Dataset
 from ..data.contracts.errors import StoreError
 from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
-from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of
+from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, sampling_before
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan, manifest_of, patch_layout, plan_extraction
 from .preprocessing import DEFAULT_PIXELS
 from .progress import OnProgress, Progress
@@ -59,7 +59,7 @@ def run_extraction(
             it was made of, or it cannot be written. Every shard that is in place stays valid.
     """
     alone = share.count == 1
-    options = _as_begun(options, folder, alone=alone)
+    options = _as_begun(options, dataset, folder, alone=alone)
     plan = plan_extraction(dataset, options)
     options = replace(options, videos_per_shard=plan.videos_per_shard)
     manifest = manifest_of(dataset, runner.identity, plan, options)
@@ -126,7 +126,7 @@ def count_retried(
         DataError: no video of the data set was found.
         StoreError: the folder holds no store, or one made in another way.
     """
-    stored, options = load_manifest(folder), _as_begun(options, folder, alone=True)
+    stored, options = load_manifest(folder), _as_begun(options, dataset, folder, alone=True)
     plan = plan_extraction(dataset, options)
     wanted = manifest_of(dataset, identity, plan, options)
     here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
@@ -150,18 +150,24 @@ def extract(
         return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
 
 
-def _as_begun(options: ExtractionOptions, folder: Path, *, alone: bool) -> ExtractionOptions:
-    """The options with pixels and sizes of shards as the store has them that will be extended, where the user left
-    these open.
+def _as_begun(
+    options: ExtractionOptions, dataset: Dataset, folder: Path, *, alone: bool
+) -> ExtractionOptions:
+    """The options with frames, pixels and sizes of shards as the store has them that will be extended, where the user
+    left these open.
+
+    Of numbers of frames that is the one of the preset when the store was begun; any other was asked for.
 
     Whoever runs the command of an older store again, which knew no such choice, goes on as that store was begun. Of
     jobs that fill one store, all but the one that began it find its number of videos there.
     """
     if not (folder / MANIFEST_NAME).is_file() or (alone and not any(folder.glob("*.h5"))):
         return replace(options, pixels=options.pixels or DEFAULT_PIXELS)
-    stored = load_manifest(folder)
+    stored, before = load_manifest(folder), sampling_before(dataset.preset)
+    as_before = options.is_sampling_open and stored.sampling == asdict(before)
     return replace(
         options,
+        sampling=before if as_before else options.sampling,
         pixels=options.pixels or pixels_of(stored.pixels),
         videos_per_shard=options.videos_per_shard or stored.videos_per_shard,
     )

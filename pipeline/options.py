@@ -36,6 +36,8 @@ class ExtractionOptions:
     """What a user can choose of stage one beside data set and encoder."""
 
     sampling: Sampling
+    is_sampling_open: bool = False
+    """Whether nobody asked for this sampling: a store that was begun with what it was before goes on with that."""
     max_seconds: Positive | None = None
     """Only the first seconds of each video are used; None means all of it."""
     pixels: Pixels | None = None
@@ -187,13 +189,13 @@ class EncoderSpec:
 def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps: float | None) -> Sampling:
     """What a user asked for, the rest filled in from the data set's preset.
 
-    By default evenly spread frames, twice as many as heads use, up to 64: decoding costs the same, and two
-    different views of a video (adaptive label denoising) need the spare ones.
+    By default evenly spread frames, twice as many as heads use: two different views of a video (adaptive label
+    denoising) need the spare ones. A file is decoded as far as before; encoding and bytes are twice as much.
 
     Raises:
         UsageError: no such policy.
     """
-    spread = max(preset.num_frames, min(2 * preset.num_frames, 64))
+    spread = 2 * preset.num_frames
     name = policy or ("uniform" if fps is None else "fps")
     policies = get_args(Policy)
     check_name("--sampling", name, policies)
@@ -203,6 +205,13 @@ def sampling_of(preset: Preset, policy: str | None, num_frames: int | None, fps:
         num_frames=cap if num_frames is None else num_frames,
         fps=preset.fps if fps is None else fps,
     )
+
+
+def sampling_before(preset: Preset) -> Sampling:
+    """What ``sampling_of`` filled in, where nothing was asked for, in stores of earlier versions: 64 frames at most
+    where that is not less than heads use."""
+    frames = max(preset.num_frames, min(2 * preset.num_frames, 64))
+    return replace(sampling_of(preset, None, None, None), num_frames=frames)
 
 
 def pixels_of(name: str) -> Pixels:

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tvr.data.base import load_dataset
+from tvr.data.base import Preset, load_dataset
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract
 from tvr.pipeline.job_array import JobShare
-from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.options import ExtractionOptions, sampling_of
 from tvr.pipeline.preprocessing import Pixels
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.request import load_request
@@ -151,6 +151,22 @@ def test_a_store_keeps_the_shards_it_was_begun_with(encoder: Encoder, tmp_path: 
     assert load_manifest(store).videos_per_shard == 2
     with pytest.raises(StoreError, match="videos_per_shard: the store has 2, this run would use 3"):
         extracted(archive, encoder, store, videos_per_shard=3)
+
+
+def test_a_store_goes_on_with_the_frames_that_presets_stored_before(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    """Where nobody says how many; of other numbers somebody said so, and is to say it again."""
+    long = replace(dataset(videos), preset=Preset(num_frames=64))
+    unasked = replace(OPTIONS, sampling=sampling_of(long.preset, None, None, None), is_sampling_open=True)
+    for frames in (64, 48):
+        extract(long, encoder, replace(OPTIONS, sampling=Sampling(num_frames=frames)), tmp_path / f"{frames}")
+    assert extract(long, encoder, unasked, tmp_path / "64").shards_done == 0
+    assert load_manifest(tmp_path / "64").sampling["num_frames"] == 64
+    with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 48, this run would use 128"):
+        extract(long, encoder, unasked, tmp_path / "48")
+    with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 64, this run would use 128"):
+        extract(long, encoder, replace(unasked, is_sampling_open=False), tmp_path / "64")
 
 
 def test_pixels_are_square_in_a_new_store(

@@ -5,7 +5,8 @@ from jaxtyping import TypeCheckError
 from tvr.data.base import Preset, Video
 from tvr.data.contracts.errors import DataError, UsageError
 from tvr.data.contracts.numbers import as_option
-from tvr.pipeline.options import ExtractionOptions, pixels_of, sampling_of
+from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
+from tvr.pipeline.options import ExtractionOptions, pixels_of, sampling_before, sampling_of
 from tvr.pipeline.plan import plan_extraction, usual_videos_per_shard
 from tvr.pipeline.sampling import Sampling
 
@@ -68,10 +69,22 @@ def test_pixels_fails() -> None:
 
 def test_sampling_of() -> None:
     assert sampling_of(Preset(num_frames=12), None, None, None) == Sampling("uniform", 24, fps=1.0)
-    assert sampling_of(Preset(num_frames=64), None, None, None).num_frames == 64
+    assert sampling_of(Preset(num_frames=64), None, None, None).num_frames == 128
     assert sampling_of(Preset(), None, 8, None).num_frames == 8
     assert sampling_of(Preset(), None, None, 2.0) == Sampling("fps", 512, fps=2.0)
     assert sampling_of(Preset(), "all", None, None).policy == "all"
+
+
+def test_presets_store_more_frames_than_heads_see() -> None:
+    """Of videos that are long enough, two random samples are two views."""
+    for name in plug_in_names("tvr.data"):
+        preset = load_plug_in("tvr.data", name).ABOUT.preset
+        assert sampling_of(preset, None, None, None).num_frames == 2 * preset.num_frames, name
+
+
+def test_sampling_before() -> None:
+    found = [sampling_before(Preset(num_frames=count)).num_frames for count in (12, 16, 40, 64, 100)]
+    assert found == [24, 32, 64, 64, 100]
 
 
 def test_sampling_of_fails() -> None:
