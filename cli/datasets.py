@@ -1,19 +1,22 @@
 """``tvr datasets``: what each data set expects, and what of it is there."""
 
-from dataclasses import MISSING, asdict, fields
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..data.annotation_files.folder_tree import FolderTree
-from ..data.base import About, Dataset, Preset, load_dataset, unreadable
+from ..data.base import About, Dataset, ExpectedFile, Preset, load_dataset, unreadable
 from ..data.contracts.errors import DataError, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
+from ..data.contracts.settings import Setting, settings_of
+from ..pipeline.options import sampling_of
 from .options import JsonOption, key_values
-from .terminal import out, print_json
+from .terminal import out, print_json, print_table_whole
 
 _MISSING_SHOWN = 3
 """How many missing videos of a split are named."""
@@ -35,20 +38,26 @@ def datasets(
         return
     plug_in = load_plug_in("tvr.data", name)
     if root is None:
-        _show_one(name, plug_in.ABOUT, plug_in.Config, as_json)
+        _show_one(name, plug_in.ABOUT, settings_of(plug_in.Config, getattr(plug_in, "LIMITS", {})), as_json)
         return
     _check(name, plug_in.ABOUT, root, key_values(data, "--data"), as_json)
 
 
 def _show_all(abouts: dict[str, About], as_json: bool) -> None:
     if as_json:
-        print_json({name: asdict(about) for name, about in abouts.items()})
+        print_json({name: asdict(about) | _stored(about.preset) for name, about in abouts.items()})
         return
-    table = Table("name", "data set", "protocol", "frames", "fps", "words", "seconds", box=None)
+    table = Table("name", "data set", "protocol", "frames", "stored", "fps", "words", "seconds", box=None)
     for name, about in abouts.items():
-        table.add_row(name, about.title, about.protocol, *_preset_values(about.preset))
-    out.print(table)
-    out.print("frames, fps, words and seconds are presets: tvr extract and tvr train-head take others")
+        frames, fps, words, seconds = _preset_values(about.preset)
+        stored = str(_stored(about.preset)["stored_frames"])
+        table.add_row(name, about.title, about.protocol, frames, stored, fps, words, seconds)
+    print_table_whole(table, spare=("fps", "seconds", "protocol"))
+    out.print(
+        "frames: what heads see of a video; stored: what tvr extract keeps, for other views of it. Presets all: "
+        "tvr extract and tvr train-head take others",
+        soft_wrap=True,
+    )
     out.print("next: tvr datasets NAME", soft_wrap=True)
 
 
@@ -57,37 +66,49 @@ def _preset_values(preset: Preset) -> tuple[str, str, str, str]:
     return str(preset.num_frames), f"{preset.fps:g}", str(preset.max_words), seconds
 
 
-def _show_one(name: str, about: About, config: type, as_json: bool) -> None:
-    settings = {field.name: _default(field.default) for field in fields(config)}
+def _stored(preset: Preset) -> dict[str, int]:
+    """How many frames of a video tvr extract keeps where nobody says otherwise."""
+    return {"stored_frames": sampling_of(preset, None, None, None).num_frames}
+
+
+def _preset_line(preset: Preset) -> str:
+    frames, fps, words, seconds = _preset_values(preset)
+    stored = _stored(preset)["stored_frames"]
+    return f"{frames} frames for heads, of {stored} stored; {fps} fps, {words} words, {seconds} seconds"
+
+
+def _show_one(name: str, about: About, settings: Sequence[Setting], as_json: bool) -> None:
     if as_json:
-        print_json({**asdict(about), "settings": settings})
+        defaults = {setting.name: setting.default for setting in settings}
+        described = {setting.name: asdict(setting) for setting in settings}
+        print_json(asdict(about) | _stored(about.preset) | {"settings": defaults, "described": described})
         return
-    out.print(f"[bold]{about.title}[/]  {about.citation}", soft_wrap=True, markup=True)
-    frames, fps, words, seconds = _preset_values(about.preset)
+    out.print(Text.assemble((about.title, "bold"), f"  {about.citation}"), soft_wrap=True)
     out.print(f"protocol   {about.protocol}")
-    out.print(
-        f"preset     {frames} frames, {fps} fps, {words} words, {seconds} seconds (tvr extract takes others)"
-    )
+    out.print(f"preset     {_preset_line(about.preset)} (tvr extract takes others)", soft_wrap=True)
     if not about.files:
         out.print("files      none: it is generated")
     for file in about.files:
-        names = " or ".join((file.name, *file.alternatives))
         size = f", {file.size}" if file.size else ""
-        optional = "" if file.required else " (optional)"
+        described = f"{_optional(file)}: {file.contents}{size}. Source: {file.source}"
+        out.print(Text.assemble("file       ", (_names(file), "bold"), described), soft_wrap=True)
+    for setting in settings:
         out.print(
-            f"file       [bold]{names}[/]{optional}: {file.contents}{size}; {file.source}",
+            f"setting    --data {pasteable(f'{setting.name}={setting.default}')} ({setting.allowed}): "
+            f"{setting.description}",
             soft_wrap=True,
-            markup=True,
         )
-    for key, value in settings.items():
-        out.print(f"setting    --data {key}={value}", soft_wrap=True)
-    out.print(f"next: tvr datasets {name} --root DIR")
+    out.print(
+        f"next: tvr datasets {name} --root DIR" if about.files else f"next: tvr extract --dataset {name}"
+    )
 
 
-def _default(value: Any) -> str:
-    if value is MISSING:
-        return "(needed)"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+def _names(file: ExpectedFile) -> str:
+    return " or ".join((file.name, *file.alternatives))
+
+
+def _optional(file: ExpectedFile) -> str:
+    return "" if file.required else " (optional)"
 
 
 def _check(name: str, about: About, root: Path, settings: dict[str, str], as_json: bool) -> None:
@@ -133,20 +154,15 @@ def _found_files(about: About, root: Path, settings: dict[str, str]) -> tuple[di
 
 
 def _print_check(name: str, about: About, found: dict[str, str | None], where: str) -> None:
-    out.print(f"[bold]{name}[/]: looked in {escape(where)}", soft_wrap=True, markup=True)
+    out.print(Text.assemble((name, "bold"), f": looked in {one_line(where)}"), soft_wrap=True)
     for file in about.files:
         path = found.get(file.name)
         if path:
-            out.print(f"[green]found[/]    {escape(path)}", soft_wrap=True, markup=True)
+            out.print(Text.assemble(("found", "green"), f"    {one_line(path)}"), soft_wrap=True)
         elif file.name in found:
-            state = "[red]missing[/]" if file.required else "[dim]absent[/] "
-            names = " or ".join((file.name, *file.alternatives))
-            optional = "" if file.required else " (optional)"
-            out.print(
-                f"{state}  {names}{optional}: {file.contents}; from {file.source}",
-                soft_wrap=True,
-                markup=True,
-            )
+            state = ("missing", "red") if file.required else ("absent ", "dim")
+            described = f"{_names(file)}{_optional(file)}: {file.contents}. Source: {file.source}"
+            out.print(Text.assemble(state, f"  {described}"), soft_wrap=True)
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
@@ -181,7 +197,10 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
     for split, values in summary["splits"].items():
         tint = "green" if values["found"] == values["expected"] else "yellow"
         counts = f"{values['found']:,} of {values['expected']:,} videos"
-        out.print(f"[{tint}]{split:<8}[/] {counts} ({escape(values['source'])})", soft_wrap=True, markup=True)
+        out.print(
+            Text.assemble((f"{one_line(split):<8}", tint), f" {counts} ({one_line(values['source'])})"),
+            soft_wrap=True,
+        )
         if values["missing"]:
             some = ", ".join(map(one_line, values["missing"][:_MISSING_SHOWN]))
             more = ", ..." if len(values["missing"]) > _MISSING_SHOWN else ""
@@ -190,8 +209,7 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
         f"at least {summary['captions_too_long_at_least']:,} longer than {dataset.preset.max_words} tokens"
     )
     out.print(f"captions {summary['captions']:,} ({dataset.protocol}), {too_long}", soft_wrap=True)
-    frames, fps, words, seconds = _preset_values(dataset.preset)
-    out.print(f"preset   {frames} frames, {fps} fps, {words} words, {seconds} seconds", soft_wrap=True)
+    out.print(f"preset   {_preset_line(dataset.preset)}", soft_wrap=True)
     for note in (*dataset.normalisation, *dataset.notes):
         out.print(f"note     {one_line(note)}", soft_wrap=True)
     out.print(f"next: tvr extract --dataset {name} --root {pasteable(root)}", soft_wrap=True)

@@ -3,8 +3,9 @@
 from dataclasses import asdict
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
+from ..data.contracts.errors import one_line
 from ..pipeline.doctor import examine
 from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
 from .terminal import out, print_json
@@ -17,11 +18,11 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]ok  [/]" if finding.ok else "[red]FAIL[/]"
-            found = escape(f"{finding.check}: {finding.detail}")
-            out.print(f"{mark} {found}", soft_wrap=True, markup=True)
+            mark = ("ok  ", "green") if finding.ok else ("FAIL", "red")
+            found = one_line(f"{finding.check}: {finding.detail}")
+            out.print(Text.assemble(mark, f" {found}"), soft_wrap=True)
             if not finding.ok and finding.remedy:
-                out.print(f"     -> {finding.remedy}", soft_wrap=True)
+                out.print(f"     -> {one_line(finding.remedy)}", soft_wrap=True)
         out.print("next: tvr demo")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

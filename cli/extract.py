@@ -94,8 +94,7 @@ def extract(
     videos_per_shard: Annotated[
         int | None,
         typer.Option(
-            help="Videos in one file of the store: what a run that is stopped loses at most. Default: as the store "
-            "was begun; in a new one 128, or as many as make an hour of video if they are longer than half a minute.",
+            help="Videos in a file of the store: what a stopped run loses. Default: 128, or an hour of longer ones.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -140,7 +139,7 @@ def extract(
     num_frames: Annotated[
         int | None,
         typer.Option(
-            help="Frames per video; with --fps, the most. Default: twice the preset's, which heads see.",
+            help="Frames stored of each video; with --fps, the most. Default: twice what heads see (12: 24).",
             rich_help_panel=SAMPLING,
         ),
     ] = None,
@@ -274,8 +273,7 @@ def extract(
         print_job(None if as_json else cluster)
         return
     with _runner(cluster, encoder, described, options) as runner:
-        identity = runner.identity
-        announce(described, identity)
+        announce(described, identity := runner.identity)
         if patches and not yes:
             _check_size(_estimated(described, encoder.load(), options, batch_size))
         options = replace(
@@ -312,7 +310,7 @@ def _runner(
 
 
 def _to_measure(spec: EncoderSpec, retry: str | None) -> Encoder:
-    """The encoder; to say what it would cost, its weights may be missing, but not to say what a store has of them."""
+    """The encoder; what it would cost can be said without its weights, what a store has of them cannot."""
     if retry is not None:
         return spec.load()
     encoder, missing = spec.load_or_stand_in()
@@ -324,7 +322,7 @@ def _to_measure(spec: EncoderSpec, retry: str | None) -> Encoder:
 def _estimated(
     dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None
 ) -> Estimate:
-    """From a sample that is measured on this machine, whoever is to do the rest."""
+    """From a sample that is measured on this machine."""
     announce(dataset, encoder.identity)
     options = replace(
         options, frames_per_batch=encoder.frames_per_batch if batch_size is None else batch_size

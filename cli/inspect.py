@@ -6,11 +6,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import one_line, pasteable
+from ..data.contracts.errors import counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.request import Named
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
@@ -26,9 +25,11 @@ from .options import (
     JsonOption,
     NamedDataOption,
     RootOption,
+    StoreArgument,
     StoreOption,
     WorkspaceOption,
     key_values,
+    one_store,
 )
 from .output.interruptions import interruptible
 from .terminal import Meter, out, print_json, print_row
@@ -39,6 +40,7 @@ _WORST = 5
 
 @interruptible("nothing was changed")
 def inspect(
+    at: StoreArgument = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -67,7 +69,7 @@ def inspect(
 ) -> None:
     """Show what a store holds, what made it, and how its videos fared."""
     opened = FeatureStore.open(
-        taken_store(Workspace(workspace), store, dataset, complete=False), complete=False
+        taken_store(Workspace(workspace), one_store(at, store), dataset, complete=False), complete=False
     )
     statuses = opened.statuses()
     named = Named(root, key_values(data, "--data"))
@@ -120,8 +122,9 @@ def _plain(found: FileComparison | list[Verdict]) -> object:
 def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     m, frames = store.manifest, sum(row.frames for row in statuses)
     weights = "random weights" if m.random_weights else f"weights sha256 {m.encoder['weights_digest'][:12]}"
-    out.print(f"[bold]{escape(str(store.folder))}[/]", soft_wrap=True, markup=True)
-    out.print(f"data set   {m.dataset} ({m.protocol}): {m.num_videos:,} videos, {m.num_texts:,} captions")
+    out.print(Text(one_line(str(store.folder)), "bold"), soft_wrap=True)
+    size = f"{counted(m.num_videos, 'video')}, {counted(m.num_texts, 'caption')}"
+    out.print(f"data set   {one_line(m.dataset)} ({m.protocol}): {size}", soft_wrap=True)
     for name, split in m.splits.items():
         out.print(f"  {name}: {split.found:,} of {split.expected:,} videos, {split.source}", soft_wrap=True)
     out.print(
@@ -145,8 +148,8 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     older = [row.decoder for row in store.older_rows(READING_RULES)]
     if older:
         out.print(
-            f"older      {len(older):,} videos were read by the rules of an earlier version ({_counted(older)}); which "
-            f"of them are not trusted any more: tvr inspect --store {pasteable(store.folder)} --untrusted",
+            f"older      {counted(len(older), 'video')} read by an earlier version's rules ({_counted(older)}); those "
+            f"that are not trusted any more: tvr inspect --store {pasteable(store.folder)} --untrusted",
             soft_wrap=True,
         )
     if m.patches_dtype:
@@ -155,10 +158,8 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         out.print(f"captions   longer than {m.encoder['context_length']} tokens: {m.text_policy}")
     absent = store.absent_shards()
     if absent:
-        out.print(
-            f"[yellow]incomplete[/]: {len(absent)} shards are missing; run the same `tvr extract` again",
-            markup=True,
-        )
+        lacking = f": {counted(len(absent), 'shard')} missing; run the same `tvr extract` again"
+        out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
 
@@ -169,7 +170,7 @@ def _print_versions(store: FeatureStore) -> None:
     receipts = [receipt for name in names if (receipt := store.receipt(name))]
     makers = Counter(_named_versions(receipt.versions or store.manifest.versions) for receipt in receipts)
     for packages, count in makers.most_common():
-        whose = "" if len(makers) == 1 else f" ({count:,} shards)"
+        whose = "" if len(makers) == 1 else f" ({counted(count, 'shard')})"
         out.print(f"made by    {packages}{whose}", soft_wrap=True)
 
 
@@ -192,7 +193,7 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     counts = Counter(verdict.verdict for verdict in verdicts)
     out.print(
-        f"files      of {len(verdicts):,} videos read by older rules: {counts['trusted']:,} trusted, "
+        f"files      of {counted(len(verdicts), 'video')} read by older rules: {counts['trusted']:,} trusted, "
         f"{counts['untrusted']:,} untrusted, {counts['unknown']:,} cannot be told",
         soft_wrap=True,
     )

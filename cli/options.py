@@ -28,6 +28,12 @@ StoreOption = Annotated[
     Path | None,
     typer.Option(help="A feature store, instead of the workspace's newest.", rich_help_panel=WHAT),
 ]
+StoreArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="STORE", help="A feature store: its folder, or its name or data set in the workspace."
+    ),
+]
 DatasetOption = Annotated[
     str | None,
     typer.Option(help="Data set whose features to use; default: the newest.", rich_help_panel=WHAT),
@@ -94,6 +100,17 @@ def workspace_words(workspace: Path) -> list[str]:
     """The option that names a workspace to the next command; nothing where that finds it by itself."""
     usual = Path(os.environ.get("TVR_WORKSPACE") or DEFAULT_WORKSPACE)
     return [] if workspace == usual else ["--workspace", str(workspace)]
+
+
+def one_store(at: Path | None, store: Path | None) -> Path | None:
+    """The store that was named, as STORE or by ``--store``.
+
+    Raises:
+        UsageError: it was named twice.
+    """
+    if at is not None and store is not None:
+        raise UsageError(f"one store at a time, got {at} and --store {store}: leave one of them out")
+    return at if store is None else store
 
 
 def cluster_choice(

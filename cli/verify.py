@@ -20,9 +20,11 @@ from .options import (
     NamedDataOption,
     NamedModelOption,
     RootOption,
+    StoreArgument,
     StoreOption,
     WorkspaceOption,
     key_values,
+    one_store,
 )
 from .output.extraction import extraction_meters
 from .output.interruptions import interruptible
@@ -31,6 +33,7 @@ from .terminal import out, print_json
 
 @interruptible("nothing was changed")
 def verify(
+    at: StoreArgument = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -52,7 +55,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
-    found = verify_store(taken_store(Workspace(workspace), store, dataset, complete=False))
+    found = verify_store(taken_store(Workspace(workspace), one_store(at, store), dataset, complete=False))
     named = Named(root, key_values(data, "--data"), model, pretrained, device)
     mended = _repaired(found, named) if repair else None
     if as_json:

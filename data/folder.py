@@ -31,7 +31,7 @@ ABOUT = About(
         ExpectedFile(
             "captions.jsonl",
             "a row per caption or video: path, caption(s) and, if wanted, id, start, end, split, caption_id",
-            "you",
+            "you write it",
             alternatives=("captions.csv", "captions.tsv", "captions.parquet"),
             required=False,
             at_root=True,

@@ -91,7 +91,7 @@ def print_job(cluster: ClusterConfig | None) -> None:
     # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
     from ...pipeline.cluster.connection import job_script
 
-    out.print(f"\neach of the {cluster.workers} jobs:\n{job_script(cluster)}", soft_wrap=True)
+    out.print(f"\n{counted(cluster.workers, 'job')}, each:\n{job_script(cluster)}", soft_wrap=True)
 
 
 def print_patch_size(estimate: Estimate) -> None:

@@ -104,6 +104,9 @@ def _job_cluster(config: ClusterConfig) -> Generator[Any, None, None]:
     assert config.queue
     settings = _job_settings(config, kind.job_cls)
     options = {"dashboard_address": _LOOPBACK}
+    if not logging.getLogger("tvr").isEnabledFor(logging.DEBUG):  # --verbose
+        # It would say where its pages listen, by an address at which they do not, and ask for more packages.
+        logging.getLogger("distributed").setLevel(logging.WARNING)
     with in_files(temporary_credentials(), folder_for_jobs(config.queue)) as security:
         try:
             cluster = kind(processes=1, scheduler_options=options, security=security, **settings)

@@ -42,9 +42,15 @@ def client_of(scheduler: str) -> Client:
     except (OSError, ValueError, MemoryError) as error:
         raise ClusterError(
             _handshake_problem(error, address)
-            or f"no Dask scheduler answers at {address} ({str(error) or repr(error)}). "
+            or f"no Dask scheduler answers at {address} ({_reason(error)}). "
             "Start one with `dask scheduler`, and use the address that it prints, with tls:// where it has that"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"nothing in {CONNECT_SECONDS} seconds"
+    return str(error) or type(error).__name__
 
 
 def _is_of_this_machine(address: str) -> bool:

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tvr.data.base import Preset
+from tvr.pipeline.options import sampling_of
 
 from ..fixtures.shell import tree, tvr
 
@@ -15,17 +17,33 @@ def test_the_list_names_every_data_set_with_its_presets(tmp_path: Path) -> None:
     lines = {line.split()[0]: line for line in answer.out.splitlines() if line.strip()}
     for name in ("activitynet", "didemo", "folder", "lsmdc", "msrvtt", "msvd", "vatex", "storyboard"):
         assert name in lines
-    assert lines["didemo"].split()[-5:] == ["paragraph", "64", "1", "64", "30"]
+    stored = str(sampling_of(Preset(num_frames=64), None, None, None).num_frames)
+    assert lines["didemo"].split()[-6:] == ["paragraph", "64", stored, "1", "64", "30"]
     assert json.loads(tvr("datasets", "--json", cwd=tmp_path).out)["msvd"]["preset"]["num_frames"] == 12
 
 
 def test_one_data_set_says_which_files_it_needs_and_what_can_be_chosen(tmp_path: Path) -> None:
     answer = tvr("datasets", "msrvtt", cwd=tmp_path)
     assert answer.code == 0, answer.err
-    for part in ("MSRVTT_JSFUSION_test.csv", "CLIP4Clip", "74 kB", "--data split=9k", "12 frames"):
+    for part in (
+        "MSRVTT_JSFUSION_test.csv",
+        "CLIP4Clip",
+        "74 kB",
+        "--data split=9k",
+        "12 frames for heads, of 24 stored",
+        "(9k or 7k or full): Train on 9,000 or 7,010 videos",
+    ):
         assert part in answer.out
     described = json.loads(tvr("datasets", "msrvtt", "--json", cwd=tmp_path).out)
     assert described["settings"]["validation"] == "official"
+    assert described["described"]["validation"]["allowed"] == "official or none"
+    assert described["stored_frames"] == 24
+    own = tvr("datasets", "folder", cwd=tmp_path).out
+    assert "split, caption_id. Source: you write it\n" in own
+    assert (
+        "--data paragraphs=false (true or false): Join all captions of a video, in order, to one query.\n"
+        in own
+    )
 
 
 def test_unknown_names_fail(tmp_path: Path) -> None:
@@ -45,7 +63,7 @@ def test_a_check_says_what_was_found_and_what_is_missing(shared: Path, tmp_path:
     for part in (
         f"looked in {tmp_path} and below (3 files in 2 folders)",
         f"found    {tmp_path / 'test_list.txt'}",
-        "missing  val_list.txt: 1,065 validation videos; from github.com/albanie",
+        "missing  val_list.txt: 1,065 validation videos. Source: github.com/albanie",
         "1 of 1,004 videos (test_list.txt)",
         "no file for 1,003: 10052357@N03_7585070382_5762149bfc, ",
         "note     val: left out, val_data.json was not found",

@@ -41,6 +41,12 @@ def test_next_of_an_archive_without_captions_is_a_search(place: Path, where: tup
     assert tvr(*typed, cwd=place).code == 0
     failed = extract(place, *where, "--retry", "failed")
     assert after("next", failed) == typed
+    store = typed[typed.index("--store") + 1]
+    for command in ("inspect", "verify"):
+        by_folder, by_option = (tvr(command, *words, cwd=place) for words in ((store,), ("--store", store)))
+        assert by_folder == by_option
+        assert (by_folder.code, store in by_folder.out) == (0, True)
+    assert tvr("inspect", store, "--store", store, cwd=place).code == 2
 
 
 def test_next_of_an_archive_with_captions_is_a_training(place: Path) -> None:
