@@ -74,9 +74,7 @@ def extract(
     ],
     root: Annotated[
         Path | None,
-        typer.Option(
-            help="Where its files are. Default: <workspace>/datasets/<dataset>.", rich_help_panel=WHAT
-        ),
+        typer.Option(help="Where its files are. Default: <workspace>/datasets/<name>.", rich_help_panel=WHAT),
     ] = None,
     data: Annotated[
         list[str] | None,

@@ -5,6 +5,7 @@ the decoding children, which never import torch. Normalisation (mean, std) happe
 same record.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -53,6 +54,12 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise UsageError(f"height and width must be at least 1 pixel, got {self.height} x {self.width}")
+        if not all(math.isfinite(number) for number in self.mean) or not all(
+            0 < one < math.inf for one in self.std
+        ):
+            raise UsageError(
+                f"mean must be finite and std above 0 in each channel, got {self.mean} and {self.std}"
+            )
         for value, kind in ((self.resize_mode, ResizeMode), (self.interpolation, Interpolation)):
             if value not in get_args(kind):
                 raise UsageError(f"preprocessing must be one of {', '.join(get_args(kind))}, got {value!r}")

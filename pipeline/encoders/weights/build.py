@@ -12,7 +12,7 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch import Tensor
 
-from ....data.contracts.errors import WeightsError
+from ....data.contracts.errors import UsageError, WeightsError
 from ...preprocessing import Preprocessing
 from .checkpoint import load_checkpoint
 from .sources import (
@@ -127,7 +127,8 @@ def _created(source: Source) -> Any:
             **settings,
         )
         preprocessing_of(model)
-    except NOT_A_MODEL as error:
+    # The first of them is what Preprocessing says of an option: here it is the repository's file that says it.
+    except (UsageError, *NOT_A_MODEL) as error:
         if source.training is not None:
             raise
         raise WeightsError(no_model(source, str(error))) from error

@@ -326,6 +326,33 @@ def test_a_repository_whose_configuration_is_none_fails(
         clip.load("hf-hub:someone/odd", "random", device="cpu", cache_dir=tmp_path / "cache")
 
 
+@pytest.mark.parametrize(
+    ("preprocessing", "said"),
+    [
+        (
+            {"resize_mode": "y"},
+            "'?shortest'?, '?longest'?, '?squash",
+        ),  # the checker of tests may say it first
+        ({"std": [0.0, 0.0, 0.0]}, "std above 0 in each channel"),
+    ],
+)
+def test_a_repository_whose_preprocessing_is_none_fails(
+    hub: Path, tmp_path: Path, preprocessing: dict[str, object], said: str
+) -> None:
+    """It is told of the file that says it, not as an option that nobody typed."""
+    folder = hub / "someone/odd"
+    folder.mkdir(parents=True)
+    config = open_clip.get_model_config("small-ViT-B-32")
+    assert config is not None
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": preprocessing})
+    )
+    with pytest.raises(
+        WeightsError, match=f"(?s)open_clip_config.json of hf-hub:someone/odd does not .*{said}"
+    ):
+        clip.load("hf-hub:someone/odd", "random", device="cpu", cache_dir=tmp_path / "cache")
+
+
 def test_a_repository_that_would_run_its_own_tokenizer_fails(hub: Path, tmp_path: Path) -> None:
     folder = hub / "someone/coded"
     folder.mkdir(parents=True)
