@@ -51,7 +51,7 @@ def listed(answer: Answer) -> list[str]:
 def test_listed_and_extracted_again(place: Path) -> None:
     before = FeatureStore.open(place / "store").videos(["a", "d", "g"]).frames.tobytes()
     plain = tvr(*INSPECT, cwd=place)
-    assert "older      5 videos were read by the rules of an earlier version (4 decord, 1 pyav)" in plain.out
+    assert "older      5 videos read by an earlier version's rules (4 decord, 1 pyav)" in plain.out
     assert "tvr inspect --store store --untrusted" in plain.out
     looked = tvr(*INSPECT, "--untrusted", cwd=place)
     assert looked.code == 0, looked.err
