@@ -26,7 +26,7 @@ from .options import (
     key_values,
 )
 from .output.evaluation import print_table, record
-from .terminal import err, out, print_json
+from .terminal import err, out, print_caution, print_json
 
 
 def eval_(
@@ -92,9 +92,11 @@ def eval_(
 ) -> None:
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
     place = Workspace(workspace)
-    chosen, store = chosen_runs(place, runs or [], store, dataset, every=compare)
-    options = EvaluationOptions(split=split, store=store, device=device, normalise=_normalisations(normalise))
+    chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
+    options = EvaluationOptions(split=split, store=used, device=device, normalise=_normalisations(normalise))
     scored = scored_runs(chosen, options)
+    for caution in dict.fromkeys(some.caution for some in scored):
+        print_caution(caution)
     for some in scored:
         for note in some.notes:
             err.print(f"note: {some.run or some.name}: {note}", soft_wrap=True)
@@ -108,7 +110,8 @@ def eval_(
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    out.print(f'next: tvr search "what you look for" --run {pasteable(chosen[-1])}', soft_wrap=True)
+    on = "" if store is None else f" --store {pasteable(used)}"
+    out.print(f'next: tvr search "what you look for" --run {pasteable(chosen[-1])}{on}', soft_wrap=True)
 
 
 def _write_reports(

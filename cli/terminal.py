@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..data.contracts.cautions import Caution
@@ -101,27 +101,32 @@ def print_row(*cells: str) -> None:
 
 
 def print_table_whole(table: Table, spare: Sequence[str] = ()) -> None:
-    """A table with every figure. On a terminal, columns that may fold do so where there is no room; then columns that
-    can be spared are left out, and that is said. Into a file or a pipe it goes as wide as it is.
+    """A table with every figure; what ``print_tables_whole`` says of several holds for it."""
+    print_tables_whole([table], spare)
+
+
+def print_tables_whole(tables: Sequence[Table], spare: Sequence[str] = ()) -> None:
+    """Tables with every figure. On a terminal, columns that may fold do so where there is no room; then columns that
+    can be spared are left out of all of them, and that is said once. Into a file or a pipe they go as wide as they are.
 
     Args:
-        table: what to print; where not even that makes room, it goes beyond the right edge.
+        tables: what to print; where not even that makes room, it goes beyond the right edge.
         spare: headers of columns that may be left out, the first of them first.
     """
     shown, left_out = out.width, list[str]()
-    size = _measured(table)
     for header in spare if out.is_terminal else ():
-        if size.minimum <= shown:
+        if all(_measured(table).minimum <= shown for table in tables):
             break
-        kept = [column for column in table.columns if column.header != header]
-        left_out += [header] if len(kept) < len(table.columns) else []
-        table.columns = kept
+        left_out += [header] if any([_left_out(table, header) for table in tables]) else []
+    for table in tables:
         size = _measured(table)
-    out.width = min(size.maximum, max(size.minimum, shown)) if out.is_terminal else size.maximum
-    try:
-        out.print(table, crop=False)
-    finally:
-        out.width = shown
+        if out.is_terminal and size.maximum > shown:
+            _fold(table, shown - size.minimum)
+        out.width = min(size.maximum, max(size.minimum, shown)) if out.is_terminal else size.maximum
+        try:
+            out.print(table, crop=False)
+        finally:
+            out.width = shown
     if left_out:
         names = ", ".join(left_out)
         err.print(
@@ -129,9 +134,52 @@ def print_table_whole(table: Table, spare: Sequence[str] = ()) -> None:
         )
 
 
+def _left_out(table: Table, header: str) -> bool:
+    """Leave a column out; whether there was one."""
+    kept = [column for column in table.columns if column.header != header]
+    had = len(kept) < len(table.columns)
+    table.columns = kept
+    return had
+
+
+def _fold(table: Table, room: int) -> None:
+    """Give columns that fold their widths: each the least it says, and of the room that is left a character at a time
+    to the one that lacks most. (Left alone, rich makes some narrower than that, and then the table too wide.)
+    """
+    options = out.options.update(width=WIDEST)
+    folding = [column for column in table.columns if _folds(column)]
+    lacking = list[int]()
+    for column in folding:
+        column.width = column.min_width or 0
+        widest = max(Measurement.get(out, options, cell).maximum for cell in (column.header, *column.cells))
+        lacking.append(max(0, widest - column.width))
+    for _ in range(min(max(0, room), sum(lacking))):
+        most = lacking.index(max(lacking))
+        column = folding[most]
+        column.width = (column.width or 0) + 1
+        lacking[most] -= 1
+
+
+def _folds(column: Column) -> bool:
+    return column.overflow == "fold" and column.min_width is not None and not column.no_wrap
+
+
 def _measured(table: Table) -> Measurement:
-    """The least and the greatest width of a table, the terminal's own put aside."""
-    return Measurement.get(out, out.options.update(width=WIDEST), table)
+    """The least and the greatest width of a table, the terminal's own put aside: a column that does not wrap needs all
+    of its cells, one that folds no more than it says, however long its words are.
+    """
+    options = out.options.update(width=WIDEST)
+    size = Measurement.get(out, options, table)
+    least = size.minimum
+    for column in table.columns:
+        cells = [Measurement.get(out, options, cell) for cell in (column.header, *column.cells)]
+        narrowest = column.min_width or 0
+        counted = max(narrowest, *(cell.minimum for cell in cells))
+        if column.no_wrap:
+            least += max(narrowest, *(cell.maximum for cell in cells)) - counted
+        elif _folds(column):
+            least += narrowest - counted
+    return Measurement(least, size.maximum)
 
 
 class _TimeLeft(ProgressColumn):

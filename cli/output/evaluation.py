@@ -1,51 +1,97 @@
 """What ``tvr eval`` says: its tables, and the same as a record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ...heads.evaluation.evaluate_runs import Scored
-from ...heads.report.table import METRICS, TableRow, cell, comparison_remarks
-from ..terminal import out, print_table_whole
+from ...heads.report.table import (
+    METRICS,
+    Heading,
+    TableRow,
+    by_heading,
+    cell,
+    comparison_remarks,
+    mark_remarks,
+)
+from ..terminal import out, print_tables_whole
 
-NAME_WIDTH = 12
-"""Of a column of names on a narrow terminal, where they are folded but never left out."""
+NAME_WIDTH = 16
+"""Of the column of heads on a narrow terminal, where names are folded but never left out."""
+NARROW = 8
+"""The same of the other columns of names."""
+SPARE = ("queries", "MnR", "tied", "features", "MdR")
+"""Columns that a narrow terminal can do without: the number of queries stands below the tables as well."""
 
 
 def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: bool) -> None:
-    """One table for each section, then what the figures are of and what they do not cover.
+    """One table for each heading, then what marks and numbers in them mean, what the figures are of and what they do
+    not cover.
 
     Args:
         rows: the tables.
         scored: what was evaluated.
         compare: whether published figures were asked for, and a word is due where they are of something else.
     """
-    with_sources = not all(row.is_own for row in rows)
-    for section in dict.fromkeys(row.section for row in rows):
-        table = Table(title=section, title_justify="left")
-        table.add_column("head", min_width=NAME_WIDTH, overflow="fold")
-        table.add_column("way", no_wrap=True)
-        for name in (*METRICS, "queries", "tied"):
-            table.add_column(name, justify="right", no_wrap=True)
-        if with_sources:
-            table.add_column("features, source", min_width=NAME_WIDTH, overflow="fold")
-        for row in (row for row in rows if row.section == section):
-            counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
-            cells = [cell(row, metric, between="\n") for metric in METRICS]
-            table.add_row(row.name, row.direction, *cells, *counts, *([row.remark] if with_sources else []))
-        print_table_whole(table)
+    sources = {
+        source: f"[{n}]" for n, source in enumerate(dict.fromkeys(r.source for r in rows if r.source), 1)
+    }
+    with_dataset = any(row.dataset for row in rows)
+    print_tables_whole(
+        [
+            _table(heading, some, sources, with_dataset=with_dataset)
+            for heading, some in by_heading(rows).items()
+        ],
+        SPARE,
+    )
+    for line in mark_remarks(rows):
+        out.print(line, soft_wrap=True)
+    for source, number in sources.items():
+        out.print(f"{number} {source}", soft_wrap=True)
     if any(row.direction == "v2t any" for row in rows):
-        out.print("v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)")
+        out.print(
+            "v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)",
+            soft_wrap=True,
+        )
     for line in dict.fromkeys(f"{some.evaluation.coverage}; {_features(some)}" for some in scored):
         out.print(line, soft_wrap=True)
     for line in comparison_remarks(scored) if compare else ():
         out.print(line, soft_wrap=True)
 
 
+def _table(
+    heading: Heading, rows: Sequence[TableRow], sources: Mapping[str, str], *, with_dataset: bool
+) -> Table:
+    table = Table(title=_title(heading), title_justify="left")
+    table.add_column("head", min_width=NAME_WIDTH, overflow="fold")
+    if with_dataset:
+        table.add_column("data set", min_width=NARROW, overflow="fold")
+    table.add_column("way", no_wrap=True)
+    for name in (*METRICS, "queries", "tied"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if sources:
+        table.add_column("features", min_width=NARROW, overflow="fold")
+        table.add_column("source", justify="right", no_wrap=True)
+    for row in rows:
+        names = [row.name, *([row.dataset] if with_dataset else []), row.direction]
+        counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
+        known = [row.features, sources.get(row.source, "")] if sources else []
+        table.add_row(*names, *(cell(row, metric, between="\n") for metric in METRICS), *counts, *known)
+    return table
+
+
+def _title(heading: Heading) -> Text:
+    """The section; where its figures are of a part of the split, struck, with the reason beside it."""
+    if not heading.unlike:
+        return Text(heading.section)
+    return Text.assemble((heading.section, "strike"), f"; {heading.unlike}")
+
+
 def _features(scored: Scored) -> str:
-    untrained = " (random weights)" if scored.facts["random_weights"] else ""
-    return f"features: {scored.facts['model']} {scored.facts['pretrained']}{untrained}"
+    caution = f" ({scored.caution.label})" if scored.caution else ""
+    return f"features: {scored.facts['model']} {scored.facts['pretrained']}{caution}"
 
 
 def record(scored: Sequence[Scored], *, intervals: bool) -> dict[str, Any]:

@@ -66,6 +66,16 @@ class Evaluation:
         excluded = f"{missing:,} videos and {len(self.excluded_queries):,} texts excluded"
         return f"{self.split}: {scored}; {excluded}: not a figure of the full split"
 
+    @property
+    def partial(self) -> str:
+        """What was scored of a split that was not scored whole, such as ``12 of 1,004 videos``; empty where it was."""
+        if self.videos < self.expected_videos or self.limit is not None:
+            limited = "" if self.limit is None else f", the store limited to {self.limit:,}"
+            return f"{self.videos:,} of {self.expected_videos:,} videos{limited}"
+        if self.excluded_queries:
+            return f"{self.texts:,} of {self.texts + len(self.excluded_queries):,} texts"
+        return ""
+
     def score(self, name: Selection) -> float:
         """The one number by which epochs and trials are compared; higher is better."""
         t2v, v2t = self.ranks.t2v, self.ranks.v2t
@@ -106,7 +116,9 @@ class Evaluation:
         if self.protocol == "multi":
             both["v2t_any_caption"] = ranks.v2t_any_caption
         return {
-            direction: some.summary() | ({"intervals": bootstrap_intervals(some)} if intervals else {})
+            direction: some.summary()
+            | {"few_candidates": some.few_candidates}
+            | ({"intervals": bootstrap_intervals(some)} if intervals else {})
             for direction, some in both.items()
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.contracts.cautions import Caution, caution_of, label_of
 from ...data.contracts.errors import UsageError
 from ...data.contracts.plug_ins import load_plug_in
 from ...pipeline.machine import torch_device
@@ -50,6 +51,12 @@ class Scored:
     notes: tuple[str, ...] = ()
     """How the features differ from those that the head was trained on, and what of that cannot be checked."""
 
+    @property
+    def caution(self) -> Caution | None:
+        """What must be known of the encoder before any of these figures is read."""
+        facts = self.facts
+        return caution_of(facts["model"], facts["dataset"], random_weights=facts["random_weights"])
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -88,23 +95,28 @@ def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored
 
 def _told_apart(found: Sequence[Scored], *, several: bool) -> list[Scored]:
     """The same, several runs named by as much of their paths as tells them apart, and several stores likewise."""
-    runs = _short_names([some.run for some in found if some.run is not None])
-    stores = _short_names([_store_of(some) for some in found])
+    runs = short_names([some.run for some in found if some.run is not None])
+    stores = short_names([_store_of(some) for some in found])
     named: list[Scored] = []
     for some in found:
         if some.run is not None:
-            named.append(replace(some, name=f"{some.name} ({runs[some.run]})") if several else some)
+            named.append(replace(some, name=_run_name(some.name, runs[some.run])) if several else some)
         else:
             store = stores[_store_of(some)]
             named.append(replace(some, name=f"{some.name} ({store})") if len(stores) > 1 else some)
     return named
 
 
+def _run_name(head: str, run: str) -> str:
+    """The run, which as a rule is called after its head, and otherwise the head first."""
+    return run if Path(run).name.startswith(f"{head}-") else f"{head} ({run})"
+
+
 def _store_of(scored: Scored) -> Path:
     return Path(scored.facts["store"])
 
 
-def _short_names(folders: Sequence[Path]) -> dict[Path, str]:
+def short_names(folders: Sequence[Path]) -> dict[Path, str]:
     """Of each folder its own name, with as many of the folders above it as tell it from the others."""
     parts = {folder: folder.resolve().parts for folder in folders}
     names: dict[Path, str] = {}
@@ -175,6 +187,7 @@ def facts_of(store: FeatureStore, split: str) -> dict[str, Any]:
         "model": manifest.model,
         "pretrained": manifest.pretrained,
         "random_weights": manifest.random_weights,
+        "caution": label_of(manifest.caution),
         "limit": manifest.limit,
         "split_source": manifest.splits[split].source,
     }

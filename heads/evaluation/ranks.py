@@ -112,6 +112,11 @@ class Ranks:
         return 100 * float(self.hits(k).mean())
 
     @property
+    def few_candidates(self) -> list[str]:
+        """The names of those R@K that have fewer than 2K candidates: chance alone gives them more than 50."""
+        return [f"R@{k}" for k in RECALLS if self.candidates < 2 * k]
+
+    @property
     def median_rank(self) -> float:
         """MdR."""
         return float(np.median(self.ranks))

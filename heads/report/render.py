@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .escaping import in_html, in_markdown
 from .published import METRICS
-from .table import TableRow, cell, markdown_table
+from .table import Heading, TableRow, by_heading, cell, mark_remarks, markdown_table
 
 
 @dataclass(frozen=True)
@@ -65,27 +65,33 @@ def page(title: str, sections: Sequence[Section], folder: Path) -> str:
 def _html(section: Section, folder: Path) -> str:
     warning = f"<li><strong>{in_html(section.warning)}</strong></li>" if section.warning else ""
     lines = warning + "".join(f"<li>{in_html(line)}</li>" for line in section.lines)
-    names = list(dict.fromkeys(row.section for row in section.rows))
-    tables = "".join(
-        _html_table(name, [row for row in section.rows if row.section == name]) for name in names
-    )
+    tables = "".join(_html_table(heading, rows) for heading, rows in by_heading(section.rows).items())
+    tables += "".join(f"<p>{in_html(remark)}</p>" for remark in mark_remarks(section.rows))
     pictures = "".join(_html_picture(picture, folder) for picture in section.pictures)
     return f"<h2>{in_html(section.title)}</h2><ul>{lines}</ul>{tables}{pictures}"
 
 
-def _html_table(name: str, rows: Sequence[TableRow]) -> str:
-    heads = "".join(f"<th>{column}</th>" for column in ("head", "way", *METRICS, "queries", "tied", "source"))
-    lines = "".join(_html_row(row) for row in rows)
-    return f"<h3>{in_html(name)}</h3><table><tr>{heads}</tr>{lines}</table>"
+def _html_table(heading: Heading, rows: Sequence[TableRow]) -> str:
+    with_dataset = any(row.dataset for row in rows)
+    names = ("head", *(["data set"] if with_dataset else []), "way", *METRICS, "queries", "tied", "source")
+    heads = "".join(f"<th>{name}</th>" for name in names)
+    lines = "".join(_html_row(row, with_dataset=with_dataset) for row in rows)
+    return f"<h3>{_html_heading(heading)}</h3><table><tr>{heads}</tr>{lines}</table>"
 
 
-def _html_row(row: TableRow) -> str:
+def _html_heading(heading: Heading) -> str:
+    section = in_html(heading.section)
+    return f"<s>{section}</s> {in_html(heading.unlike)}" if heading.unlike else section
+
+
+def _html_row(row: TableRow, *, with_dataset: bool) -> str:
     numbers = [cell(row, metric) for metric in METRICS]
     numbers += ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
-    cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
+    texts = [row.name, *([row.dataset] if with_dataset else []), row.direction]
+    cells = "".join(f"<td>{in_html(text)}</td>" for text in texts)
+    cells += "".join(f'<td class="n">{number}</td>' for number in numbers)
     kind = ' class="own"' if row.is_own else ""
-    name, remark = in_html(row.name), in_html(row.remark)
-    return f"<tr{kind}><td>{name}</td><td>{row.direction}</td>{cells}<td>{remark}</td></tr>"
+    return f"<tr{kind}>{cells}<td>{in_html(row.remark)}</td></tr>"
 
 
 def _html_picture(picture: Illustration, folder: Path) -> str:

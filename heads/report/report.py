@@ -103,9 +103,11 @@ def _figures_section(subject: Subject, scored: Sequence[Scored], *, compare: boo
         *(f"Published figures: {line}." for line in (comparison_remarks(scored) if compare else ())),
         f"Head settings: {_settings(record.head_config)}.",
         f"Training settings: {_settings(record.training)}.",
-        "Intervals hold 95 % of bootstrap samples over videos. Ties count by their average rank.",
+        "Intervals hold 95 % of bootstrap samples over videos. R@K counts the share of a tie's orders that put the "
+        "true match among the first K, MdR and MnR its mean place.",
     )
-    warning = "Random weights: these figures say nothing of retrieval." if facts["random_weights"] else ""
+    caution = scored[0].caution
+    warning = f"{caution}." if caution else ""
     rows = tuple(table_rows(scored, intervals=True, compare=compare))
     return Section("Figures", lines, warning, rows)
 

@@ -1,16 +1,21 @@
 """Figures in sections, so that like stands beside like: what was trained, and how scores were normalised."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..evaluation.bootstrap import bootstrap_intervals
-from ..evaluation.evaluate_runs import Scored
+from ..evaluation.evaluate_runs import ZERO_SHOT_LABEL, Scored, short_names
 from ..evaluation.normalisations import COLUMNS
 from ..evaluation.ranks import BothRanks, Ranks
 from .escaping import in_markdown
 from .published import METRICS, PublishedRow, published_for
 
 FROZEN, ADAPTED, TUNED = "frozen encoder", "adapters inside the encoder", "encoder fine-tuned"
+NOT_COMPARABLE = "not comparable"
+FEW = "*"
+"""Behind a recall that has fewer than 2K candidates."""
 PLAIN, UNKNOWN = "plain scores", "normalisation unknown"
 KINDS = {
     "inductive": "normalised with a bank of training queries",
@@ -25,40 +30,107 @@ _ORDER = [
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What the rows of one table have in common."""
+
+    section: str
+    """What was trained, and how scores were normalised; before it, where there are several, which task it is."""
+    unlike: str
+    """Why nothing else may stand in that table, which is struck from the heading; empty where the whole split was
+    scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableRow:
     """One system in one direction."""
 
-    section: str
+    heading: Heading
     name: str
+    dataset: str
+    """Which features, where figures of several stores are told; otherwise empty."""
     direction: str
     """t2v, v2t, or ``v2t any``: among all captions instead of the videos' best ones."""
     figures: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     """Of some figures, for own runs."""
+    few: Sequence[str]
+    """Names of the recalls that chance alone brings above 50."""
     queries: int | None
     tied: int | None
-    remark: str
-    """Backbone and, for published rows, where the figures come from."""
-    is_own: bool
+    features: str
+    """Backbone, and what must be known of it."""
+    source: str
+    """Where the figures come from; empty for own runs."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the figures were measured here."""
+        return not self.source
+
+    @property
+    def remark(self) -> str:
+        """Features and source in one cell."""
+        return f"{self.features}; {self.source}" if self.source else self.features
 
 
 def table_rows(scored: Sequence[Scored], *, intervals: bool = False, compare: bool = False) -> list[TableRow]:
     """Rows in order of their section and, within it, own runs before published ones.
 
     Args:
-        scored: own evaluations. Those of other data sets, splits or protocols get sections of their own.
+        scored: own evaluations. Those of other data sets, splits or protocols get sections of their own, and so do
+            those of a part of the split, beside which no published row stands.
         intervals: add bootstrap intervals, which take a moment.
         compare: add published rows of the same data set, protocol and test split.
     """
-    tasks = _by_task(scored)
+    tasks, names = _by_task(scored), _store_names(scored)
     found: list[TableRow] = []
     for task, some in tasks.items():
-        rows = [row for one in some for row in _own_rows(one, intervals=intervals)]
+        rows = [row for one in some for row in _own_rows(one, names[one.facts["store"]], intervals=intervals)]
         if compare:
-            rows += [_published_row(row) for row in published_for(some[0]).rows]
-        rows.sort(key=lambda row: (_ORDER.index(row.section), row.direction != "t2v", not row.is_own))
-        found += [replace(row, section=f"{task}: {row.section}") for row in rows] if len(tasks) > 1 else rows
+            dataset = some[0].facts["dataset"] if len(names) > 1 else ""
+            published = next((like for one in some if (like := published_for(one).rows)), ())
+            rows += [_published_row(row, dataset) for row in published]
+        rows.sort(key=_place)
+        if len(tasks) > 1:
+            rows = [
+                replace(row, heading=replace(row.heading, section=f"{task}: {row.heading.section}"))
+                for row in rows
+            ]
+        found += rows
     return found
+
+
+def _place(row: TableRow) -> tuple[int, bool, bool, bool]:
+    heading = row.heading
+    return _ORDER.index(heading.section), not heading.unlike, row.direction != "t2v", not row.is_own
+
+
+def _store_names(scored: Sequence[Scored]) -> dict[str, str]:
+    """Of each store its data set and, where several are of the same, its own name; of a single store nothing."""
+    datasets = {one.facts["store"]: str(one.facts["dataset"]) for one in scored}
+    if len(datasets) == 1:
+        return dict.fromkeys(datasets, "")
+    folders = short_names([Path(store) for store in datasets])
+    several = [name for name, stores in Counter(datasets.values()).items() if stores > 1]
+    return {
+        store: f"{name}, {folders[Path(store)]}" if name in several else name
+        for store, name in datasets.items()
+    }
+
+
+def by_heading(rows: Sequence[TableRow]) -> dict[Heading, list[TableRow]]:
+    """The rows of each table."""
+    tables: dict[Heading, list[TableRow]] = {}
+    for row in rows:
+        tables.setdefault(row.heading, []).append(row)
+    return tables
+
+
+def mark_remarks(rows: Sequence[TableRow]) -> list[str]:
+    """What the marks in these rows mean, where there are any."""
+    if not any(metric in METRICS for row in rows for metric in row.few):
+        return []
+    return [f"{FEW} among fewer than 2K candidates, where chance alone gives R@K more than 50"]
 
 
 def comparison_remarks(scored: Sequence[Scored]) -> list[str]:
@@ -78,37 +150,48 @@ def _by_task(scored: Sequence[Scored]) -> dict[str, list[Scored]]:
 
 
 def markdown_table(rows: Sequence[TableRow]) -> str:
-    """The rows as Markdown, a table for each section."""
+    """The rows as Markdown, a table for each heading."""
     lines: list[str] = []
-    for section in dict.fromkeys(row.section for row in rows):
-        lines += [f"**{in_markdown(section)}**", "", f"| | | {' | '.join(METRICS)} | queries | tied | |"]
-        lines.append("|---|---|" + "---:|" * (len(METRICS) + 2) + "---|")
-        for row in (row for row in rows if row.section == section):
+    with_dataset = any(row.dataset for row in rows)
+    for heading, some in by_heading(rows).items():
+        extra = "data set | " if with_dataset else ""
+        lines += [_markdown_heading(heading), "", f"| | {extra}| {' | '.join(METRICS)} | queries | tied | |"]
+        lines.append(f"|---|{'---|' * with_dataset}---|" + "---:|" * (len(METRICS) + 2) + "---|")
+        for row in some:
             counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
-            cells = [row.name, row.direction, *(cell(row, metric) for metric in METRICS), *counts, row.remark]
+            names = [row.name, *([row.dataset] if with_dataset else []), row.direction]
+            cells = [*names, *(cell(row, metric) for metric in METRICS), *counts, row.remark]
             lines.append(f"| {' | '.join(map(in_markdown, cells))} |")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"{in_markdown(remark)}\n" for remark in mark_remarks(rows))])
+
+
+def _markdown_heading(heading: Heading) -> str:
+    if heading.unlike:
+        return f"**~~{in_markdown(heading.section)}~~ {in_markdown(heading.unlike)}**"
+    return f"**{in_markdown(heading.section)}**"
 
 
 def cell(row: TableRow, metric: str, between: str = " · ") -> str:
-    """A figure and, after ``between``, its interval; a dash where there is no figure."""
+    """A figure with its mark and, after ``between``, its interval; a dash where there is no figure."""
     if metric not in row.figures:
         return "-"
-    text = f"{row.figures[metric]:.1f}"
+    text = f"{row.figures[metric]:.1f}{FEW if metric in row.few else ''}"
     if metric not in row.intervals:
         return text
     low, high = row.intervals[metric]
     return f"{text}{between}{low:.1f}-{high:.1f}"
 
 
-def _own_rows(scored: Scored, *, intervals: bool) -> Iterator[TableRow]:
+def _own_rows(scored: Scored, dataset: str, *, intervals: bool) -> Iterator[TableRow]:
     evaluation = scored.evaluation
-    columns: list[tuple[str, str, BothRanks]] = [(PLAIN, scored.name, evaluation.ranks)]
+    unlike = f"{NOT_COMPARABLE}: {evaluation.partial}" if evaluation.partial else ""
+    own = ZERO_SHOT_LABEL if scored.run is None and dataset else scored.name
+    columns: list[tuple[str, str, BothRanks]] = [(PLAIN, own, evaluation.ranks)]
     for name, ranks in evaluation.normalised.items():
         chosen = " (by validation)" if name in evaluation.chosen else ""
-        columns.append((KINDS[COLUMNS[name].kind], f"{scored.name} + {name}{chosen}", ranks))
-    remark = scored.facts["model"] + (", random weights" if scored.facts["random_weights"] else "")
+        columns.append((KINDS[COLUMNS[name].kind], f"{own} + {name}{chosen}", ranks))
+    features = scored.facts["model"] + (f", {scored.caution.label}" if scored.caution else "")
     for kind, name, both in columns:
         directions: dict[str, Ranks] = {"t2v": both.t2v, "v2t": both.v2t}
         if evaluation.protocol == "multi":
@@ -116,28 +199,32 @@ def _own_rows(scored: Scored, *, intervals: bool) -> Iterator[TableRow]:
         for direction, ranks in directions.items():
             figures = ranks.summary()
             yield TableRow(
-                section=f"{FROZEN}, {kind}",
+                heading=Heading(f"{FROZEN}, {kind}", unlike),
                 name=name,
+                dataset=dataset,
                 direction=direction,
                 figures={metric: float(figures[metric]) for metric in METRICS},
                 intervals=bootstrap_intervals(ranks) if intervals else {},
+                few=ranks.few_candidates,
                 queries=ranks.num_queries,
                 tied=ranks.tied_queries,
-                remark=remark,
-                is_own=True,
+                features=features,
+                source="",
             )
 
 
-def _published_row(row: PublishedRow) -> TableRow:
-    stated = ", normalisation not stated" if row.normalisation == "none stated" else ""
+def _published_row(row: PublishedRow, dataset: str) -> TableRow:
+    stated = "normalisation not stated, " if row.normalisation == "none stated" else ""
     return TableRow(
-        section=f"{_ENCODERS[row.encoder]}, {_NORMALISATIONS[row.normalisation]}",
+        heading=Heading(f"{_ENCODERS[row.encoder]}, {_NORMALISATIONS[row.normalisation]}", ""),
         name=row.model,
+        dataset=dataset,
         direction=row.direction,
         figures=dict(row.figures),
         intervals={},
+        few=(),
         queries=None,
         tied=None,
-        remark=f"{row.backbone}{stated}; {row.source}",
-        is_own=False,
+        features=row.backbone,
+        source=f"{stated}{row.source}",
     )

@@ -138,10 +138,11 @@ def test_like_stands_beside_like(workspace: Path) -> None:
     scored = scored_runs([workspace / "runs" / "toy" / "run-1"], options)
     for some in scored:
         some.facts["dataset"] = "didemo"
+        object.__setattr__(some.evaluation, "videos", 1003)
         object.__setattr__(some.evaluation, "expected_videos", 1003)
         object.__setattr__(some.evaluation, "protocol", "paragraph")
     rows = table_rows(scored, compare=True, intervals=True)
-    sections = list(dict.fromkeys(row.section for row in rows))
+    sections = list(dict.fromkeys(row.heading.section for row in rows))
     assert sections == [
         "frozen encoder, plain scores",
         "frozen encoder, normalised with a bank of training queries",
@@ -151,11 +152,11 @@ def test_like_stands_beside_like(workspace: Path) -> None:
         "encoder fine-tuned, normalised over all test queries",
         "encoder fine-tuned, normalisation unknown",
     ]
-    frozen = [row.name for row in rows if row.section == sections[0]]
+    frozen = [row.name for row in rows if row.heading.section == sections[0]]
     assert {"mean_pool (zero-shot)", "seq_transformer", "HCMI (reproduction)", "CLIP4Clip seqTransf"} <= set(
         frozen
     )
-    assert "HunYuan_tvr" in [row.name for row in rows if row.section == sections[5]]
+    assert "HunYuan_tvr" in [row.name for row in rows if row.heading.section == sections[5]]
     text = markdown_table(rows)
     assert "**encoder fine-tuned, normalisation unknown**" in text
     assert "| HCMI (reproduction) | t2v | 37.0 | 64.2 | 74.3 | - | - |" in text

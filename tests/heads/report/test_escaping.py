@@ -14,7 +14,7 @@ from tvr.heads.report.escaping import LONGEST, in_html, in_markdown, in_picture
 from tvr.heads.report.plots import alignment_map, curves
 from tvr.heads.report.published import METRICS
 from tvr.heads.report.render import Illustration, Section, markdown, page
-from tvr.heads.report.table import TableRow
+from tvr.heads.report.table import Heading, TableRow
 
 from ...fixtures.hostile import HOSTILE_TEXTS
 
@@ -49,7 +49,19 @@ class Seen(HTMLParser):
 def section(text: str, folder: Path) -> Section:
     """A section that holds the text wherever there is room for one."""
     Image.new("RGB", (2, 2)).save(folder / "x.png")
-    row = TableRow(text, text, "t2v", dict.fromkeys(METRICS, 1.0), {}, 1, 0, text, True)
+    row = TableRow(
+        heading=Heading(text, ""),
+        name=text,
+        dataset="",
+        direction="t2v",
+        figures=dict.fromkeys(METRICS, 1.0),
+        intervals={},
+        few=(),
+        queries=1,
+        tied=0,
+        features=text,
+        source="",
+    )
     return Section(text, (f"is “{text}”", text), f"warns {text}", (row,), (Illustration("x.png", text),))
 
 

@@ -63,6 +63,7 @@ def scored_as(dataset: str, videos: int, **changes: Any) -> Scored:
     """As if a whole test split of that size had been evaluated."""
     facts = {
         "dataset": dataset,
+        "store": f"features/{dataset}/m",
         "model": "m",
         "random_weights": False,
         "limit": None,
@@ -113,13 +114,13 @@ def test_missing_videos_are_told_beside_the_rows() -> None:
 
 def test_figures_of_two_data_sets_share_no_section() -> None:
     both = [scored_as("msrvtt", 1000), scored_as("didemo", 1003, protocol="paragraph")]
-    sections = {row.section for row in table_rows(both, compare=True)}
+    sections = {row.heading.section for row in table_rows(both, compare=True)}
     assert all(
         section.startswith(("msrvtt test (single; ", "didemo test (paragraph; ")) for section in sections
     )
-    own = [row.section for row in table_rows(both) if row.direction == "t2v"]
+    own = [row.heading.section for row in table_rows(both) if row.direction == "t2v"]
     assert len(own) == len(set(own)) == 2
-    rows = [row for row in table_rows(both, compare=True) if row.section.startswith("msrvtt")]
+    rows = [row for row in table_rows(both, compare=True) if row.heading.section.startswith("msrvtt")]
     assert {row.name for row in rows if not row.is_own} <= {
         row.model for row in published() if row.dataset == "msrvtt"
     }

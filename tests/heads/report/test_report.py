@@ -57,7 +57,7 @@ def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
     for title in ("Figures", "Training", "Ranks", "Worst queries", "What the head looks at"):
         assert f"## {title}" in markdown
         assert f"<h2>{title}</h2>" in page
-    assert "**Random weights: these figures say nothing of retrieval.**" in markdown
+    assert "**random weights: the model was never trained, scores will be chance.**" in markdown
     assert "test: 20 of 20 videos and 40 texts scored" in markdown
     assert "hcmi + dsl" in markdown
     assert f"“{miss.text}” describes {miss.true_video}, found {miss.found_video}" in markdown
