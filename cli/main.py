@@ -51,7 +51,10 @@ COMMANDS = {
         "eval:eval_",
         "Rank every video for every text and every text for every video, next to zero-shot mean pooling.",
     ),
-    "search": ("search:search", "Compare a sentence with every video of a store and show the best ones."),
+    "search": (
+        "search:search",
+        "Compare a sentence, a video or a picture with every video of a store and show the best ones.",
+    ),
     "index": (
         "index:index",
         "Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest.",

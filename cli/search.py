@@ -1,13 +1,19 @@
-"""``tvr search``: find videos of an archive with a sentence, or its captions with a video."""
+"""``tvr search``: find videos of an archive with a sentence, a video or a picture."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..data.contracts.errors import UsageError, one_line
-from ..heads.search.archive import Archive, open_archive
-from ..pipeline.request import Named
+from ..data.base import Video
+from ..data.contracts.cautions import label_of
+from ..data.contracts.errors import TvrError, UsageError, counted, pasteable
+from ..heads.search.answers import FoundVideo, by_look, by_text
+from ..heads.search.archive import Archive, CaptionHit, open_archive
+from ..pipeline.request import Named, videos_of_store
+from ..pipeline.store.atomic_files import atomic_write
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import is_run, taken_run
 from .options import (
@@ -16,11 +22,15 @@ from .options import (
     WHAT,
     DatasetOption,
     JsonOption,
+    NamedDataOption,
     NamedModelOption,
+    RootOption,
     StoreOption,
     WorkspaceOption,
+    key_values,
 )
-from .terminal import err, out, print_json
+from .output.search import print_captions, print_found
+from .terminal import err, out, print_caution, print_json
 
 
 def search(
@@ -38,9 +48,13 @@ def search(
     video: Annotated[
         Path | None,
         typer.Option(
-            help="A video file: how well TEXT describes it or, without TEXT, which captions do.",
+            help="A video file: which videos look like it, and which captions describe it; with TEXT how well that "
+            "does.",
             rich_help_panel=WHAT,
         ),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A picture: which videos look like it.", rich_help_panel=WHAT)
     ] = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
@@ -67,12 +81,18 @@ def search(
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(help="How many results to show.")] = 5,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with the best frame of each hit into this file.")
+    ] = None,
+    root: RootOption = None,
+    data: NamedDataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a sentence with every video of a store and show the best ones."""
+    """Compare a sentence, a video or a picture with every video of a store and show the best ones."""
     place = Workspace(workspace)
-    named = Named(model=model, pretrained=pretrained)
-    text, run = _text_and_run(words or [], run, video)
+    named = Named(root=root, settings=key_values(data, "--data"), model=model, pretrained=pretrained)
+    asked, run = _asked(words or [], run, video, image)
+    asked.check(candidates, html)
     if zero_shot and run is not None:
         raise UsageError(
             f"--zero-shot searches a store and takes no run, got {run}. Name the store with --store."
@@ -81,47 +101,142 @@ def search(
     archive = open_archive(taken.run, taken.store, named, split)
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
-    hits = _hits(archive, text, video, top_k, candidates)
-    random_weights = archive.store.manifest.random_weights
+    print_caution(archive.store.manifest.caution)
+    answer = _answer(archive, asked, top_k, candidates, named)
+    if html is not None:
+        _write_page(html, asked, archive, answer.found)
     if as_json:
-        asked = {"text": text, "query_video": None if video is None else str(video)}
-        print_json({**asked, "head": archive.name, "random_weights": random_weights, "hits": hits})
+        print_json(_record(asked, archive, answer))
         return
-    remark = ", random weights" if random_weights else ""
-    out.print(f"{archive.features.num_videos:,} videos, head {archive.name}{remark}")
-    for rank, hit in enumerate(hits, start=1):
-        shown = f"{hit['video']}  {hit['text']}" if "text" in hit else hit["video"]
-        out.print(f"{rank:>3}  {hit['score']:6.3f}  {one_line(shown)}", soft_wrap=True)
+    out.print(_where(archive), soft_wrap=True)
+    if answer.score is not None:
+        out.print(f"  1  {answer.score:.3f}  {asked.words}", soft_wrap=True)
+    print_found(answer.found)
+    if answer.captions:
+        print_captions(answer.captions)
+    if html is not None:
+        out.print(f"page: {html}", soft_wrap=True)
 
 
-def _text_and_run(words: list[str], run: Path | None, video: Path | None) -> tuple[str | None, Path | None]:
-    """What ``[RUN] TEXT`` says; without TEXT there must be a video."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is looked for: a text, a video, a picture, or how well a text describes a video."""
+
+    text: str | None
+    video: Path | None
+    image: Path | None
+
+    def check(self, candidates: int | None, html: Path | None) -> None:
+        """See that the options go together.
+
+        Raises:
+            UsageError: they do not.
+        """
+        if self.image is not None and (self.text is not None or self.video is not None):
+            raise UsageError("--image is a query by itself: leave TEXT and --video out")
+        if candidates is not None and self.text is None:
+            option = "--image" if self.video is None else "--video"
+            raise UsageError(
+                f"an index is asked by texts: --candidates does nothing for {option}. Leave one of them out."
+            )
+        if self.text is not None and self.video is not None and (candidates is not None or html is not None):
+            option = "--html" if candidates is None else "--candidates"
+            raise UsageError(
+                f"TEXT with --video is one pair: {option} does nothing for --video there. Leave it out."
+            )
+
+    @property
+    def words(self) -> str:
+        """For a heading."""
+        file = self.video or self.image
+        return " and ".join([*([self.text] if self.text else []), *([str(file)] if file else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found."""
+
+    found: tuple[FoundVideo, ...] = ()
+    captions: tuple[CaptionHit, ...] = ()
+    score: float | None = None
+    """Of the one pair that was asked for."""
+
+
+def _asked(
+    words: list[str], run: Path | None, video: Path | None, image: Path | None
+) -> tuple[Asked, Path | None]:
+    """What ``[RUN] TEXT`` says; without TEXT there must be a video or a picture."""
     if len(words) == 1 and run is None and is_run(Path(words[0])):
         words, run = [], Path(words[0])
     if len(words) > 2 or (len(words) == 2 and run is not None):
         raise UsageError(
-            f"give one TEXT, in quotes, and at most one run folder before it; got {len(words)} words"
-        )
-    if not words and video is None:
-        raise UsageError(
-            'nothing to search for: give a TEXT in quotes, such as tvr search "a red car", or --video'
+            f"give one TEXT, in quotes, and at most one run before it; got {len(words)} words. "
+            f"Did you mean: tvr search {pasteable(' '.join(words))}"
         )
     if len(words) == 2:
-        return words[1], Path(words[0])
-    return (words[0] if words else None), run
-
-
-def _hits(
-    archive: Archive, text: str | None, video: Path | None, top_k: int, candidates: int | None
-) -> list[dict[str, Any]]:
-    if video is not None and candidates is not None:
+        words, run = words[1:], Path(words[0])
+    if any(not word.strip() for word in words) or not (words or video or image):
         raise UsageError(
-            "an index is of videos: --candidates does nothing for --video. Leave one of them out."
+            'nothing to search for: give a TEXT in quotes, such as tvr search "a red car", or --video, or --image'
         )
-    if text is not None and video is not None:
-        return [{"video": str(video), "score": archive.score(text, video)}]
-    if video is not None:
-        found = archive.captions_of(video, top_k)
-        return [{"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in found]
-    found = archive.search(text or "", top_k, candidates)
-    return [{"video": hit.video_id, "score": hit.score} for hit in found]
+    return Asked(words[0] if words else None, video, image), run
+
+
+def _answer(archive: Archive, asked: Asked, top_k: int, candidates: int | None, named: Named) -> Answer:
+    if asked.text is not None and asked.video is not None:
+        return Answer(score=archive.score(asked.text, asked.video))
+    if asked.text is not None:
+        videos = _videos(archive, named)
+        return Answer(tuple(by_text(archive, asked.text, top_k, candidates, videos)))
+    if asked.image is not None:
+        return Answer(tuple(by_look(archive, archive.image(asked.image), top_k, _videos(archive, named))))
+    assert asked.video is not None, "something is asked for"
+    found = by_look(archive, archive.video(asked.video), top_k, _videos(archive, named))
+    captions = archive.captions_of(asked.video, top_k) if archive.store.shard_names("text") else []
+    return Answer(tuple(found), tuple(captions))
+
+
+def _videos(archive: Archive, named: Named) -> Mapping[str, Video]:
+    """The files of the store's data set; none, and the reason as a note, where nobody knows."""
+    try:
+        return videos_of_store(archive.store.folder, named, "search")
+    except TvrError as error:
+        err.print(f"note: without the paths of the files: {error}", soft_wrap=True)
+        return {}
+
+
+def _where(archive: Archive) -> str:
+    """What was searched, by what."""
+    manifest = archive.store.manifest
+    remark = f", {manifest.caution.label}" if manifest.caution else ""
+    videos = counted(archive.features.num_videos, "video")
+    return f"{videos} of {manifest.dataset}, head {archive.name}{remark}"
+
+
+def _record(asked: Asked, archive: Archive, answer: Answer) -> dict[str, Any]:
+    manifest = archive.store.manifest
+    hits = [hit.record() for hit in answer.found]
+    if answer.score is not None:
+        hits = [{"video": str(asked.video), "score": answer.score}]
+    return {
+        "text": asked.text,
+        "query_video": None if asked.video is None else str(asked.video),
+        "query_image": None if asked.image is None else str(asked.image),
+        "head": archive.name,
+        "run": None if archive.run is None else str(archive.run),
+        "store": str(archive.store.folder),
+        "dataset": manifest.dataset,
+        "random_weights": manifest.random_weights,
+        "caution": label_of(manifest.caution),
+        "hits": hits,
+        "captions": [
+            {"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in answer.captions
+        ],
+    }
+
+
+def _write_page(file: Path, asked: Asked, archive: Archive, found: tuple[FoundVideo, ...]) -> None:
+    from ..heads.report.hits_page import hits_page  # tables and pictures of reports: not for every search
+
+    with atomic_write(file) as beside:
+        beside.write_text(hits_page(asked.words, _where(archive), found), encoding="utf-8")

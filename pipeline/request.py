@@ -14,8 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..data.base import Dataset, load_dataset
-from ..data.contracts.errors import StoreError, TvrError, UsageError, pasteable
+from ..data.base import Dataset, Video, load_dataset
+from ..data.contracts.errors import DataError, StoreError, TvrError, UsageError, pasteable
 from ..data.contracts.records import restored
 from .options import EncoderSpec, ExtractionOptions, Request
 from .store.atomic_files import as_json
@@ -132,6 +132,21 @@ def request_for_files(
     if not _was_asked_here(folder):
         _refuse(folder, named.left_open(request), command)
     return named.apply(request), options
+
+
+def videos_of_store(folder: Path, named: Named, command: str) -> Mapping[str, Video]:
+    """The videos of a store's data set by id, with the files in which they lie now.
+
+    Raises:
+        StoreError: the store does not know how it was made.
+        UsageError: this user did not ask for it here, and not everything is named that has to be.
+        DataError: they lie there no more, or a file breaks its format.
+    """
+    otherwise = "nobody knows where its videos lie"
+    request, _ = request_for_files(folder, named, otherwise, command)
+    if not request.root.exists():  # what is generated would be made again
+        raise DataError(f"{request.root} is not there any more; name where the videos are now with --root")
+    return requested_dataset(request).videos
 
 
 def encoder_of_store(folder: Path, identity: Mapping[str, Any], named: Named) -> EncoderSpec:

@@ -143,7 +143,8 @@ def refusal(name: str, scores: Scores) -> str | None:
     """Why ranks by such adjusted scores would mean nothing; None where they mean what they should."""
     if name != "dsl":
         return None
-    for direction, queries, others in (("t2v", "texts", "videos"), ("v2t", "videos", "texts")):
+    ways: tuple[tuple[Direction, str, str], ...] = (("t2v", "texts", "videos"), ("v2t", "videos", "texts"))
+    for direction, queries, others in ways:
         below = queries_below_zero(scores, direction)
         if below:
             return (

@@ -7,20 +7,17 @@ from functools import cache
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from ..base import Encoded, Head, TextFeatures, VideoFeatures
+from ..base import Encoded, Head
 from ..features.feature_set import FeatureSet
 from ..layers.aggregation import Aggregation
 from ..layers.padding import l2_normalise
+from ..search.moments import compared
 
 START_TOKEN, WORD_END = 49406, "</w>"
 """CLIP's own vocabulary: its first token of every text, and what ends a word."""
-
-_WORD_NAMES = ("mixed_words", "words", "parts", "entity")
-_FRAME_NAMES = ("frames", "parts", "entity")
-"""What heads that compare words with frames call them among what they encode, first what is compared in the end."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> 
         encoded_text = head.encode_text(text)
     with _captured_clusters(head) as clips:
         encoded_video = head.encode_video(video)
-    words, frames, is_of_head = _compared(encoded_text, encoded_video, text, video)
+    words, frames, is_of_head = compared(encoded_text, encoded_video, text, video)
     return Alignment(
         text=features.texts[text_item],
         words=word_labels(features.token_ids(text_item, head.shape.num_words).tolist()),
@@ -86,26 +83,6 @@ def _clip_vocabulary() -> Mapping[int, str]:
     from ...pipeline.encoders.weights.tokenizers import clip_vocabulary
 
     return clip_vocabulary()
-
-
-def _compared(
-    encoded_text: Encoded, encoded_video: Encoded, text: TextFeatures, video: VideoFeatures
-) -> tuple[Tensor, Tensor, bool]:
-    """Words and frames of the only item, as the head compares them if it does."""
-    words = _first(encoded_text, _WORD_NAMES, text.mask)
-    frames = _first(encoded_video, _FRAME_NAMES, video.mask)
-    if words is None or frames is None or words.shape[1] != frames.shape[1]:
-        return text.words[0], video.frames[0], False
-    return words, frames, True
-
-
-def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part"]) -> Tensor | None:
-    """The first of the named encodings that has a row for each part; learned tokens may stand before them."""
-    count = mask.shape[1]
-    for name in names:
-        if name in encoded and encoded[name].ndim == 3 and encoded[name].shape[1] >= count:
-            return encoded[name][0, -count:]
-    return None
 
 
 def _clip_scores(

@@ -49,7 +49,11 @@ def _markdown(section: Section) -> str:
 
 def page(title: str, sections: Sequence[Section], folder: Path) -> str:
     """The document as one HTML file with its pictures, which lie below ``folder``, in it."""
-    body = "\n".join(_html(section, folder) for section in sections)
+    return document(title, "\n".join(_html(section, folder) for section in sections))
+
+
+def document(title: str, body: str) -> str:
+    """An HTML file with this heading and what follows it, which is HTML already."""
     style = (
         "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}"
         "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .7em}"

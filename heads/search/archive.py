@@ -81,6 +81,14 @@ class Archive:
         """
         return self.queries.of_video(file).batch(ONLY, self.head.shape.num_frames)
 
+    def image(self, file: Path) -> VideoFeatures:
+        """A picture as the head sees a video of one frame, a batch of one.
+
+        Raises:
+            DecodeError: the file is no picture.
+        """
+        return self.queries.of_image(file).batch(ONLY, self.head.shape.num_frames)
+
     @torch.no_grad()
     def captions_of(self, file: Path, top_k: int) -> list[CaptionHit]:
         """The captions of the store that describe a video file best, best first.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image, ImageOps
 
 from ...data.base import Caption
 from ...data.contracts.errors import DecodeError, WeightsError
@@ -15,6 +16,7 @@ from ...pipeline.encode_videos import FrameBatches
 from ...pipeline.encoders.base import Encoder
 from ...pipeline.options import pixels_of, text_policy_of
 from ...pipeline.plan import TextShardPlan
+from ...pipeline.preprocessing import resize
 from ...pipeline.request import NOTHING_NAMED, Named, encoder_of_store
 from ...pipeline.sampling import Sampling
 from ...pipeline.store.manifest import differing
@@ -92,6 +94,21 @@ class QueryFeatures:
         frames = self._as_stored(batches.finished()[file.name].frames, "frames")
         offsets = np.array([0, len(frames)])
         return video_items(VideoRows((file.name,), frames, offsets, video.frame_seconds))
+
+    def of_image(self, file: Path) -> VideoItems:
+        """A picture as a video of one frame, encoded as those of the store were, upright as its file says.
+
+        Raises:
+            DecodeError: the file is no picture.
+        """
+        try:
+            with Image.open(file) as opened:
+                picture = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise DecodeError(f"{file} is not a readable picture ({error})") from error
+        frame = resize(picture, self.encoder.identity.preprocessing)
+        frames = self._as_stored(self.encoder.encode_frames(frame[None]), "frames")
+        return video_items(VideoRows((file.name,), frames, np.array([0, 1]), np.zeros(1)))
 
     def _as_stored(
         self, rows: Float[np.ndarray, "row dim"], column: FeatureColumn

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 
 from ..fixtures.shell import tvr
@@ -62,16 +63,72 @@ def test_an_index_answers_for_what_it_is_of(made: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_video_file_finds_captions(made: Path) -> None:
+def test_a_video_file_finds_captions_and_videos(made: Path) -> None:
     file = next((made / "tvr-workspace" / "datasets").rglob("test-00003.mp4"))
     answer = tvr("search", RUN, "--video", file, "--split", "test", "--top-k", "8", "--json", cwd=made)
-    hits = json.loads(answer.out)["hits"]
-    assert len(hits) == 8
-    assert all(hit["text"] and hit["video"].startswith("test-") for hit in hits)
-    stored = next(hit["score"] for hit in hits if hit["video"] == "test-00003")
-    text = next(hit["text"] for hit in hits if hit["video"] == "test-00003")
+    found = json.loads(answer.out)
+    captions = found["captions"]
+    assert len(captions) == 8
+    assert all(hit["text"] and hit["video"].startswith("test-") for hit in captions)
+    stored = next(hit["score"] for hit in captions if hit["video"] == "test-00003")
+    text = next(hit["text"] for hit in captions if hit["video"] == "test-00003")
     scored = json.loads(tvr("search", text, "--video", file, "--json", cwd=made).out)["hits"]
     assert scored[0]["score"] == pytest.approx(stored, abs=2e-3)
+    assert found["hits"][0]["video"] == "test-00003", "nothing looks more like a video than itself"
+    assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_hit_says_where_it_is_and_when(made: Path) -> None:
+    first = json.loads(tvr("search", "a red circle grows", "--json", cwd=made).out)
+    hit = first["hits"][0]
+    assert Path(hit["path"]).is_file()
+    assert Path(hit["path"]).stem == hit["video"]
+    assert hit["captions"]
+    assert 0 <= hit["start_seconds"] <= hit["frame_seconds"] <= hit["end_seconds"]
+    assert (first["dataset"], first["caution"]) == ("storyboard", None)
+    assert first["run"].endswith("seq_transformer-1")
+    text = tvr("search", "a red circle grows", cwd=made)
+    shown = Path(hit["path"]).relative_to(made.resolve())
+    assert f"  {shown}" in text.out
+    assert f"“{hit['captions'][0]}”" in text.out
+    assert f"best at {hit['frame_seconds']:.1f} s" in text.out
+
+
+@pytest.mark.slow
+def test_a_picture_finds_videos(made: Path) -> None:
+    Image.new("RGB", (80, 60), (200, 30, 30)).save(made / "red.png")
+    found = json.loads(tvr("search", "--image", "red.png", "--zero-shot", "--json", cwd=made).out)
+    scores = [hit["score"] for hit in found["hits"]]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    (made / "no picture.png").write_text("no picture")
+    answer = tvr("search", "--image", "no picture.png", cwd=made)
+    assert (answer.code, "is not a readable picture" in answer.err) == (5, True), answer.err
+
+
+@pytest.mark.slow
+def test_a_page_of_hits_stands_alone(made: Path) -> None:
+    answer = tvr("search", "a <b>red</b> circle", "--html", "hits.html", cwd=made)
+    assert answer.code == 0, answer.err
+    page = (made / "hits.html").read_text(encoding="utf-8")
+    assert page.count('<img src="data:image/png;base64,') == 5
+    assert "a &lt;b&gt;red&lt;/b&gt; circle" in page
+    assert "http" not in page.replace("</html>", "")
+
+
+@pytest.mark.slow
+def test_videos_that_have_moved_are_found_without_paths(made: Path) -> None:
+    moved = made / "moved"
+    (made / "tvr-workspace" / "datasets").rename(moved)
+    try:
+        answer = tvr("search", "a red circle", "--html", "none.html", cwd=made)
+        assert answer.code == 0, answer.err
+        assert "is not there any more; name where the videos are now with --root" in answer.err
+        assert "the file is not there" in (made / "none.html").read_text(encoding="utf-8")
+        assert "best at" in answer.out
+    finally:
+        moved.rename(made / "tvr-workspace" / "datasets")
 
 
 @pytest.mark.slow
@@ -93,7 +150,9 @@ def test_search_fails_with_a_sentence(made: Path) -> None:
     (made / "text.mp4").write_text("no video")
     for arguments, code, message in (
         ((), 2, "nothing to search for"),
-        (("a", "red", "car"), 2, "give one TEXT, in quotes"),
+        (("a", "red", "car"), 2, "Did you mean: tvr search 'a red car'"),
+        (("",), 2, "nothing to search for"),
+        (("a car", "--image", "x.png"), 2, "--image is a query by itself"),
         (("a car", "--top-k", "0"), 2, "top_k must be at least 1"),
         (("--video", made / "text.mp4", "--candidates", "9"), 2, "--candidates does nothing for --video"),
         (("--video", made / "text.mp4"), 5, "text.mp4 cannot be decoded"),

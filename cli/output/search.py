@@ -1,0 +1,53 @@
+"""What ``tvr search`` says: each hit with its file, its caption and its best seconds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.padding import Padding
+from rich.text import Text
+
+from ...data.contracts.errors import counted, one_line
+from ...heads.search.answers import FoundVideo
+from ...heads.search.archive import CaptionHit
+from ..terminal import out
+
+INDENT = 5
+"""Of what stands below the line of a hit."""
+
+
+def print_found(found: Sequence[FoundVideo]) -> None:
+    """One line a hit, its file and its caption below it."""
+    for rank, hit in enumerate(found, start=1):
+        moment = hit.moment
+        seconds = (
+            f"{moment.start_seconds:.1f}-{moment.end_seconds:.1f} s, best at {moment.frame_seconds:.1f} s"
+        )
+        out.print(f"{rank:>3}  {hit.score:.3f}  {one_line(hit.video_id)}  {seconds}", soft_wrap=True)
+        if hit.path is not None:
+            out.print(f"{' ' * INDENT}{one_line(shown_path(hit.path))}", soft_wrap=True)
+        for caption in hit.captions[:1]:
+            others = len(hit.captions) - 1
+            _print_below(f"“{caption}”" + (f" (and {counted(others, 'caption')} more)" if others else ""))
+
+
+def print_captions(found: Sequence[CaptionHit]) -> None:
+    """Captions that describe the query, best first."""
+    out.print("captions that describe it")
+    for rank, hit in enumerate(found, start=1):
+        out.print(f"{rank:>3}  {hit.score:.3f}  {one_line(hit.video_id)}", soft_wrap=True)
+        _print_below(f"“{hit.text}”")
+
+
+def shown_path(path: Path) -> str:
+    """From the working folder, if it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _print_below(text: str) -> None:
+    """A text that is folded on a terminal, and whole everywhere else."""
+    line = one_line(text)
+    if out.is_terminal:
+        out.print(Padding(Text(line), (0, 0, 0, INDENT)))
+    else:
+        out.print(" " * INDENT + line, soft_wrap=True)

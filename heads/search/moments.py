@@ -1,0 +1,84 @@
+"""Where in a video a query is seen best: the frame, and the seconds around it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..base import Encoded, Head, TextFeatures, VideoFeatures
+from ..layers.padding import l2_normalise
+
+_WORD_NAMES = ("mixed_words", "words", "parts", "entity")
+_FRAME_NAMES = ("frames", "parts", "entity")
+"""What heads that compare words with frames call them among what they encode, first what is compared in the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Seconds of a video's file."""
+
+    frame_seconds: float
+    """When the best frame is shown."""
+    start_seconds: float
+    end_seconds: float
+    """Of the frames around it that score at least half-way between the video's lowest and highest; each stands for the
+    time half-way to its neighbours."""
+
+
+def moment_of(scores: Float[Tensor, " frame"], seconds: Sequence[float]) -> Moment:
+    """The best frame of a video and its surroundings; of equal frames the first.
+
+    Args:
+        scores: how well each frame suits the query.
+        seconds: when each is shown, in order.
+    """
+    best = int(scores.argmax())
+    enough = (scores >= (scores.min() + scores.max()) / 2).tolist()
+    first, last = best, best
+    while first > 0 and enough[first - 1]:
+        first -= 1
+    while last + 1 < len(enough) and enough[last + 1]:
+        last += 1
+    borders = [(one + other) / 2 for one, other in pairwise(seconds)]
+    half = (seconds[1] - seconds[0]) / 2 if len(seconds) > 1 else 0.0
+    borders = [max(0.0, seconds[0] - half), *borders, seconds[-1] + half]
+    return Moment(seconds[best], borders[first], borders[last + 1])
+
+
+@torch.no_grad()
+def scores_of_frames(head: Head, text: TextFeatures, video: VideoFeatures) -> Float[Tensor, " frame"]:
+    """How well each frame of the only video suits the only text.
+
+    Of a head that compares words with frames: the frame's mean cosine with the words, the start token left out. Of any
+    other: the cosine of the stored frame with the sentence.
+    """
+    words, frames, is_of_head = compared(head.encode_text(text), head.encode_video(video), text, video)
+    asked = words[1:] if len(words) > 1 else words
+    asked = asked if is_of_head else text.sentence
+    return (l2_normalise(asked.float()) @ l2_normalise(frames.float()).T).mean(dim=0).cpu()
+
+
+def compared(
+    encoded_text: Encoded, encoded_video: Encoded, text: TextFeatures, video: VideoFeatures
+) -> tuple[Float[Tensor, "word dim"], Float[Tensor, "frame dim"], bool]:
+    """Words and frames of the only item, as the head compares them if it does, and whether it does."""
+    words = _first(encoded_text, _WORD_NAMES, text.mask)
+    frames = _first(encoded_video, _FRAME_NAMES, video.mask)
+    if words is None or frames is None or words.shape[1] != frames.shape[1]:
+        return text.words[0], video.frames[0], False
+    return words, frames, True
+
+
+def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part"]) -> Tensor | None:
+    """The first of the named encodings that has a row for each part: learned tokens may stand before them, and padding
+    behind, where a release's padding takes part."""
+    count = mask.shape[1]
+    for name in names:
+        if name in encoded and encoded[name].ndim == 3 and encoded[name].shape[1] >= count:
+            taking_part = encoded.get(f"{name}_mask", encoded.get("mask"))
+            until = None if taking_part is None else int(taking_part[0].nonzero().max()) + 1
+            return encoded[name][0, :until][-count:]
+    return None
