@@ -14,7 +14,6 @@ from ..data.base import About, Dataset, ExpectedFile, Preset, load_dataset, unre
 from ..data.contracts.errors import DataError, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..data.contracts.settings import Setting, settings_of
-from ..pipeline.options import sampling_of
 from .options import JsonOption, key_values
 from .terminal import out, print_json, print_table_whole
 
@@ -68,6 +67,8 @@ def _preset_values(preset: Preset) -> tuple[str, str, str, str]:
 
 def _stored(preset: Preset) -> dict[str, int]:
     """How many frames of a video tvr extract keeps where nobody says otherwise."""
+    from ..pipeline.options import sampling_of  # numpy: not for a list of data sets' names and files
+
     return {"stored_frames": sampling_of(preset, None, None, None).num_frames}
 
 

@@ -65,9 +65,12 @@ COMMANDS = {
     ),
     "runs": (
         "runs:runs",
-        "List trained heads with their validation scores; rename one, keep a note with it, delete it.",
+        "List trained heads with their validation scores, the newest first; rename one, keep a note, delete it.",
     ),
-    "stores": ("stores:stores", "List feature stores; rename one, keep a note with it, delete it."),
+    "stores": (
+        "stores:stores",
+        "List feature stores, the newest first; rename one, keep a note with it, delete it.",
+    ),
     "import-checkpoint": (
         "import_checkpoint:import_checkpoint",
         "Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, UATVR, HBI).",

@@ -32,7 +32,7 @@ def runs(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List trained heads with their validation scores, the newest first; rename one, keep a note with it, delete it."""
+    """List trained heads with their validation scores, the newest first; rename one, keep a note, delete it."""
     place = Workspace(workspace)
     upkeep = Upkeep(rename, note, delete, yes)
     folder = None if name is None else _named(place, name, dataset)

@@ -31,6 +31,7 @@ IN_FUNCTIONS = {
     ("extraction.py", "pipeline.cluster.connection"),
     ("eval.py", "heads.report.report"),
     ("main.py", "terminal"),
+    ("datasets.py", "pipeline.options"),
     ("search.py", "heads.report.hits_page"),
 }
 """Imports that would cost every run of a command what only some of them use: Dask, matplotlib, rich."""
