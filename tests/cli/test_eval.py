@@ -69,6 +69,17 @@ def test_eval_as_json_with_intervals(trained: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_next_line_of_eval_keeps_the_store_that_was_typed(trained: Path) -> None:
+    """Without it the search would look at the store of the run, or at none where that has gone."""
+    store = Path("tvr-workspace/features/toy/model")
+    answer = tvr("eval", "seq_transformer-1", "--store", store, cwd=trained)
+    assert answer.code == 0, answer.err
+    run = Path("tvr-workspace/runs/toy/seq_transformer-1")
+    assert answer.out.endswith(f'next: tvr search "what you look for" --run {run} --store {store}\n')
+    assert tvr("eval", cwd=trained).out.endswith(f"--run {run}\n")
+
+
+@pytest.mark.slow
 def test_eval_fails_with_what_is_known(trained: Path) -> None:
     for arguments, message in (
         (("--normalise", "dls"), "Did you mean 'dsl'"),

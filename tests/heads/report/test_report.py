@@ -11,6 +11,7 @@ from tvr.data.base import Video
 from tvr.data.contracts.errors import UsageError
 from tvr.heads import hcmi
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, Subject, open_run, scored_runs
+from tvr.heads.evaluation.ranks import BothRanks
 from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.features.from_store import features_of
 from tvr.heads.report.report import WORST, worst_queries, write_report
@@ -67,6 +68,43 @@ def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
     assert all((subject.run / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert page.count("data:image/png;base64,") == len(pictures)
     assert 'src="report' not in page
+
+
+def test_a_part_of_the_split_and_few_candidates_show_in_a_report(made: Made, tmp_path: Path) -> None:
+    """Struck and marked, in Markdown and in HTML, on real features that are none."""
+    subject, scored = made
+    run = Path(shutil.copytree(subject.run, tmp_path / "run", ignore=shutil.ignore_patterns("report*")))
+    partial = [
+        replace(
+            some,
+            run=run if some.run else None,
+            evaluation=replace(some.evaluation, expected_videos=1004, ranks=among(15, some.evaluation.ranks)),
+            facts=some.facts | {"model": "tvr-storyboard", "random_weights": False},
+        )
+        for some in scored
+    ]
+    page = write_report(replace(subject, run=run), partial).read_text(encoding="utf-8")
+    markdown = (run / "report.md").read_text(encoding="utf-8")
+    assert "**~~frozen encoder, plain scores~~ not comparable: 20 of 1,004 videos**" in markdown
+    assert "<h3><s>frozen encoder, plain scores</s> not comparable: 20 of 1,004 videos</h3>" in page
+    for text in (markdown.replace("\\", ""), page):
+        assert re.search(r"\d\.\d\*", text)
+        assert "* among fewer than 2K candidates" in text
+        assert "knows drawings only: tvr-storyboard was trained on the generated shapes" in text
+    whole = write_report(subject, scored).with_suffix(".md").read_text(encoding="utf-8")
+    assert "not comparable" not in whole
+    assert "fewer than 2K" not in whole
+
+
+def among(candidates: int, ranks: BothRanks) -> BothRanks:
+    """The same ranks, as if there had been so many to choose from."""
+    return replace(
+        ranks,
+        **{
+            name: replace(getattr(ranks, name), candidates=candidates)
+            for name in ("t2v", "v2t", "v2t_any_caption")
+        },
+    )
 
 
 def test_report_fails_where_its_folder_is_a_link(made: Made, tmp_path: Path) -> None:
