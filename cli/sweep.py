@@ -16,6 +16,7 @@ from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import counted, pasteable
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
+from ..heads.report.table import FEW, FEW_REMARK
 from ..heads.runs.training_config import FORMER_NAMES, best_score
 from ..heads.sweep.grid import Trial, parse_grid, plan_trials
 from ..heads.sweep.processes import run_in_processes
@@ -209,15 +210,20 @@ def _print_groups(rows: Sequence[TrialRow], title: str) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
         cells = [_spread(group.mean, group.deviation)]
-        cells += [_spread(*group.figures.get(name, (None, None))) for name in figures]
+        cells += [
+            _spread(*group.figures.get(name, (None, None)), FEW if name in group.few_candidates else "")
+            for name in figures
+        ]
         seeds = f"{group.trials}" + (f" ({group.failures} failed)" if group.failures else "")
         seeds += f" ({group.pending} to come)" if group.pending else ""
         seconds = "" if group.seconds is None else f"{group.seconds:,.1f}"
         table.add_row(group.group.replace(",", ", "), *cells, seeds, seconds)
     print_table_whole(table, spare=SPARE)
+    if any(group.few_candidates for group in groups):
+        out.print(FEW_REMARK, soft_wrap=True)
 
 
-def _spread(mean: float | None, deviation: float | None) -> str:
+def _spread(mean: float | None, deviation: float | None, mark: str = "") -> str:
     if mean is None:
         return "-"
-    return f"{mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
+    return f"{mean:.1f}{mark}" + ("" if deviation is None else f"±{deviation:.1f}")

@@ -19,6 +19,11 @@ from ...data.contracts.errors import DataError, TrainingError
 RECALLS = (1, 5, 10, 50, 100)
 
 
+def is_among_few(k: int, candidates: int) -> bool:
+    """Whether chance alone brings R@K above 50, as it does among fewer than 2K candidates."""
+    return candidates < 2 * k
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreBlock:
     """Similarities of every text with some of the videos."""
@@ -114,7 +119,7 @@ class Ranks:
     @property
     def few_candidates(self) -> list[str]:
         """The names of those R@K that have fewer than 2K candidates: chance alone gives them more than 50."""
-        return [f"R@{k}" for k in RECALLS if self.candidates < 2 * k]
+        return [f"R@{k}" for k in RECALLS if is_among_few(k, self.candidates)]
 
     @property
     def median_rank(self) -> float:

@@ -16,6 +16,8 @@ FROZEN, ADAPTED, TUNED = "frozen encoder", "adapters inside the encoder", "encod
 NOT_COMPARABLE = "not comparable"
 FEW = "*"
 """Behind a recall that has fewer than 2K candidates."""
+FEW_REMARK = f"{FEW} among fewer than 2K candidates, where chance alone gives R@K more than 50"
+"""What stands below a table with that mark."""
 PLAIN, UNKNOWN = "plain scores", "normalisation unknown"
 KINDS = {
     "inductive": "normalised with a bank of training queries",
@@ -130,7 +132,7 @@ def mark_remarks(rows: Sequence[TableRow]) -> list[str]:
     """What the marks in these rows mean, where there are any."""
     if not any(metric in METRICS for row in rows for metric in row.few):
         return []
-    return [f"{FEW} among fewer than 2K candidates, where chance alone gives R@K more than 50"]
+    return [FEW_REMARK]
 
 
 def comparison_remarks(scored: Sequence[Scored]) -> list[str]:

@@ -88,6 +88,7 @@ def test_eval_fails_with_what_is_known(trained: Path) -> None:
         answer = tvr("eval", *arguments, cwd=trained)
         assert answer.code in (2, 3)
         assert message in answer.err
+        assert "/.." not in answer.err, "a run knows its store by a path that leads up and down again"
         assert "Traceback" not in answer.err
 
 

@@ -1,9 +1,12 @@
 """``tvr sweep`` as typed."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from tvr.heads.sweep.results import TrialRow
 
 from ..fixtures.generated import generated_store
 from ..fixtures.shell import tvr
@@ -51,3 +54,50 @@ def test_sweep_with_a_failed_trial_says_so(tmp_path: Path) -> None:
     answer = tvr("sweep", "--grid", "heads=5", "--store", store, cwd=tmp_path)
     assert answer.code == 7
     assert "failed seq_transformer,heads=5: heads must divide" in answer.out
+
+
+FIGURES = [f"{way} R@{k}" for way in ("t2v", "v2t") for k in (1, 5, 10)]
+
+
+def trials(few: list[str]) -> list[TrialRow]:
+    """Two settings with three seeds each, and figures as long as they are in earnest."""
+    return [
+        TrialRow(
+            name=f"hcmi,lr={lr},seed={seed}",
+            group=f"hcmi,lr={lr},hard_negatives=4",
+            folder="",
+            score=501.2 + 9 * seed,
+            best_epoch=1,
+            figures={name: 78.4 + 9 * seed for name in FIGURES},
+            few_candidates=few,
+            seconds=1234.5,
+            failure=None,
+        )
+        for lr in ("0.001", "0.0001")
+        for seed in (0, 1, 2)
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_the_terminal_and_marks_few_candidates(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    """All columns at 120; at 80 the setting that won and its score, whatever has to go."""
+    console = Console(force_terminal=True, color_system=None, width=width)
+    for module in ("tvr.cli.terminal", "tvr.cli.sweep"):
+        monkeypatch.setattr(import_module(module), "out", console)
+    few = [] if width == 120 else ["t2v R@1"]
+    import_module("tvr.cli.sweep")._print_groups(trials(few), "validation split")
+    said = capsys.readouterr()
+    table = [line for line in said.out.splitlines() if line[:1] in "┃│"]
+    assert max(map(len, table)) <= width
+    assert "hard_negatives=4" in said.out.replace("\n", "")
+    assert said.out.count("510.2±9.0") == 2
+    if width == 120:
+        assert all(name in table[0] for name in ("trial", "score", *FIGURES, "seeds", "seconds"))
+        assert "without" not in said.err
+        assert "*" not in said.out
+    else:
+        assert "no room in 80 columns" in said.err
+        assert said.out.count("87.4*±9.0") == 2
+        assert "* among fewer than 2K candidates, where chance alone gives R@K more than 50" in said.out

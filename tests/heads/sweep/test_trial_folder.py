@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tvr.data.contracts.strict_json import read_json
 from tvr.heads.runs.run_folder import load_record
 from tvr.heads.sweep.grid import parse_grid, plan_trials
-from tvr.heads.sweep.results import TABLE, rows_of, save_table, table_of
+from tvr.heads.sweep.results import TABLE, groups_of, rows_of, save_table, table_of
 from tvr.heads.sweep.run import notes_of, pending_tasks, tasks_of
 from tvr.heads.sweep.trial import TrialTask, record_failure, run_trial
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
@@ -102,6 +103,23 @@ def test_a_trial_of_an_earlier_version_is_found(tmp_path: Path) -> None:
     other = planned(tmp_path, "seed=0", epochs="2")[0]
     assert other.folder != former
     assert not other.is_done
+
+
+def test_recalls_among_few_candidates_are_named(tmp_path: Path) -> None:
+    """Of 20 videos R@10 is one of 2K candidates, of 19 it is not; earlier versions did not keep how many there were."""
+    task = planned(tmp_path, "seed=0")[0]
+    assert run_trial(task)
+    assert rows_of([task])[0].few_candidates == []
+    metrics = task.folder / "metrics.jsonl"
+    (line,) = map(json.loads, metrics.read_text().splitlines())
+    line["val"]["t2v"]["candidates"] = 19
+    del line["val"]["v2t"]["candidates"]
+    metrics.write_text(json.dumps(line) + "\n")
+    rows = rows_of([task])
+    assert rows[0].few_candidates == groups_of(rows)[0].few_candidates == ["t2v R@10"]
+    (saved,) = save_table(tmp_path / "sweep", [task])
+    assert saved == rows[0]
+    assert read_json(tmp_path / "sweep" / TABLE)["groups"][0]["few_candidates"] == ["t2v R@10"]
 
 
 def test_a_failure_is_of_its_settings(tmp_path: Path) -> None:
