@@ -53,4 +53,6 @@ def index(
         soft_wrap=True,
     )
     named = pasteable(folder) if taken.run else f"--zero-shot --store {pasteable(folder)}"
+    if taken.run and store is not None:
+        named += f" --store {pasteable(taken.store)}"
     out.print(f'next: tvr search {named} "what you look for" --candidates 100', soft_wrap=True)

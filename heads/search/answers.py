@@ -80,7 +80,9 @@ def by_text(
     return _completed(archive, hits, scores, videos)
 
 
-def by_look(archive: Archive, query: VideoFeatures, top_k: int, videos: Mapping[str, Video]) -> list[FoundVideo]:
+def by_look(
+    archive: Archive, query: VideoFeatures, top_k: int, videos: Mapping[str, Video]
+) -> list[FoundVideo]:
     """The videos that look most alike, best first: by the cosine of the head's global vectors of videos, or of the
     means of their frames where the head has none.
 

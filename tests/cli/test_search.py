@@ -1,6 +1,7 @@
 """``tvr search`` and ``tvr index`` as typed, on generated videos."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,26 @@ def test_an_index_with_all_candidates_is_exact(made: Path) -> None:
     exact = videos_found(made, "a red circle grows", "--run", RUN)
     assert videos_found(made, RUN, "a red circle grows", "--candidates", "40") == exact
     assert len(exact) == 5
+
+
+@pytest.mark.slow
+def test_what_index_and_eval_say_to_type_next_finds_a_store_that_went_elsewhere(
+    made: Path, tmp_path: Path
+) -> None:
+    """The run alone does not know where its features are any more."""
+    shutil.copytree(made / RUN, tmp_path / "run")
+    shutil.copytree(
+        next((made / "tvr-workspace" / "features" / "storyboard").iterdir()), tmp_path / "a store"
+    )
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["store"] |= {"path": str(tmp_path / "gone"), "relative_path": "../gone"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert tvr("search", "run", "a red circle", cwd=tmp_path).code != 0
+    for command in ("index", "eval"):
+        answer = tvr(command, "run", "--store", "a store", cwd=tmp_path)
+        assert answer.code == 0, answer.err
+        typed = shlex.split(answer.out.splitlines()[-1].removeprefix("next: tvr "))
+        assert tvr(*typed, cwd=tmp_path).code == 0
 
 
 @pytest.mark.slow
