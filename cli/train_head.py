@@ -219,4 +219,6 @@ def _print_result(result: TrainingResult, manifest: Manifest, *, was_finished: b
         f"{', finished before' if was_finished else ''}; kept epoch {result.best_epoch} ({score}){remark}",
         soft_wrap=True,
     )
+    if result.denoising is not None:
+        out.print(str(result.denoising), soft_wrap=True)
     out.print(f"next: tvr eval {pasteable(result.folder)}", soft_wrap=True)

@@ -23,6 +23,9 @@ from .layers.losses import symmetric_info_nce
 Encoded = Mapping[str, Tensor]
 """What a head keeps of a set of items: named tensors whose first axis is the item, so that any block can be cut."""
 
+DENOISED = "denoised_pairs"
+"""Among the terms of ``Head.loss`` the one that is a count."""
+
 NARROWEST = 256
 """Width of the narrowest CLIP that is published."""
 
@@ -85,6 +88,8 @@ class Head(nn.Module):
     num_views = 1
     """How many segment-random views of each video ``loss`` asks for; they are one and the same where the head sees
     all stored frames."""
+    denoises = False
+    """Whether ``loss`` looks for pairs that are wrongly labelled as negatives, and counts them."""
     needs_words = True
     """Whether word features are read; a head that only reads ``sentence`` works on a store without words."""
 
@@ -132,6 +137,8 @@ class Head(nn.Module):
         self, text: Encoded, views: Sequence[Encoded], same_video: Bool[Tensor, "text video"]
     ) -> dict[str, Float[Tensor, ""]]:
         """Loss terms of a batch of pairs (text i describes video i); the key ``total`` is what is minimised.
+
+        A head that ``denoises`` adds under ``DENOISED`` how many pairs of different videos it takes for no negatives.
 
         Args:
             text: encoded texts.

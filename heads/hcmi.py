@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data.contracts.errors import UsageError
 from ..data.contracts.numbers import Count, Layers, Weight
-from .base import Encoded, FeatureShape, TextFeatures, VideoFeatures
+from .base import DENOISED, Encoded, FeatureShape, TextFeatures, VideoFeatures
 from .base import Head as Contract
 from .layers import hierarchy
 from .layers.aggregation import Clustering, Clusters
@@ -217,12 +217,13 @@ class Head(Contract):
     ) -> dict[str, Float[Tensor, ""]]:
         by_level = self._by_level(text, views[0])
         not_negative = same_video
+        terms: dict[str, Tensor] = {}
         if self.denoises:
-            not_negative = same_video | potential_positives(views[0]["whole"], views[1]["whole"])
-        terms = {
-            f"contrastive_{level}": self._contrastive(scores, not_negative)
-            for level, scores in by_level.items()
-        }
+            alike = potential_positives(views[0]["whole"], views[1]["whole"])
+            not_negative = same_video | alike
+            terms[DENOISED] = (alike & ~same_video).triu().float().sum()
+        for level, scores in by_level.items():
+            terms[f"contrastive_{level}"] = self._contrastive(scores, not_negative)
         weighted = [self.level_weights[level] * terms[f"contrastive_{level}"] for level in by_level]
         total = self.config.level_loss * torch.stack(weighted).sum()
         if self.config.fused_loss:

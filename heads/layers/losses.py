@@ -5,6 +5,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy, relu
 
+SAME_COSINE = 1e-6
+"""The tolerance of ``potential_positives``. Vectors that are nearer to each other than this are 0.08 degrees apart."""
+
 
 def symmetric_info_nce(
     logits: Float[Tensor, "text video"], same_video: Bool[Tensor, "text video"]
@@ -70,9 +73,11 @@ def potential_positives(
 
     Video j is a potential positive of video i when the mean cosine over their four pairs of views is at least
     the cosine of video i's own two views. The rule depends on i; here either direction will do. Every video is
-    one of its own.
+    one of its own. Cosines that differ by less than ``SAME_COSINE`` are the same: unit vectors in single precision have
+    a cosine with their copies that is wrong by some 1e-7, and where both views are one, 1 is what must be reached.
 
-    Source: HunYuan_tvr (arXiv 2204.03382), adaptive label denoising, as its authors' article states it.
+    Source: HunYuan_tvr (arXiv 2204.03382), adaptive label denoising, as its authors' article states it, but for the
+    tolerance and the "either direction".
 
     Args:
         first_view: unit-length vectors of the videos from one random sample of their frames.
@@ -82,7 +87,7 @@ def potential_positives(
     first, second = first_view.detach().double(), second_view.detach().double()
     across = first @ second.T
     mean = (first @ first.T + across + across.T + second @ second.T) / 4
-    found = mean >= (first * second).sum(dim=1)[:, None]
+    found = mean >= (first * second).sum(dim=1)[:, None] - SAME_COSINE
     return found | found.T
 
 

@@ -10,9 +10,11 @@ from jaxtyping import UInt8
 
 from ...data.base import Video
 from ...data.contracts.errors import UsageError
+from ...data.contracts.records import restored
 from ...pipeline.store.atomic_files import atomic_write
 from ..evaluation.evaluate_runs import Scored, Subject
-from ..runs.run_folder import read_metrics
+from ..runs.denoising import Denoising
+from ..runs.run_folder import read_metrics, read_result
 from ..search.exact import Gallery
 from .alignment import Alignment, align
 from .plots import alignment_map, curves, rank_histogram, strip
@@ -126,11 +128,14 @@ def _curves_section(subject: Subject, folder: Path) -> list[Section]:
     if not metrics:
         return []
     curves(metrics, folder / "curves.png")
-    return [
-        Section(
-            "Training", pictures=(Illustration("report/curves.png", "loss and validation recall by epoch"),)
-        )
-    ]
+    picture = Illustration("report/curves.png", "loss and validation recall by epoch")
+    return [Section("Training", _denoising(subject.run), pictures=(picture,))]
+
+
+def _denoising(run: Path) -> tuple[str, ...]:
+    """What label denoising came to, where the head does any and the run is finished."""
+    found = (read_result(run) or {}).get("denoising")
+    return () if found is None else (f"{restored(Denoising, found)}.",)
 
 
 def _ranks_section(own: Scored, folder: Path) -> Section:

@@ -20,6 +20,7 @@ from ...data.contracts.records import Record, restored, restored_value
 from ...data.contracts.strict_json import json_of, read_json, read_json_lines
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ..base import FeatureShape, Head, build_head
+from .denoising import Denoising
 from .identity import run_differences
 from .training_config import TrainingConfig, with_current_names
 
@@ -243,6 +244,7 @@ _OF_RESULT: Mapping[str, Any] = {
     "best_epoch": int,
     "epochs": int,
     "best_score": float | None,
+    "denoising": Denoising | None,
     "seconds": float,
 }
 _OF_EPOCH: Mapping[str, Any] = {
@@ -250,6 +252,7 @@ _OF_EPOCH: Mapping[str, Any] = {
     "loss": Mapping[str, float],
     "val": Mapping[str, Any] | None,
     "is_best": bool,
+    "denoised_pairs": int | None,
     "seconds": float,
 }
 _RECALLS: Mapping[str, Any] = {f"R@{k}": float for k in (1, 5, 10)}

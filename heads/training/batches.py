@@ -62,8 +62,13 @@ def _views(
 ) -> list[VideoFeatures]:
     """As many as the head asks for, but one where another draw would bring the same frames."""
     frames = head.shape.num_frames
-    draws = 1 if features.frames.longest <= frames else head.num_views
+    draws = head.num_views if longer_videos(features, frames) else 1
     return [features.video_batch(videos, frames, generator, share) for _ in range(draws)]
+
+
+def longer_videos(features: FeatureSet, num_frames: int) -> int:
+    """How many videos have more frames than a head sees, so that another draw brings others."""
+    return int((features.frames.lengths > num_frames).sum())
 
 
 @dataclass(frozen=True, slots=True)

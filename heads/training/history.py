@@ -1,12 +1,13 @@
 """What a training tells: of every epoch when it ends, and of the whole run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..base import Head
 from ..evaluation.evaluate import Evaluation
+from ..runs.denoising import Denoising
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class EpochReport:
     """Mean of each loss term over the epoch."""
     validation: Evaluation | None
     is_best: bool
+    denoised_pairs: int | None
+    """Pairs of different videos that its batches took for no negatives; None where the head looks for none."""
     training_seconds: float
     """Without validation and writing."""
     seconds: float
@@ -32,6 +35,7 @@ class EpochReport:
             "loss": dict(self.loss),
             "val": validation,
             "is_best": self.is_best,
+            "denoised_pairs": self.denoised_pairs,
             "training_seconds": self.training_seconds,
             "seconds": self.seconds,
         }
@@ -51,10 +55,13 @@ class TrainingResult:
     best_score: float | None
     """The validation score of the best epoch, None without a validation split."""
     seconds: float
+    denoising: Denoising | None
+    """None where the head looks for no wrong negatives."""
 
     def record(self) -> dict[str, Any]:
         """``result.json``."""
         return {
+            "denoising": None if self.denoising is None else asdict(self.denoising),
             "best_epoch": self.best_epoch,
             "epochs": self.epochs,
             "best_score": self.best_score,

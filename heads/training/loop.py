@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,10 +16,11 @@ from ..evaluation.evaluate import Evaluation, evaluate
 from ..evaluation.scores import check_fit
 from ..features.feature_set import FeatureSet
 from ..features.seeding import seed_dropout, seeded_everything
+from ..runs.denoising import Denoising
 from ..runs.run_folder import RunFolder, RunRecord, load_run, read_metrics, record_of
 from ..runs.run_lock import run_lock
 from ..runs.training_config import TrainingConfig
-from .batches import batches_per_epoch, epoch_of_batches, pairs_per_epoch
+from .batches import batches_per_epoch, epoch_of_batches, longer_videos, pairs_per_epoch
 from .distributed import Distributed
 from .history import EpochReport, OnEpoch, TrainingResult
 from .loss_meter import Losses
@@ -76,7 +77,7 @@ def train(
                         loggers.add(report)
                         if on_epoch is not None:
                             on_epoch(report)
-        return _finished(state, folder, distributed)
+        return _finished(state, sets["train"], folder, distributed)
 
 
 def _one_epoch(
@@ -84,7 +85,7 @@ def _one_epoch(
 ) -> EpochReport:
     """Train, validate, keep."""
     started = time.perf_counter()
-    loss = _train_epoch(state, sets["train"], distributed)
+    losses = _train_epoch(state, sets["train"], distributed)
     training_seconds = time.perf_counter() - started
     validation = _validate(state, sets.get("val")) if distributed.is_first else None
     score = distributed.broadcast(None if validation is None else validation.score(state.config.select_by))
@@ -92,9 +93,10 @@ def _one_epoch(
     report = EpochReport(
         epoch=state.epoch,
         epochs=state.config.epochs,
-        loss=loss,
+        loss=losses.means(),
         validation=validation,
         is_best=is_best,
+        denoised_pairs=losses.denoised_pairs(),
         training_seconds=training_seconds,
         seconds=time.perf_counter() - started,
     )
@@ -103,8 +105,12 @@ def _one_epoch(
     return report
 
 
-def _train_epoch(state: TrainingState, features: FeatureSet, distributed: Distributed) -> dict[str, float]:
-    """One pass over the training pairs; the mean of each loss term."""
+def _train_epoch(state: TrainingState, features: FeatureSet, distributed: Distributed) -> Losses:
+    """One pass over the training pairs; the loss terms of its steps.
+
+    Raises:
+        TrainingError: a loss is not a finite number.
+    """
     losses = Losses(state.epoch)
     state.head.train()
     seed_dropout(state.config.seed, state.epoch)
@@ -112,7 +118,8 @@ def _train_epoch(state: TrainingState, features: FeatureSet, distributed: Distri
         terms = state.loss(batch, distributed)
         state.update(terms["total"], distributed)
         losses.add(terms)
-    return losses.means()
+    losses.check()
+    return losses
 
 
 def _validate(state: TrainingState, features: FeatureSet | None) -> Evaluation | None:
@@ -132,14 +139,34 @@ def _keep(state: TrainingState, folder: RunFolder, report: EpochReport) -> None:
     state.save(folder)
 
 
-def _finished(state: TrainingState, folder: RunFolder, distributed: Distributed) -> TrainingResult:
+def _finished(
+    state: TrainingState, features: FeatureSet, folder: RunFolder, distributed: Distributed
+) -> TrainingResult:
     """The run's best head, read back from the folder so that what is returned is what was kept."""
     distributed.broadcast(None)  # the first process may still be writing what all of them read here
-    seconds = sum(line["seconds"] for line in read_metrics(folder.path))
+    metrics = read_metrics(folder.path)
     head, _ = load_run(folder.path, str(state.head.device))
-    result = TrainingResult(head, folder.path, state.best_epoch, state.epoch, state.best_score, seconds)
+    result = TrainingResult(
+        head,
+        folder.path,
+        state.best_epoch,
+        state.epoch,
+        state.best_score,
+        seconds=sum(line["seconds"] for line in metrics),
+        denoising=_denoising(head, features, metrics),
+    )
     distributed.on_first_rank(lambda: folder.save_result(result.record()))
     return result
+
+
+def _denoising(head: Head, features: FeatureSet, metrics: Sequence[Mapping[str, Any]]) -> Denoising | None:
+    """What it came to; None where the head does none, or some epochs are of a version that did not count."""
+    counts = [line.get("denoised_pairs") for line in metrics]
+    if not head.denoises or None in counts:
+        return None
+    num_frames = head.shape.num_frames
+    longer = longer_videos(features, num_frames)
+    return Denoising(sum(filter(None, counts)), len(counts), features.num_videos, longer, num_frames)
 
 
 def _placed_sets(

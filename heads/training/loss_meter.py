@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...data.contracts.errors import TrainingError
+from ..base import DENOISED
 
 STEPS_BETWEEN_CHECKS = 20
 """How often the loss is read from the device: reading it every step would make a GPU wait."""
@@ -27,7 +28,7 @@ class Losses:
         """
         self._terms.append({name: term.detach() for name, term in terms.items()})
         if len(self._terms) - self._checked >= STEPS_BETWEEN_CHECKS:
-            self._check()
+            self.check()
 
     def means(self) -> dict[str, float]:
         """The mean of each term over the epoch.
@@ -35,12 +36,24 @@ class Losses:
         Raises:
             TrainingError: a total is not a finite number.
         """
-        self._check()
+        self.check()
         return {
-            name: float(torch.stack([terms[name] for terms in self._terms]).mean()) for name in self._terms[0]
+            name: float(torch.stack([terms[name] for terms in self._terms]).mean())
+            for name in self._terms[0]
+            if name != DENOISED
         }
 
-    def _check(self) -> None:
+    def denoised_pairs(self) -> int | None:
+        """How many pairs of videos the epoch's steps took for no negatives; None: the head does not look for such."""
+        found = [terms[DENOISED] for terms in self._terms if DENOISED in terms]
+        return int(torch.stack(found).sum()) if found else None
+
+    def check(self) -> None:
+        """Look at the steps since the last look.
+
+        Raises:
+            TrainingError: a total of them is not a finite number.
+        """
         if self._checked == len(self._terms):
             return
         finite = torch.stack([terms["total"] for terms in self._terms[self._checked :]]).isfinite()

@@ -28,6 +28,23 @@ def test_equal_views_find_only_duplicates() -> None:
     assert torch.equal(potential_positives(views, views), views @ views.T == 1)
 
 
+def test_copies_are_found_whatever_is_rounded() -> None:
+    """A sum of products differs with its order, and a unit vector in single precision is not quite of length 1."""
+    torch.manual_seed(0)
+    things = torch.randn(60, 512)
+    things[40:] = things[:20] * torch.linspace(0.5, 3, 20)[:, None]
+    views = l2_normalise(things)
+    same = torch.eye(60, dtype=torch.bool)
+    same[range(40, 60), range(20)], same[range(20), range(40, 60)] = True, True
+    assert torch.equal(potential_positives(views, views), same)
+
+
+def test_what_is_nearly_a_copy_is_none() -> None:
+    """The tolerance is that of rounding: two videos 0.2 degrees apart are two."""
+    views = l2_normalise(torch.tensor([[1.0, 0.0], [1.0, 0.0035]]))
+    assert torch.equal(potential_positives(views, views), torch.eye(2, dtype=torch.bool))
+
+
 def test_takes_no_gradient() -> None:
     view = l2_normalise(torch.randn(3, 4, requires_grad=True))
     assert not potential_positives(view, view).requires_grad

@@ -61,6 +61,7 @@ def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
     assert "**random weights: the model was never trained, scores will be chance.**" in markdown
     assert "test: 20 of 20 videos and 40 texts scored" in markdown
     assert "hcmi + dsl" in markdown
+    assert "Label denoising took" in markdown
     assert f"“{miss.text}” describes {miss.true_video}, found {miss.found_video}" in markdown
     assert re.search(r"Clips of “caption \d+”: [\d.]+-[\d.]+ s, [\d.]+-[\d.]+ s", markdown)
     pictures = re.findall(r"\]\((report/[^)]+\.png)\)", markdown)
