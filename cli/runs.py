@@ -15,7 +15,7 @@ from ..pipeline.store.housekeeping import note_of, size_in_words, size_of
 from ..pipeline.workspace import Workspace
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption
 from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption
-from .terminal import out, print_json, print_table_whole
+from .terminal import NAME_WIDTH, out, print_json, print_table_whole
 
 
 def runs(
@@ -87,7 +87,7 @@ def _score(entry: RunEntry) -> float | None:
 
 def _print_table(entries: list[RunEntry]) -> None:
     table = Table(box=None, pad_edge=False)
-    table.add_column("run", overflow="fold")
+    table.add_column("run", min_width=NAME_WIDTH, overflow="fold")
     for header in ("head", "validation", "written", "size"):
         table.add_column(header, no_wrap=True, justify="right" if header == "size" else "left")
     table.add_column("state", min_width=10, overflow="fold")

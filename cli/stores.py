@@ -13,7 +13,7 @@ from ..pipeline.store.housekeeping import note_of, size_in_words, size_of
 from ..pipeline.workspace import Workspace
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption
 from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption
-from .terminal import out, print_json, print_table_whole
+from .terminal import NAME_WIDTH, out, print_json, print_table_whole
 
 
 def stores(
@@ -79,7 +79,7 @@ def _record(entry: StoreEntry) -> dict[str, Any]:
 
 def _print_table(entries: list[StoreEntry]) -> None:
     table = Table(box=None, pad_edge=False)
-    table.add_column("store", overflow="fold")
+    table.add_column("store", min_width=NAME_WIDTH, overflow="fold")
     for header in ("videos", "texts", "size"):
         table.add_column(header, no_wrap=True, justify="right")
     table.add_column("written", no_wrap=True)

@@ -48,7 +48,7 @@ from .options import (
     note_former_names,
 )
 from .output.interruptions import interruptible, typed_command
-from .terminal import Meter, err, out, print_caution, print_json, print_table_whole
+from .terminal import NAME_WIDTH, Meter, err, out, print_caution, print_json, print_table_whole
 
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
@@ -204,7 +204,7 @@ def _print_result(
 def _print_groups(rows: Sequence[TrialRow], title: str) -> None:
     groups = groups_of(rows)
     table = Table(title=title, title_justify="left")
-    table.add_column("trial", min_width=16, overflow="fold")
+    table.add_column("trial", min_width=NAME_WIDTH, overflow="fold")
     figures = list(groups[0].figures)
     for name in ("score", *figures, "seeds", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)

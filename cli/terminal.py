@@ -42,6 +42,8 @@ _warnings = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 WIDEST = 400
 """Characters of the widest table."""
+NAME_WIDTH = 16
+"""Of a table's first column on a narrow terminal, where names are folded but never left out."""
 LOG_SECONDS = 30
 """Without a terminal, one line in so many seconds."""
 BAR = 20

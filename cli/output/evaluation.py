@@ -16,12 +16,10 @@ from ...heads.report.table import (
     comparison_remarks,
     mark_remarks,
 )
-from ..terminal import out, print_tables_whole
+from ..terminal import NAME_WIDTH, out, print_tables_whole
 
-NAME_WIDTH = 16
-"""Of the column of heads on a narrow terminal, where names are folded but never left out."""
 NARROW = 8
-"""The same of the other columns of names."""
+"""Characters of other columns of names, as ``NAME_WIDTH`` is of the first."""
 SPARE = ("queries", "MnR", "tied", "features", "MdR")
 """Columns that a narrow terminal can do without: the number of queries stands below the tables as well."""
 

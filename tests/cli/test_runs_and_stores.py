@@ -1,10 +1,13 @@
 """``tvr runs`` and ``tvr stores`` as typed."""
 
 import json
+import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tvr.heads.runs.run_lock import run_lock
 from tvr.pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words
 
@@ -46,6 +49,31 @@ def test_lists(made: Path) -> None:
     (store,) = json.loads(tvr("stores", "--json", cwd=made).out)
     assert (store["name"], store["videos"], store["texts"], store["finished"]) == ("toy/model", 80, 160, True)
     assert "toy/model" in tvr("stores", "toy", cwd=made).out
+
+
+@pytest.mark.parametrize(("command", "made_of"), [("runs", RUN), ("stores", STORE)])
+def test_80_columns_hold_long_names(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    made_of: Path,
+) -> None:
+    """They are folded, so that the others' days and states can still be told apart."""
+    name = "one-of-mine-with-a-rather-long-name-which-tells-all-settings-2400"
+    (place / made_of).rename(place / made_of.with_name(name))
+    keep_note(place / made_of.with_name(name), "the one for the paper, and for its appendix too")
+    console = Console(force_terminal=True, color_system=None, width=80)
+    module = import_module(f"tvr.cli.{command}")
+    for some in (module, import_module("tvr.cli.terminal")):
+        monkeypatch.setattr(some, "out", console)
+    getattr(module, command)(None, None, place / "tvr-workspace")
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert name in "".join(line[:30].split(" ")[0] for line in shown.splitlines())
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", shown)
+    assert "finished" in shown
 
 
 def test_renamed_runs_and_stores_still_find_each_other(place: Path) -> None:

@@ -102,7 +102,7 @@ def test_80_columns_hold_every_table(
     assert "…" not in text
     for line in table_lines(text):
         if line.startswith("┃"):
-            assert len(line.split("┃")[1]) - 2 >= evaluation.NAME_WIDTH
+            assert len(line.split("┃")[1]) - 2 >= terminal.NAME_WIDTH
     left_out = (set(METRICS) | set(COUNTS)) - headers(text)
     assert len(re.findall("without", remarks)) == bool(left_out)
     assert all(name in remarks for name in left_out)
