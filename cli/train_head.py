@@ -9,8 +9,8 @@ import typer
 
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import TrainingError, counted, pasteable
-from ..data.contracts.plug_ins import load_plug_in
 from ..data.contracts.records import configured, reconfigured
+from ..heads.base import configured_head
 from ..heads.features.from_store import features_of
 from ..heads.runs.find_store import run_store
 from ..heads.runs.newest import RunEntry, goes_on, left_note, run_entries
@@ -64,7 +64,11 @@ def train_head(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value for the head's Config; repeatable.", rich_help_panel=MODEL),
+        typer.Option(
+            "--set",
+            help="key=value for the head, or preset=paper; repeatable.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     training: Annotated[
         list[str] | None,
@@ -146,7 +150,7 @@ def _head_name(begun: RunEntry | None, head: str | None) -> str:
 def _configured_head(begun: RunEntry | None, head: str, typed: Mapping[str, str]) -> Any:
     """As it is typed; of a run that goes on, what is not typed is as it was."""
     if begun is None:
-        return configured(load_plug_in("tvr.heads", head).Config, typed, head)
+        return configured_head(head, typed)
     return reconfigured(begun.record.configured_head, typed, head)
 
 

@@ -16,8 +16,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..data.contracts.errors import UsageError, unknown_name
 from ..data.contracts.numbers import Count, Positive, check_numbers
 from ..data.contracts.plug_ins import load_plug_in
+from ..data.contracts.records import configured, reconfigured
 from .layers.losses import symmetric_info_nce
 
 Encoded = Mapping[str, Tensor]
@@ -147,6 +149,27 @@ class Head(nn.Module):
         """
         logits = self.logit_scale * self.similarity(text, views[0])
         return {"total": symmetric_info_nce(logits, same_video)}
+
+
+def configured_head(name: str, settings: Mapping[str, str]) -> Any:
+    """A head's ``Config`` from ``key=value`` strings; with ``preset=paper``, from what its authors published.
+
+    The preset is no field: what is kept of a run are the settings that it stands for.
+
+    Raises:
+        UsageError: no head has that name, it has no such preset, or a setting is refused.
+    """
+    module = load_plug_in("tvr.heads", name)
+    others = {key: value for key, value in settings.items() if key != "preset"}
+    preset = settings.get("preset")
+    if preset is None:
+        return configured(module.Config, others, name)
+    known = {"default": module.Config()}
+    if hasattr(module, "PUBLISHED"):
+        known["paper"] = module.PUBLISHED
+    if preset not in known:
+        raise UsageError(unknown_name(f"preset of {name}", preset, known))
+    return reconfigured(known[preset], others, name)
 
 
 def build_head(name: str, config: Any, shape: FeatureShape) -> Head:

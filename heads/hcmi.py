@@ -111,6 +111,24 @@ class Config:
             raise UsageError("level_loss or fused_loss must be above 0, or nothing is trained.")
 
 
+PUBLISHED = Config(
+    layers=0,
+    word_layers=0,
+    clustering="attention",
+    residual=False,
+    from_sentence=False,
+    start_token=True,
+    shares=(1 / 3,) * 3,
+    learned_shares=False,
+    level_weights=(1.0,) * 3,
+    fused_loss=0.0,
+    denoising="multi_positive",
+)
+"""What the paper's abstract and its authors' article say, and nothing that is ours beside it. They do not say how many
+clips and phrases there are, how they weigh parts, how a level compares (here as by default), the weights of levels and
+hinge (here 1) and the margin (here VSE++'s 0.2)."""
+
+
 class Head(Contract):
     """Sum of three similarities, each of a finer or coarser view of the same video and text.
 

@@ -1,14 +1,15 @@
 """hcmi against plain loops, and each of its mechanisms."""
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.base import Encoded, FeatureShape, TextFeatures, VideoFeatures
-from tvr.heads.hcmi import Config, Head
+from tvr.heads.base import Encoded, FeatureShape, TextFeatures, VideoFeatures, configured_head
+from tvr.heads.hcmi import PUBLISHED, Config, Head
 
 SHAPE = FeatureShape(dim=12, num_frames=9, num_words=8)
 SAME = torch.eye(6, dtype=torch.bool)
@@ -16,7 +17,12 @@ SAME = torch.eye(6, dtype=torch.bool)
 
 def built(**settings: Any) -> Head:
     torch.manual_seed(0)
-    head = Head(Config(**settings), SHAPE).double().eval()
+    return shaken(Head(Config(**settings), SHAPE))
+
+
+def shaken(head: Head) -> Head:
+    """Away from its start, in double precision."""
+    head.double().eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, dtype=torch.float64))
@@ -118,6 +124,40 @@ def test_loss_by_loops(denoising: str) -> None:
     of_levels = [found[f"contrastive_{level}"] for level in ("frame_word", "clip_phrase", "video_sentence")]
     total = 0.5 * (of_levels[0] + 0.7 * of_levels[1] + 0.2 * of_levels[2]) + 2 * found["contrastive"]
     assert found["total"].item() == pytest.approx(float(total + 0.2 * 3 * found["hinge"]))
+
+
+@torch.no_grad()
+def test_the_papers_preset_is_its_equations() -> None:
+    """Contrastive losses of three levels, whose positives are those of the inequality too, and L_hsm; nothing else."""
+    head = shaken(Head(configured_head("hcmi", {"preset": "paper", "margin": "0.4"}), SHAPE))
+    text, views = head.encode_text(texts()), [head.encode_video(videos(seed)) for seed in (3, 4)]
+    first, second = ([view["whole"][i] for i in range(6)] for view in views)
+    alike = SAME.clone()
+    for i in range(6):
+        for j in range(6):
+            cosines = [float(a[i] @ b[j]) for a in (first, second) for b in (first, second)]
+            if sum(cosines) / 4 >= float(first[i] @ second[i]) - 1e-6:
+                alike[i, j] = alike[j, i] = True
+    assert alike[1, 4] and int(alike.sum()) == 8
+    levels = {level: by_loops(text, views[0], level) for level in KEPT}
+    wanted = sum(contrastive(scores, alike, positives=True) for scores in levels.values())
+    wanted += hinge(levels["video_sentence"], alike, 0.4)
+    assert head.loss(text, views, SAME)["total"].item() == pytest.approx(wanted)
+    fused = [[sum(levels[level][i][j] for level in KEPT) / 3 for j in range(6)] for i in range(6)]
+    assert head.similarity(text, views[0]).tolist() == [pytest.approx(row) for row in fused]
+
+
+def test_presets_are_settings_and_can_be_overridden() -> None:
+    assert configured_head("hcmi", {"preset": "paper"}) == PUBLISHED
+    assert configured_head("hcmi", {"preset": "paper", "clips": "2"}) == replace(PUBLISHED, clips=2)
+    assert configured_head("hcmi", {"preset": "default"}) == configured_head("hcmi", {}) == Config()
+
+
+def test_presets_fails() -> None:
+    with pytest.raises(UsageError, match=r"unknown preset of hcmi 'papr'. Did you mean 'paper'"):
+        configured_head("hcmi", {"preset": "papr"})
+    with pytest.raises(UsageError, match=r"unknown preset of mean_pool 'paper'"):
+        configured_head("mean_pool", {"preset": "paper"})
 
 
 def hinge(scores: list[list[float]], alike: Tensor, margin: float) -> float:
