@@ -31,6 +31,7 @@ from tvr.pipeline.workspace import Workspace
 from benchmarks.record import keep
 
 from . import page, pictures
+from .again import keep_again
 from .measuring import GeneratedSet, Task, run_task
 from .spans import equal_parts_iou
 from .study import (
@@ -91,7 +92,7 @@ class Place:
                 progress.advance(bar)
 
 
-def main(
+def main(  # noqa: PLR0913 - a command has as many arguments as options
     workspace: Annotated[Path, typer.Option(help="Videos, features and runs.")] = Path("tvr-storyboard"),
     processes: Annotated[int, typer.Option(help="Trials at once, one thread each.")] = os.cpu_count() or 1,
     without: Annotated[
@@ -106,9 +107,13 @@ def main(
         typer.Option(help="A group of the ablation of hcmi; repeatable. Default: all of them."),
     ] = None,
     ablation: Annotated[bool, typer.Option(help="Also run hcmi with one thing changed at a time.")] = True,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this head, among the rows that were measured before; repeatable."),
+    ] = None,
 ) -> None:
     """Measure every head on Storyboard."""
-    rivals = _chosen(set(without or []))
+    rivals = _only(set(again)) if again else _chosen(set(without or []))
     groups = _groups(ablate) if ablation else set[str]()
     try:
         before = {} if tuned_by is None else tuned_before(tuned_by)
@@ -118,12 +123,19 @@ def main(
     place = _prepared(workspace, processes)
     tried = _tried(place, rivals, before)
     tuned = _tuned(rivals, before | {label: settings_of(best_trial(some)) for label, some in tried.items()})
+    tuning = [tuning_row(label, some) for label, some in tried.items() if len(some) > 1]
+    if again:
+        figures = keep_again(_heads(place, rivals, tuned), tuning)
+        page.fill(figures)
+        page.fill_readme(figures)
+        pictures.bars(figures["heads"], page.DOCS / "storyboard-heads.png")
+        return
     figures: dict[str, Any] = {
         "videos": VIDEOS,
         "unseen_videos": UNSEEN_VIDEOS,
         "num_frames": NUM_FRAMES,
         "equal_parts_iou": _equal_parts_iou(place),
-        "tuning": [tuning_row(label, some) for label, some in tried.items() if len(some) > 1],
+        "tuning": tuning,
         "heads": _heads(place, rivals, tuned),
         "ablation": _ablation(place, tuned["hcmi"], groups),
     }
@@ -140,6 +152,13 @@ def _chosen(left_out: set[str]) -> list[Contender]:
     if "hcmi" in left_out:
         raise typer.BadParameter("the pictures show hcmi")
     return [rival for rival in rivals if not rival.names & left_out]
+
+
+def _only(names: set[str]) -> list[Contender]:
+    """The contenders that a user names, by their heads or rows."""
+    rivals = contenders()
+    _refuse_unknown(names.difference(*(rival.names for rival in rivals)))
+    return [rival for rival in rivals if rival.names & names]
 
 
 def _groups(ablate: list[str] | None) -> set[str]:

@@ -176,6 +176,7 @@ def changes() -> Iterator[Change]:
     for clips, phrases in ((2, 16), (8, 16), (4, 4), (4, 8)):
         settings = {"clips": str(clips), "phrases": str(phrases)}
         yield Change("clusters", f"{clips} clips, {phrases} phrases", settings)
+    yield Change("clusters", "one per four of the most", {"one_per_four": "most"})
     # As many clips as with all frames; and no denoising, which with all of them does nothing.
     for frames in (4, 8):
         settings = {"clips": "4", "denoising": "off"}

@@ -41,7 +41,8 @@ def test_a_trial_is_measured_once(head: str, videos: GeneratedSet, tmp_path: Pat
     assert set(figures["twins"]) == {"order", "colour"}
     assert figures["spans"]["frame_word"]["phrases"] >= 32
     assert ("clip_phrase" in figures["spans"]) == (head == "hcmi")
-    assert set(figures["test"]["normalised"]) == {"qb_norm", "sinkhorn_bank", "dsl", "sinkhorn"}
+    ways = {"qb_norm", "sinkhorn_bank", "sinkhorn_bank_std", "dsl", "sinkhorn", "sinkhorn_std"}
+    assert set(figures["test"]["normalised"]) == ways
     assert (figures["parameters"] > 0) == (head == "hcmi")
     written = file.stat().st_mtime_ns
     assert run_task(some).stat().st_mtime_ns == written
