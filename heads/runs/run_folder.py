@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ...data.contracts.errors import TrainingError, UsageError
+from ...data.contracts.errors import TrainingError, UsageError, pasteable
 from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import Record, restored, restored_value
 from ...data.contracts.strict_json import json_of, read_json, read_json_lines
@@ -201,7 +201,8 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[Head, RunRecord]:
     file = folder / HEAD
     if not file.is_file():
         raise TrainingError(
-            f"{folder} has no {HEAD} yet: its first epoch is not finished. Run `tvr train-head` again."
+            f"{folder} has no {HEAD} yet: its first epoch is not finished. To go on: "
+            f"tvr train-head --run {pasteable(folder)}"
         )
     with torch.random.fork_rng([]):  # initial weights are drawn and thrown away; the caller's draws stay his
         head = record.build()

@@ -184,7 +184,7 @@ def _open_checked(path: Path, receipt: Receipt | None) -> tuple[h5py.File, NDArr
                 return _open_checked(path, receipt)
             raise StoreError(
                 f"{path} is one of more shards than this process may have files open ({most_open_files():,}): allow "
-                "more with `ulimit -n`, or extract into larger shards, with --videos-per-shard and --texts-per-shard"
+                "more with `ulimit -n`, or extract into larger shards, with --videos-per-shard"
             ) from error
         raise StoreError(
             f"{path} cannot be read ({error}); `tvr verify --store {pasteable(path.parent)}` lists what is damaged, "
