@@ -29,6 +29,7 @@ from ..pipeline.shard_worker import ShardRunner, ShardWorker
 from ..pipeline.store.patches import patch_format
 from ..pipeline.summary import FailureBudget
 from ..pipeline.workspace import Workspace
+from .input.config_file import ConfigOption
 from .options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -116,9 +117,7 @@ def extract(
     patches: Annotated[
         bool,
         typer.Option(
-            "--patches",
-            help="Also keep a feature of each patch of a frame: gigabytes.",
-            rich_help_panel=MODEL,
+            "--patches", help="Also keep a feature of each patch: gigabytes.", rich_help_panel=MODEL
         ),
     ] = False,
     patches_dtype: Annotated[
@@ -169,7 +168,7 @@ def extract(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Frames per encoder batch. Default: 256 on a GPU, otherwise 64.", rich_help_panel=MACHINE
+            help="Frames per encoder batch. Default: 256 on a GPU, else 64.", rich_help_panel=MACHINE
         ),
     ] = None,
     decoder: Annotated[
@@ -236,6 +235,7 @@ def extract(
         bool, typer.Option("--yes", help="Go on without asking, however large the store.")
     ] = False,
     as_json: JsonOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
     budget = FailureBudget.parse(max_failed) if max_failed else None

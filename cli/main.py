@@ -100,7 +100,13 @@ class PlainHelp:
 
 
 class PlainCommand(PlainHelp, TyperCommand):
-    """A command itself, with its options."""
+    """A command itself, with its options, those of the file of ``--config`` among them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What is left of the words when every option has its value."""
+        from .input.config_file import with_file
+
+        return super().parse_args(ctx, with_file(self, ctx, args))
 
 
 class LazyCommand(TyperCommand):

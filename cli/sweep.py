@@ -18,16 +18,18 @@ from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
 from ..heads.report.table import FEW, FEW_REMARK
 from ..heads.runs.training_config import FORMER_NAMES, best_score
-from ..heads.sweep.grid import Trial, parse_grid, plan_trials
+from ..heads.sweep.grid import OPTIONS, Trial, options_of, parse_grid, plan_trials
 from ..heads.sweep.processes import run_in_processes
 from ..heads.sweep.results import TrialRow, groups_of, save_table, table_of
 from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
 from ..heads.sweep.trial import TrialTask
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
+from ..pipeline.store.atomic_files import keep_text
 from ..pipeline.store.manifest import Manifest
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
+from .input.config_file import ConfigOption
 from .options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -100,6 +102,7 @@ def sweep(
         bool, typer.Option("--retry-failed", help="Try failed trials again.", rich_help_panel=FAILURES)
     ] = False,
     as_json: JsonOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
     fixed = key_values(settings, "--set")
@@ -121,6 +124,7 @@ def sweep(
     waiting = pending_tasks(mine, retry_failed=retry_failed)
     # Before there are processes, each of which would say of its own that it cannot be made.
     tasks[0].folder.parent.mkdir(parents=True, exist_ok=True)
+    keep_text(target / OPTIONS, options_of(trials, fixed, opened.folder))
     with _orderly_end(mine), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
         if cluster is None:
             run_in_processes(waiting, at_once, meter.update, _print_wait)

@@ -24,6 +24,7 @@ from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, new_run
 from .input.chosen_store import taken_store
+from .input.config_file import ConfigOption
 from .options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -90,6 +91,7 @@ def train_head(
     ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
+    config: ConfigOption = None,
 ) -> None:
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
     place = Workspace(workspace)
@@ -97,7 +99,7 @@ def train_head(
     name = _head_name(begun, head)
     head_config = _configured_head(begun, name, key_values(settings, "--set"))
     shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
-    config = _training_config(begun, key_values(training, "--train"), shorts, device)
+    chosen = _training_config(begun, key_values(training, "--train"), shorts, device)
     opened = _features_of(place, begun, store, dataset)
     features = {split: features_of(opened, split) for split in ("train", "val") if split in opened.splits}
     print_caution(opened.manifest.caution)
@@ -112,7 +114,7 @@ def train_head(
             name,
             head_config,
             features,
-            config,
+            chosen,
             folder,
             lambda report: meter.update(
                 report.epoch, report.epochs, [f"{k} {v:.3f}" for k, v in report.loss.items()]

@@ -17,13 +17,17 @@ from typing import Any
 from ..data.base import Dataset, Video, load_dataset
 from ..data.contracts.errors import DataError, StoreError, TvrError, UsageError, pasteable
 from ..data.contracts.records import restored
+from ..data.contracts.toml_text import toml_of
 from .options import EncoderSpec, ExtractionOptions, Request
-from .store.atomic_files import as_json
+from .store.atomic_files import as_json, keep_text
 from .store.checksummed_json import read_checksummed, write_checksummed
 from .store.manifest import REQUEST_NAME
 
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
 """Options that leave no trace in a store."""
+
+OPTIONS_NAME = "extract.toml"
+"""What repeats an extraction, for a person to read: no command opens it by itself."""
 
 _UNREPAIRED = (
     "the store cannot be repaired by itself. Delete the damaged shards and run the `tvr extract` that made the store: "
@@ -38,6 +42,7 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
     record = dataclasses.asdict(options) | {"request": _as_record(options.request)}
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
     if not _says(folder / REQUEST_NAME, kept):
+        keep_text(folder / OPTIONS_NAME, _as_options(options, options.request.for_any_folder()))
         write_checksummed(folder / REQUEST_NAME, kept)
     _remember(folder / REQUEST_NAME)
 
@@ -200,6 +205,36 @@ def _as_record(request: Request) -> dict[str, Any]:
     record = dataclasses.asdict(request.for_any_folder())
     spec = record.pop("encoder")
     return record | {"root": str(record["root"])} | spec
+
+
+def _as_options(options: ExtractionOptions, request: Request) -> str:
+    """What repeats the extraction, as ``--config`` reads it. The batch is part of a store's identity."""
+    sampling, encoder = options.sampling, request.encoder
+    return toml_of(
+        {
+            "dataset": request.dataset,
+            "root": request.root,
+            "limit": options.limit,
+            "videos-per-shard": options.videos_per_shard,
+            "model": encoder.model,
+            "pretrained": encoder.pretrained,
+            "text-policy": options.text_policy,
+            "patches": options.patches_dtype and True,
+            "patches-dtype": options.patches_dtype,
+            "sampling": sampling.policy,
+            "num-frames": sampling.num_frames,
+            "fps": sampling.fps,
+            "max-seconds": options.max_seconds,
+            "pixels": options.pixels,
+            "precision": encoder.precision,
+            "compile": encoder.compiled or None,
+            "batch-size": options.frames_per_batch,
+            "decoder": options.decoder,
+            "file-digest": options.file_digest,
+            "data": request.settings,
+        },
+        f"Extracts the same features again: tvr extract --config {OPTIONS_NAME}",
+    )
 
 
 def _with_encoder_apart(record: Any) -> dict[str, Any]:

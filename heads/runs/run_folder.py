@@ -18,12 +18,15 @@ from ...data.contracts.errors import TrainingError, UsageError, pasteable
 from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import Record, restored, restored_value
 from ...data.contracts.strict_json import json_of, read_json, read_json_lines
-from ...pipeline.store.atomic_files import atomic_write, write_json
+from ...data.contracts.toml_text import toml_of
+from ...pipeline.store.atomic_files import atomic_write, keep_text, write_json
 from ..base import FeatureShape, Head, build_head
 from .denoising import Denoising
 from .identity import run_differences
 from .training_config import TrainingConfig, with_current_names
 
+OPTIONS = "run.toml"
+"""What repeats a training: ``tvr train-head --config run.toml``."""
 CONFIG, HEAD, STATE, METRICS_FILE, RESULT = (
     "config.json",
     "head.safetensors",
@@ -68,6 +71,18 @@ class RunRecord:
     def config(self) -> TrainingConfig:
         """The training settings."""
         return _config(TrainingConfig, with_current_names(self.training))
+
+    @property
+    def options(self) -> str:
+        """What repeats the training, as ``--config`` reads it: every setting, but the machine's own."""
+        own = ("device", "wandb")
+        options = {
+            "store": self.store.get("path"),
+            "head": self.head,
+            "set": self.head_config,
+            "train": {name: value for name, value in self.training.items() if name not in own},
+        }
+        return toml_of(options, f"Trains the same head again: tvr train-head --config {OPTIONS}")
 
     @property
     def completed(self) -> "RunRecord":
@@ -119,6 +134,7 @@ class RunFolder:
                     f"{self.path} holds a run with other settings: {'; '.join(differing)}. "
                     "Choose another run folder, or use the same settings to resume."
                 )
+            keep_text(self.path / OPTIONS, self.record.options)
             return
         if left := [name for name in (HEAD, STATE, METRICS_FILE, RESULT) if (self.path / name).exists()]:
             raise TrainingError(
@@ -126,6 +142,7 @@ class RunFolder:
                 "folder, or delete this one."
             )
         self.path.mkdir(parents=True, exist_ok=True)
+        keep_text(self.path / OPTIONS, self.record.options)
         write_json(file, dataclasses.asdict(self.record))
 
     @property

@@ -4,16 +4,20 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import UsageError, unknown_name
 from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import configured
+from ...data.contracts.toml_text import toml_of
 from ..runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
 Grid = Mapping[str, Sequence[str]]
 """Values by setting: ``head``, fields of TrainingConfig, fields of heads' Configs."""
 
+OPTIONS = "sweep.toml"
+"""Of a sweep's folder: what repeats the sweep that was started last."""
 TRAINING, HEAD = "training.", "head."
 """What is put before a setting that both Configs have, to say which one is meant."""
 
@@ -66,6 +70,31 @@ def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
             trial = _trial(head, dict(zip(own, combination, strict=True)), shared)
             trials[trial.name] = trial
     return list(trials.values())
+
+
+def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Path) -> str:
+    """What repeats a sweep, as ``--config`` reads it: its grid, and every training setting that the trials share.
+
+    Args:
+        trials: all of them.
+        fixed: settings that all trials share, as they were typed.
+        store: where the features lie.
+    """
+    grid: dict[str, dict[str, None]] = {"head": dict.fromkeys(trial.head for trial in trials)}
+    for trial in trials:
+        for key, value in trial.varied.items():
+            grid.setdefault(key, {})[value] = None
+    told = {_current(key).removeprefix(TRAINING) for key in (*fixed, *grid) if not _is_head_setting(key)}
+    training = dataclasses.asdict(trials[0].training)
+    defaults = {TRAINING + name: value for name, value in training.items() if name not in told}
+    shared = {key: value for key, value in fixed.items() if key != "head"} | defaults
+    own = {"device", "wandb"}  # the machine's
+    options = {
+        "store": store.resolve(),
+        "grid": {key: list(values) for key, values in grid.items()},
+        "set": {key: value for key, value in shared.items() if key.removeprefix(TRAINING) not in own},
+    }
+    return toml_of(options, f"Sweeps the same grid again: tvr sweep --config {OPTIONS}")
 
 
 def _trial(head: str, varied: dict[str, str], fixed: dict[str, str]) -> Trial:

@@ -51,6 +51,15 @@ def write_json(path: Path, value: Any) -> None:
         beside.write_text(as_json(value), encoding="utf-8")
 
 
+def keep_text(path: Path, text: str) -> None:
+    """Write a text where the file does not hold it yet."""
+    with suppress(OSError, ValueError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    with atomic_write(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
 def remove_leftovers(folder: Path) -> list[str]:
     """Remove what killed processes of this machine left half-written; files of living ones stay.
 

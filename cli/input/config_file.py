@@ -1,0 +1,149 @@
+"""``--config FILE``: options of a command from a TOML file, in front of those that are typed, which win."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from ...data.contracts.errors import UsageError, one_line, unknown_name
+from ..options import WHAT
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Options from a TOML file, such as the one that every run keeps of its own; those that are typed win.",
+        rich_help_panel=WHAT,
+    ),
+]
+"""For a command's last argument ``config``, which needs nothing done: ``with_file`` has put the options in by then."""
+
+NAME = "config"
+TRAINING, GRID, STORE, DATASET = "training", "grid", "store", "dataset"
+"""Arguments of commands that exclude each other in part."""
+
+_ALLOWED: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str, int, float), "a text"),
+    Path: ((str,), "a path in quotes"),
+}
+"""What TOML's values may be for each type of an option, and that in words."""
+
+
+def with_file(command: Any, context: Any, words: Sequence[str]) -> list[str]:
+    """The words of a command with those in front that the file of ``--config`` stands for.
+
+    Args:
+        command: typer's, of any version.
+        context: the command's own.
+        words: what was typed behind the command's name.
+
+    Raises:
+        UsageError: the file cannot be read or is no TOML, a key is no option of the command, or a value is not of the
+            option's type.
+    """
+    if context.resilient_parsing or not any(word.startswith("--config") for word in words):
+        return list(words)
+    typed: dict[str, Any] = command.make_parser(context).parse_args(args=list(words))[0]
+    file = typed.get(NAME)
+    if not isinstance(file, str) or typed.get("help"):
+        return list(words)
+    return [*_File(file, command, typed).words(_read(file)), *words]
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"--config {file} cannot be read ({error.strerror}). Name a TOML file, such as a run's run.toml"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f'--config {file} is not TOML ({error}). A line is option = value, with text in quotes: head = "hcmi"'
+        ) from error
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file for one command."""
+
+    name: str
+    command: Any
+    typed: Mapping[str, Any]
+    """What was typed, by the names of the command's arguments."""
+
+    def words(self, values: Mapping[str, Any]) -> list[str]:
+        """Every option of the file that none takes the place of which was typed."""
+        options, hints = self._options(), get_type_hints(self.command.callback)
+        words: list[str] = []
+        for key, value in values.items():
+            option = key.replace("_", "-")
+            if option not in options:
+                raise UsageError(f"--config {self.name}: {unknown_name('option', key, options)}")
+            name = options[option]
+            kind = next((part for part in get_args(hints[name]) if part is not type(None)), hints[name])
+            if kind not in _ALLOWED:
+                words += [f"--{option}={pair}" for pair in self._pairs(name, key, value)]
+                continue
+            text = self._text(key, value, kind)
+            if name in self.typed or (name == STORE and self._names_dataset):
+                continue
+            if kind is bool:
+                words += [f"--{option}"] if value else []
+            else:
+                words.append(f"--{option}={text}")
+        return words
+
+    def _options(self) -> dict[str, str]:
+        """The command's arguments by their long options."""
+        own = get_type_hints(self.command.callback).keys() - {NAME}
+        parameters = [each for each in self.command.params if each.param_type_name == "option"]
+        return {each.opts[0].removeprefix("--"): each.name for each in parameters if each.name in own}
+
+    @property
+    def _names_dataset(self) -> bool:
+        """Whether the data set was typed of which the newest store is taken: then the file's store is not meant."""
+        chooses = any(each.name == DATASET and not each.required for each in self.command.params)
+        return chooses and DATASET in self.typed
+
+    def _pairs(self, name: str, key: str, value: Any) -> list[str]:
+        """``key=value`` of ``--set`` and the like, but for keys that were typed."""
+        if isinstance(value, Mapping):
+            pairs = [f"{one}={self._joined(name, f'{key}.{one}', some)}" for one, some in value.items()]
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            pairs = [self._text(key, one, str) for one in value]
+        else:
+            raise self._refusal(key, 'a table of settings, or a list of "setting=value"', value)
+        typed = [*(self.typed.get(name) or ()), *((self.typed.get("more") or ()) if name == GRID else ())]
+        taken = {str(word).partition("=")[0] for word in typed}
+        if name == TRAINING:  # --epochs is short for --train epochs
+            taken |= self.typed.keys()
+        return [pair for pair in pairs if pair.partition("=")[0] not in taken]
+
+    def _joined(self, name: str, key: str, value: Any) -> str:
+        """A setting's value, or its several values, as they are typed."""
+        if not isinstance(value, list):
+            return self._setting(key, value)
+        texts = [self._setting(key, one) for one in value]
+        if name == GRID and any("," in text for text in texts):
+            return "".join(f"{text};" for text in texts)
+        return ",".join(texts)
+
+    def _setting(self, key: str, value: Any) -> str:
+        return str(value).lower() if isinstance(value, bool) else self._text(key, value, str)
+
+    def _text(self, key: str, value: Any, kind: Any) -> str:
+        types, allowed = _ALLOWED[kind]
+        is_boolean = isinstance(value, bool) and kind is not bool  # Python counts them as whole numbers
+        if not isinstance(value, types) or is_boolean or "\0" in str(value):
+            raise self._refusal(key, allowed, value)
+        return str(value)
+
+    def _refusal(self, key: str, allowed: str, value: Any) -> UsageError:
+        return UsageError(f"--config {self.name}: {key} must be {allowed}, got {one_line(repr(value))[:200]}")

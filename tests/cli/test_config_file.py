@@ -1,0 +1,146 @@
+"""``--config FILE``: options from a file, and the files by which runs, sweeps and stores are repeated."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from tvr.cli.main import LazyCommand
+from tvr.data.contracts.errors import UsageError
+from tvr.data.contracts.toml_text import toml_of
+from tvr.pipeline.video.sample_clip import write_sample
+
+from ..fixtures.generated import generated_store
+from ..fixtures.shell import tvr
+
+STORE = Path("tvr-workspace/features/toy/model")
+RUN = Path("tvr-workspace/runs/toy/first")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a workspace that holds one run, all of whose options came from a file."""
+    folder = tmp_path_factory.mktemp("place")
+    generated_store(folder / STORE)
+    (folder / "typed.toml").write_text(
+        'head = "seq_transformer"\nepochs = 3\nbatch_size = 16\nlr = 1e-3\ntrain = ["seed=3", "ema=0.5"]\n'
+        "[set]\nlayers = 1\n"
+    )
+    answer = tvr("train-head", "--config", "typed.toml", "--run", "first", "--epochs", "1", cwd=folder)
+    assert answer.code == 0, answer.err
+    return folder
+
+
+def test_a_run_repeats_itself_from_its_own_file_in_another_workspace(place: Path, tmp_path: Path) -> None:
+    written = tomllib.loads((place / RUN / "run.toml").read_text())
+    assert written["store"] == str((place / STORE).resolve())
+    assert written["set"]["layers"] == 1
+    assert {"epochs": 1, "batch_size": 16, "lr": 1e-3, "seed": 3, "ema": 0.5}.items() <= written[
+        "train"
+    ].items()
+    assert not {"device", "wandb"} & written["train"].keys()
+    again = tvr("train-head", "--config", place / RUN / "run.toml", "--run", "first", cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert (tmp_path / RUN / "head.safetensors").read_bytes() == (
+        place / RUN / "head.safetensors"
+    ).read_bytes()
+    assert (tmp_path / RUN / "run.toml").read_bytes() == (place / RUN / "run.toml").read_bytes()
+
+
+def test_what_is_typed_wins_key_by_key(place: Path, tmp_path: Path) -> None:
+    """A short form too, over the table that it is short for; and a data set over the file's store."""
+    generated_store(tmp_path / STORE)
+    line = ["--config", place / RUN / "run.toml", "--dataset", "toy", "--run", "first", "--seed", "4"]
+    answer = tvr("train-head", *line, "--train", "ema=0", cwd=tmp_path)
+    assert answer.code == 0, answer.err
+    written = tomllib.loads((tmp_path / RUN / "run.toml").read_text())
+    assert written["store"] == str((tmp_path / STORE).resolve())
+    assert {"seed": 4, "ema": 0.0, "lr": 1e-3, "epochs": 1}.items() <= written["train"].items()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("haed = 'hcmi'", "unknown option 'haed'. Did you mean 'head'?"),
+        ("epochs = 'many'", "epochs must be a whole number, got 'many'"),
+        ("epochs = true", "epochs must be a whole number, got True"),
+        ("json = 1", "json must be true or false, got 1"),
+        ("store = 3", "store must be a path in quotes, got 3"),
+        ("set = 'layers=1'", "set must be a table of settings, or a list of"),
+        ("set.training.lr = 1", "set.training must be a text, got {'lr': 1}"),
+        ("config = 'other.toml'", "unknown option 'config'"),
+        ("epochs 3", "is not TOML"),
+        ("a = '\xff'", "is not TOML"),
+        (None, "cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_wrong_file_fails(text: str | None, message: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "my.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError) as refused:
+        LazyCommand("train-head").make_context("train-head", [f"--config={tmp_path / 'my.toml'}"])
+    assert message in str(refused.value)
+    assert str(tmp_path / "my.toml") in str(refused.value)
+
+
+def test_a_wrong_setting_in_a_file_fails_as_if_typed(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("set = {lairs = 1}")
+    answer = tvr("train-head", "--config", "my.toml", cwd=tmp_path)
+    assert answer.code == 2, answer.err
+    assert "unknown setting of seq_transformer 'lairs'" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.slow
+def test_a_sweep_repeats_itself(place: Path, tmp_path: Path) -> None:
+    line = ["--grid", "layers=1", "seed=0,1", "--set", "epochs=1", "--set", "batch_size=16", "--workers", "1"]
+    first = tvr("sweep", *line, "--folder", tmp_path / "first", cwd=place)
+    assert first.code == 0, first.err
+    file = tmp_path / "first" / "sweep.toml"
+    written = tomllib.loads(file.read_text())
+    assert written["grid"] == {"head": ["seq_transformer"], "layers": ["1"], "seed": ["0", "1"]}
+    assert (written["set"]["epochs"], written["set"]["training.lr"]) == ("1", 5e-4)
+    line = ["--config", file, "--workers", "1", "--folder", "again"]
+    again = tvr("sweep", "--grid", "layers=1", "seed=1", *line, cwd=tmp_path)
+    assert again.code == 0, again.err
+    (trial,) = (tmp_path / "again" / "trials").iterdir()
+    one = tmp_path / "first" / "trials" / trial.name / "head.safetensors"
+    assert (trial / "head.safetensors").read_bytes() == one.read_bytes()
+
+
+def test_extract_needs_nothing_but_a_file(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_sample(tmp_path / "clips" / "a.mp4")
+    (tmp_path / "my.toml").write_text(
+        'dataset = "folder"\nroot = "clips"\nmodel = "tvr-storyboard"\npatches = true\nnum_frames = 3\n'
+        "decoding_processes = 1\n[data]\nname = 'mine'\n"
+    )
+    first = tvr("extract", "--config", "my.toml", "--store", "store", "--max-failed", "5", cwd=tmp_path)
+    assert first.code == 0, first.err
+    written = tomllib.loads((tmp_path / "store" / "extract.toml").read_text())
+    assert written["root"] == str(tmp_path / "clips")
+    assert (written["data"], written["num-frames"], written["patches"]) == ({"name": "mine"}, 3, True)
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    same = tvr("extract", "--config", "store/extract.toml", "--store", "copy", cwd=tmp_path)
+    assert same.code == 0, same.err
+    assert "0 shards" in same.out or "already there" in same.out
+    again = tvr("extract", "--config", "store/extract.toml", "--store", "again", cwd=tmp_path)
+    assert again.code == 0, again.err
+    for name in ("extract.toml", "video-00000-of-00001.h5"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "store" / name).read_bytes()
+    assert tvr("verify", "again", cwd=tmp_path).code == 0
+
+
+def test_toml_comes_back_as_it_was() -> None:
+    nasty = 'a "b" \\ \x00\x1f\x7f\n\u2028 \U0001f600 é'
+    options = {
+        "a": nasty,
+        "b": 1e-05,
+        "c": [1, 2.5, True],
+        "d": None,
+        nasty: {nasty: nasty, "e": None, "f": ()},
+    }
+    back = tomllib.loads(toml_of(options, "one\ntwo"))
+    assert back == {"a": nasty, "b": 1e-05, "c": [1, 2.5, True], nasty: {nasty: nasty, "e": "none", "f": []}}
+    assert "root" not in tomllib.loads(said := toml_of({"root": "/b\udcff"}, ""))
+    assert "is not UTF-8" in said
