@@ -66,7 +66,7 @@ def demo(
         soft_wrap=True,
     )
     out.print(
-        "next: tvr extract --dataset folder --root DIR, with a folder of your own videos", soft_wrap=True
+        "next: tvr extract --dataset folder --root DIR   (DIR: a folder of your own videos)", soft_wrap=True
     )
 
 

@@ -14,6 +14,8 @@ from .input.chosen_run import taken_run
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
 from .terminal import Meter, out
 
+CANDIDATES, FEWEST = 100, 5
+"""How many are advised where the index holds more than twice as many, and at least: as many as are shown."""
 _KINDS = ("flat", "hnsw", "ivf")
 
 
@@ -55,4 +57,5 @@ def index(
     named = pasteable(folder) if taken.run else f"--zero-shot --store {pasteable(folder)}"
     if taken.run and store is not None:
         named += f" --store {pasteable(taken.store)}"
-    out.print(f'next: tvr search {named} "what you look for" --candidates 100', soft_wrap=True)
+    few = min(CANDIDATES, max(FEWEST, features.num_videos // 2))
+    out.print(f'next: tvr search {named} "what you look for" --candidates {few}', soft_wrap=True)

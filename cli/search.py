@@ -1,6 +1,6 @@
 """``tvr search``: find videos of an archive with a sentence, a video or a picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +9,13 @@ import typer
 
 from ..data.base import Video
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import TvrError, UsageError, counted, pasteable
+from ..data.contracts.errors import DecodeError, TvrError, UsageError, counted, pasteable
 from ..heads.search.answers import FoundVideo, by_look, by_text
 from ..heads.search.archive import Archive, CaptionHit, open_archive
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.store.atomic_files import atomic_write
 from ..pipeline.workspace import Workspace
-from .input.chosen_run import is_run, taken_run
+from .input.chosen_run import is_run, named_run, taken_run
 from .options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -91,7 +91,7 @@ def search(
     """Compare a sentence, a video or a picture with every video of a store and show the best ones."""
     place = Workspace(workspace)
     named = Named(root=root, settings=key_values(data, "--data"), model=model, pretrained=pretrained)
-    asked, run = _asked(words or [], run, video, image)
+    asked, run = _asked(place, words or [], run, video, image)
     asked.check(candidates, html)
     if zero_shot and run is not None:
         raise UsageError(
@@ -134,6 +134,11 @@ class Asked:
         """
         if self.image is not None and (self.text is not None or self.video is not None):
             raise UsageError("--image is a query by itself: leave TEXT and --video out")
+        for option, file in (("--video", self.video), ("--image", self.image)):
+            if file is not None and not file.is_file():
+                raise DecodeError(f"{option} {file} is not there: it cannot be decoded")
+        if html is not None and not html.absolute().parent.is_dir():
+            raise UsageError(f"--html {html}: there is no folder {html.parent}. Make it, or name another")
         if candidates is not None and self.text is None:
             option = "--image" if self.video is None else "--video"
             raise UsageError(
@@ -162,8 +167,23 @@ class Answer:
     """Of the one pair that was asked for."""
 
 
+def _see_that_it_is_a_run(place: Workspace, words: Sequence[str]) -> None:
+    """Of two words the first is a run, or quotes are missing.
+
+    Raises:
+        UsageError: it is no run.
+    """
+    try:
+        named_run(place, Path(words[0]))
+    except UsageError as error:
+        typed = pasteable(" ".join(words))
+        raise UsageError(
+            f"{error}\nIf both words are the text, put it in quotes: tvr search {typed}"
+        ) from error
+
+
 def _asked(
-    words: list[str], run: Path | None, video: Path | None, image: Path | None
+    place: Workspace, words: list[str], run: Path | None, video: Path | None, image: Path | None
 ) -> tuple[Asked, Path | None]:
     """What ``[RUN] TEXT`` says; without TEXT there must be a video or a picture."""
     if len(words) == 1 and run is None and is_run(Path(words[0])):
@@ -174,6 +194,7 @@ def _asked(
             f"Did you mean: tvr search {pasteable(' '.join(words))}"
         )
     if len(words) == 2:
+        _see_that_it_is_a_run(place, words)
         words, run = words[1:], Path(words[0])
     if any(not word.strip() for word in words) or not (words or video or image):
         raise UsageError(

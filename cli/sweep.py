@@ -126,10 +126,14 @@ def sweep(
     tasks[0].folder.parent.mkdir(parents=True, exist_ok=True)
     keep_text(target / OPTIONS, options_of(trials, fixed, opened.folder))
     with _orderly_end(mine), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
+
+        def show(done: int, total: int, trial: str) -> None:
+            meter.update(done, total, [trial])
+
         if cluster is None:
-            run_in_processes(waiting, at_once, meter.update, _print_wait)
+            run_in_processes(waiting, at_once, show, _print_wait)
         else:
-            run_on_dask(waiting, cluster, meter.update)
+            run_on_dask(waiting, cluster, show)
     rows = save_table(target, tasks)
     _print_result(rows, tasks, table_of(target, tasks), as_json=as_json, manifest=opened.manifest)
     if any(task.has_failed for task in mine):

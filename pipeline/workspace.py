@@ -134,7 +134,7 @@ class Workspace:
             return known[(of_dataset or found)[0]]
         if found:
             raise UsageError(f"several data sets have a run {name!r}: write one of {', '.join(found)}")
-        words = unknown_name("run", name, known)
+        words = unknown_name("run", name, {*known, *(key.partition("/")[2] for key in known)})
         raise UsageError(f"{words} There is no folder of that name that holds a run; `tvr runs` lists them.")
 
 

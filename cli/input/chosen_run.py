@@ -34,7 +34,13 @@ class TakenRun(Taken):
 
 
 def taken_run(
-    place: Workspace, run: Path | None, store: Path | None, dataset: str | None, *, zero_shot: bool = False
+    place: Workspace,
+    run: Path | None,
+    store: Path | None,
+    dataset: str | None,
+    *,
+    zero_shot: bool = False,
+    without: str = ": zero-shot",
 ) -> Taken:
     """The run that is named, or else the newest finished one on the newest store; no run where none is trained on it.
 
@@ -44,6 +50,7 @@ def taken_run(
         store: the same of a store; None: that of the run or, without one, the newest.
         dataset: of which data set the newest is taken; None: of any.
         zero_shot: take a store alone.
+        without: what the line says after "no finished run".
 
     Raises:
         StoreError: there are neither features nor runs yet.
@@ -66,7 +73,7 @@ def taken_run(
         entry = place.find_store(dataset)
         folder, words = entry.folder, store_in_words(entry)
         say_left_stores(place, entry, dataset)
-    return Taken(_newest_run(place, folder, words), folder)
+    return Taken(_newest_run(place, folder, words, without), folder)
 
 
 def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> TakenRun:
@@ -76,11 +83,18 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
         TrainingError: no head is trained on the store; the message says how to train one, and which was trained last on
             others.
     """
-    taken = taken_run(place, None, store, dataset)
+    taken = taken_run(place, None, store, dataset, without="")
     if taken.run is not None:
         return TakenRun(taken.run, taken.store)
-    message = f"no finished run on {taken.store}. Train one: tvr train-head --store {pasteable(taken.store)}"
-    message += _workspace_option(place)
+    assert taken.store is not None, "without a run there is a store"
+    message = f"no finished run on {taken.store}. "
+    if load_manifest(taken.store).num_texts:
+        message += f"Train one: tvr train-head --store {pasteable(taken.store)}{_workspace_option(place)}"
+    else:
+        message += (
+            "It has no captions, so nothing can be trained or scored on it; it can be searched: "
+            f'tvr search "what you look for" --store {pasteable(taken.store)}'
+        )
     others = [entry for entry in run_entries(place) if entry.is_finished]
     if others:
         newest = others[0]
@@ -111,8 +125,9 @@ def chosen_runs(
     newest = needed_run(place, store, dataset)
     if not every:
         return [newest.run], newest.store
-    entries = run_entries(place, newest.run.parent.name)
-    return [entry.folder for entry in reversed(entries) if entry.is_finished], store and newest.store
+    entries = [entry for entry in reversed(run_entries(place, newest.run.parent.name)) if entry.is_finished]
+    say(f"all finished runs of {newest.run.parent.name}: {', '.join(entry.folder.name for entry in entries)}")
+    return [entry.folder for entry in entries], store and newest.store
 
 
 def named_run(place: Workspace, run: Path, dataset: str | None = None) -> Path:
@@ -155,12 +170,12 @@ def is_run(folder: Path) -> bool:
         return False
 
 
-def _newest_run(place: Workspace, store: Path, words: str) -> Path | None:
+def _newest_run(place: Workspace, store: Path, words: str, without: str) -> Path | None:
     """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
     manifest = load_manifest(store)
     entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest)]
     finished = [entry for entry in entries if entry.is_finished]
-    run = _run_words(finished[0]) if finished else "no finished run: zero-shot"
+    run = _run_words(finished[0]) if finished else f"no finished run{without}"
     say(", ".join(part for part in (words, run) if part) + "; --dataset, --store, --run choose others")
     note = left_note(entries, finished[0].written if finished else 0.0)
     if note is not None:

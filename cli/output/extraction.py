@@ -75,13 +75,28 @@ def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: b
     out.print(f"captions  {e.texts:,}")
     out.print(f"frames    {e.frames:,}")
     shards = f"{counted(e.video_shards, 'shard')} of videos and {e.text_shards:,} of captions"
-    out.print(f"store     {e.gigabytes:.3g} GB in {shards}")
+    out.print(f"store     {_size(e.gigabytes)} in {shards}")
     if e.patch_gigabytes:
-        out.print(f"patches   {e.patch_gigabytes:.3g} GB of these")
-    out.print(f"time      {e.hours:.3g} hours on this machine")
+        out.print(f"patches   {_size(e.patch_gigabytes)} of these")
+    out.print(f"time      {_duration(e.hours)} on this machine")
     out.print(
         f"measured on {counted(e.sampled_videos, 'video')}, {e.sampled_failures} of them undecodable; nothing written"
     )
+
+
+def _size(gigabytes: float) -> str:
+    """``82 kB``, ``3.4 MB``, ``1,200 GB``."""
+    for unit, of_gigabyte in (("GB", 1.0), ("MB", 1e3)):
+        if gigabytes * of_gigabyte >= 1:
+            return f"{gigabytes * of_gigabyte:,.3g} {unit}"
+    return f"{gigabytes * 1e6:,.0f} kB"
+
+
+def _duration(hours: float) -> str:
+    """``6 s``, ``12 minutes``, ``31 hours``."""
+    if hours >= 1:
+        return f"{hours:,.3g} hours"
+    return f"{hours * 60:.0f} minutes" if hours * 60 >= 2 else f"{hours * 3600:.0f} s"
 
 
 def print_job(cluster: ClusterConfig | None) -> None:

@@ -13,6 +13,8 @@ from ..terminal import out
 
 INDENT = 5
 """Of what stands below the line of a hit."""
+LINES = 3
+"""On a terminal, a longer caption is cut; a pipe, a page and --json have all of it."""
 
 
 def print_found(found: Sequence[FoundVideo]) -> None:
@@ -48,6 +50,8 @@ def _print_below(text: str) -> None:
     """A text that is folded on a terminal, and whole everywhere else."""
     line = one_line(text)
     if out.is_terminal:
-        out.print(Padding(Text(line), (0, 0, 0, INDENT)))
+        most = LINES * max(out.width - INDENT, 1)
+        shown = line if len(line) <= most else f"{line[: most - 20]} …"
+        out.print(Padding(Text(shown), (0, 0, 0, INDENT)))
     else:
         out.print(" " * INDENT + line, soft_wrap=True)

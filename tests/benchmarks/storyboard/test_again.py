@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storyboard import again
+from benchmarks.storyboard.again import keep_again
 
 
 def row(label: str, recall: float) -> dict[str, object]:
@@ -18,9 +18,9 @@ def test_other_rows_stay_and_the_order_is_by_recall(tmp_path: Path, monkeypatch:
     tuning = [{"label": "uatvr", "tried": [1]}, {"label": "hcmi", "tried": [2]}]
     before = {"command": "c", "date": "d", "figures": {"heads": heads, "tuning": tuning, "ablation": [3]}}
     record.write_text(json.dumps(before))
-    monkeypatch.setattr(again, "RECORD", record)
+    monkeypatch.setattr("benchmarks.storyboard.again.RECORD", record)
     for recall in (94, 95):
-        figures = again.keep_again([row("uatvr", recall)], [{"label": "uatvr", "tried": [4]}])
+        figures = keep_again([row("uatvr", recall)], [{"label": "uatvr", "tried": [4]}])
     assert figures["heads"] == [heads[0], row("uatvr", 95), heads[1]]
     assert figures["tuning"] == [{"label": "uatvr", "tried": [4]}, tuning[1]]
     kept = json.loads(record.read_text())
