@@ -126,8 +126,8 @@ def test_the_array_runs(node: Path) -> None:
     line = ("--dataset", "folder", "--root", "archive", *SMALL, "--store", "store")
     array = {"ARRAY_TASK_MIN": "1", "ARRAY_TASK_MAX": "2"}
     first = submitted(node, "array.sbatch", *line, ARRAY_TASK_ID="2", **array)
-    assert "this was shard 2/2; other jobs have" in first
-    assert "next: tvr train-head" in submitted(node, "array.sbatch", *line, ARRAY_TASK_ID="1", **array)
+    assert "this was --shard 2/2; other jobs have" in first
+    assert "next: tvr search" in submitted(node, "array.sbatch", *line, ARRAY_TASK_ID="1", **array)
 
 
 @pytest.mark.slow
