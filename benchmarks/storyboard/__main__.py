@@ -120,7 +120,7 @@ def main(  # noqa: PLR0913 - a command has as many arguments as options
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the children at their start
-    place = _prepared(workspace, processes)
+    place = prepared(workspace, processes)
     tried = _tried(place, rivals, before)
     tuned = _tuned(rivals, before | {label: settings_of(best_trial(some)) for label, some in tried.items()})
     tuning = [tuning_row(label, some) for label, some in tried.items() if len(some) > 1]
@@ -173,7 +173,7 @@ def _refuse_unknown(names: set[str]) -> None:
         raise typer.BadParameter(f"there is no {', '.join(sorted(names))}")
 
 
-def _prepared(workspace: Path, processes: int) -> Place:
+def prepared(workspace: Path, processes: int) -> Place:
     """Both sets and their features; made where they are not there yet."""
     videos = _extracted(workspace, VIDEOS)
     return Place(workspace, videos, _extracted(workspace / "unseen", UNSEEN_VIDEOS), processes)
