@@ -7,6 +7,7 @@ folder, so that they meet each time at another point.
 import json
 import random
 import shutil
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,9 @@ def content(run: Path) -> dict[str, Any]:
     timeless["config.json"] = json.loads(files["config.json"].read_text())
     timeless["metrics.jsonl"] = [json.loads(line) for line in files["metrics.jsonl"].read_text().splitlines()]
     timeless["result.json"] = json.loads(files["result.json"].read_text())
+    if "run.toml" in files:  # a trial of a sweep has none of its own
+        timeless["run.toml"] = tomllib.loads(files["run.toml"].read_text())
+        timeless["run.toml"].pop("store")  # its place
     for record in (*timeless["metrics.jsonl"], timeless["result.json"]):
         for name in ("seconds", "training_seconds"):
             record.pop(name, None)
