@@ -15,7 +15,7 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import CONTENT_DIGEST
 from .coarse import Coarse, coarse_of
 from .exact import Hit, check_top_k
-from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, faiss_module
+from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, faiss_module, remedy
 
 HNSW_NEIGHBOURS, HNSW_EFFORT = 32, 128
 """Links of a vector, and how many candidates a search keeps."""
@@ -80,9 +80,7 @@ class IndexedGallery:
         self.coarse = coarse_of(head)
         index.record.check(made_of(self.coarse, features), index.folder)
         if list(features.video_ids) != index.record.video_ids:
-            raise StoreError(
-                "the index is of other videos than the store holds now: make it again with `tvr index`"
-            )
+            raise StoreError(f"the index is of other videos than the store holds now. {remedy(index.folder)}")
 
     @torch.no_grad()
     def search(self, texts: TextFeatures, top_k: int = 10, candidates: int = 100) -> list[list[Hit]]:

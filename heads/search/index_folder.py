@@ -34,13 +34,18 @@ _HEADERS: dict[IndexKind, bytes] = {"flat": b"IxFI", "hnsw": b"IHNf", "ivf": b"I
 """How FAISS's file of each kind begins."""
 
 
-def _remedy(folder: Path | None) -> str:
+def remedy(folder: Path | None, to_do: str = "Make it again") -> str:
     """What to do about the index in a folder, which is that of a run or lies beside a store; None: it was not read."""
     if folder is None:
-        return "Make it again with `build_index`"
+        return f"{to_do} with `build_index`"
+    return f"{to_do} with `{_command(folder)}`, or leave --candidates out"
+
+
+def _command(folder: Path) -> str:
+    """What makes the index of a folder."""
     owner = pasteable(folder.parent)
     which = f"--zero-shot --store {owner}" if (folder.parent / MANIFEST_NAME).is_file() else owner
-    return f"Make it again with `tvr index {which}`, or leave --candidates out"
+    return f"tvr index {which}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +83,18 @@ class IndexRecord:
         found = differing_settings(made_of, dataclasses.asdict(wanted), lambda _: False)
         if found:
             lines = [
-                f"{_IN_WORDS[one.name]}: {_short(one.stored)}, not {_short(one.wanted)}" for one in found
+                _OTHER.get(one.name) or f"{_IN_WORDS[one.name]}: {one.stored}, not {one.wanted}"
+                for one in found
             ]
-            raise StoreError(f"the index was made of something else: {'; '.join(lines)}. {_remedy(folder)}")
+            raise StoreError(f"the index was made of something else: {'; '.join(lines)}. {remedy(folder)}")
 
 
-_IN_WORDS = {
-    "split": "split",
-    "store": "state of the store",
-    "num_frames": "frames of a video",
-    "coarse": "coarse vectors of",
-    "coarse_head": "weights and settings of the head",
+_OTHER = {
+    "store": "the store has other features now",
+    "coarse_head": "the head has other weights or settings",
 }
+"""What is compared by a digest, which says nothing to a person."""
+_IN_WORDS = {"split": "split", "num_frames": "frames of a video", "coarse": "coarse vectors of"}
 
 
 class VideoIndex:
@@ -120,8 +125,8 @@ class VideoIndex:
                 self._save(folder)
         except (OSError, RuntimeError) as error:
             raise StoreError(
-                f"the index cannot be written to {folder}: {error}. Make room, or allow writing, and run `tvr index` "
-                "again"
+                f"the index cannot be written to {folder}: {error}. Make room, or allow writing, and run "
+                f"`{_command(folder)}` again"
             ) from error
 
     def _save(self, folder: Path) -> None:
@@ -144,7 +149,7 @@ class VideoIndex:
             StoreError: the index is damaged, or of an earlier version, which did not record what it is of.
         """
         if not (folder / RECORD).is_file():
-            raise UsageError(f"{folder} holds no index. Make one with `tvr index RUN`.")
+            raise UsageError(f"{folder} holds no index. {remedy(folder, 'Make one')}")
         faiss_module()
         while True:
             version = _version(folder)
@@ -210,11 +215,7 @@ def _read_index(file: Path, digest: str, record: IndexRecord) -> Any:
 
 
 def _not_whole(folder: Path, why: object) -> StoreError:
-    return StoreError(f"{folder} holds no whole index of this version ({why}). {_remedy(folder)}")
-
-
-def _short(value: Any) -> str:
-    return value[:12] if isinstance(value, str) else str(value)
+    return StoreError(f"{folder} holds no whole index of this version ({why}). {remedy(folder)}")
 
 
 def faiss_module() -> Any:

@@ -1,3 +1,4 @@
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -88,10 +89,13 @@ def test_an_index_is_read_back(tmp_path: Path) -> None:
 
 def test_index_fails_where_it_cannot_be_right(tmp_path: Path) -> None:
     head = head_of("wti")
-    with pytest.raises(UsageError, match="tvr index RUN"):
-        VideoIndex.load(tmp_path)
+    advice = re.escape(f"Make one with `tvr index {tmp_path / 'run-1'}`, or leave --candidates out")
+    with pytest.raises(UsageError, match=advice):
+        VideoIndex.load(tmp_path / "run-1" / "index")
     index = build_index(head, toy_features())
-    with pytest.raises(StoreError, match="make it again"):
+    with pytest.raises(
+        StoreError, match=r"other videos than the store holds now. Make it again with `build_index`"
+    ):
         IndexedGallery(head, generated_features(videos=59), index)
     gallery = IndexedGallery(head, toy_features(), index)
     with pytest.raises(UsageError, match=r"candidates must be at least top_k"):
