@@ -212,8 +212,9 @@ def _answer(archive: Archive, asked: Asked, top_k: int, candidates: int | None, 
     if asked.image is not None:
         return Answer(tuple(by_look(archive, archive.image(asked.image), top_k, _videos(archive, named))))
     assert asked.video is not None, "something is asked for"
-    found = by_look(archive, archive.video(asked.video), top_k, _videos(archive, named))
-    captions = archive.captions_of(asked.video, top_k) if archive.store.shard_names("text") else []
+    video = archive.video(asked.video)
+    found = by_look(archive, video, top_k, _videos(archive, named))
+    captions = archive.captions_of(video, top_k) if archive.store.shard_names("text") else []
     return Answer(tuple(found), tuple(captions))
 
 

@@ -69,8 +69,8 @@ def by_text(
         candidates: how many of the index's nearest the head compares; None: every video.
         videos: the data set's, by id, as far as they are known.
     """
-    hits = archive.search(text, top_k, candidates)
     query, head = archive.text(text), archive.head
+    hits = archive.search(query, top_k, candidates)
 
     def scores(item: int) -> Float[Tensor, " frame"]:
         return scores_of_frames(

@@ -51,11 +51,11 @@ class Archive:
         """How the features differ from those that the head was trained on, as for a figure of them."""
         return () if self.run is None else tuple(store_notes(load_record(self.run), self.store))
 
-    def search(self, text: str, top_k: int, candidates: int | None = None) -> list[Hit]:
+    def search(self, text: str | TextFeatures, top_k: int, candidates: int | None = None) -> list[Hit]:
         """The best videos for a sentence, best first.
 
         Args:
-            text: what is looked for.
+            text: what is looked for, or what ``text`` made of it.
             top_k: how many videos are wanted.
             candidates: how many of the index's nearest the head compares; None: every video, without an index.
 
@@ -63,7 +63,7 @@ class Archive:
             UsageError: ``top_k`` is less than 1, or there is no index.
             StoreError: the index is damaged, or was made of another head, split or state of the store.
         """
-        query = self.text(text)
+        query = self.text(text) if isinstance(text, str) else text
         if candidates is None:
             return search(self.head, self.features, query, top_k)[0]
         index = VideoIndex.load((self.run or self.store.folder) / INDEX_FOLDER)
@@ -90,19 +90,22 @@ class Archive:
         return self.queries.of_image(file).batch(ONLY, self.head.shape.num_frames)
 
     @torch.no_grad()
-    def captions_of(self, file: Path, top_k: int) -> list[CaptionHit]:
-        """The captions of the store that describe a video file best, best first.
+    def captions_of(self, video: VideoFeatures, top_k: int) -> list[CaptionHit]:
+        """The captions of the store that describe a video best, best first.
+
+        Args:
+            video: what ``video`` made of a file.
+            top_k: how many captions are wanted.
 
         Raises:
-            DecodeError: the file cannot be decoded.
             DataError: the store has no captions.
             UsageError: ``top_k`` is less than 1.
         """
         check_top_k(top_k)
         captions = features_of(self.store, self.split)
         groups = EncodedTexts(self.head, captions).groups
-        video = self.head.encode_video(self.video(file))
-        scores = torch.cat([similarity_in_blocks(self.head, g.encoded, video)[:, 0] for g in groups])
+        encoded = self.head.encode_video(video)
+        scores = torch.cat([similarity_in_blocks(self.head, g.encoded, encoded)[:, 0] for g in groups])
         items = torch.cat([group.items for group in groups])
         scores = scores[items.argsort()].float().cpu()
         best = scores.argsort(descending=True, stable=True)[:top_k].tolist()

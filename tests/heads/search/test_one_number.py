@@ -16,6 +16,7 @@ from tvr.heads.base import FeatureShape, Head, build_head
 from tvr.heads.evaluation.scores import similarity_matrix
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, gallery_of
+from tvr.heads.search.answers import by_text
 from tvr.heads.search.archive import Archive
 from tvr.heads.search.faiss_index import build_index
 from tvr.heads.search.index_folder import INDEX_FOLDER
@@ -150,9 +151,27 @@ def assert_one_number(name: str, settings: Mapping[str, Any], asked: Remembering
             found = {hit.video_id: hit.score for hit in archive.search(text, 4, candidates)}
             assert found == pytest.approx(expected, abs=TOLERANCE)
         assert archive.score(text, file) == pytest.approx(expected["b"], abs=TOLERANCE)
-    by_caption = {hit.text: hit.score for hit in archive.captions_of(file, top_k=4)}
+    by_caption = {hit.text: hit.score for hit in archive.captions_of(archive.video(file), top_k=4)}
     expected = dict(zip(features.texts, evaluated[:, column].tolist(), strict=True))
     assert by_caption == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_a_new_sentence_is_encoded_once(asked: Remembering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the ranking and for the best moments together."""
+    encoded: list[str] = []
+    encode_texts = Faint.encode_texts
+
+    def counting(encoder: Faint, texts: Sequence[str]) -> list[EncodedText]:
+        encoded.extend(texts)
+        return encode_texts(encoder, texts)
+
+    monkeypatch.setattr(Faint, "encode_texts", counting)
+    features = gallery_of(asked.store)
+    queries = QueryFeatures(asked.store, asked.encoder)
+    head = head_of("mean_pool", features_of(asked.store, None), {})
+    archive = Archive(head, "mean_pool", features, queries, asked.store, None, None)
+    assert len(by_text(archive, "a blue horse", 2, None, {})) == 2
+    assert len(encoded) == 1
 
 
 def test_a_new_paragraph_is_what_a_store_of_it_holds(tmp_path: Path) -> None:
