@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from ..data.base import Video, load_dataset
-from ..data.contracts.errors import TvrError, UsageError, pasteable
+from ..data.contracts.errors import DataError, TvrError, UsageError, pasteable
 from ..heads.evaluation.evaluate_runs import EvaluationOptions, Scored, open_run, scored_runs
 from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
 from ..heads.evaluation.normalisations import COLUMNS, column
 from ..heads.report.table import table_rows
+from ..pipeline.request import Named, videos_of_store
+from ..pipeline.store.manifest import REQUEST_NAME
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import chosen_runs
 from .options import (
@@ -79,7 +81,7 @@ def eval_(
     root: Annotated[
         Path | None,
         typer.Option(
-            help="Where the videos are, for the report's thumbnails. Default: where tvr extract looks.",
+            help="Where the videos are, for the report's thumbnails. Default: where the store found them.",
             rich_help_panel=REPORT,
         ),
     ] = None,
@@ -92,6 +94,7 @@ def eval_(
 ) -> None:
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
     place = Workspace(workspace)
+    named = Named(root=root, settings=key_values(data, "--data"))
     chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
     options = EvaluationOptions(split=split, store=used, device=device, normalise=_normalisations(normalise))
     scored = scored_runs(chosen, options)
@@ -103,7 +106,7 @@ def eval_(
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
     if report:
-        _write_reports(scored, options, place, root, data)
+        _write_reports(scored, options, place, named)
     if as_json:
         print_json(record(scored, intervals=intervals))
         return
@@ -115,34 +118,30 @@ def eval_(
 
 
 def _write_reports(
-    scored: Sequence[Scored],
-    options: EvaluationOptions,
-    place: Workspace,
-    root: Path | None,
-    data: list[str] | None,
+    scored: Sequence[Scored], options: EvaluationOptions, place: Workspace, named: Named
 ) -> None:
     # matplotlib takes half a second: who asks for no report does not wait for it.
     from ..heads.report.report import write_report
 
-    datasets = dict.fromkeys(some.facts["dataset"] for some in scored)
-    videos = {name: _videos(name, root or place.dataset_root(name), data) for name in datasets}
+    datasets = {some.facts["store"]: some.facts["dataset"] for some in scored}
+    videos = {store: _videos(Path(store), name, place, named) for store, name in datasets.items()}
     for some in scored:
         if some.run is not None:
             of_store = [one for one in scored if one.facts["store"] == some.facts["store"]]
             baseline = [one for one in of_store if one.run is None]
-            file = write_report(open_run(some.run, options), [*baseline, some], videos[some.facts["dataset"]])
+            file = write_report(open_run(some.run, options), [*baseline, some], videos[some.facts["store"]])
             err.print(f"report: {file}", soft_wrap=True)
 
 
-def _videos(dataset: str, root: Path, data: list[str] | None) -> Mapping[str, Video] | None:
-    """The files of a data set, None (with the reason on standard error) where they are not there."""
-    if not root.is_dir():
-        err.print(
-            f"no thumbnails: there is no folder {root}; name that of the videos with --root", soft_wrap=True
-        )
-        return None
+def _videos(store: Path, dataset: str, place: Workspace, named: Named) -> Mapping[str, Video] | None:
+    """The files of a store's data set, None (with the reason on standard error) where they are not there."""
     try:
-        return load_dataset(dataset, root, key_values(data, "--data")).videos
+        if (store / REQUEST_NAME).is_file():
+            return videos_of_store(store, named, "eval --report")
+        root = named.root or place.dataset_root(dataset)  # a store without a request does not say where
+        if not root.is_dir():
+            raise DataError(f"there is no folder {root}; name that of the videos with --root")
+        return load_dataset(dataset, root, named.settings).videos
     except TvrError as error:
         err.print(f"no thumbnails: {error}", soft_wrap=True)
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, zero_shot
+from tvr.pipeline.request import Named
 from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.generated import generated_features, generated_store
@@ -103,12 +104,12 @@ def test_eval_writes_a_report(trained: Path) -> None:
     assert (run / "report" / "ranks.png").is_file()
 
 
-def test_a_report_shows_its_own_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of runs on two stores, each with the videos of its own, beside zero-shot on its own features."""
+def test_a_report_shows_the_videos_of_its_own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of runs on two stores of one data set, each with its own videos, beside zero-shot on its own features."""
     subjects = {name: tmp_path / name for name in ("a", "b")}
     evaluation = evaluate(zero_shot(generated_features()), generated_features())
     scored = [
-        Scored(f"{name} {run}", run, evaluation, {"dataset": name, "store": name})
+        Scored(f"{name} {run}", run, evaluation, {"dataset": "same", "store": name})
         for name, folder in subjects.items()
         for run in (None, folder)
     ]
@@ -119,7 +120,7 @@ def test_a_report_shows_its_own_data_set(tmp_path: Path, monkeypatch: pytest.Mon
         return subject
 
     monkeypatch.setattr("tvr.cli.eval.open_run", lambda run, options: run)
-    monkeypatch.setattr("tvr.cli.eval._videos", lambda dataset, root, data: f"{dataset} in {root.name}")
+    monkeypatch.setattr("tvr.cli.eval._videos", lambda store, dataset, place, named: f"{dataset} of {store}")
     monkeypatch.setattr("tvr.heads.report.report.write_report", write)
-    import_module("tvr.cli.eval")._write_reports(scored, EvaluationOptions(), Workspace(tmp_path), None, None)
-    assert written == [(folder, [name, name], f"{name} in {name}") for name, folder in subjects.items()]
+    import_module("tvr.cli.eval")._write_reports(scored, EvaluationOptions(), Workspace(tmp_path), Named())
+    assert written == [(folder, [name, name], f"same of {name}") for name, folder in subjects.items()]

@@ -111,6 +111,10 @@ def test_names_are_printed_whole(typed: Mapping[str, Typed]) -> None:
                 assert re.match(rest, after), f"{name}: {start}{after[:40]!r}"
 
 
+def test_a_report_finds_files_of_such_names(typed: Mapping[str, Typed]) -> None:
+    assert "no thumbnails" not in typed["eval --report"].answer.err
+
+
 def test_captions_are_printed_whole(typed: Mapping[str, Typed]) -> None:
     for name in ("search", "search --video"):
         assert "a [/i] caption with a [bold]word" in typed[name].answer.out, name

@@ -148,8 +148,22 @@ def test_videos_that_have_moved_are_found_without_paths(made: Path) -> None:
         assert "is not there any more; name where the videos are now with --root" in answer.err
         assert "the file is not there" in (made / "none.html").read_text(encoding="utf-8")
         assert "best at" in answer.out
+        answer = tvr("eval", "--report", cwd=made)
+        assert (answer.code, "no thumbnails: " in answer.err) == (0, True), answer.err
+        assert not list((made / RUN / "report").glob("video-*.png"))
+        answer = tvr("eval", "--report", "--root", next(moved.iterdir()), cwd=made)
+        assert (answer.code, "no thumbnails" in answer.err) == (0, False), answer.err
     finally:
         moved.rename(made / "tvr-workspace" / "datasets")
+
+
+@pytest.mark.slow
+def test_a_report_finds_the_videos_where_its_store_found_them(made: Path) -> None:
+    """Which is in no folder of the workspace that is called as the data set, and knows how many were generated."""
+    shutil.rmtree(made / RUN / "report", ignore_errors=True)
+    answer = tvr("eval", "--report", cwd=made)
+    assert (answer.code, "no thumbnails" in answer.err) == (0, False), answer.err
+    assert list((made / RUN / "report").glob("video-*.png"))
 
 
 @pytest.mark.slow
