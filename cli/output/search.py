@@ -20,11 +20,7 @@ LINES = 3
 def print_found(found: Sequence[FoundVideo]) -> None:
     """One line a hit, its file and its caption below it."""
     for rank, hit in enumerate(found, start=1):
-        moment = hit.moment
-        seconds = (
-            f"{moment.start_seconds:.1f}-{moment.end_seconds:.1f} s, best at {moment.frame_seconds:.1f} s"
-        )
-        out.print(f"{rank:>3}  {hit.score:.3f}  {one_line(hit.video_id)}  {seconds}", soft_wrap=True)
+        out.print(f"{rank:>3}  {hit.score:.3f}  {one_line(hit.video_id)}  {hit.moment}", soft_wrap=True)
         if hit.path is not None:
             out.print(f"{' ' * INDENT}{one_line(shown_path(hit.path))}", soft_wrap=True)
         for caption in hit.captions[:1]:

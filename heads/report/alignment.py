@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from ..base import Encoded, Head
 from ..features.feature_set import FeatureSet
 from ..layers.aggregation import Aggregation
 from ..layers.padding import l2_normalise
-from ..search.moments import compared
+from ..search.moments import compared, frame_borders
 
 START_TOKEN, WORD_END = 49406, "</w>"
 """CLIP's own vocabulary: its first token of every text, and what ends a word."""
@@ -39,11 +40,19 @@ class Alignment:
 
     @property
     def spans(self) -> list[tuple[float, float]]:
-        """Seconds of the first and last frame that counts at least half as much as the clip's heaviest one."""
+        """Seconds from the first to the last frame that counts at least half as much as the clip's heaviest one; each
+        stands for the time half-way to its neighbours."""
         if self.clips is None:
             return []
         heavy = [(row >= row.max() / 2).nonzero().flatten().tolist() for row in self.clips if bool(row.any())]
-        return [(self.frame_seconds[frames[0]], self.frame_seconds[frames[-1]]) for frames in heavy]
+        borders = frame_borders(self.frame_seconds)
+        return [(borders[frames[0]], borders[frames[-1] + 1]) for frames in heavy]
+
+    @property
+    def decimals(self) -> int:
+        """Of seconds, so that those of two frames are told apart."""
+        gaps = [other - one for one, other in pairwise(self.frame_seconds)]
+        return 2 if gaps and min(gaps) < 0.1 else 1
 
 
 @torch.no_grad()

@@ -59,11 +59,10 @@ def _item(rank: int, hit: FoundVideo, frames: Mapping[str, UInt8[np.ndarray, "he
     captions = "".join(f"<li>{in_html(text)}</li>" for text in hit.captions[:CAPTIONS_SHOWN])
     more = len(hit.captions) - CAPTIONS_SHOWN
     captions += f"<li>and {more:,} more</li>" if more > 0 else ""
-    moment = f"{hit.moment.start_seconds:.1f}-{hit.moment.end_seconds:.1f} s, best at {hit.moment.frame_seconds:.1f} s"
     place = in_html(str(hit.path)) if hit.path else "its file is not known here"
     return (
         f"<h2>{rank}. {in_html(hit.video_id)}</h2>{picture}"
-        f"<p>score {hit.score:.3f}; {moment}<br><code>{place}</code></p><ul>{captions}</ul>"
+        f"<p>score {hit.score:.3f}; {hit.moment}<br><code>{place}</code></p><ul>{captions}</ul>"
     )
 
 

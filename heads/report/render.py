@@ -43,7 +43,9 @@ def _markdown(section: Section) -> str:
     parts += [f"- {in_markdown(line)}" for line in section.lines] + [""]
     if section.rows:
         parts += [markdown_table(section.rows)]
-    parts += [f"![{in_markdown(picture.caption)}]({picture.file})\n" for picture in section.pictures]
+    for picture in section.pictures:  # what stands in the brackets shows only where the picture does not
+        caption = in_markdown(picture.caption)
+        parts += [f"![{caption}]({picture.file})\n", f"{caption}\n"]
     return "\n".join(parts)
 
 
@@ -57,7 +59,8 @@ def document(title: str, body: str) -> str:
     style = (
         "body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em}"
         "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .7em}"
-        "td.n{text-align:right}img{max-width:100%}figure{margin:1em 0}tr.own{font-weight:600}"
+        "td.n{text-align:right;white-space:nowrap}div.wide{overflow-x:auto}"
+        "img{max-width:100%}figure{margin:1em 0}tr.own{font-weight:600}"
     )
     heading = in_html(title)
     return (
@@ -80,7 +83,8 @@ def _html_table(heading: Heading, rows: Sequence[TableRow]) -> str:
     names = ("head", *(["data set"] if with_dataset else []), "way", *METRICS, "queries", "tied", "source")
     heads = "".join(f"<th>{name}</th>" for name in names)
     lines = "".join(_html_row(row, with_dataset=with_dataset) for row in rows)
-    return f"<h3>{_html_heading(heading)}</h3><table><tr>{heads}</tr>{lines}</table>"
+    table = f'<div class="wide"><table><tr>{heads}</tr>{lines}</table></div>'
+    return f"<h3>{_html_heading(heading)}</h3>{table}"
 
 
 def _html_heading(heading: Heading) -> str:

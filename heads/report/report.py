@@ -192,7 +192,9 @@ def _alignment_section(subject: Subject, own: Scored, folder: Path) -> Section:
 
 
 def _spans(alignment: Alignment) -> str:
-    return ", ".join(f"{start:.1f}-{end:.1f} s" for start, end in alignment.spans)
+    digits = alignment.decimals
+    spans = [(f"{start:.{digits}f}", f"{end:.{digits}f}") for start, end in alignment.spans]
+    return ", ".join(f"at {start} s" if start == end else f"{start}-{end} s" for start, end in spans)
 
 
 def _write(file: Path, text: str) -> None:

@@ -27,6 +27,25 @@ class Moment:
     """Of the frames around it that score at least half-way between the video's lowest and highest; each stands for the
     time half-way to its neighbours."""
 
+    def __str__(self) -> str:
+        if (
+            self.start_seconds == self.end_seconds
+        ):  # of a video of one frame, which stands for no time that is known
+            return f"at {self.frame_seconds:.1f} s"
+        return f"{self.start_seconds:.1f}-{self.end_seconds:.1f} s, best at {self.frame_seconds:.1f} s"
+
+
+def frame_borders(seconds: Sequence[float]) -> list[float]:
+    """Where each frame's time begins, and where the last one's ends: half-way to the neighbours, and half of the first
+    gap before the first and behind the last; never before 0.
+
+    Args:
+        seconds: when each frame is shown, in order.
+    """
+    half = (seconds[1] - seconds[0]) / 2 if len(seconds) > 1 else 0.0
+    middles = [(one + other) / 2 for one, other in pairwise(seconds)]
+    return [max(0.0, seconds[0] - half), *middles, seconds[-1] + half]
+
 
 def moment_of(scores: Float[Tensor, " frame"], seconds: Sequence[float]) -> Moment:
     """The best frame of a video and its surroundings; of equal frames the first.
@@ -42,9 +61,7 @@ def moment_of(scores: Float[Tensor, " frame"], seconds: Sequence[float]) -> Mome
         first -= 1
     while last + 1 < len(enough) and enough[last + 1]:
         last += 1
-    borders = [(one + other) / 2 for one, other in pairwise(seconds)]
-    half = (seconds[1] - seconds[0]) / 2 if len(seconds) > 1 else 0.0
-    borders = [max(0.0, seconds[0] - half), *borders, seconds[-1] + half]
+    borders = frame_borders(seconds)
     return Moment(seconds[best], borders[first], borders[last + 1])
 
 

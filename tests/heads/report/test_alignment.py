@@ -85,7 +85,7 @@ def test_phrases_and_clips_meet_in_their_words_and_frames() -> None:
 def test_spans_are_the_heavy_frames() -> None:
     clips = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.0, 0.1, 0.45, 0.45], [0.0, 0.0, 0.0, 0.0]])
     alignment = Alignment("", [], [0.0, 1.0, 2.0, 3.0], torch.zeros(0, 4), is_of_head=True, clips=clips)
-    assert alignment.spans == [(0.0, 2.0), (2.0, 3.0)]
+    assert alignment.spans == [(0.0, 2.5), (1.5, 3.5)], "each frame with the time that it stands for"
 
 
 def test_words_are_written_as_clip_reads_them() -> None:

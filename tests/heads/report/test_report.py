@@ -67,6 +67,8 @@ def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
     pictures = re.findall(r"\]\((report/[^)]+\.png)\)", markdown)
     assert {"report/curves.png", "report/ranks.png", f"report/video-{miss.true_video}.png"} <= set(pictures)
     assert all((subject.run / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    for description in re.findall(r"^!\[(.*)\]\(report/", markdown, re.MULTILINE):
+        assert f"\n\n{description}\n" in markdown, "what stands in the brackets alone is not seen"
     assert page.count("data:image/png;base64,") == len(pictures)
     assert 'src="report' not in page
 

@@ -23,7 +23,10 @@ def test_the_best_frame_and_what_is_around_it(scores: list[float], moment: Momen
 
 
 def test_a_single_frame_is_a_moment() -> None:
-    assert moment_of(torch.tensor([0.2]), [4.0]) == Moment(4.0, 4.0, 4.0)
+    found = moment_of(torch.tensor([0.2]), [4.0])
+    assert found == Moment(4.0, 4.0, 4.0)
+    assert str(found) == "at 4.0 s"
+    assert str(Moment(2.5, 2.0, 4.5)) == "2.0-4.5 s, best at 2.5 s"
 
 
 @pytest.mark.parametrize("name", plug_in_names("tvr.heads"))
