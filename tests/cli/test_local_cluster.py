@@ -35,10 +35,12 @@ def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     ):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal, which reaches the workers too
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=240)[1]
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    assert re.search(r"kept: \d+ of 60 shards .*; lost at most: 2 shards in work with 2 videos", said)
+    assert re.search(r"kept: \d+ of 60 shards .*; lost at most: \d shards? in work with \d videos?", said), (
+        said
+    )
     assert f"to go on: tvr {' '.join(on_dask)}\n" in said
     done = {path.name for path in tmp_path.glob("dask/*.h5") if read_receipt(path)}
     assert 3 <= len(done) < CLIPS
@@ -59,7 +61,7 @@ def test_options_of_a_cluster_fail(tmp_path: Path) -> None:
         (("--slurm", "--pbs"), "to --slurm or to --pbs, not to both"),
         (("--scheduler", "node7"), "'node7' is none of these"),
         (("--workers", "0"), "workers must be at least 1, got 0"),
-        (("--job", "queue=gpu"), "need a job queue to submit to: --slurm or --pbs"),
+        (("--job", "queue=gpu"), "--job needs a job queue to submit to: --slurm or --pbs"),
     ):
         write_sample(tmp_path / "a.mp4")
         answer = tvr(*line, *options, cwd=tmp_path)
