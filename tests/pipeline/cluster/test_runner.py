@@ -313,9 +313,9 @@ def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dat
     [
         ({"scheduler": "node7"}, "'node7' is none of these"),
         ({"workers": 0}, "--workers must be at least 1, got 0"),
-        ({"wait_seconds": 0.0}, "wait_seconds must be more than 0, got 0.0"),
-        ({"queue": "slurm", "scheduler": "tcp://node7:8786"}, "not both"),
-        ({"job": {"queue": "gpu"}}, "need a job queue to submit to: --slurm or --pbs"),
+        ({"wait_seconds": 0.0}, "--wait-seconds must be more than 0, got 0.0"),
+        ({"queue": "slurm", "scheduler": "tcp://node7:8786"}, "give one of both"),
+        ({"job": {"queue": "gpu"}}, "--job needs a job queue to submit to: --slurm or --pbs"),
         (
             {"queue": "slurm", "job": {"wall": "1:00"}},
             "unknown --job setting of slurm 'wall'. Did you mean 'walltime'",
