@@ -31,6 +31,7 @@ IN_FUNCTIONS = {
     ("extraction.py", "pipeline.cluster.connection"),
     ("eval.py", "heads.report.report"),
     ("main.py", "terminal"),
+    ("main.py", "input.config_file"),
     ("datasets.py", "pipeline.options"),
     ("search.py", "heads.report.hits_page"),
 }
