@@ -182,7 +182,7 @@ def test_the_first_thirty_seconds_of_a_longer_video() -> None:
     ("settings", "named"),
     [
         ({"policy": "middle"}, "segment_random"),
-        ({"num_frames": 0}, "num_frames"),
+        ({"num_frames": 0}, "--num-frames"),
         ({"fps": 0.0}, "fps"),
         ({"fps": float("inf")}, "fps"),
         ({"fps": float("nan")}, "fps"),
