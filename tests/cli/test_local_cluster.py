@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,14 @@ def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     on_dask = [*line, "--workers", "2", "--store", "dask"]
     command = [sys.executable, "-c", "from tvr.cli.main import run; run()", *on_dask]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(
+            signal.signal, signal.SIGINT, signal.SIG_DFL
+        ),  # tests in the background are deaf to it
     )
     deadline = time.monotonic() + 120
     while (
