@@ -101,7 +101,7 @@ class Summary:
         lost = f"{counted(min(in_work, len(left)), 'shard')} in work"
         of_videos = f" with {counted(sum(sizes[:in_work]), 'video')}" if sizes else ""
         return ExtractionInterrupted(
-            f"{kept}; lost at most: {lost}{of_videos}, {_duration(time.perf_counter() - since)} of work"
+            f"{kept}; lost at most: {lost}{of_videos}, {duration_in_words(time.perf_counter() - since)} of work"
         )
 
     @property
@@ -135,8 +135,11 @@ class Summary:
         self.texts_truncated = _num_truncated(store)
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+def duration_in_words(seconds: float) -> str:
+    """``6 s``, ``12 minutes``, ``31 hours``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 3600 else f"{seconds / 3600:,.3g} hours"
 
 
 def _status_counts(store: FeatureStore) -> Counter[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..data.contracts.errors import StoreError, TrainingError, UsageError, unknown_name
 from ..data.contracts.file_names import folder_name
-from .store.entries import StoreEntry, is_begun, newest_first, store_entry
+from .store.entries import StoreEntry, is_begun, name_in_workspace, newest_first, store_entry
 
 RUN_CONFIG_NAME = "config.json"
 
@@ -127,7 +127,7 @@ class Workspace:
         Raises:
             UsageError: there is none, or several; the message names those that are near, or all of them.
         """
-        known = {_short_name(folder): folder for folder in self.run_folders()}
+        known = {name_in_workspace(folder): folder for folder in self.run_folders()}
         found = [key for key in known if name == key or name == key.partition("/")[2]]
         of_dataset = [key for key in found if dataset and key.startswith(f"{folder_name(dataset)}/")]
         if len(of_dataset or found) == 1:
@@ -136,7 +136,3 @@ class Workspace:
             raise UsageError(f"several data sets have a run {name!r}: write one of {', '.join(found)}")
         words = unknown_name("run", name, {*known, *(key.partition("/")[2] for key in known)})
         raise UsageError(f"{words} There is no folder of that name that holds a run; `tvr runs` lists them.")
-
-
-def _short_name(folder: Path) -> str:
-    return f"{folder.parent.name}/{folder.name}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...data.contracts.errors import TrainingError, pasteable
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
+from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.manifest import load_manifest
 from ...pipeline.workspace import Workspace
 from ..options import DEFAULT_WORKSPACE
@@ -149,11 +150,7 @@ def begun_run(place: Workspace, run: str | None, dataset: str | None) -> Path | 
         return None
     if is_run(Path(run)):
         return Path(run)
-    names = {
-        name
-        for folder in place.run_folders()
-        for name in (folder.name, f"{folder.parent.name}/{folder.name}")
-    }
+    names = {name for folder in place.run_folders() for name in (folder.name, name_in_workspace(folder))}
     return place.named_run(run, dataset) if run in names else None
 
 

@@ -16,7 +16,15 @@ from ...pipeline.job_array import JobShare
 from ...pipeline.options import CHANGED
 from ...pipeline.progress import OnProgress, Progress
 from ...pipeline.shard_worker import ShardRunner
-from ...pipeline.summary import Bottleneck, FailureBudget, Summary, bottleneck, shares
+from ...pipeline.store.housekeeping import size_in_words
+from ...pipeline.summary import (
+    Bottleneck,
+    FailureBudget,
+    Summary,
+    bottleneck,
+    duration_in_words,
+    shares,
+)
 from ..terminal import Meter, err, out, print_caution, print_json, warn
 
 TOO_MANY_FAILED = 8
@@ -75,28 +83,13 @@ def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: b
     out.print(f"captions  {e.texts:,}")
     out.print(f"frames    {e.frames:,}")
     shards = f"{counted(e.video_shards, 'shard')} of videos and {e.text_shards:,} of captions"
-    out.print(f"store     {_size(e.gigabytes)} in {shards}")
+    out.print(f"store     {size_in_words(round(e.gigabytes * 1e9))} in {shards}")
     if e.patch_gigabytes:
-        out.print(f"patches   {_size(e.patch_gigabytes)} of these")
-    out.print(f"time      {_duration(e.hours)} on this machine")
+        out.print(f"patches   {size_in_words(round(e.patch_gigabytes * 1e9))} of these")
+    out.print(f"time      {duration_in_words(e.hours * 3600)} on this machine")
     out.print(
         f"measured on {counted(e.sampled_videos, 'video')}, {e.sampled_failures} of them undecodable; nothing written"
     )
-
-
-def _size(gigabytes: float) -> str:
-    """``82 kB``, ``3.4 MB``, ``1,200 GB``."""
-    for unit, of_gigabyte in (("GB", 1.0), ("MB", 1e3)):
-        if gigabytes * of_gigabyte >= 1:
-            return f"{gigabytes * of_gigabyte:,.3g} {unit}"
-    return f"{gigabytes * 1e6:,.0f} kB"
-
-
-def _duration(hours: float) -> str:
-    """``6 s``, ``12 minutes``, ``31 hours``."""
-    if hours >= 1:
-        return f"{hours:,.3g} hours"
-    return f"{hours * 60:.0f} minutes" if hours * 60 >= 2 else f"{hours * 3600:.0f} s"
 
 
 def print_job(cluster: ClusterConfig | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.contracts.errors import TvrError, pasteable
-from ...pipeline.store.entries import day_of
+from ...pipeline.store.entries import day_of, name_in_workspace
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.workspace import Workspace
 from ..features.from_store import feature_settings
@@ -40,7 +40,7 @@ class RunEntry:
     @property
     def name(self) -> str:
         """``<dataset>/<run>``, by which commands take it."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        return name_in_workspace(self.folder)
 
     @property
     def day(self) -> str:

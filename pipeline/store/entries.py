@@ -25,7 +25,7 @@ class StoreEntry:
     @property
     def name(self) -> str:
         """``<dataset>/<folder>``, by which commands take it."""
-        return f"{self.folder.parent.name}/{self.folder.name}"
+        return name_in_workspace(self.folder)
 
     @property
     def day(self) -> str:
@@ -60,6 +60,11 @@ def store_entry(folder: Path) -> StoreEntry:
 def newest_first(entries: Sequence[StoreEntry]) -> list[StoreEntry]:
     """The entries, the one that was written last before all others."""
     return sorted(entries, key=lambda entry: (-entry.written, entry.name))
+
+
+def name_in_workspace(folder: Path) -> str:
+    """What a workspace's store or run is called: ``<dataset>/<folder>``."""
+    return f"{folder.parent.name}/{folder.name}"
 
 
 def day_of(seconds: float) -> str:
