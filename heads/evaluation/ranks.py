@@ -49,16 +49,16 @@ class Scores(ABC):
         """The score of each text with one video."""
 
     @abstractmethod
-    def tie_tolerance(self, truth: Float[Tensor, "*query"]) -> Float[Tensor, "*query"]:
-        """Scores no further than this from the true match's count as equal to it."""
+    def tie_tolerance(self, truth: Num[Tensor, "*query"]) -> Num[Tensor, "*query"]:
+        """Scores no further than this from the true match's count as equal to it; whole numbers for whole ones."""
 
-    def tie_tolerance_of_texts(self, truth: Float[Tensor, "text 1"]) -> Float[Tensor, "text 1"]:
+    def tie_tolerance_of_texts(self, truth: Num[Tensor, "text 1"]) -> Num[Tensor, "text 1"]:
         """The same where every text is a query, in their order."""
         return self.tie_tolerance(truth)
 
     def tie_tolerance_of_videos(
-        self, truth: Float[Tensor, " block"], videos: Int[Tensor, " block"]
-    ) -> Float[Tensor, " block"]:
+        self, truth: Num[Tensor, " block"], videos: Int[Tensor, " block"]
+    ) -> Num[Tensor, " block"]:
         """The same where these videos are queries."""
         return self.tie_tolerance(truth)
 
@@ -170,14 +170,16 @@ def rank_both(scores: Scores, text_video: Int[Tensor, " text"]) -> BothRanks:
         text_video: the video each text describes.
 
     Raises:
-        DataError: there is no text, or a text whose video is not among the candidates.
+        DataError: there is no text, or a text whose video is not among the candidates, or a whole number that int64
+            does not hold.
         TrainingError: a similarity is NaN or infinite: such a query has no rank.
 
     Source: ``g = S[q, true]; rank = 1 + #(S[q] > g) + (#(S[q] == g) - 1) / 2``.
     """
     _check(scores, text_video)
     counts = _Counts(scores, text_video)
-    for block in map(_in_floats, scores.blocks()):
+    for block in scores.blocks():
+        block = ScoreBlock(block.videos, _comparable(block.scores))
         _refuse_non_finite(block)
         counts.add(block)
     return counts.ranks()
@@ -196,14 +198,29 @@ def _check(scores: Scores, text_video: Int[Tensor, " text"]) -> None:
         )
 
 
-def _in_floats(block: ScoreBlock) -> ScoreBlock:
-    """Whole numbers as doubles, which have the infinities that are counted with."""
-    return block if block.scores.is_floating_point() else ScoreBlock(block.videos, block.scores.double())
+def _comparable(scores: Num[Tensor, "*score"]) -> Num[Tensor, "*score"]:
+    """Floats as they are, whole numbers as int64: doubles tell no neighbours apart beyond 2**53.
+
+    Raises:
+        DataError: a whole number is none of int64, or the least one, below which nothing is left for ``_nothing``.
+    """
+    if scores.is_floating_point():
+        return scores
+    whole = scores.long()
+    beyond = whole < 0 if scores.dtype == torch.uint64 else whole == _nothing(whole)
+    if bool(beyond.any()):
+        raise DataError("whole similarities must be greater than -2**63 and less than 2**63: give floats")
+    return whole
+
+
+def _nothing(scores: Num[Tensor, "*score"]) -> float | int:
+    """What stands where no score is: lower than every score."""
+    return float("-inf") if scores.is_floating_point() else torch.iinfo(torch.int64).min
 
 
 def _refuse_non_finite(block: ScoreBlock) -> None:
     # One sum instead of a mask: NaN and infinities stay in it.
-    if bool(block.scores.sum().isfinite()):
+    if not block.scores.is_floating_point() or bool(block.scores.sum().isfinite()):
         return
     broken = int((~block.scores.isfinite()).sum())
     if broken:
@@ -217,8 +234,7 @@ class _Counts:
     """What has been counted after some of the blocks."""
 
     def __init__(self, scores: Scores, text_video: Int[Tensor, " text"]) -> None:
-        truth = scores.pairs(text_video)
-        truth = truth if truth.is_floating_point() else truth.double()
+        truth = _comparable(scores.pairs(text_video))
         self.scores = scores
         self.device = truth.device
         self.text_video = text_video.to(self.device)
@@ -239,11 +255,11 @@ class _Counts:
         own = (own_texts, columns[own_texts])
         own_scores = block.scores[own]
         others = block.scores
-        others[own] = float("-inf")  # in place, because a copy of a block costs as much as ranking it
+        others[own] = _nothing(others)  # in place, because a copy of a block costs as much as ranking it
         ahead, tied = _compared(others, self.truth, self.scores.tie_tolerance_of_texts(self.truth), over=1)
         self.t2v_ahead += ahead
         self.t2v_tied += tied
-        best_own = torch.full_like(others[0], float("-inf"))
+        best_own = torch.full_like(others[0], _nothing(others))
         best_own.scatter_reduce_(0, own[1], own_scores, "amax")
         tie_tolerance = self.scores.tie_tolerance_of_videos(best_own, block.videos)
         self._add_columns(block.videos, others, best_own, tie_tolerance)
@@ -254,14 +270,14 @@ class _Counts:
     def _add_columns(
         self,
         videos: Int[Tensor, " block"],
-        others: Float[Tensor, "text block"],
-        best_own: Float[Tensor, " block"],
-        tie_tolerance: Float[Tensor, " block"],
+        others: Num[Tensor, "text block"],
+        best_own: Num[Tensor, " block"],
+        tie_tolerance: Num[Tensor, " block"],
     ) -> None:
         any_caption = _compared(others, best_own, tie_tolerance, over=0)
         grouped = any_caption
         if self.several:
-            best = others.new_full((self.num_videos, len(videos)), float("-inf"))
+            best = others.new_full((self.num_videos, len(videos)), _nothing(others))
             best.scatter_reduce_(0, self.text_video[:, None].expand_as(others), others, "amax")
             grouped = _compared(best, best_own, tie_tolerance, over=0)
         self.by_video[:4, videos] = torch.stack([*grouped, *any_caption])
@@ -281,7 +297,7 @@ class _Counts:
 
 
 def _compared(
-    others: Float[Tensor, "row column"], truth: Tensor, tie_tolerance: Tensor, over: int
+    others: Num[Tensor, "row column"], truth: Tensor, tie_tolerance: Tensor, over: int
 ) -> tuple[Int[Tensor, " rest"], Int[Tensor, " rest"]]:
     """How many of the others are ahead of the truth and how many tie with it, counted over one axis."""
     ahead = _count(others > truth + tie_tolerance, over)

@@ -132,7 +132,7 @@ def test_recall_is_what_every_order_of_the_tied_gives_on_average(owners: list[in
 
 
 @pytest.mark.parametrize(
-    "kind", [torch.int8, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float64]
+    "kind", [torch.int8, torch.uint64, torch.int64, torch.float16, torch.bfloat16, torch.float64]
 )
 def test_matrices_of_every_number_type(kind: torch.dtype) -> None:
     matrix = few_levels(9, 9, 5)
@@ -140,6 +140,21 @@ def test_matrices_of_every_number_type(kind: torch.dtype) -> None:
     found = rank_both(MatrixScores(matrix.to(kind)), diagonal(matrix))
     for ours, theirs in ((found.t2v, wanted.t2v), (found.v2t, wanted.v2t)):
         assert ours.ranks.tolist() == theirs.ranks.tolist()
+
+
+@pytest.mark.parametrize("least", [-(2**63) + 1, -1, 2**53, 2**63 - 3])
+@pytest.mark.parametrize("owners", [[0, 1], [0, 0, 1]])
+def test_whole_numbers_that_no_double_tells_apart(least: int, owners: list[int]) -> None:
+    matrix = torch.tensor([[least + (video == own) for video in range(2)] for own in owners])
+    found = rank_both(MatrixScores(matrix), torch.tensor(owners))
+    for some in (found.t2v, found.v2t, found.v2t_any_caption):
+        assert some.recall(1) == 100
+
+
+@pytest.mark.parametrize("broken", [np.array([[1, -(2**63)]]), np.array([[0, 2**63]], np.uint64)])
+def test_whole_numbers_fail_beyond_64_bits(broken: np.ndarray) -> None:
+    with pytest.raises(DataError, match="greater than -2"):
+        rank_both(MatrixScores(broken), torch.tensor([0]))
 
 
 def test_shared_captions_of_msrvtt() -> None:
