@@ -175,10 +175,12 @@ def tvr(
 
 def _tell(message: str, error: BaseException) -> None:
     """Say what went wrong. Names of files may hold anything, and may be as long as their owner likes."""
+    from .output.wrapping import for_standard_error  # rich, which `tvr --help` has no time for
+
     told = "\n".join(one_line(line) for line in message.split("\n"))
     keep_error(told, error)
     # Not by echo, which writes UTF-8 to a terminal that has none.
-    sys.stderr.write(f"tvr: {told}\n")
+    sys.stderr.write(for_standard_error(f"tvr: {told}") + "\n")
 
 
 def _open_closed_streams() -> None:

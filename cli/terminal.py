@@ -19,9 +19,23 @@ from rich.text import Text
 from ..data.contracts.cautions import Caution
 from ..data.contracts.errors import one_line
 from .output.verbosity import ASKED, LOG
+from .output.wrapping import lines_of
 
 
-class Remarks(Console):
+class Lines(Console):
+    """A console that ends the lines of prose (``soft_wrap=True``) between words on a terminal, and nowhere else."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich prints, a long text on several lines; what is not one text is rich's own affair."""
+        if not (self.is_terminal and how.get("soft_wrap") and len(objects) == 1):
+            super().print(*objects, **how)
+            return
+        (said,) = objects
+        text = said if isinstance(said, Text) else self.render_str(str(said), markup=how.pop("markup", None))
+        super().print(Text("\n").join(lines_of(text, self.width)), **how)
+
+
+class Remarks(Lines):
     """Standard error: what it says goes into the log as well, however quiet it is."""
 
     def print(self, *objects: Any, **how: Any) -> None:
@@ -33,11 +47,11 @@ class Remarks(Console):
 
 
 # What a line says comes from files of any name: only a line that is printed with markup=True has [bold] in it.
-out = Console(highlight=False, markup=False, emoji=False)
+out = Lines(highlight=False, markup=False, emoji=False)
 """Results: standard output."""
 err = Remarks(stderr=True, highlight=False, markup=False, emoji=False)
 """Progress and remarks: standard error; nothing under ``--quiet``."""
-_warnings = Console(stderr=True, highlight=False, markup=False, emoji=False)
+_warnings = Lines(stderr=True, highlight=False, markup=False, emoji=False)
 """Standard error, ``--quiet`` or not."""
 
 WIDEST = 400

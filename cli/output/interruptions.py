@@ -13,6 +13,7 @@ import typer
 from ...data.contracts.errors import one_line, pasteable
 from ...pipeline.decoding.child_process import kill_every_child
 from .verbosity import LOG
+from .wrapping import for_standard_error
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code, as a shell has it."""
@@ -66,5 +67,5 @@ def _second(signum: int, frame: FrameType | None) -> None:
 def _tell(message: str) -> None:
     """Also under ``--quiet``."""
     LOG.warning("%s", message)
-    sys.stderr.write(f"tvr: {one_line(message)}\n")
+    sys.stderr.write(for_standard_error(f"tvr: {one_line(message)}") + "\n")
     sys.stderr.flush()

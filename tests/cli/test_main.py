@@ -32,6 +32,7 @@ IN_FUNCTIONS = {
     ("eval.py", "heads.report.report"),
     ("main.py", "terminal"),
     ("main.py", "input.config_file"),
+    ("main.py", "output.wrapping"),
     ("datasets.py", "pipeline.options"),
     ("search.py", "heads.report.hits_page"),
 }
