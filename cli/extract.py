@@ -263,6 +263,7 @@ def extract(
     )
     if dry_run:
         loaded = _to_measure(encoder, retry)
+        announce(described, loaded.identity)
         estimated = _estimated(described, loaded, options, batch_size)
         folder = store or place.store_folder(
             described.name, loaded.identity.model, loaded.identity.pretrained, limit
@@ -321,7 +322,6 @@ def _estimated(
     dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None
 ) -> Estimate:
     """From a sample that is measured on this machine."""
-    announce(dataset, encoder.identity)
     options = replace(
         options, frames_per_batch=encoder.frames_per_batch if batch_size is None else batch_size
     )

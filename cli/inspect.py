@@ -11,7 +11,7 @@ from rich.text import Text
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
-from ..pipeline.request import Named
+from ..pipeline.request import Named, extract_command
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.trust.changes import FileComparison, compared_by_request
@@ -82,9 +82,9 @@ def inspect(
     _print_store(opened, statuses)
     _print_failures(statuses, every=failed)
     if verdicts is not None:
-        _print_verdicts(verdicts)
+        _print_verdicts(opened, verdicts)
     if compared is not None:
-        _print_compared(compared)
+        _print_compared(opened, compared)
 
 
 def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:
@@ -158,7 +158,8 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         out.print(f"captions   longer than {m.encoder['context_length']} tokens: {m.text_policy}")
     absent = store.absent_shards()
     if absent:
-        lacking = f": {counted(len(absent), 'shard')} missing; run the same `tvr extract` again"
+        again = extract_command(store.folder) or "run the same `tvr extract` again"
+        lacking = f": {counted(len(absent), 'shard')} missing; to go on: {again}"
         out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
@@ -190,7 +191,7 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
         print_row(row.id, row.status, row.reason)
 
 
-def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
+def _print_verdicts(store: FeatureStore, verdicts: Sequence[Verdict]) -> None:
     counts = Counter(verdict.verdict for verdict in verdicts)
     out.print(
         f"files      of {counted(len(verdicts), 'video')} read by older rules: {counts['trusted']:,} trusted, "
@@ -204,13 +205,10 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     for verdict in doubted:
         print_row(verdict.id, verdict.verdict, verdict.reason)
     if counts["untrusted"]:
-        out.print(
-            "extract these again: the `tvr extract` that made the store, with all its options and --retry untrusted",
-            soft_wrap=True,
-        )
+        _print_retry(store, "untrusted")
 
 
-def _print_compared(compared: FileComparison) -> None:
+def _print_compared(store: FeatureStore, compared: FileComparison) -> None:
     out.print(
         f"files      {compared.same:,} are those that the store was made of, {len(compared.changed):,} are other ones, "
         f"{compared.gone:,} are gone, {compared.unknown:,} cannot be told",
@@ -219,10 +217,13 @@ def _print_compared(compared: FileComparison) -> None:
     for video, difference in compared.changed.items():
         typer.echo(f"{one_line(video)}\tchanged\t{difference}")
     if compared.changed:
-        out.print(
-            "extract these again: the `tvr extract` that made the store, with all its options and --retry changed",
-            soft_wrap=True,
-        )
+        _print_retry(store, "changed")
+
+
+def _print_retry(store: FeatureStore, which: str) -> None:
+    again = extract_command(store.folder, "--retry", which)
+    words = f"the `tvr extract` that made the store, with all its options and --retry {which}"
+    out.print(f"extract these again: {again or words}", soft_wrap=True)
 
 
 def _why(verdict: Verdict) -> str:

@@ -30,7 +30,7 @@ from .options import (
     key_values,
 )
 from .output.search import print_captions, print_found
-from .terminal import err, out, print_caution, print_json
+from .terminal import err, out, print_json
 
 
 def search(
@@ -101,7 +101,6 @@ def search(
     archive = open_archive(taken.run, taken.store, named, split)
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
-    print_caution(archive.store.manifest.caution)
     answer = _answer(archive, asked, top_k, candidates, named)
     if html is not None:
         _write_page(html, asked, archive, answer.found)

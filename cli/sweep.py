@@ -50,7 +50,7 @@ from .options import (
     note_former_names,
 )
 from .output.interruptions import interruptible, typed_command
-from .terminal import NAME_WIDTH, Meter, err, out, print_caution, print_json, print_table_whole
+from .terminal import NAME_WIDTH, Meter, err, out, print_json, print_table_whole
 
 SOME_FAILED = 7
 """Exit code when a trial failed: that of a training that stopped."""
@@ -113,7 +113,6 @@ def sweep(
     cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
     opened = open_for_sweep(taken_store(place, store, dataset))
-    print_caution(opened.manifest.caution)
     trials = _planned([*(grid or []), *(more or [])], fixed)
     target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()

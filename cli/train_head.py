@@ -39,7 +39,7 @@ from .options import (
     note_former_names,
 )
 from .output.interruptions import interruptible, typed_command
-from .terminal import Meter, err, out, print_caution, print_json
+from .terminal import Meter, err, out, print_json
 
 DEFAULT_HEAD = "seq_transformer"
 
@@ -102,7 +102,6 @@ def train_head(
     chosen = _training_config(begun, key_values(training, "--train"), shorts, device)
     opened = _features_of(place, begun, store, dataset)
     features = {split: features_of(opened, split) for split in ("train", "val") if split in opened.splits}
-    print_caution(opened.manifest.caution)
     for split in features.values():
         err.print(str(split), soft_wrap=True)
     with (

@@ -256,6 +256,20 @@ def repair_command(folder: Path) -> str:
     return _typed("verify --repair", folder, left_open)
 
 
+def extract_command(folder: Path, *options: str) -> str | None:
+    """What goes on with a store as it was begun, to be typed: with the file of its options. None where it has none, or
+    where this user did not ask for it here, so that nobody opens what a stranger's file names by pasting a line.
+
+    Args:
+        folder: of the store.
+        options: what else is asked for, such as ``--retry`` and its value.
+    """
+    if not (folder / OPTIONS_NAME).is_file() or not _was_asked_here(folder):
+        return None
+    words = ["tvr", "extract", "--config", folder / OPTIONS_NAME, "--store", folder, *options]
+    return " ".join(map(pasteable, words))
+
+
 def _refuse(folder: Path, left_open: Sequence[str], command: str) -> None:
     if left_open:
         raise UsageError(

@@ -6,6 +6,7 @@ stands for its newest store.
 
 from pathlib import Path
 
+from ...pipeline.request import extract_command
 from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
 from ..terminal import err
@@ -45,10 +46,8 @@ def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) ->
     """Say which store would have been the newest, had its extraction ended."""
     for entry in place.stores(dataset):
         if entry.lacking and entry.written > taken.written:
-            say(
-                f"note: {entry.name} of {entry.day} is passed over: {entry.lacking}. The `tvr extract` that began it "
-                "goes on when it is typed again"
-            )
+            again = extract_command(entry.folder) or "the `tvr extract` that began it, typed again"
+            say(f"note: {entry.name} of {entry.day} is passed over: {entry.lacking}; to go on: {again}")
             return
 
 

@@ -26,6 +26,7 @@ from ...pipeline.summary import (
     shares,
 )
 from ..terminal import Meter, err, out, print_caution, print_json, warn
+from .interruptions import typed_command
 
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
@@ -223,7 +224,6 @@ def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck | None
 def _print_counts(summary: Summary) -> None:
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.status.items()))
     seconds = sum(summary.seconds.values())
-    remark = f" ({summary.caution.label})" if summary.caution else ""
     rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
     out.print(
         f"{counted(summary.videos, 'video')} ({counts}) and {counted(summary.texts, 'caption')} in {summary.folder}",
@@ -231,7 +231,7 @@ def _print_counts(summary: Summary) -> None:
     )
     out.print(
         f"{counted(summary.frames, 'frame')} in {seconds:,.1f} s{rate}; {counted(summary.shards_done, 'shard')} "
-        f"written, {summary.shards_skipped:,} already there{remark}",
+        f"written, {summary.shards_skipped:,} already there",
         soft_wrap=True,
     )
 
@@ -255,10 +255,9 @@ def _print_what_was_cut(summary: Summary) -> None:
             "--text-policy sentences keeps all of every one",
             soft_wrap=True,
         )
-    if summary.status.keys() & {"failed", "partial"}:
-        out.print(
-            "once their files are mended: the same command with --retry failed, or --retry partial",
-            soft_wrap=True,
-        )
     if summary.status.keys() - {"ok"}:
         out.print(f"see why: tvr inspect --store {pasteable(summary.folder)} --failed", soft_wrap=True)
+    for status in ("failed", "partial"):
+        if summary.status.get(status):
+            again = typed_command("--retry", status)
+            out.print(f"once the {status} ones' files are mended: {again}", soft_wrap=True)

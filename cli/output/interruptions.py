@@ -44,9 +44,10 @@ def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Gen
     signal.signal(signal.SIGINT, before)
 
 
-def typed_command() -> str:
-    """This command as it was typed, so that it can be pasted."""
-    return " ".join(["tvr", *map(pasteable, sys.argv[1:])])
+def typed_command(*more: str) -> str:
+    """This command as it was typed, with more options behind, so that it can be pasted; of two values of an option the
+    last one counts."""
+    return " ".join(["tvr", *map(pasteable, (*sys.argv[1:], *more))])
 
 
 def _is_deaf() -> bool:

@@ -43,7 +43,7 @@ def test_listed_refused_and_extracted_again(place: Path) -> None:
     assert [line.split("\t")[:2] for line in looked.out.splitlines() if "\t" in line and "then" in line] == [
         ["b", "changed"]
     ]
-    assert "with all its options and --retry changed" in looked.out
+    assert "--config store/extract.toml --store store --retry changed" in looked.out
     found = json.loads(tvr(*INSPECT, "--json", cwd=place).out)["files"]
     assert (list(found["changed"]), found["same"], found["unknown"]) == (["b"], 2, 0)
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tvr.pipeline.request import extract_command
 from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.shell import Answer, tvr
@@ -30,6 +31,13 @@ def after(label: str, answer: Answer) -> list[str]:
     """The words of the command that stands behind this label."""
     assert answer.code in (0, 4), answer.err
     (line,) = re.findall(rf"^{label}: tvr (.*)$", answer.out, re.MULTILINE)
+    return shlex.split(line)
+
+
+def advised(label: str, answer: Answer) -> list[str]:
+    """The words of the command that stands behind this label, within a line or not."""
+    assert answer.code == 0, answer.err
+    (line,) = re.findall(rf"\b{label}: tvr (.*)$", answer.out + answer.err, re.MULTILINE)
     return shlex.split(line)
 
 
@@ -74,6 +82,33 @@ def test_next_fails_where_nothing_was_read(place: Path) -> None:
     assert "next:" not in answer.out
     why = tvr(*after("see why", answer), cwd=place)
     assert "Holiday [a]\tfailed\tnot a readable video file" in why.out
+
+
+def test_what_goes_on_with_a_store_can_be_typed(place: Path) -> None:
+    """Whoever left it, or gave it other files, has every option of its extraction in one command."""
+    (place / "fold [abc]" / "Holiday [a].mp4").write_bytes(b"no video")
+    made = extract(place, "--store", "s [2] y")
+    mended = tvr(*advised("once the failed ones' files are mended", made), cwd=place)
+    assert "--retry failed: 1 video of the store to be retried" in mended.err
+    store = place / "s [2] y"
+    for file in store.glob("video-*"):
+        file.unlink()
+    going_on = advised("to go on", tvr("inspect", "s [2] y", cwd=place))
+    assert tvr(*going_on, cwd=place).code == 0
+    assert "incomplete" not in tvr("inspect", "s [2] y", cwd=place).out
+    with (place / "fold [abc]" / "Holiday [b].mp4").open("ab") as file:
+        file.write(b"\0" * 8)
+    again = advised("extract these again", tvr("inspect", "s [2] y", "--changed", cwd=place))
+    assert "--retry changed: 1 video" in tvr(*again, cwd=place).err
+
+
+def test_what_goes_on_fails_with_a_store_of_a_stranger(place: Path, tmp_path: Path) -> None:
+    """Its options may name any file of this machine, and nobody is to open them by pasting a line."""
+    extract(place, "--store", "store")
+    assert extract_command(place / "store") is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path / "of another"))
+        assert extract_command(place / "store") is None
 
 
 def test_a_shard_fails_whose_lock_only_another_user_may_open(place: Path) -> None:
