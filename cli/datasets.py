@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..data.annotation_files.folder_tree import FolderTree
 from ..data.base import About, Dataset, ExpectedFile, Preset, load_dataset, unreadable
-from ..data.contracts.errors import DataError, one_line, pasteable
+from ..data.contracts.errors import DataError, counted, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..data.contracts.settings import Setting, settings_of
 from .options import JsonOption, key_values
@@ -197,7 +197,7 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
     summary = _summary(dataset)
     for split, values in summary["splits"].items():
         tint = "green" if values["found"] == values["expected"] else "yellow"
-        counts = f"{values['found']:,} of {values['expected']:,} videos"
+        counts = f"{values['found']:,} of {counted(values['expected'], 'video')}"
         out.print(
             Text.assemble((f"{one_line(split):<8}", tint), f" {counts} ({one_line(values['source'])})"),
             soft_wrap=True,

@@ -126,7 +126,9 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
     size = f"{counted(m.num_videos, 'video')}, {counted(m.num_texts, 'caption')}"
     out.print(f"data set   {one_line(m.dataset)} ({m.protocol}): {size}", soft_wrap=True)
     for name, split in m.splits.items():
-        out.print(f"  {name}: {split.found:,} of {split.expected:,} videos, {split.source}", soft_wrap=True)
+        out.print(
+            f"  {name}: {split.found:,} of {counted(split.expected, 'video')}, {split.source}", soft_wrap=True
+        )
     out.print(
         f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}",
         soft_wrap=True,
@@ -153,9 +155,11 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
             soft_wrap=True,
         )
     if m.patches_dtype:
-        out.print(f"patches    {m.encoder['num_patches']} of each frame, {m.patches_dtype}")
+        out.print(f"patches    {m.encoder.get('num_patches', 'those')} of each frame, {m.patches_dtype}")
     if m.num_texts:
-        out.print(f"captions   longer than {m.encoder['context_length']} tokens: {m.text_policy}")
+        reads = m.encoder.get("context_length")  # stores of earlier versions may lack it
+        most = "the encoder reads" if reads is None else f"{reads} tokens"
+        out.print(f"captions   longer than {most}: {m.text_policy}")
     absent = store.absent_shards()
     if absent:
         again = extract_command(store.folder) or "run the same `tvr extract` again"

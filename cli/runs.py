@@ -7,6 +7,8 @@ import typer
 from rich.table import Table
 
 from ..data.contracts.errors import TvrError, UsageError
+from ..heads.evaluation.ranks import FEW, FEW_REMARK
+from ..heads.evaluation.validation_figures import few_candidates_of_score
 from ..heads.runs.newest import RunEntry, run_entries
 from ..heads.runs.run_folder import read_result
 from ..heads.runs.run_lock import holder_of, is_taken
@@ -59,12 +61,14 @@ def _named(place: Workspace, name: str, dataset: str | None) -> Path:
 
 
 def _record(entry: RunEntry) -> dict[str, Any]:
+    score, few = _score(entry)
     return {
         "name": entry.name,
         "folder": str(entry.folder),
         "dataset": entry.record.store.get("dataset"),
         "head": entry.record.head,
-        "score": _score(entry),
+        "score": score,
+        "few_candidates": few,
         "score_of": entry.record.training.get("select_by"),
         "state": entry.state,
         "finished": entry.is_finished,
@@ -74,15 +78,18 @@ def _record(entry: RunEntry) -> dict[str, Any]:
     }
 
 
-def _score(entry: RunEntry) -> float | None:
-    """The validation score of the epoch that was kept; None where there is none."""
+def _score(entry: RunEntry) -> tuple[float | None, list[str]]:
+    """The validation score of the epoch that was kept, None where there is none; and what in it has few candidates."""
     if not entry.is_finished or entry.is_imported:
-        return None
+        return None, []
     try:
         result = read_result(entry.folder)
+        if result is None or result["best_score"] is None:
+            return None, []
+        few = few_candidates_of_score(entry.folder, result["best_epoch"], entry.record.config.select_by)
     except TvrError:  # the table is not the place to end with a damaged file
-        return None
-    return None if result is None else result["best_score"]
+        return None, []
+    return result["best_score"], few
 
 
 def _print_table(entries: list[RunEntry]) -> None:
@@ -94,10 +101,15 @@ def _print_table(entries: list[RunEntry]) -> None:
     noted = any(note_of(entry.folder) for entry in entries)
     if noted:
         table.add_column("note", min_width=10, overflow="fold")
+    marked = False
     for entry in entries:
-        score = _score(entry)
-        words = "-" if score is None else score_in_words(score, entry.record.config.select_by)
+        score, few = _score(entry)
+        mark = FEW if few else ""
+        marked = marked or bool(few)
+        words = "-" if score is None else score_in_words(score, entry.record.config.select_by, mark)
         state = "imported" if entry.is_imported else entry.state
         cells = [entry.name, entry.record.head, words, entry.day, size_in_words(size_of(entry.folder)), state]
         table.add_row(*cells, *([note_of(entry.folder)] if noted else []))
     print_table_whole(table, spare=("size", "head"))
+    if marked:
+        out.print(FEW_REMARK, soft_wrap=True)

@@ -1,7 +1,7 @@
 """``tvr sweep``: many heads and settings, compared on the validation split."""
 
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,8 @@ from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import counted, pasteable
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
-from ..heads.report.table import FEW, FEW_REMARK
+from ..heads.evaluation.ranks import FEW, FEW_REMARK
+from ..heads.evaluation.validation_figures import summed_figures
 from ..heads.runs.training_config import FORMER_NAMES, best_score
 from ..heads.sweep.grid import OPTIONS, Trial, options_of, parse_grid, plan_trials
 from ..heads.sweep.processes import run_in_processes
@@ -197,7 +198,8 @@ def _print_result(
     scales = {best_score(task.trial.training.select_by) for task in tasks}
     score = f"score of {scales.pop()}" if len(scales) == 1 else "score"
     caution = f" ({manifest.caution.label})" if manifest.caution else ""
-    _print_groups(rows, f"validation split, {score}, mean ± deviation over seeds{caution}")
+    summed = {name for task in tasks for name in summed_figures(task.trial.training.select_by)}
+    _print_groups(rows, f"validation split, {score}, mean ± deviation over seeds{caution}", summed)
     for row in rows:
         if row.failure is not None:
             why = escape(f"{row.name}: {row.failure}")
@@ -208,7 +210,7 @@ def _print_result(
         out.print(f"next: tvr eval {pasteable(best.folder)}", soft_wrap=True)
 
 
-def _print_groups(rows: Sequence[TrialRow], title: str) -> None:
+def _print_groups(rows: Sequence[TrialRow], title: str, summed: Set[str]) -> None:
     groups = groups_of(rows)
     table = Table(title=title, title_justify="left")
     table.add_column("trial", min_width=NAME_WIDTH, overflow="fold")
@@ -216,7 +218,7 @@ def _print_groups(rows: Sequence[TrialRow], title: str) -> None:
     for name in ("score", *figures, "seeds", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups:
-        cells = [_spread(group.mean, group.deviation)]
+        cells = [_spread(group.mean, group.deviation, FEW if summed & set(group.few_candidates) else "")]
         cells += [
             _spread(*group.figures.get(name, (None, None)), FEW if name in group.few_candidates else "")
             for name in figures

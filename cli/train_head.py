@@ -11,6 +11,8 @@ from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import TrainingError, counted, pasteable
 from ..data.contracts.records import configured, reconfigured
 from ..heads.base import configured_head
+from ..heads.evaluation.ranks import FEW, FEW_REMARK
+from ..heads.evaluation.validation_figures import few_candidates_of_score
 from ..heads.features.from_store import features_of
 from ..heads.runs.find_store import run_store
 from ..heads.runs.newest import RunEntry, goes_on, left_note, run_entries
@@ -211,19 +213,24 @@ def _training_config(
 
 def _print_result(result: TrainingResult, manifest: Manifest, *, was_finished: bool, as_json: bool) -> None:
     parameters = sum(parameter.numel() for parameter in result.head.parameters())
+    select_by = load_record(result.folder).config.select_by
+    few = few_candidates_of_score(result.folder, result.best_epoch, select_by)
     if as_json:
         cautions = {"random_weights": manifest.random_weights, "caution": label_of(manifest.caution)}
-        print_json({"folder": str(result.folder), **result.record(), "parameters": parameters, **cautions})
+        figures = {**result.record(), "few_candidates": few, "parameters": parameters}
+        print_json({"folder": str(result.folder), **figures, **cautions})
         return
     score = "no validation split"
     if result.best_score is not None:
-        score = f"validation score {score_in_words(result.best_score, load_record(result.folder).config.select_by)}"
+        score = f"validation score {score_in_words(result.best_score, select_by, FEW if few else '')}"
     remark = f" ({manifest.caution.label})" if manifest.caution else ""
     out.print(
         f"{parameters:,} parameters, {counted(result.epochs, 'epoch')} in {result.seconds:,.1f} s"
         f"{', finished before' if was_finished else ''}; kept epoch {result.best_epoch} ({score}){remark}",
         soft_wrap=True,
     )
+    if few:
+        out.print(FEW_REMARK, soft_wrap=True)
     if result.denoising is not None:
         out.print(str(result.denoising), soft_wrap=True)
     out.print(f"next: tvr eval {pasteable(result.folder)}", soft_wrap=True)

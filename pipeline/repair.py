@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.contracts.errors import StoreError
+from ..data.contracts.errors import StoreError, counted
 from .extract import extract
 from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
@@ -98,9 +98,9 @@ def _refuse_to_lose(
             lost += [i for i in absent if (i not in receipt.missing if receipt else fewer)]
     if lost:
         raise StoreError(
-            f"{len(lost)} videos of damaged shards are not on the disk, the first is {lost[0]!r}: the store cannot be "
-            "mended without losing them. Say where they are with --root, or delete the damaged shards and run "
-            "`tvr extract`: such videos then become rows 'file not found'"
+            f"the disk lacks {counted(len(lost), 'video')} of damaged shards, the first is {lost[0]!r}: the store "
+            "cannot be mended without a loss. Say with --root where what is lacking is, or delete the damaged shards "
+            "and run `tvr extract`: such videos then become rows 'file not found'"
         )
 
 
@@ -118,9 +118,10 @@ def _refuse_other_files(plan: Plan, receipts: Mapping[str, Receipt | None], mani
     if differences:
         video, difference = next(iter(differences.items()))
         raise StoreError(
-            f"{len(differences):,} videos of damaged shards are other files now than those that were extracted, such "
-            f"as {video!r}: {difference}. Say where the right ones are with --root, or delete the damaged shards with "
-            "their receipts (.json) and run `tvr extract --retry changed`: it takes the files that are there"
+            f"{counted(len(differences), 'video')} of damaged shards changed since the extraction: other files are "
+            f"there now, such as that of {video!r}: {difference}. Say where the right ones are with --root, or delete "
+            "the damaged shards with their receipts (.json) and run `tvr extract --retry changed`: it takes those "
+            "that are there"
         )
 
 

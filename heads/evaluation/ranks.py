@@ -17,6 +17,9 @@ from torch import Tensor
 from ...data.contracts.errors import DataError, TrainingError
 
 RECALLS = (1, 5, 10, 50, 100)
+FEW = "*"
+"""Behind a recall that has fewer than 2K candidates, or a sum with such a one."""
+FEW_REMARK = f"{FEW} among fewer than 2K candidates, where chance alone gives R@K more than 50"
 
 
 def is_among_few(k: int, candidates: int) -> bool:

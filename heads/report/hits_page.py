@@ -17,8 +17,8 @@ from .render import document
 from .thumbnails import SIZE
 
 ONE_FRAME = Sampling(policy="uniform", num_frames=1)
-AROUND = 0.5
-"""Seconds before and after the best frame from whose middle the thumbnail is taken."""
+AROUND = 1e-3
+"""Seconds before and after the best frame's time in which it begins, and no other of up to 500 a second."""
 CAPTIONS_SHOWN = 3
 
 
@@ -48,11 +48,12 @@ def _task(hit: FoundVideo) -> DecodeTask | None:
     if hit.path is None or not hit.path.is_file():
         return None
     at = hit.moment.frame_seconds
-    return DecodeTask(hit.video_id, hit.path, ONE_FRAME, SIZE, max(0.0, at - AROUND), at + AROUND)
+    around = AROUND + float(np.spacing(np.float32(at)))  # stores keep times in float32
+    return DecodeTask(hit.video_id, hit.path, ONE_FRAME, SIZE, max(0.0, at - around), at + around)
 
 
 def _item(rank: int, hit: FoundVideo, frames: Mapping[str, UInt8[np.ndarray, "height width 3"]]) -> str:
-    picture = "<p>no picture: the file is not there</p>"
+    picture = "<p>no picture: the file is not there, or shows none at that time</p>"
     if hit.video_id in frames:
         alt = in_html(f"{hit.video_id} at {hit.moment.frame_seconds:.1f} s")
         picture = f'<img src="data:image/png;base64,{_png(frames[hit.video_id])}" alt="{alt}">'

@@ -8,15 +8,12 @@ from pathlib import Path
 from ..evaluation.bootstrap import bootstrap_intervals
 from ..evaluation.evaluate_runs import ZERO_SHOT_LABEL, Scored, short_names
 from ..evaluation.normalisations import COLUMNS
-from ..evaluation.ranks import BothRanks, Ranks
+from ..evaluation.ranks import FEW, FEW_REMARK, BothRanks, Ranks
 from .escaping import in_markdown
 from .published import METRICS, PublishedRow, published_for
 
 FROZEN, ADAPTED, TUNED = "frozen encoder", "adapters inside the encoder", "encoder fine-tuned"
 NOT_COMPARABLE = "not comparable"
-FEW = "*"
-"""Behind a recall that has fewer than 2K candidates."""
-FEW_REMARK = f"{FEW} among fewer than 2K candidates, where chance alone gives R@K more than 50"
 """What stands below a table with that mark."""
 PLAIN, UNKNOWN = "plain scores", "normalisation unknown"
 KINDS = {

@@ -102,9 +102,15 @@ class TrainingConfig:
         check_numbers(self)
 
 
-def score_in_words(score: float, select_by: Selection) -> str:
-    """A validation score with the highest that there is, such as ``501.0 of 600``: a sum of six recalls in percent."""
-    return f"{score:.1f} of {best_score(select_by)}"
+def score_in_words(score: float, select_by: Selection, mark: str = "") -> str:
+    """A validation score with the highest that there is, such as ``501.0 of 600``: a sum of six recalls in percent.
+
+    Args:
+        score: in percent.
+        select_by: what it is.
+        mark: stands behind it.
+    """
+    return f"{score:.1f}{mark} of {best_score(select_by)}"
 
 
 def best_score(select_by: Selection) -> int:

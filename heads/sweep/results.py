@@ -2,21 +2,17 @@
 
 import hashlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ...pipeline.store.atomic_files import write_json
-from ..evaluation.ranks import is_among_few
-from ..runs.run_folder import read_metrics, read_result
+from ..evaluation.validation_figures import few_candidates_of, figures_of, validation_of
+from ..runs.run_folder import read_result
 from .trial import TrialTask, read_failure
 
 TABLE = "sweep.json"
 """Of a sweep's folder: how the trials of the sweep that ended last did."""
-
-SHOWN = (1, 5, 10)
-"""The K of the R@K that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,39 +95,18 @@ def _row(task: TrialTask) -> TrialRow:
     failure = read_failure(task)
     result = read_result(task.folder) if task.is_done else None
     done = result is not None
-    validation = _validation(task.folder, result["best_epoch"]) if done else {}
+    validation = validation_of(task.folder, result["best_epoch"]) if done else {}
     return TrialRow(
         name=task.trial.name,
         group=task.trial.group,
         folder=str(task.folder),
         score=result["best_score"] if done else None,
         best_epoch=result["best_epoch"] if done else None,
-        figures=_figures(validation),
-        few_candidates=_few_candidates(validation),
+        figures=figures_of(validation),
+        few_candidates=few_candidates_of(validation),
         seconds=result["seconds"] if done else None,
         failure=None if done else failure,
     )
-
-
-def _validation(folder: Path, epoch: int) -> dict[str, Any]:
-    """What the validation split gave after an epoch, by direction; nothing where there is no such split."""
-    return next((line["val"] for line in read_metrics(folder) if line["epoch"] == epoch), None) or {}
-
-
-def _figures(validation: Mapping[str, Any]) -> dict[str, float]:
-    ways = [way for way in ("t2v", "v2t") if way in validation]
-    return {f"{way} R@{k}": validation[way][f"R@{k}"] for way in ways for k in SHOWN}
-
-
-def _few_candidates(validation: Mapping[str, Any]) -> list[str]:
-    """The names of figures of fewer than 2K candidates; none where an earlier version did not keep how many."""
-    counts = {way: validation[way].get("candidates") for way in ("t2v", "v2t") if way in validation}
-    return [
-        f"{way} R@{k}"
-        for way, candidates in counts.items()
-        for k in SHOWN
-        if isinstance(candidates, int) and is_among_few(k, candidates)
-    ]
 
 
 def _group(name: str, rows: Sequence[TrialRow]) -> GroupRow:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Int
 
 from .container import INDEXED_CONTAINERS, MATROSKA
 from .packet import Packet
-from .recordings import recordings_of
 
 _MOST_REORDERED = 64
 """By how many places presentation and decoding order of a packet may differ: far more than any codec's reordering,
@@ -20,8 +20,14 @@ _LONGEST_WAIT = 3
 """Frames that an encoder may wait for."""
 
 
-def tell_times(packets: Sequence[Packet], container: str, time_base: float, frame_ticks: float) -> bool:
-    """Whether each shown packet has a time of its own, on one clock, by which it is shown."""
+def tell_times(packets: Sequence[Packet], container: str, recordings: Int[np.ndarray, " packet"]) -> bool:
+    """Whether each shown packet has a time of its own, on one clock, by which it is shown.
+
+    Args:
+        packets: of the whole stream, in decoding order.
+        container: its name in FFmpeg.
+        recordings: the number of the recording that each packet belongs to.
+    """
     shown = [packet.pts for packet in packets if packet.is_shown]
     known = [pts for pts in shown if pts is not None]
     if container not in INDEXED_CONTAINERS or not known:
@@ -32,8 +38,7 @@ def tell_times(packets: Sequence[Packet], container: str, time_base: float, fram
         return False
     order = np.argsort(known)
     # Edits follow one another by their times, too, or they overlap by a rounding.
-    edits = recordings_of(clock_of(packets, container, frame_ticks), container, time_base)
-    if (np.diff(edits[[packet.is_shown for packet in packets]][order]) < 0).any():
+    if (np.diff(recordings[[packet.is_shown for packet in packets]][order]) < 0).any():
         return False
     return bool(np.abs(np.argsort(order) - np.arange(len(order))).max() <= _MOST_REORDERED)
 

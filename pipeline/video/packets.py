@@ -84,10 +84,13 @@ class PacketIndex:
     """The longest duration that the file's headers claim; where they claim none, what its packets make at its rate."""
     has_clock: bool
     """Whether the format has time stamps at all; FFmpeg makes some up for raw streams."""
-    tells_times: bool
-    """Whether each shown packet has a time of its own, on one clock."""
     damage: str
     """What is wrong with the container itself, or empty."""
+
+    @cached_property
+    def tells_times(self) -> bool:
+        """Whether each shown packet has a time of its own, on one clock."""
+        return tell_times(self.packets, self.container, self.recordings)
 
     @property
     def trustworthy(self) -> bool:
@@ -270,7 +273,6 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         frame_ticks=frame_ticks,
         claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
         has_clock=not container.format.flags & _NO_TIME_STAMPS,
-        tells_times=tell_times(reading.packets, container.format.name, time_base, frame_ticks),
         damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
         if reading.damage
         else "",

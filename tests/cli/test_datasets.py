@@ -110,5 +110,5 @@ def test_one_manifest_is_checked(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,caption\na.mp4,a cat\n")
     answer = tvr("datasets", "folder", "--root", "mine.csv", cwd=tmp_path)
     assert answer.code == 0, answer.err
-    assert "0 of 1 videos" in answer.out
+    assert "0 of 1 video " in answer.out
     assert "1 of 1 videos were not found, the first is 'a'" in answer.out

@@ -46,9 +46,32 @@ def test_lists(made: Path) -> None:
     shown = tvr("runs", cwd=made).out
     assert "toy/seq_transformer-1" in shown
     assert f"{run['score']:.1f} of 600" in shown
+    assert "2K candidates" not in shown
     (store,) = json.loads(tvr("stores", "--json", cwd=made).out)
     assert (store["name"], store["videos"], store["texts"], store["finished"]) == ("toy/model", 80, 160, True)
     assert "toy/model" in tvr("stores", "toy", cwd=made).out
+
+
+def test_a_store_that_does_not_say_how_much_its_encoder_reads_is_shown(made: Path) -> None:
+    answer = tvr("inspect", STORE, cwd=made)
+    assert answer.code == 0, answer.err
+    assert "captions   longer than the encoder reads: truncate" in answer.out
+
+
+def test_a_score_among_few_candidates_is_marked(tmp_path: Path) -> None:
+    """Of five videos R@5 and R@10 are 100 whatever the head does."""
+    generated_store(tmp_path / STORE, videos=10)
+    remark = "* among fewer than 2K candidates, where chance alone gives R@K more than 50"
+    trained = tvr("train-head", *QUICK, cwd=tmp_path)
+    listed = tvr("runs", cwd=tmp_path)
+    for answer in (trained, listed):
+        assert (answer.code, answer.out.count("* of 600"), answer.out.count(remark)) == (0, 1, 1), answer.err
+    again = json.loads(tvr("train-head", "--run", RUN, "--json", cwd=tmp_path).out)
+    (run,) = json.loads(tvr("runs", "--json", cwd=tmp_path).out)
+    few = [f"{way} R@{k}" for way in ("t2v", "v2t") for k in (5, 10)]
+    assert run["few_candidates"] == again["few_candidates"] == few
+    (tmp_path / RUN / "metrics.jsonl").write_text("damaged")
+    assert tvr("runs", cwd=tmp_path).code == 0
 
 
 @pytest.mark.parametrize(("command", "made_of"), [("runs", RUN), ("stores", STORE)])

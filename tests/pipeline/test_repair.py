@@ -171,7 +171,8 @@ def test_repair_fails_where_files_are_other_ones(place: Path, sound: Path, encod
     flip(folder / VIDEO)
     before = bytes_of(folder)
     with pytest.raises(
-        StoreError, match=r"1 videos of damaged shards are other files now .*'d': .* bytes then, 700 now"
+        StoreError,
+        match=r"1 video of damaged shards changed since the extraction: .*'d': .* bytes then, 700 now",
     ):
         repair(verify(folder), Named(root=other))
     assert bytes_of(folder) == before
@@ -205,13 +206,13 @@ def test_repair_fails_where_videos_would_be_lost(sound: Path, place: Path, encod
     flip(folder / VIDEO)
     before = bytes_of(folder)
     (archive / "d.mp4").unlink()
-    with pytest.raises(StoreError, match=r"1 videos of damaged shards .* 'd'.* --root"):
+    with pytest.raises(StoreError, match=r"1 video of damaged shards, .* 'd'.* --root"):
         repair(verify(folder))
     assert bytes_of(folder) == before
     (folder / VIDEO).with_suffix(
         ".json"
     ).unlink()  # now nothing tells which videos were missing from the start
-    with pytest.raises(StoreError, match=r"1 videos of damaged shards"):
+    with pytest.raises(StoreError, match=r"1 video of damaged shards"):
         repair(verify(folder))
     assert bytes_of(folder) == before
 

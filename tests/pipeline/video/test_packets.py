@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import av
@@ -30,6 +31,22 @@ def remuxed(path: Path, retimed: Callable[[av.Packet], None]) -> Path:
                 packet.stream = stream
                 target.mux(packet)
     return copy
+
+
+def test_recordings_are_told_apart_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a loop in Python over every packet of the file."""
+    counted: list[str] = []
+    for name in ("packets", "packet_times"):
+        module = import_module(f"tvr.pipeline.video.{name}")
+        if hasattr(module, "recordings_of"):
+            original = module.recordings_of
+            monkeypatch.setattr(
+                module, "recordings_of", lambda *a, f=original: counted.append("once") or f(*a)
+            )
+    index = index_packets(write_movie(tmp_path / "clip.mp4", Movie(num_frames=10)))
+    assert index.trustworthy
+    assert index.can_jump
+    assert counted == ["once"]
 
 
 def copy_decoding_time(packet: av.Packet) -> None:
