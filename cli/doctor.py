@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from ..data.contracts.errors import one_line
-from ..pipeline.doctor import examine
+from ..pipeline.doctor import Finding, examine
 from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
 from .terminal import out, print_json
 
@@ -18,11 +18,17 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            mark = ("ok  ", "green") if finding.ok else ("FAIL", "red")
             found = one_line(f"{finding.check}: {finding.detail}")
-            out.print(Text.assemble(mark, f" {found}"), soft_wrap=True)
+            out.print(Text.assemble(_mark(finding), f" {found}"), soft_wrap=True)
             if not finding.ok and finding.remedy:
                 out.print(f"     -> {one_line(finding.remedy)}", soft_wrap=True)
         out.print("next: tvr demo")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _mark(finding: Finding) -> tuple[str, str]:
+    """What stands before a finding, and its style."""
+    if finding.skipped:
+        return "skip", "dim"
+    return ("ok  ", "green") if finding.ok else ("FAIL", "red")

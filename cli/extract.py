@@ -53,6 +53,7 @@ from .options import (
 )
 from .output.extraction import (
     announce,
+    built_in_offered,
     extraction_meters,
     print_estimate,
     print_faults,
@@ -69,6 +70,7 @@ MAX_PATCH_GIGABYTES = 20
 
 
 @interruptible("no shard was begun, and nothing is lost")
+@built_in_offered()
 def extract(
     dataset: Annotated[
         str, typer.Option(help="Name of a data set; `tvr datasets` lists them.", rich_help_panel=WHAT)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.contracts.cautions import DRAWINGS_ONLY
+from ..data.contracts.errors import counted
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .decoding.pool import DecoderPool, DecodeTask
 from .preprocessing import Preprocessing
@@ -31,6 +32,8 @@ class Finding:
     detail: str
     remedy: str = ""
     """What to do where it is not ok."""
+    skipped: bool = False
+    """Whether nothing was tried, as it is optional and not there: nothing is wrong."""
 
 
 def examine(workspace: Path) -> Iterator[Finding]:
@@ -59,16 +62,24 @@ def _decodes(name: str, clip: Path) -> Finding:
     why = load_plug_in("tvr.pipeline.decoders", name).available()
     if why:
         instead = "PyAV takes its place" if name == _USUAL else f"only --decoder {name} needs it"
-        return Finding(f"decoder {name}", True, f"{why}; {instead}")
+        return Finding(f"decoder {name}", True, f"optional, {instead}: {why}", skipped=True)
     size = Preprocessing(64, 64, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     with DecoderPool(1, name) as pool:
         video = next(pool.decode([DecodeTask("sample", clip, Sampling(policy="all"), size)]))
     brightness = [int(frame.mean().round()) for frame in video.frames]
     right = len(brightness) == 8 and np.allclose(brightness, range(20, 161, 20), atol=3)
-    served = f"served by {video.decoder or 'nobody'}" + (f", {video.reason}" if video.reason else "")
     remedy = f"reinstall {name}, or choose another with --decoder"
-    detail = f"brightness of 8 frames {brightness}, {served}"
-    return Finding(f"decoder {name}", right and video.decoder == name, detail, remedy)
+    if right and video.decoder == name:
+        return Finding(
+            f"decoder {name}", True, "all 8 frames of a test clip have the right brightness", remedy
+        )
+    wrong = "" if right else f", brightness {brightness} instead of 20, 40, ..., 160"
+    served = f"{video.decoder or 'no decoder'} read a test clip" + (
+        f" ({video.reason})" if video.reason else ""
+    )
+    return Finding(
+        f"decoder {name}", False, f"{served}: {counted(len(brightness), 'frame')} of 8{wrong}", remedy
+    )
 
 
 def _encodes() -> Finding:
@@ -77,12 +88,10 @@ def _encodes() -> Finding:
     encoder = clip.load("tvr-storyboard", "storyboard")
     size = encoder.identity.preprocessing
     features = encoder.encode_frames(np.zeros((1, size.height, size.width, 3), np.uint8))
-    detail = (
-        f"open_clip {version('open_clip_torch')}, torch {version('torch')}: a picture gave {features.shape}"
-    )
-    return Finding(
-        "encoder", bool(np.isfinite(features).all()), detail, "reinstall open_clip_torch and torch"
-    )
+    right = bool(np.isfinite(features).all())
+    gave = f"a feature of {features.shape[1]} finite numbers" if right else "numbers that are not finite"
+    detail = f"a test picture gave {gave} (open_clip {version('open_clip_torch')}, torch {version('torch')})"
+    return Finding("encoder", right, detail, "reinstall open_clip_torch and torch")
 
 
 def _gpu() -> Finding:
@@ -102,8 +111,8 @@ def _weights() -> Finding:
     folder = Path(HF_HUB_CACHE)
     models = sorted(path.name.removeprefix("models--") for path in folder.glob("models--*"))
     offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
-    detail = f"{len(models)} models cached in {folder}{offline}; tvr-storyboard is built in ({DRAWINGS_ONLY.label})"
-    return Finding("weights", True, detail)
+    cached = f"{counted(len(models), 'model')} cached in {folder}{offline}"
+    return Finding("weights", True, f"{cached}; tvr-storyboard is built in ({DRAWINGS_ONLY.label})")
 
 
 def _disk(workspace: Path) -> Finding:

@@ -1,5 +1,6 @@
 """What ``tvr extract`` says: before, while and after features are extracted."""
 
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -7,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...data.base import Dataset
-from ...data.contracts.cautions import caution_of, label_of
-from ...data.contracts.errors import StoreError, counted, one_line, pasteable
+from ...data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, caution_of, label_of
+from ...data.contracts.errors import MissingWeightsError, StoreError, counted, one_line, pasteable
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.encoders.base import EncoderIdentity
 from ...pipeline.estimate import Estimate
@@ -28,6 +29,8 @@ from ...pipeline.summary import (
 from ..terminal import Meter, err, out, print_caution, print_json, warn
 from .interruptions import typed_command
 
+BUILT_IN, BUILT_IN_TAG, BUILT_IN_CAUTION = DRAWINGS_MODEL, "storyboard", DRAWINGS_ONLY.label
+"""The encoder that is offered where the weights of another one are missing: it comes with tvr."""
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
 
@@ -41,6 +44,21 @@ def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
     print_caution(caution_of(identity.model, dataset.name, random_weights=identity.random_weights))
     if not identity.words_available:
         err.print(f"note: no word features: {identity.words_unavailable_reason}", soft_wrap=True)
+
+
+@contextmanager
+def built_in_offered() -> Generator[None]:
+    """Where published weights are missing, say which command works without.
+
+    Raises:
+        MissingWeightsError: as it came, with that command as its last line.
+    """
+    try:
+        yield
+    except MissingWeightsError as error:
+        named = any(word.startswith(("--pretrained", "--config")) for word in sys.argv)
+        again = typed_command("--model", BUILT_IN, *(("--pretrained", BUILT_IN_TAG) if named else ()))
+        raise MissingWeightsError(f"{error}\nwhat works here ({BUILT_IN_CAUTION}): {again}") from error
 
 
 @contextmanager

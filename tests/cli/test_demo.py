@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from tvr.cli.demo import _clearest_query
+from tvr.cli.doctor import _mark
 from tvr.data.contracts.errors import DataError
 from tvr.heads.search.archive import open_archive
+from tvr.pipeline.doctor import _decodes
 
+from ..fixtures.mp4 import Movie, write_movie
 from ..fixtures.shell import tvr, tvr_cold
 
 WRITTEN = Path(__file__).resolve().parents[1] / "fixtures" / "before_rooms"
@@ -24,6 +27,33 @@ def test_doctor(tmp_path: Path) -> None:
     assert findings["decoder pyav"]["ok"], findings
     assert findings["encoder"]["ok"], findings
     assert answer.code == int(not all(finding["ok"] for finding in findings.values()))
+
+
+def test_doctor_speaks_in_words(tmp_path: Path) -> None:
+    said = tvr("doctor", cwd=tmp_path).out
+    assert "ok   decoder pyav: all 8 frames of a test clip have the right brightness\n" in said
+    assert "ok   encoder: a test picture gave a feature of 128 finite numbers (open_clip " in said
+    assert "(1, 128)" not in said
+
+
+def test_doctor_skips_what_is_optional_and_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tvr.pipeline.decoders.torchcodec.installed", lambda: False)
+    finding = _decodes("torchcodec", tmp_path / "any.mp4")
+    assert _mark(finding)[0] == "skip"
+    assert finding.detail == (
+        "optional, only --decoder torchcodec needs it: torchcodec is not installed (pip install 'tvr[torchcodec]')"
+    )
+
+
+def test_doctor_fails_in_words(tmp_path: Path) -> None:
+    write_movie(tmp_path / "three.mp4", Movie(num_frames=3))
+    for name, part in (
+        ("three.mp4", "pyav read a test clip: 3 frames of 8, brightness ["),
+        ("none.mp4", "no decoder"),
+    ):
+        finding = _decodes("pyav", tmp_path / name)
+        assert _mark(finding)[0] == "FAIL"
+        assert finding.detail.startswith(part)
 
 
 def test_the_clearest_query_is_furthest_ahead(tmp_path: Path) -> None:

@@ -111,6 +111,19 @@ def test_what_goes_on_fails_with_a_store_of_a_stranger(place: Path, tmp_path: Pa
         assert extract_command(place / "store") is None
 
 
+def test_missing_weights_are_three_short_lines_and_the_last_works(place: Path) -> None:
+    line = ("extract", "--dataset", "folder", "--root", "fold [abc]", "--num-frames", "2", "--device", "cpu")
+    for more in ((), ("--pretrained", "laion2b_s34b_b79k")):
+        refused = tvr(*line, *more, cwd=place)
+        assert refused.code == 6
+        wrong, bring, works = refused.err.splitlines()
+        assert wrong.endswith("are not on this machine: HF_HUB_OFFLINE is set")
+        assert "hf download" in bring
+        label, _, command = works.partition(": tvr ")
+        assert label == "what works here (knows drawings only)"
+        assert tvr(*shlex.split(command), cwd=place).code == 0
+
+
 def test_a_shard_fails_whose_lock_only_another_user_may_open(place: Path) -> None:
     assert extract(place, "--store", "store").code == 0
     (shard,) = (place / "store").glob("video-*.h5")

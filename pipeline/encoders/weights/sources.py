@@ -10,7 +10,6 @@ from typing import Any
 import open_clip
 from open_clip.constants import HF_CONFIG_NAME
 
-from ....data.contracts.cautions import DRAWINGS_ONLY
 from ....data.contracts.errors import MissingWeightsError, UsageError, WeightsError, unknown_name
 from .downloads import MissingFileError, hub_cache, hub_file
 from .file_kinds import is_torchscript
@@ -201,7 +200,8 @@ def _hub_source(repository: str, pretrained: str | None, cache: Path | None) -> 
         own = pretrained or HUB_WEIGHTS[0]
         path = hub_file(repository, HUB_WEIGHTS, cache) if own in HUB_WEIGHTS else _existing(own)
     except MissingFileError as error:
-        raise _missing(model, repository, f"{HF_CONFIG_NAME} and {HUB_WEIGHTS[0]}", cache, error) from error
+        names = f"its {HF_CONFIG_NAME} and {HUB_WEIGHTS[0]} by hand"
+        raise _missing(model, repository, names, cache, error) from error
     if is_torchscript(path):
         raise WeightsError(_how_to_ask_for_torchscript(model, path))
     return replace(source, pretrained=path.name, checkpoint=path)
@@ -216,23 +216,18 @@ def _downloaded(name: str, tag: str, cache: Path | None) -> Path:
     try:
         return hub_file(file.repository, file.names, cache)
     except MissingFileError as error:
-        own = f"--pretrained {tag}=/path/to/{file.names[0]}"
-        names = f"{file.names[0]} alone, and {own}"
+        names = f"--pretrained {tag}=/path/to/{file.names[0]}"
         raise _missing(f"{name} ({tag})", file.repository, names, cache, error) from error
 
 
 def _missing(
     what: str, repository: str, one_file: str, cache: Path | None, error: MissingFileError
 ) -> MissingWeightsError:
-    """What is said of weights that are not here: what is wrong, how to bring them, what works without."""
-    folder = f"models--{repository.replace('/', '--')}"
+    """What is said of weights that are not here: what is wrong, and how to bring them. Who knows which command was
+    typed adds what works without."""
     return MissingWeightsError(
         f"the weights of {what} are not on this machine: {error}\n"
-        f"to bring them: `hf download {repository}` where there is a network, then {folder} of its cache to "
-        f"{hub_cache(cache)} (HF_HUB_OFFLINE=1: no network is asked); or of https://huggingface.co/{repository} "
-        f"{one_file}\n"
-        f"what works here: --model {STORYBOARD_MODEL} ({DRAWINGS_ONLY.label}), or --pretrained {RANDOM} (scores are "
-        "chance)"
+        f"to bring them: `hf download {repository}` with a network, into {hub_cache(cache)}; or {one_file}"
     )
 
 

@@ -159,20 +159,14 @@ def test_missing_weights_offline_fail_at_once_and_say_what_to_do(tmp_path: Path)
     message = str(caught.value)
     for needed in (
         f"hf download {OPENAI}",
-        f"https://huggingface.co/{OPENAI}",
-        "open_clip_model.safetensors",
-        "models--timm--vit_base_patch32_clip_224.openai",
         str(tmp_path),
-        "HF_HUB_OFFLINE=1",
         "--pretrained openai=/path/to/open_clip_model.safetensors",
     ):
         assert needed in message
-    wrong, to_bring, works_here = message.split("\n")
+    wrong, to_bring = message.split("\n")
     assert wrong.startswith("the weights of ViT-B-32 (openai) are not on this machine: ")
     assert to_bring.startswith("to bring them: ")
-    assert works_here == (
-        "what works here: --model tvr-storyboard (knows drawings only), or --pretrained random (scores are chance)"
-    )
+    assert len(to_bring) - len(str(tmp_path)) < 160, "two lines of a terminal, and where the cache is"
 
 
 @pytest.mark.usefixtures("nowhere")
