@@ -277,9 +277,8 @@ def extract(
         announce(described, identity := runner.identity)
         if patches and not yes:
             _check_size(_estimated(described, encoder.load(), options, batch_size))
-        options = replace(
-            options, frames_per_batch=runner.frames_per_batch if batch_size is None else batch_size
-        )
+        frames = runner.frames_per_batch if batch_size is None else batch_size
+        options = replace(options, frames_per_batch=frames)
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         with extraction_meters() as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
@@ -324,10 +323,8 @@ def _estimated(
     dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None
 ) -> Estimate:
     """From a sample that is measured on this machine."""
-    options = replace(
-        options, frames_per_batch=encoder.frames_per_batch if batch_size is None else batch_size
-    )
-    return estimate(dataset, encoder, options)
+    frames = encoder.frames_per_batch if batch_size is None else batch_size
+    return estimate(dataset, encoder, replace(options, frames_per_batch=frames))
 
 
 def _retried(
