@@ -135,7 +135,8 @@ class Asked:
             raise UsageError("--image is a query by itself: leave TEXT and --video out")
         for option, file in (("--video", self.video), ("--image", self.image)):
             if file is not None and not file.is_file():
-                raise DecodeError(f"{option} {file} is not there: it cannot be decoded")
+                what = "is a folder" if file.is_dir() else "is no file" if file.exists() else "is not there"
+                raise DecodeError(f"{option} {file} {what}: it cannot be decoded")
         if html is not None and not html.absolute().parent.is_dir():
             raise UsageError(f"--html {html}: there is no folder {html.parent}. Make it, or name another")
         if candidates is not None and self.text is None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
 
 from ...data.base import Caption
 from ...data.contracts.errors import DecodeError, WeightsError
@@ -24,6 +23,7 @@ from ...pipeline.store.reader import FeatureColumn, FeatureStore, TextRows, Vide
 from ...pipeline.store.shards import as_stored
 from ..features.from_store import mapped_texts
 from ..features.items import TextItems, VideoItems, text_items, video_items
+from .pictures import read_picture
 
 ONLY = torch.zeros(1, dtype=torch.long)
 """The place of the query among the items that it makes."""
@@ -101,12 +101,7 @@ class QueryFeatures:
         Raises:
             DecodeError: the file is no picture.
         """
-        try:
-            with Image.open(file) as opened:
-                picture = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise DecodeError(f"{file} is not a readable picture ({error})") from error
-        frame = resize(picture, self.encoder.identity.preprocessing)
+        frame = resize(read_picture(file), self.encoder.identity.preprocessing)
         frames = self._as_stored(self.encoder.encode_frames(frame[None]), "frames")
         return video_items(VideoRows((file.name,), frames, np.array([0, 1]), np.zeros(1)))
 

@@ -126,6 +126,11 @@ def test_a_picture_finds_videos(made: Path) -> None:
     (made / "no picture.png").write_text("no picture")
     answer = tvr("search", "--image", "no picture.png", cwd=made)
     assert (answer.code, "is not a readable picture" in answer.err) == (5, True), answer.err
+    video = next((made / "tvr-workspace" / "datasets").rglob("test-00003.mp4"))
+    answer = tvr("search", "--image", video, cwd=made)
+    assert (answer.code, f"--video {video}" in answer.err) == (5, True), answer.err
+    answer = tvr("search", "--image", "tvr-workspace", cwd=made)
+    assert (answer.code, "tvr-workspace is a folder" in answer.err) == (5, True), answer.err
 
 
 @pytest.mark.slow
