@@ -48,7 +48,7 @@ def divisors(lengths: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
     Raised to the smallest number instead, it would leave the value right and make the gradient infinite.
     """
-    return lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
+    return torch.where(lengths > torch.finfo(lengths.dtype).tiny, lengths, 1.0)
 
 
 def masked_mean(
