@@ -1,23 +1,22 @@
 """``tvr runs``: the trained heads of a workspace."""
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from ..data.contracts.errors import TvrError, UsageError
+from ..data.contracts.errors import TvrError
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import few_candidates_of_score
 from ..heads.runs.newest import RunEntry, run_entries
 from ..heads.runs.run_folder import read_result
 from ..heads.runs.run_lock import holder_of, is_taken
 from ..heads.runs.training_config import score_in_words
-from ..pipeline.store.housekeeping import note_of, size_in_words, size_of
 from ..pipeline.workspace import Workspace
-from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption
+from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
 from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption
-from .terminal import NAME_WIDTH, out, print_json, print_table_whole
+from .output.listing import Listed, folder_record, print_list
+from .terminal import out, print_json
 
 
 def runs(
@@ -37,7 +36,7 @@ def runs(
     """List trained heads with their validation scores, the newest first; rename one, keep a note, delete it."""
     place = Workspace(workspace)
     upkeep = Upkeep(rename, note, delete, yes)
-    folder = None if name is None else _named(place, name, dataset)
+    folder = named_folder("run", name, place.run_folders(), partial(place.named_run, dataset=dataset))
     if upkeep.is_asked(name):
         assert folder is not None
         upkeep.do(folder, "run", in_use=holder_of(folder) if is_taken(folder) else None)
@@ -51,20 +50,10 @@ def runs(
         _print_table(entries)
 
 
-def _named(place: Workspace, name: str, dataset: str | None) -> Path:
-    """The folder of a run of the workspace, named by its name or its path there."""
-    known = {folder.resolve(): folder for folder in place.run_folders()}
-    try:
-        return known.get(Path(name).resolve()) or place.named_run(name, dataset)
-    except OSError as error:
-        raise UsageError(f"no run is called {name!r}: {error.strerror or error}") from error
-
-
 def _record(entry: RunEntry) -> dict[str, Any]:
     score, few = _score(entry)
     return {
         "name": entry.name,
-        "folder": str(entry.folder),
         "dataset": entry.record.store.get("dataset"),
         "head": entry.record.head,
         "score": score,
@@ -73,8 +62,7 @@ def _record(entry: RunEntry) -> dict[str, Any]:
         "state": entry.state,
         "finished": entry.is_finished,
         "written": entry.day,
-        "bytes": size_of(entry.folder),
-        "note": note_of(entry.folder),
+        **folder_record(entry.folder),
     }
 
 
@@ -93,23 +81,15 @@ def _score(entry: RunEntry) -> tuple[float | None, list[str]]:
 
 
 def _print_table(entries: list[RunEntry]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run", min_width=NAME_WIDTH, overflow="fold")
-    for header in ("head", "validation", "written", "size"):
-        table.add_column(header, no_wrap=True, justify="right" if header == "size" else "left")
-    table.add_column("state", min_width=10, overflow="fold")
-    noted = any(note_of(entry.folder) for entry in entries)
-    if noted:
-        table.add_column("note", min_width=10, overflow="fold")
-    marked = False
+    listed, marked = list[Listed](), False
     for entry in entries:
         score, few = _score(entry)
-        mark = FEW if few else ""
         marked = marked or bool(few)
-        words = "-" if score is None else score_in_words(score, entry.record.config.select_by, mark)
+        words = (
+            "-" if score is None else score_in_words(score, entry.record.config.select_by, FEW if few else "")
+        )
         state = "imported" if entry.is_imported else entry.state
-        cells = [entry.name, entry.record.head, words, entry.day, size_in_words(size_of(entry.folder)), state]
-        table.add_row(*cells, *([note_of(entry.folder)] if noted else []))
-    print_table_whole(table, spare=("size", "head"))
+        listed.append(Listed(entry.name, entry.folder, entry.day, state, (entry.record.head, words)))
+    print_list("run", {"head": "left", "validation": "left"}, listed, spare=("size", "head", "note"))
     if marked:
         out.print(FEW_REMARK, soft_wrap=True)

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -38,11 +39,11 @@ class Lines(Console):
 class Remarks(Lines):
     """Standard error: what it says goes into the log as well, however quiet it is."""
 
-    def print(self, *objects: Any, **how: Any) -> None:
-        """As rich prints; text alone, without colours, is what the log gets."""
+    def print(self, *objects: Any, logged: bool = True, **how: Any) -> None:
+        """As rich prints; text alone, without colours, is what the log gets, unless it is of the screen alone."""
         if not ASKED.quiet:
             super().print(*objects, **how)
-        if LOG.isEnabledFor(logging.INFO):
+        if logged and LOG.isEnabledFor(logging.INFO):
             LOG.info("%s", " ".join(map(str, objects)))
 
 
@@ -145,16 +146,16 @@ def print_tables_whole(tables: Sequence[Table], spare: Sequence[str] = ()) -> No
             out.width = shown
     if left_out:
         names = ", ".join(left_out)
-        err.print(
-            f"without {names}: no room in {shown} columns; a file, a pipe or --json has all", soft_wrap=True
-        )
+        said = f"without {names}: no room in {shown} columns; a file, a pipe or --json has all"
+        err.print(said, soft_wrap=True, logged=False)
 
 
 def _left_out(table: Table, header: str) -> bool:
     """Leave a column out; whether there was one."""
     kept = [column for column in table.columns if column.header != header]
     had = len(kept) < len(table.columns)
-    table.columns = kept
+    # rich gives the last column less room, and knows it by its number.
+    table.columns = [replace(column, _index=number) for number, column in enumerate(kept)]
     return had
 
 

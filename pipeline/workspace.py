@@ -113,7 +113,7 @@ class Workspace:
         names = {entry.name for entry in known} | {entry.folder.parent.name for entry in known}
         raise UsageError(
             unknown_name("store", name, names)
-            + f" There is no folder {name} either; `tvr stores` lists them."
+            + f" There is no folder {name!r} either; `tvr stores` lists them."
         )
 
     def run_folders(self, dataset: str | None = None) -> list[Path]:

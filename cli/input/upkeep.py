@@ -1,6 +1,8 @@
 """What ``tvr runs`` and ``tvr stores`` do with the one that is named: rename it, keep a note with it, delete it."""
 
 import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +11,7 @@ import typer
 
 from ...data.contracts.errors import StoreError, UsageError
 from ...pipeline.store.housekeeping import delete, keep_note, rename, size_in_words, size_of
+from ..output.interruptions import interruptible
 from ..terminal import out
 
 RenameOption = Annotated[str | None, typer.Option(metavar="NAME", help="Give it this name.")]
@@ -63,14 +66,46 @@ class Upkeep:
             out.print(f"{kind} {folder} is {rename(folder, self.rename)} now", soft_wrap=True)
             return
         size = size_in_words(size_of(folder))
-        if not (self.yes or _agrees(f"Delete {kind} {folder}, {size}?")):
+        with interruptible("nothing was deleted"):
+            agreed = self.yes or _agrees(f"Delete {kind} {folder}, {size}?")
+        if not agreed:
             out.print("nothing was deleted")
             return
         delete(folder)
         out.print(f"deleted {folder}, {size}", soft_wrap=True)
 
 
+def named_folder(
+    kind: str, name: str | None, known: Iterable[Path], by_name: Callable[[str], Path]
+) -> Path | None:
+    """The folder of a run or a store of the workspace, named by its name or its path there; None if none is named.
+
+    Args:
+        kind: what it is, in a word.
+        name: what was typed.
+        known: the folders of all of them.
+        by_name: looks it up by its name.
+
+    Raises:
+        UsageError: nothing there has that name, or nothing can have it.
+    """
+    if name is None:
+        return None
+    try:
+        folders = {folder.resolve(): folder for folder in known}
+        return folders.get(Path(name).resolve()) or by_name(name)
+    except OSError as error:
+        raise UsageError(f"no {kind} is called {name!r}: {error.strerror or error}") from error
+
+
 def _agrees(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is here to answer: add --yes if that is meant")
-    return typer.confirm(question)
+    """Whether somebody says yes; a question that nobody hears is no answer.
+
+    Raises:
+        UsageError: standard input is no terminal, or has ended.
+    """
+    if sys.stdin and sys.stdin.isatty():
+        with suppress(EOFError):
+            return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
+        out.print()
+    raise UsageError(f"{question} Nobody is here to answer: add --yes if that is meant")

@@ -4,10 +4,13 @@ import json
 import re
 import shutil
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tvr.cli.input.upkeep import Upkeep
+from tvr.data.contracts.errors import UsageError
 from tvr.heads.runs.run_lock import run_lock
 from tvr.pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words
 
@@ -74,25 +77,27 @@ def test_a_score_among_few_candidates_is_marked(tmp_path: Path) -> None:
     assert tvr("runs", cwd=tmp_path).code == 0
 
 
+@pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize(("command", "made_of"), [("runs", RUN), ("stores", STORE)])
-def test_80_columns_hold_long_names(
+def test_narrow_terminals_hold_long_names(
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     command: str,
     made_of: Path,
+    width: int,
 ) -> None:
     """They are folded, so that the others' days and states can still be told apart."""
     name = "one-of-mine-with-a-rather-long-name-which-tells-all-settings-2400"
     (place / made_of).rename(place / made_of.with_name(name))
     keep_note(place / made_of.with_name(name), "the one for the paper, and for its appendix too")
-    console = Console(force_terminal=True, color_system=None, width=80)
+    console = Console(force_terminal=True, color_system=None, width=width)
     module = import_module(f"tvr.cli.{command}")
     for some in (module, import_module("tvr.cli.terminal")):
         monkeypatch.setattr(some, "out", console)
     getattr(module, command)(None, None, place / "tvr-workspace")
     shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 80
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
     assert "…" not in shown
     assert name in "".join(line[:30].split(" ")[0] for line in shown.splitlines())
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", shown)
@@ -129,6 +134,36 @@ def test_delete_asks_first(place: Path) -> None:
     assert not (place / STORE).exists()
 
 
+class Typing(StringIO):
+    """Standard input of a terminal, and what is typed there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "is_left"), [("n\n", True), ("\n", True), ("y\n", False)])
+def test_delete_does_what_is_answered(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+    is_left: bool,
+) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr("sys.stdin", Typing(typed))
+    Upkeep(rename=None, note=None, delete=True, yes=False).do(tmp_path / "run", "run", in_use=None)
+    assert (tmp_path / "run").is_dir() == is_left
+    assert ("nothing was deleted\n" in capsys.readouterr().out) == is_left
+
+
+def test_delete_fails_where_the_answer_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr("sys.stdin", Typing(""))
+    with pytest.raises(UsageError, match="add --yes"):
+        Upkeep(rename=None, note=None, delete=True, yes=False).do(tmp_path / "run", "run", in_use=None)
+    assert (tmp_path / "run").is_dir()
+
+
 def test_upkeep_fails_with_what_is_wrong(place: Path) -> None:
     for arguments, code, part in (
         (("runs", "--delete"), 2, "say which"),
@@ -136,6 +171,7 @@ def test_upkeep_fails_with_what_is_wrong(place: Path) -> None:
         (("runs", "seq_transformer-1", "--rename", "a/b"), 2, "one word without a slash"),
         (("runs", "seq_transformer-1", "--rename", "seq_transformer-1"), 2, "is there already"),
         (("stores", "toy", "--rename", "x", "--delete"), 2, "one at a time"),
+        (("stores", "", "--delete"), 2, "There is no folder '' either"),
     ):
         answer = tvr(*arguments, cwd=place)
         assert (answer.code, part in answer.err) == (code, True), answer.err

@@ -1,5 +1,6 @@
 """Tables in a pipe and on a narrow terminal."""
 
+import logging
 import re
 import time
 from io import StringIO
@@ -8,6 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 from tvr.cli import terminal
+from tvr.cli.output.verbosity import LOG
 
 NAME, FIGURE = "a head with a rather long name", "12.5-22.5"
 
@@ -68,6 +70,17 @@ def test_columns_to_spare_give_way_one_after_the_other_and_are_named(
     for header in ("MnR", "tied"):
         assert (header in told.out) == (header not in left_out)
         assert (header in told.err) == (header in left_out)
+
+
+def test_the_log_says_nothing_of_columns(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has all the room there is."""
+    monkeypatch.setattr(terminal, "out", Console(force_terminal=True, width=56, color_system=None))
+    with caplog.at_level(logging.INFO, LOG.name):
+        terminal.print_table_whole(wide_table(), spare=("MnR", "tied"))
+        terminal.err.print("a remark")
+    assert caplog.messages == ["a remark"]
 
 
 def test_a_pipe_spares_no_column(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
