@@ -16,6 +16,7 @@ import numpy as np
 from tvr.data.base import Dataset, load_dataset
 from tvr.pipeline.decoding.pool import DecoderPool
 from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 from tvr.pipeline.extract import extract
 from tvr.pipeline.options import ExtractionOptions, sampling_of
 from tvr.pipeline.plan import plan_extraction
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def _round(
-    dataset: Dataset, encoder: clip.ClipEncoder, options: ExtractionOptions, store: Path
+    dataset: Dataset, encoder: FrozenEncoder, options: ExtractionOptions, store: Path
 ) -> tuple[dict[str, float], Summary]:
     """Seconds of each of the three."""
     seconds: dict[str, float] = {}
@@ -77,7 +78,7 @@ def _round(
 def _figures(
     chosen: argparse.Namespace,
     dataset: Dataset,
-    encoder: clip.ClipEncoder,
+    encoder: FrozenEncoder,
     rounds: list[tuple[dict[str, float], Summary]],
 ) -> dict[str, Any]:
     on_cpu = encoder.texts.arithmetic.device.type == "cpu"
@@ -104,7 +105,7 @@ def _figures(
     }
 
 
-def _decode(dataset: Dataset, encoder: clip.ClipEncoder, options: ExtractionOptions) -> np.ndarray:
+def _decode(dataset: Dataset, encoder: FrozenEncoder, options: ExtractionOptions) -> np.ndarray:
     videos = [video for video in plan_extraction(dataset, options).videos if video.path]
     with DecoderPool(options.decoding_processes, options.decoder) as pool:
         tasks = (decode_task(video, encoder.identity.preprocessing, options) for video in videos)

@@ -12,6 +12,7 @@ import numpy as np
 import open_clip
 import torch
 from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 
 from .record import keep
 
@@ -83,7 +84,7 @@ def _captions(count: int) -> list[str]:
     return [" ".join(dice.choice(WORDS, WORDS_PER_CAPTION)) for _ in range(count)]
 
 
-def _full_context(encoder: clip.ClipEncoder, captions: list[str]) -> np.ndarray:
+def _full_context(encoder: FrozenEncoder, captions: list[str]) -> np.ndarray:
     """open_clip's own way: all positions of every caption. It gives one row per caption and no words."""
     model: Any = encoder.texts.model
     tokens = open_clip.get_tokenizer(encoder.identity.model)(captions)

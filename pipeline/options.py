@@ -10,7 +10,7 @@ from ..data.contracts.errors import MissingWeightsError, UsageError, check_name
 from ..data.contracts.identity import FileDigest
 from ..data.contracts.numbers import Count, Positive, as_option, check_numbers
 from ..data.contracts.plug_ins import plug_in_names
-from .encoders.base import Encoder
+from .encoders.base import Encoder, load_encoder
 from .machine import usable_cores
 from .preprocessing import DEFAULT_PIXELS, Pixels
 from .sampling import Policy, Sampling
@@ -130,7 +130,7 @@ class EncoderSpec:
     """Which encoder is loaded, and where: by value, so that a worker or a repair loads the same one."""
 
     model: str
-    """A name of open_clip, ``hf-hub:owner/name`` or ``tvr-storyboard``."""
+    """A name of open_clip, ``hf-hub:owner/name``, ``tvr-storyboard``, ``words`` or ``transformers:...``."""
     pretrained: str | None = None
     """A tag, a checkpoint file, ``tag=file`` or ``random``; None: the model's usual weights."""
     device: str = "auto"
@@ -145,10 +145,13 @@ class EncoderSpec:
             UsageError: an unknown model, tag, device or precision.
             WeightsError: weights that are missing, unreadable or another model's.
         """
-        from .encoders import clip  # torch and open_clip take seconds: options alone need neither
-
-        encoder = clip.load(self.model, self.pretrained, device=self.device, precision=self.precision)
-        return clip.compiled(encoder) if self.compiled else encoder
+        return load_encoder(
+            self.model,
+            self.pretrained,
+            device=self.device,
+            precision=self.precision,
+            compiled=self.compiled,
+        )
 
     def load_or_stand_in(self) -> tuple[Encoder, str]:
         """The encoder and nothing; or, where its published weights are out of reach, one of its architecture that is as
@@ -161,9 +164,10 @@ class EncoderSpec:
             return self.load(), ""
         except MissingWeightsError as error:
             reason = str(error).partition("\n")[0]
-        from .encoders import clip
+        from .encoders.towers.frozen import FrozenEncoder  # torch takes seconds: options alone need none
 
-        made = clip.load(self.model, "random", device=self.device, precision=self.precision)
+        made = load_encoder(self.model, "random", device=self.device, precision=self.precision)
+        assert isinstance(made, FrozenEncoder)
         # What is said of the features is to be true of those that will be extracted.
         identity = replace(made.identity, pretrained=self.pretrained or "", random_weights=False)
         return replace(made, identity=identity), reason

@@ -18,6 +18,7 @@ from ..data.base import Dataset, Video, load_dataset
 from ..data.contracts.errors import DataError, StoreError, TvrError, UsageError, pasteable
 from ..data.contracts.records import restored
 from ..data.contracts.toml_text import toml_of
+from .encoders.base import is_own_file, is_own_model
 from .options import EncoderSpec, ExtractionOptions, Request
 from .store.atomic_files import as_json, keep_text
 from .store.checksummed_json import read_checksummed, write_checksummed
@@ -104,8 +105,6 @@ class Named:
 
     def left_open_of_encoder(self, encoder: EncoderSpec) -> list[str]:
         """Options that would name an encoder which is not published under its name: a file, a repository."""
-        from .encoders.weights.sources import is_own_file, is_own_model  # open_clip takes seconds
-
         options = ["--model", encoder.model] if is_own_model(encoder.model) and not self.model else []
         if encoder.pretrained and not self.pretrained and is_own_file(encoder.model, encoder.pretrained):
             options += ["--pretrained", encoder.pretrained]

@@ -1,9 +1,8 @@
 """What a head sees in one video for one text: which words meet which frames, and which frames make a clip."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -11,14 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...pipeline.encoders.base import token_names
 from ..base import Encoded, Head
 from ..features.feature_set import FeatureSet
 from ..layers.aggregation import Aggregation
 from ..layers.padding import l2_normalise
 from ..search.moments import compared, frame_borders
-
-START_TOKEN, WORD_END = 49406, "</w>"
-"""CLIP's own vocabulary: its first token of every text, and what ends a word."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Alignment:
 
     text: str
     words: list[str]
-    """The token of each row, or its place where the vocabulary is not CLIP's."""
+    """The token of each row, or its place where the vocabulary is not known."""
     frame_seconds: list[float]
     scores: Float[Tensor, "word frame"]
     """Cosines of the words and frames that the head compares; of the stored features where it compares none."""
@@ -59,6 +56,7 @@ class Alignment:
 def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> Alignment:
     """Compare one text with one video of a feature set, word by word and frame by frame."""
     head.eval()
+    model = str(features.origin.store.get("encoder", {}).get("model", ""))
     text = features.text_batch(torch.tensor([text_item]), head.shape.num_words)
     video = features.video_batch(torch.tensor([video_item]), head.shape.num_frames)
     with _captured_clusters(head) as phrases:
@@ -68,30 +66,13 @@ def align(head: Head, features: FeatureSet, text_item: int, video_item: int) -> 
     words, frames, is_of_head = compared(encoded_text, encoded_video, text, video)
     return Alignment(
         text=features.texts[text_item],
-        words=word_labels(features.token_ids(text_item, head.shape.num_words).tolist()),
+        words=token_names(model, features.token_ids(text_item, head.shape.num_words).tolist()),
         frame_seconds=features.frame_seconds(video_item, head.shape.num_frames).tolist(),
         scores=(l2_normalise(words) @ l2_normalise(frames).T).float().cpu(),
         is_of_head=is_of_head,
         clips=clips[0][0].float().cpu() if clips else None,
         clip_scores=_clip_scores(encoded_text, encoded_video, phrases, clips),
     )
-
-
-def word_labels(token_ids: Sequence[int]) -> list[str]:
-    """The written form of CLIP's tokens; places where the tokens are of another vocabulary."""
-    if not token_ids or token_ids[0] != START_TOKEN:
-        return [str(place) for place in range(len(token_ids))]
-    decoder = _clip_vocabulary()
-    names = [decoder.get(token, "?").removesuffix(WORD_END) for token in token_ids]
-    return ["[start]", *names[1:-1], "[end]"]
-
-
-@cache
-def _clip_vocabulary() -> Mapping[int, str]:
-    # Imported here because open_clip takes a second, and only pictures need it.
-    from ...pipeline.encoders.weights.tokenizers import clip_vocabulary
-
-    return clip_vocabulary()
 
 
 def _clip_scores(

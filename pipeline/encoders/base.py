@@ -1,15 +1,16 @@
-"""The Encoder contract: frames and texts in, un-normalised features after the projection out.
+"""The Encoder contract: frames and texts in, un-normalised features in one space out.
 
-Every other file here is one encoder: ``load(model, pretrained, ...) -> Encoder``.
+Every other file here is one encoder, and docs/encoders.md says what such a file holds.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from ...data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..preprocessing import Preprocessing
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -24,28 +25,28 @@ class EncoderIdentity:
     """What must agree before two sets of features may be compared. Goes into the store as it is."""
 
     model: str
-    """As open_clip calls it."""
+    """As ``--model`` names it."""
     pretrained: str
-    """A pretrained tag, ``random``, or the file name of a local checkpoint."""
+    """What its weights are called, ``random``, or the file name of a local checkpoint."""
     weights_digest: str
-    """sha256 over names, shapes and bytes of all weights in float32, as loaded; see ``weights.build``."""
+    """sha256 over names, shapes and bytes of all weights, as loaded; see ``towers.frozen.weights_digest``."""
     random_weights: bool
     """True where nothing was trained: figures made with it say nothing of retrieval."""
-    activation: Literal["quick_gelu", "gelu"]
-    """Of the towers as they run, whatever name and tag say."""
+    activation: str
+    """Of the networks as they run, whatever the names say; empty where weights of one kind are run in one way."""
     dim: int
     """Width of a frame or word feature."""
     attention_heads: int | None
-    """Of the text tower where it is as wide as a feature, so that heads may take its layers; None where it is not, or
+    """Of a text network that is as wide as a feature, so that heads may take its layers; None where it is not, or
     where it does not say."""
     context_length: int
-    """Most tokens of a text, start and end token included."""
+    """Most tokens of a text, special ones included."""
     logit_scale: float
-    """What the model multiplies cosines with, at most 100."""
+    """What the model was trained to multiply cosines with, at most 100."""
     preprocessing: Preprocessing
     """How a decoded frame becomes the model's input."""
     precision: Precision
-    """Of the towers."""
+    """Of the matrix products."""
     words_available: bool
     """Whether ``EncodedText.words`` holds every word, or the pooled row alone."""
     words_unavailable_reason: str
@@ -55,8 +56,9 @@ class EncoderIdentity:
     patches_unavailable_reason: str
     """Empty where patches are available."""
     compiled: bool
-    """Whether the image tower was compiled, which rounds differently."""
-    open_clip_version: str
+    """Whether the image network was compiled, which rounds differently."""
+    library_version: str
+    """Name and version of the package that runs the networks, such as ``open_clip 3.3.0``."""
     torch_version: str
 
 
@@ -65,8 +67,8 @@ class EncodedText:
     """The features of one text."""
 
     words: Float32[np.ndarray, "word dim"]
-    """Every position from the start to the end token, in order; where the model pools at another position (a
-    class token, or the last of the padding), that row follows as the last one."""
+    """Every token in order, special ones too; where the model's own feature of the text is none of them (a class token
+    behind the padding, or a mean), that row follows as the last one."""
     token_ids: Int32[np.ndarray, " word"]
     """The token of each row; ``NO_TOKEN`` for a pooled row that has none."""
     sentence_row: int
@@ -115,9 +117,74 @@ class Encoder(Protocol):
 
         Where a GPU computes, the caller has its hands free until then. A batch of fewer than ``batch_size`` frames
         gives the same features to the last bit as if it were full.
+
+        Raises:
+            ValueError: frames of another size or type, or patches of a model that has none.
         """
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
         """Features of each text, in the order given."""
         ...
+
+
+_PACKAGE = "tvr.pipeline.encoders"
+_OF_ALL_OTHER_NAMES = "clip"
+"""The plug-in that is meant by names that begin with no plug-in's: open_clip's models have no common prefix."""
+
+
+def plug_in_of(model: str) -> str:
+    """Name of the plug-in that loads a model: ``words`` of ``words``, ``transformers`` of ``transformers:...``."""
+    name = model.partition(":")[0]
+    return name if name in plug_in_names(_PACKAGE) else _OF_ALL_OTHER_NAMES
+
+
+def load_encoder(
+    model: str,
+    pretrained: str | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    compiled: bool = False,
+) -> Encoder:
+    """The frozen model of that name with its weights.
+
+    Args:
+        model: as a plug-in of this folder knows it.
+        pretrained: a name of weights, a checkpoint file, ``random``, or None for the model's usual weights.
+        device: ``auto`` (cuda where there is one), ``cpu``, ``cuda``, ``cuda:1`` and so on.
+        precision: of the matrix products; ``auto`` is the fastest that the device multiplies in hardware.
+        compiled: whether the image network is compiled: the first batch then takes a minute longer.
+
+    Raises:
+        UsageError: an unknown model, name of weights, device or precision.
+        WeightsError: weights or packages that are missing, unreadable or another model's; it says what to do.
+    """
+    settings: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
+    load = _plug_in(model).load
+    return load(model, pretrained, **settings)
+
+
+def is_own_model(model: str) -> bool:
+    """Whether a name of a model means a folder or a repository that anybody may have made."""
+    return _plug_in(model).is_own_model(model)
+
+
+def is_own_file(model: str, pretrained: str | None) -> bool:
+    """Whether a name of weights means a file on this machine, not what is published under that name."""
+    return _plug_in(model).is_own_file(model, pretrained)
+
+
+def token_names(model: str, token_ids: Sequence[int]) -> list[str]:
+    """The written form of each token of one text; their places where the vocabulary is not known.
+
+    Args:
+        model: as the store records it.
+        token_ids: of the rows of the text, in order.
+    """
+    names = _plug_in(model).token_names(model, token_ids)
+    return [str(place) for place in range(len(token_ids))] if names is None else names
+
+
+def _plug_in(model: str) -> Any:
+    return load_plug_in(_PACKAGE, plug_in_of(model))

@@ -1,8 +1,7 @@
-"""Frames to the device, through the image tower in passes of one constant size, and features back."""
+"""Frames to the device, through an image network in passes of one constant size, and features back."""
 
 from collections.abc import Callable
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,27 +10,43 @@ from torch import Tensor
 
 from ...preprocessing import Preprocessing
 from ..base import EncodedFrames
-from .patch_tokens import with_patches
 from .precision import Arithmetic
 
 MAX_FRAMES_PER_PASS = {"cuda": 256, "mps": 64, "cpu": 32}
 """A CPU gains nothing by more; 64 frames of ViT-B-32 keep a large GPU busy for less time than they take to launch."""
+
+Network = Callable[
+    [Float[Tensor, "frame 3 height width"], bool], tuple[Float[Tensor, "frame *patch dim"], ...]
+]
+"""From normalised pictures to their features and, where these are asked for, to those of their patches."""
 
 _BUFFERS = 2
 """In page-locked memory: one is filled while the other is being copied."""
 
 
 class FrameTower:
-    """Runs ``encode_image`` on uint8 frames.
+    """Runs an image network on uint8 frames.
 
     A pass always holds ``frames_per_pass`` frames (or a whole batch, where batches are smaller), filled up with
     black ones. Matrix products choose their kernels by shape, so that with one shape the feature of a frame does
     not depend, to the last bit, on how many frames came with it.
+
+    Args:
+        network: on the device.
+        preprocessing: of its input.
+        arithmetic: the device and number format.
+        frames_per_pass: what suits the network best; None: what suits a vision transformer on the device.
     """
 
-    def __init__(self, model: Any, preprocessing: Preprocessing, arithmetic: Arithmetic) -> None:
-        self._model, self._preprocessing, self._arithmetic = model, preprocessing, arithmetic
-        self.frames_per_pass = MAX_FRAMES_PER_PASS[arithmetic.device.type]
+    def __init__(
+        self,
+        network: Network,
+        preprocessing: Preprocessing,
+        arithmetic: Arithmetic,
+        frames_per_pass: int | None = None,
+    ) -> None:
+        self._network, self._preprocessing, self._arithmetic = network, preprocessing, arithmetic
+        self.frames_per_pass = frames_per_pass or MAX_FRAMES_PER_PASS[arithmetic.device.type]
         self._transfer = Transfer(arithmetic.device)
         scale = torch.tensor([preprocessing.mean, preprocessing.std], device=arithmetic.device)
         self._mean, self._std = scale[:, None, None, None, :].unbind()
@@ -64,10 +79,7 @@ class FrameTower:
             pictures = pixels.float().div_(255).sub_(self._mean).div_(self._std)
             # Channels stay last in memory, as the weights are: half the time for convolutional towers.
             pictures = pictures.permute(0, 3, 1, 2)
-            if patches:
-                features = with_patches(self._model, pictures)
-            else:
-                features = (self._model.encode_image(pictures, normalize=False),)
+            features = self._network(pictures, patches)
         return tuple(self._transfer.to_host(each.float()[: len(frames)]) for each in features)
 
     def _check(self, frames: UInt8[np.ndarray, "frame height width 3"]) -> None:

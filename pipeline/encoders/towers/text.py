@@ -1,4 +1,4 @@
-"""Texts through the text tower: each distinct text once, in length-sorted batches no longer than they must be."""
+"""Texts through the text tower of an open_clip model, in length-sorted batches no longer than they must be."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,14 +35,8 @@ class TextTower:
         return 512 if self.arithmetic.device.type == "cuda" else 64
 
     def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Features of each text, in the order given. A text that occurs again is not encoded again."""
-        distinct = list(dict.fromkeys(texts))
-        if not distinct:
-            return []
-        encoded = dict(zip(distinct, self._encode(self.tokenizer(distinct)), strict=True))
-        return [encoded[text] for text in texts]
-
-    def _encode(self, tokens: Tokens) -> list[EncodedText]:
+        """Features of at least one text, in the order given."""
+        tokens = self.tokenizer(texts)
         run = self._pooled_only if self.words is None else self._with_words
         rows: dict[int, EncodedText] = {}
         with self.arithmetic.running():

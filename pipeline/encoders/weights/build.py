@@ -1,6 +1,5 @@
 """From a source to its network with its weights, through open_clip's own loader, and what is read off it."""
 
-import hashlib
 import logging
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import Any, Literal
 import open_clip
 import torch
 from open_clip.transformer import QuickGELU
-from torch import Tensor
 
 from ....data.contracts.errors import UsageError, WeightsError
 from ...preprocessing import Preprocessing
@@ -102,16 +100,6 @@ def attention_heads_by_name(model: str) -> int | None:
         register()
     config: Any = open_clip.get_model_config(name)
     return attention_heads_of(config)
-
-
-def weights_digest(state_dict: Mapping[str, Tensor]) -> str:
-    """sha256 over name, dtype, shape and bytes of every tensor, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(state_dict):
-        tensor = state_dict[name].detach().cpu().contiguous()
-        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _created(source: Source) -> Any:

@@ -111,14 +111,14 @@ def known_models() -> dict[str, tuple[str, ...]]:
     return {**models, STORYBOARD_MODEL: (STORYBOARD_TAG,)}
 
 
-def is_own_model(model: str) -> bool:
+def is_repository(model: str) -> bool:
     """Whether a name of a model means a repository that anybody may have made."""
     return model.startswith(_HUB)
 
 
-def is_own_file(model: str, pretrained: str | None) -> bool:
+def is_of_this_machine(model: str, pretrained: str | None) -> bool:
     """Whether a name of weights means a file on this machine, not what is published under that name."""
-    if pretrained in (None, RANDOM) or (is_own_model(model) and pretrained in HUB_WEIGHTS):
+    if pretrained in (None, RANDOM) or (is_repository(model) and pretrained in HUB_WEIGHTS):
         return False
     return pretrained.lower().replace("-", "_") not in known_models().get(model.replace("/", "-"), ())
 

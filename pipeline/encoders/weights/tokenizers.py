@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
             ) from error
 
 
+@cache
 def clip_vocabulary() -> Mapping[int, str]:
     """The written form of each token of CLIP's own tokenizer; ``</w>`` ends a word."""
     return SimpleTokenizer().decoder

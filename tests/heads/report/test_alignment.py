@@ -6,7 +6,7 @@ from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import Head, build_head
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.layers.padding import l2_normalise
-from tvr.heads.report.alignment import Alignment, align, word_labels
+from tvr.heads.report.alignment import Alignment, align
 
 from ...fixtures.generated import generated_features
 
@@ -86,8 +86,3 @@ def test_spans_are_the_heavy_frames() -> None:
     clips = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.0, 0.1, 0.45, 0.45], [0.0, 0.0, 0.0, 0.0]])
     alignment = Alignment("", [], [0.0, 1.0, 2.0, 3.0], torch.zeros(0, 4), is_of_head=True, clips=clips)
     assert alignment.spans == [(0.0, 2.5), (1.5, 3.5)], "each frame with the time that it stands for"
-
-
-def test_words_are_written_as_clip_reads_them() -> None:
-    assert word_labels([49406, 320, 1929, 49407]) == ["[start]", "a", "dog", "[end]"]
-    assert word_labels([5, 9, 7]) == ["0", "1", "2"]

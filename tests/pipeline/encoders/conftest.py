@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 
 from ...fixtures.model_families import register_families, small_name
 
-Loader = Callable[..., clip.ClipEncoder]
+Loader = Callable[..., FrozenEncoder]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,7 +23,7 @@ def small(families: None) -> Loader:
     """A small model with random weights, in passes of two frames."""
 
     @lru_cache(maxsize=4)
-    def load(family: str, precision: str = "fp32") -> clip.ClipEncoder:
+    def load(family: str, precision: str = "fp32") -> FrozenEncoder:
         encoder = clip.load(small_name(family), "random", device="cpu", precision=precision)  # type: ignore[arg-type]
         encoder.frames.frames_per_pass = 2
         return encoder

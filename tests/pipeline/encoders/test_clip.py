@@ -13,7 +13,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 from tvr.pipeline.encoders.base import NO_TOKEN, EncodedText
-from tvr.pipeline.encoders.clip import ClipEncoder
+from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 from tvr.pipeline.encoders.towers.precision import arithmetic
 from tvr.pipeline.encoders.towers.text import text_tower
 from tvr.pipeline.encoders.towers.tokens import Tokenizer
@@ -50,12 +50,12 @@ def pictures(count: int, height: int = 90, width: int = 140) -> UInt8[np.ndarray
     return np.stack([np.asarray(one) for one in enlarged])
 
 
-def inputs(encoder: ClipEncoder, count: int) -> UInt8[np.ndarray, "frame height width 3"]:
+def inputs(encoder: FrozenEncoder, count: int) -> UInt8[np.ndarray, "frame height width 3"]:
     return np.stack([resize(one, encoder.identity.preprocessing) for one in pictures(count)])
 
 
 def open_clip_image_features(
-    encoder: ClipEncoder, frames: UInt8[np.ndarray, "frame height width 3"]
+    encoder: FrozenEncoder, frames: UInt8[np.ndarray, "frame height width 3"]
 ) -> Float32[np.ndarray, "frame dim"]:
     model: Any = encoder.texts.model
     transform: Any = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
@@ -66,7 +66,7 @@ def open_clip_image_features(
 
 
 def full_context(
-    encoder: ClipEncoder,
+    encoder: FrozenEncoder,
 ) -> tuple[Float[Tensor, "text dim"], Float[Tensor, "text position dim"]]:
     """``encode_text`` of the padded texts, and every position on its way out, caught behind the last layer."""
     model: Any = encoder.texts.model

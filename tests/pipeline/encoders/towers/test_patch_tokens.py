@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tvr.pipeline.encoders import clip
+from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 from tvr.pipeline.encoders.towers.precision import fold_batch_norms
 
 from ..conftest import Loader
@@ -21,7 +22,7 @@ WITHOUT = {
 }
 
 
-def direct_patches(encoder: clip.ClipEncoder, frames: np.ndarray) -> np.ndarray:
+def direct_patches(encoder: FrozenEncoder, frames: np.ndarray) -> np.ndarray:
     """The patch tokens behind the last layer, through the tower's last norm and projection, one by one."""
     tower: Any = encoder.texts.model.visual
     size = encoder.identity.preprocessing
@@ -93,7 +94,7 @@ def test_a_compiled_tower_gives_the_same_directions(small: Loader) -> None:
     encoder = small("ViT-B-32")
     frames = inputs(encoder, 2)
     expected = encoder.encode_frames(frames)
-    compiled = clip.compiled(clip.load("small-ViT-B-32", "random", device="cpu", precision="fp32"))
+    compiled = clip.load("small-ViT-B-32", "random", device="cpu", precision="fp32", compiled=True)
     compiled.frames.frames_per_pass = 2
     assert compiled.identity.compiled
     assert not encoder.identity.compiled

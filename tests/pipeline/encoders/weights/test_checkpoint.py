@@ -16,7 +16,7 @@ from torch.package.package_exporter import PackageExporter
 from tvr.cli.main import run
 from tvr.data.contracts.errors import WeightsError
 from tvr.pipeline.encoders import clip
-from tvr.pipeline.encoders.weights.build import weights_digest
+from tvr.pipeline.encoders.towers.frozen import weights_digest
 from tvr.pipeline.encoders.weights.checkpoint import load_checkpoint
 
 from ....fixtures.fuzz import cases

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from tvr.data.contracts.errors import WeightsError
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import NO_TOKEN
+from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 from tvr.pipeline.encoders.weights import tokenizers
 
 WORDS = ("a", "dog", "cat", "runs", "jumps", "on", "grass")
@@ -69,14 +70,14 @@ def tower(folder: Path, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pooled_by_open_clip(encoder: clip.ClipEncoder) -> np.ndarray:
+def pooled_by_open_clip(encoder: FrozenEncoder) -> np.ndarray:
     model: Any = encoder.texts.model
     ids = open_clip.get_tokenizer(encoder.identity.model)(list(TEXTS))
     with torch.no_grad():
         return model.encode_text(ids).numpy()
 
 
-def assert_pooled_rows(encoder: clip.ClipEncoder) -> None:
+def assert_pooled_rows(encoder: FrozenEncoder) -> None:
     found = np.stack([text.words[text.sentence_row] for text in encoder.encode_texts(TEXTS)])
     np.testing.assert_allclose(found, pooled_by_open_clip(encoder), atol=1e-6)
     assert np.ptp(found, axis=0).max() > 1e-4
