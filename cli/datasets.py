@@ -15,6 +15,7 @@ from ..data.contracts.errors import DataError, counted, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..data.contracts.settings import Setting, settings_of
 from .options import JsonOption, key_values
+from .output.next_command import print_next
 from .terminal import out, print_json, print_table_whole
 
 _MISSING_SHOWN = 3
@@ -57,7 +58,7 @@ def _show_all(abouts: dict[str, About], as_json: bool) -> None:
         "tvr extract and tvr train-head take others",
         soft_wrap=True,
     )
-    out.print("next: tvr datasets NAME", soft_wrap=True)
+    print_next("datasets", "NAME")
 
 
 def _preset_values(preset: Preset) -> tuple[str, str, str, str]:
@@ -99,9 +100,7 @@ def _show_one(name: str, about: About, settings: Sequence[Setting], as_json: boo
             f"{setting.description}",
             soft_wrap=True,
         )
-    out.print(
-        f"next: tvr datasets {name} --root DIR" if about.files else f"next: tvr extract --dataset {name}"
-    )
+    print_next(*(("datasets", name, "--root", "DIR") if about.files else ("extract", "--dataset", name)))
 
 
 def _names(file: ExpectedFile) -> str:
@@ -213,4 +212,4 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
     out.print(f"preset   {_preset_line(dataset.preset)}", soft_wrap=True)
     for note in (*dataset.normalisation, *dataset.notes):
         out.print(f"note     {one_line(note)}", soft_wrap=True)
-    out.print(f"next: tvr extract --dataset {name} --root {pasteable(root)}", soft_wrap=True)
+    print_next("extract", "--dataset", name, "--root", root)

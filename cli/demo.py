@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..data.contracts.errors import pasteable
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
@@ -20,6 +19,8 @@ from ..heads.search.exact import Gallery
 from ..pipeline.workspace import Workspace
 from .main import app
 from .options import WorkspaceOption
+from .output.next_command import as_typed, print_next
+from .output.verbosity import ASKED
 from .terminal import out, print_table_whole
 
 VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
@@ -65,9 +66,8 @@ def demo(
         f"everything is in {workspace}",
         soft_wrap=True,
     )
-    out.print(
-        "next: tvr extract --dataset folder --root DIR   (DIR: a folder of your own videos)", soft_wrap=True
-    )
+    own = ("extract", "--dataset", "folder", "--root", "DIR")
+    print_next(*own, remark="   (DIR: a folder of your own videos)")
 
 
 def _print_twins(runs: Sequence[Path], videos: Path) -> None:
@@ -90,8 +90,12 @@ def _print_twins(runs: Sequence[Path], videos: Path) -> None:
 
 def _type(*words: str) -> None:
     """Show a command, and do what it does when it is typed."""
-    out.print(Text(f"\n$ tvr {' '.join(map(pasteable, words))}", style="bold"), soft_wrap=True)
-    app(list(words), prog_name="tvr", standalone_mode=False)
+    out.print(Text(f"\n$ {as_typed(*words)}", style="bold"), soft_wrap=True)
+    ASKED.advises = False
+    try:
+        app(list(words), prog_name="tvr", standalone_mode=False)
+    finally:
+        ASKED.advises = True
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from rich.text import Text
 from ..data.contracts.errors import one_line
 from ..pipeline.doctor import Finding, examine
 from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
+from .output.next_command import print_next
 from .terminal import out, print_json
 
 
@@ -22,7 +23,7 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
             out.print(Text.assemble(_mark(finding), f" {found}"), soft_wrap=True)
             if not finding.ok and finding.remedy:
                 out.print(f"     -> {one_line(finding.remedy)}", soft_wrap=True)
-        out.print("next: tvr demo")
+        print_next("demo")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 

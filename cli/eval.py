@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..data.base import Video, load_dataset
-from ..data.contracts.errors import DataError, TvrError, UsageError, pasteable
+from ..data.contracts.errors import DataError, TvrError, UsageError
 from ..heads.evaluation.evaluate_runs import EvaluationOptions, Scored, open_run, scored_runs
 from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
 from ..heads.evaluation.normalisations import COLUMNS, column
@@ -28,6 +28,7 @@ from .options import (
     key_values,
 )
 from .output.evaluation import print_table, record
+from .output.next_command import print_next, search_words
 from .terminal import err, out, print_caution, print_json
 
 
@@ -113,8 +114,7 @@ def eval_(
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    on = "" if store is None else f" --store {pasteable(used)}"
-    out.print(f'next: tvr search "what you look for" --run {pasteable(chosen[-1])}{on}', soft_wrap=True)
+    print_next(*search_words(chosen[-1], None if store is None else used))
 
 
 def _write_reports(

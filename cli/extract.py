@@ -55,9 +55,9 @@ from .output.extraction import (
     announce,
     built_in_offered,
     extraction_meters,
+    print_after_dry_run,
     print_estimate,
     print_faults,
-    print_job,
     print_patch_size,
     print_remarks,
     print_summary,
@@ -271,7 +271,8 @@ def extract(
             described.name, loaded.identity.model, loaded.identity.pretrained, limit
         )
         print_estimate(estimated, _retried(described, loaded, options, folder, share), as_json=as_json)
-        print_job(None if as_json else cluster)
+        if not as_json:
+            print_after_dry_run(cluster)
         return
     with _runner(cluster, encoder, described, options) as runner:
         announce(described, identity := runner.identity)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import pasteable
 from ..data.contracts.records import reconfigured
 from ..heads.features.from_store import features_of
 from ..heads.runs.import_checkpoint import Checkpoint, not_reproduced, published_config
@@ -26,6 +25,7 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
+from .output.next_command import print_next
 from .terminal import out, print_json
 
 
@@ -102,4 +102,4 @@ def import_checkpoint(
     )
     if (unlike := not_reproduced(head)) is not None:
         out.print(f"not as released: {unlike}", soft_wrap=True)
-    out.print(f"next: tvr eval {pasteable(folder)}", soft_wrap=True)
+    print_next("eval", folder)

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import UsageError, pasteable
+from ..data.contracts.errors import UsageError
 from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
 from ..heads.search.index_folder import INDEX_FOLDER
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import taken_run
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
+from .output.next_command import print_next, search_words
 from .terminal import Meter, out
 
 CANDIDATES, FEWEST = 100, 5
@@ -54,8 +55,6 @@ def index(
         f"{features.num_videos:,} videos in {folder / INDEX_FOLDER} ({kind}, {source}) in {seconds:.1f} s",
         soft_wrap=True,
     )
-    named = pasteable(folder) if taken.run else f"--zero-shot --store {pasteable(folder)}"
-    if taken.run and store is not None:
-        named += f" --store {pasteable(taken.store)}"
     few = min(CANDIDATES, max(FEWEST, features.num_videos // 2))
-    out.print(f'next: tvr search {named} "what you look for" --candidates {few}', soft_wrap=True)
+    on = opened.folder if taken.run is None else store and taken.store
+    print_next(*search_words(taken.run, on, "--candidates", few))

@@ -30,8 +30,10 @@ from .options import (
     WorkspaceOption,
     key_values,
     one_store,
+    workspace_words,
 )
 from .output.interruptions import interruptible
+from .output.next_command import print_next, words_after
 from .terminal import Meter, out, print_json, print_row
 
 _LINES = 20
@@ -85,6 +87,10 @@ def inspect(
         _print_verdicts(opened, verdicts)
     if compared is not None:
         _print_compared(opened, compared)
+    if not opened.absent_shards() and any(row.frames for row in statuses):
+        train, made = opened.manifest.splits.get("train"), opened.manifest
+        can_train = made.num_texts > 0 and train is not None and train.found > 0
+        print_next(*words_after(opened.folder, can_train=can_train, place=workspace_words(workspace)))
 
 
 def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:

@@ -14,8 +14,9 @@ from ..heads.runs.run_lock import holder_of, is_taken
 from ..heads.runs.training_config import score_in_words
 from ..pipeline.workspace import Workspace
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
-from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption
+from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
 from .output.listing import Listed, folder_record, print_list
+from .output.next_command import print_next
 from .terminal import out, print_json
 
 
@@ -40,6 +41,7 @@ def runs(
     if upkeep.is_asked(name):
         assert folder is not None
         upkeep.do(folder, "run", in_use=holder_of(folder) if is_taken(folder) else None)
+        print_next("runs", *workspace_words(workspace))
         return
     entries = run_entries(place, dataset) if folder is None else [RunEntry.of(folder)]
     if as_json:
@@ -48,6 +50,8 @@ def runs(
         out.print(f"no runs in {place.root / 'runs'}; `tvr train-head` makes one", soft_wrap=True)
     else:
         _print_table(entries)
+        finished = [entry.folder for entry in entries if entry.is_finished]
+        print_next(*(("eval", finished[0]) if finished else ("train-head", "--run", entries[0].folder)))
 
 
 def _record(entry: RunEntry) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``tvr search``: find videos of an archive with a sentence, a video or a picture."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..heads.search.archive import Archive, CaptionHit, open_archive
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.store.atomic_files import atomic_write
 from ..pipeline.workspace import Workspace
-from .input.chosen_run import is_run, named_run, taken_run
+from .input.chosen_run import begun_run, is_run, named_run, taken_run
 from .options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -29,6 +30,7 @@ from .options import (
     WorkspaceOption,
     key_values,
 )
+from .output.next_command import print_next
 from .output.search import print_captions, print_found
 from .terminal import err, out, print_json
 
@@ -106,15 +108,8 @@ def search(
         _write_page(html, asked, archive, answer.found)
     if as_json:
         print_json(_record(asked, archive, answer))
-        return
-    out.print(_where(archive), soft_wrap=True)
-    if answer.score is not None:
-        out.print(f"  1  {answer.score:.3f}  {asked.words}", soft_wrap=True)
-    print_found(answer.found)
-    if answer.captions:
-        print_captions(answer.captions)
-    if html is not None:
-        out.print(f"page: {html}", soft_wrap=True)
+    else:
+        _print_answer(asked, archive, answer, html)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +177,16 @@ def _see_that_it_is_a_run(place: Workspace, words: Sequence[str]) -> None:
         ) from error
 
 
+def _is_named(place: Workspace, word: str, *, beside_file: bool) -> bool:
+    """Whether a single word is a run; its name alone may be a text, but hardly one that is asked of a file."""
+    return is_run(Path(word)) or (beside_file and begun_run(place, word, None) is not None)
+
+
 def _asked(
     place: Workspace, words: list[str], run: Path | None, video: Path | None, image: Path | None
 ) -> tuple[Asked, Path | None]:
     """What ``[RUN] TEXT`` says; without TEXT there must be a video or a picture."""
-    if len(words) == 1 and run is None and is_run(Path(words[0])):
+    if len(words) == 1 and run is None and _is_named(place, words[0], beside_file=bool(video or image)):
         words, run = [], Path(words[0])
     if len(words) > 2 or (len(words) == 2 and run is not None):
         raise UsageError(
@@ -233,6 +233,19 @@ def _where(archive: Archive) -> str:
     remark = f", {manifest.caution.label}" if manifest.caution else ""
     videos = counted(archive.features.num_videos, "video")
     return f"{videos} of {manifest.dataset}, head {archive.name}{remark}"
+
+
+def _print_answer(asked: Asked, archive: Archive, answer: Answer, html: Path | None) -> None:
+    out.print(_where(archive), soft_wrap=True)
+    if answer.score is not None:
+        out.print(f"  1  {answer.score:.3f}  {asked.words}", soft_wrap=True)
+    print_found(answer.found)
+    if answer.captions:
+        print_captions(answer.captions)
+    if html is not None:
+        out.print(f"page: {html}", soft_wrap=True)
+    elif answer.found:
+        print_next(*sys.argv[1:], "--html", "hits.html")
 
 
 def _record(asked: Asked, archive: Archive, answer: Answer) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """``tvr stores``: the feature stores of a workspace."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..data.contracts.errors import pasteable
+from ..pipeline.request import extract_command
 from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.workspace import Workspace
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
-from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption
+from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
 from .output.listing import Listed, folder_record, print_list
+from .output.next_command import print_next
 from .terminal import out, print_json
 
 
@@ -38,8 +41,8 @@ def stores(
         busy = "another process" if is_being_written(folder) else None
         upkeep.do(folder, "store", in_use=busy)
         if rename is not None:
-            where = pasteable(folder.parent / rename)
-            out.print(f"the `tvr extract` that made it needs --store {where} from now on", soft_wrap=True)
+            _print_place(folder.parent / rename)
+        print_next("stores", *workspace_words(workspace))
         return
     entries = place.stores(dataset) if folder is None else [store_entry(folder)]
     if as_json:
@@ -48,6 +51,14 @@ def stores(
         out.print(f"no stores in {place.root / 'features'}; `tvr extract` makes one", soft_wrap=True)
     else:
         _print_table(entries)
+        print_next("inspect", "--store", entries[0].folder)
+
+
+def _print_place(renamed: Path) -> None:
+    """The store stays where it is named: who extracts into it again has to say so."""
+    again = extract_command(renamed)
+    words = f"the `tvr extract` that made it needs --store {pasteable(renamed)} from now on"
+    out.print(words if again is None else f"to extract into it again: {again}", soft_wrap=True)
 
 
 def _record(entry: StoreEntry) -> dict[str, Any]:

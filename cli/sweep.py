@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import counted, pasteable
+from ..data.contracts.errors import counted
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
@@ -51,6 +51,7 @@ from .options import (
     note_former_names,
 )
 from .output.interruptions import interruptible, typed_command
+from .output.next_command import print_next
 from .terminal import NAME_WIDTH, Meter, err, out, print_json, print_table_whole
 
 SOME_FAILED = 7
@@ -207,7 +208,7 @@ def _print_result(
     best = rows[0]
     out.print(f"all trials: {saved}", soft_wrap=True)
     if best.score is not None:
-        out.print(f"next: tvr eval {pasteable(best.folder)}", soft_wrap=True)
+        print_next("eval", best.folder)
 
 
 def _print_groups(rows: Sequence[TrialRow], title: str, summed: Set[str]) -> None:

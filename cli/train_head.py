@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import TrainingError, counted, pasteable
+from ..data.contracts.errors import TrainingError, counted
 from ..data.contracts.records import configured, reconfigured
 from ..heads.base import configured_head
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
@@ -41,6 +41,7 @@ from .options import (
     note_former_names,
 )
 from .output.interruptions import interruptible, typed_command
+from .output.next_command import print_next
 from .terminal import Meter, err, out, print_json
 
 DEFAULT_HEAD = "seq_transformer"
@@ -233,4 +234,4 @@ def _print_result(result: TrainingResult, manifest: Manifest, *, was_finished: b
         out.print(FEW_REMARK, soft_wrap=True)
     if result.denoising is not None:
         out.print(str(result.denoising), soft_wrap=True)
-    out.print(f"next: tvr eval {pasteable(result.folder)}", soft_wrap=True)
+    print_next("eval", result.folder)

@@ -28,6 +28,7 @@ from ...pipeline.summary import (
 )
 from ..terminal import Meter, err, out, print_caution, print_json, warn
 from .interruptions import typed_command
+from .next_command import print_next, words_after
 
 BUILT_IN, BUILT_IN_TAG, BUILT_IN_CAUTION = DRAWINGS_MODEL, "storyboard", DRAWINGS_ONLY.label
 """The encoder that is offered where the weights of another one are missing: it comes with tvr."""
@@ -111,10 +112,14 @@ def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: b
     )
 
 
-def print_job(cluster: ClusterConfig | None) -> None:
-    """What would be submitted to a job queue, if that is where the workers are."""
-    if cluster is None or cluster.queue is None:
-        return
+def print_after_dry_run(cluster: ClusterConfig | None) -> None:
+    """What would be submitted to a job queue, if that is where the workers are; and the command without --dry-run."""
+    if cluster is not None and cluster.queue is not None:
+        _print_job(cluster)
+    print_next(*(word for word in sys.argv[1:] if word != "--dry-run"))
+
+
+def _print_job(cluster: ClusterConfig) -> None:
     # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
     from ...pipeline.cluster.connection import job_script
 
@@ -221,15 +226,7 @@ def print_summary(
         left = counted(len(summary.shards_left), "shard")
         out.print(f"{whose} have {left} left to do, such as {summary.shards_left[0]}", soft_wrap=True)
     elif summary.has_features:
-        out.print(f"next: {_next_command(summary, place)}", soft_wrap=True)
-
-
-def _next_command(summary: Summary, place: Sequence[str]) -> str:
-    """What can be done with the store: a head is trained on captions, a search needs none."""
-    where = f"--store {pasteable(summary.folder)}"
-    if summary.can_train:
-        return " ".join(["tvr train-head", *map(pasteable, place), where])
-    return f'tvr search {where} --zero-shot "what you look for"'
+        print_next(*words_after(summary.folder, can_train=summary.can_train, place=place))
 
 
 def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck | None) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Verbosity:
     """What this process was asked for."""
 
     quiet: bool = False
+    advises: bool = True
+    """Whether commands say what can be typed next; not where somebody types it for the user, as the demo does."""
 
 
 ASKED = Verbosity()

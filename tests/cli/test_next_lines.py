@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tvr.cli.output.next_command import print_next, search_words
+from tvr.cli.output.verbosity import ASKED
 from tvr.pipeline.request import extract_command
 from tvr.pipeline.video.sample_clip import write_sample
 
@@ -82,6 +84,31 @@ def test_next_fails_where_nothing_was_read(place: Path) -> None:
     assert "next:" not in answer.out
     why = tvr(*after("see why", answer), cwd=place)
     assert "Holiday [a]\tfailed\tnot a readable video file" in why.out
+
+
+def test_a_dry_run_and_a_search_name_the_next_command(place: Path) -> None:
+    typed = after("next", extract(place, "--dry-run", "--store", "s [2] y"))
+    assert "--dry-run" not in typed
+    assert tvr(*typed, cwd=place).code == 0
+    for command in (("search", "it's red", "--store", "s [2] y"), ("inspect", "s [2] y")):
+        found = tvr(*command, cwd=place)
+        assert tvr(*after("next", found), cwd=place).code == 0
+        assert "next:" not in tvr(*command, "-q", cwd=place).out
+        assert "next:" not in tvr(*command, "--json", cwd=place).out
+    assert (place / "hits.html").is_file()
+
+
+def test_next_fails_to_be_said_where_somebody_types_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = search_words(Path("a run"), None)
+    print_next(*words)
+    assert capsys.readouterr().out == "next: tvr search \"what you look for\" --run 'a run'\n"
+    for name, value in (("advises", False), ("quiet", True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(ASKED, name, value)
+            print_next(*words)
+    assert capsys.readouterr().out == ""
 
 
 def test_what_goes_on_with_a_store_can_be_typed(place: Path) -> None:

@@ -96,7 +96,8 @@ def test_narrow_terminals_hold_long_names(
     for some in (module, import_module("tvr.cli.terminal")):
         monkeypatch.setattr(some, "out", console)
     getattr(module, command)(None, None, place / "tvr-workspace")
-    shown = capsys.readouterr().out
+    shown, _, goes_on = capsys.readouterr().out.partition("next: tvr ")
+    assert goes_on.startswith("eval " if command == "runs" else "inspect ")
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
     assert "…" not in shown
     assert name in "".join(line[:30].split(" ")[0] for line in shown.splitlines())

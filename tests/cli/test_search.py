@@ -95,6 +95,8 @@ def test_a_video_file_finds_captions_and_videos(made: Path) -> None:
     text = next(hit["text"] for hit in captions if hit["video"] == "test-00003")
     scored = json.loads(tvr("search", text, "--video", file, "--json", cwd=made).out)["hits"]
     assert scored[0]["score"] == pytest.approx(stored, abs=2e-3)
+    named = ("search", RUN.name, "--video", file, "--split", "test", "--top-k", "8", "--json")
+    assert json.loads(tvr(*named, cwd=made).out) == found, "the name alone is no text there"
     assert found["hits"][0]["video"] == "test-00003", "nothing looks more like a video than itself"
     assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-3)
 
