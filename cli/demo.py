@@ -93,9 +93,11 @@ def _type(*words: str) -> None:
     out.print(Text(f"\n$ {as_typed(*words)}", style="bold"), soft_wrap=True)
     ASKED.advises = False
     try:
-        app(list(words), prog_name="tvr", standalone_mode=False)
+        code = app(list(words), prog_name="tvr", standalone_mode=False)
     finally:
         ASKED.advises = True
+    if code:  # of a command that said why, such as one that was interrupted
+        raise typer.Exit(code)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def sweep(
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            help="setting=value1,value2: head, any field of its Config, or a training setting.",
+            help="setting=value1,value2: head, preset, any field of its Config, or a training setting.",
             rich_help_panel=WHAT,
         ),
     ] = None,

@@ -10,13 +10,10 @@ from types import FrameType
 
 import typer
 
-from ...data.contracts.errors import one_line, pasteable
+from ...data.contracts.errors import INTERRUPTED, one_line, pasteable
 from ...pipeline.decoding.child_process import kill_every_child
 from .verbosity import LOG
 from .wrapping import for_standard_error
-
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code, as a shell has it."""
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ...data.contracts.errors import TvrError, UsageError, pasteable
+from ...data.contracts.errors import TvrError, UsageError, one_line, pasteable
 
 LOG = logging.getLogger("tvr")
 """What ``--log-file`` keeps: every remark, warning and error, and progress now and then."""
@@ -45,6 +45,19 @@ def _be_verbose(asked: bool) -> None:
         LOG.setLevel(logging.DEBUG)
 
 
+class _KeptLog(logging.FileHandler):
+    """A log that gives up in one line, where logging prints a traceback for every record."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as logging calls it
+        """Say that it is given up; a full disk is no reason to end what runs."""
+        logging.getLogger().removeHandler(self)
+        why = getattr(sys.exception(), "strerror", None) or sys.exception()
+        name = one_line(self.baseFilename)
+        sys.stderr.write(
+            f"warning: --log-file {name} cannot be written ({why}): the command goes on without it\n"
+        )
+
+
 def _keep_log(file: str | None) -> None:
     """Append what is said to a file.
 
@@ -54,10 +67,11 @@ def _keep_log(file: str | None) -> None:
     if file is None:
         return
     try:
-        kept = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+        kept = _KeptLog(file, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(
-            f"--log-file {file} cannot be written ({error.strerror}). Name a file in a folder that may be written."
+            f"--log-file {pasteable(file)} cannot be written ({error.strerror}). Name a file in a folder that may be "
+            "written."
         ) from error
     kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _add(kept)

@@ -8,6 +8,9 @@ from difflib import get_close_matches
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What ends a line, moves the cursor or turns the direction of what follows."""
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended: 128 and the number of the signal, as shells have it."""
+
 LONGEST_MESSAGE = 4000
 """Characters: more than any message has, were it not for what it repeats of a file."""
 MOST_NAMES, NEAREST_NAMES = 20, 5

@@ -11,10 +11,11 @@ from ...data.contracts.errors import UsageError, unknown_name
 from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import configured
 from ...data.contracts.toml_text import toml_of
+from ..base import configured_head
 from ..runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
 Grid = Mapping[str, Sequence[str]]
-"""Values by setting: ``head``, fields of TrainingConfig, fields of heads' Configs."""
+"""Values by setting: ``head``, fields of TrainingConfig, fields of heads' Configs, and ``preset``."""
 
 OPTIONS = "sweep.toml"
 """Of a sweep's folder: what repeats the sweep that was started last."""
@@ -104,7 +105,7 @@ def _trial(head: str, varied: dict[str, str], fixed: dict[str, str]) -> Trial:
     return Trial(
         head=head,
         varied=varied,
-        head_config=configured(load_plug_in("tvr.heads", head).Config, own, head),
+        head_config=configured_head(head, own),
         training=configured(TrainingConfig, with_current_names(training), "training"),
     )
 
@@ -115,7 +116,7 @@ def _is_head_setting(key: str) -> bool:
 
 def _fields(head: str) -> set[str]:
     """Every setting that a trial of this head may have, with and without a prefix."""
-    own = {field.name for field in dataclasses.fields(load_plug_in("tvr.heads", head).Config)}
+    own = {"preset"} | {field.name for field in dataclasses.fields(load_plug_in("tvr.heads", head).Config)}
     training = _training_fields()
     prefixed = {HEAD + name for name in own} | {TRAINING + name for name in training}
     return (own ^ training) | prefixed

@@ -11,21 +11,25 @@ from pathlib import Path
 
 import pytest
 import typer
-from tvr.cli import inspect, verify
+from tvr.cli import demo, index, inspect, verify
+from tvr.cli.main import app
+from tvr.heads.runs.run_folder import read_metrics
 from tvr.pipeline.store.receipts import read_receipt
 from tvr.pipeline.video.sample_clip import write_sample
 
+from ..fixtures.generated import generated_store
 from ..fixtures.shell import tvr
 from ..fixtures.warm_shell import warm_shell
 
 CLIPS = 40
 
 HANGING = """
-import sys, threading
+import signal, sys, threading
 from pathlib import Path
 from tvr.cli.output.interruptions import interruptible
 from tvr.pipeline.decoding.child_process import ChildProcess
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests
 with interruptible("nothing"):
     child = ChildProcess("pyav", 1 << 30)
     try:
@@ -41,8 +45,8 @@ def test_extract_says_what_is_kept_and_goes_on_where_it_says(tmp_path: Path) -> 
     root = tmp_path / "my clips [x]"
     root.mkdir()
     write_sample(root / "00.mp4")
-    for index in range(1, CLIPS):
-        (root / f"{index:02d}.mp4").hardlink_to(root / "00.mp4")
+    for number in range(1, CLIPS):
+        (root / f"{number:02d}.mp4").hardlink_to(root / "00.mp4")
     line = [
         "extract",
         "--dataset",
@@ -100,6 +104,76 @@ def test_a_second_one_ends_at_once() -> None:
     assert not is_alive(child)
 
 
+EARLY = """
+import os, signal, sys
+from tvr.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests
+main.import_module = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+sys.argv = ["tvr", "eval"]
+main.run()
+"""
+
+
+def test_while_modules_are_imported_it_ends_at_once() -> None:
+    """Without an exception, which would abort the C++ code of a module that is half-way."""
+    ended = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "tvr: interrupted\n")
+
+
+def test_a_command_without_words_of_its_own_says_what_is_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["tvr", "index", "a b"])
+    monkeypatch.setattr(index, "taken_run", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = app(["index", "a b"], prog_name="tvr", standalone_mode=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == 130
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "tvr: interrupted: files that were written before are whole" in said
+    assert "tvr: to go on: tvr index 'a b'" in said
+
+
+def test_a_demo_ends_with_the_command_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed: list[str] = []
+    monkeypatch.setattr(demo, "app", lambda words, **_: typed.append(words[0]) or 130)
+    with pytest.raises(typer.Exit) as ended:
+        demo.demo()
+    assert (ended.value.exit_code, typed) == (130, ["extract"])
+
+
+def test_a_training_says_how_much_is_kept_and_the_next_one_names_it(tmp_path: Path) -> None:
+    generated_store(tmp_path / "tvr-workspace/features/toy/model")
+    line = ("train-head", "--set", "layers=1", "--batch-size", "16", "--device", "cpu", "--epochs")
+    training = warm_shell().start(*line, "100000", cwd=str(tmp_path))
+    folder = tmp_path / "tvr-workspace/runs/toy/seq_transformer-1"
+    while training.wait(0.005) is None and not read_metrics(folder):
+        pass
+    os.killpg(training.pid, signal.SIGINT)
+    assert training.wait() == 130, training.said
+    kept = len(read_metrics(folder))
+    run = folder.relative_to(tmp_path)
+    assert (
+        f"interrupted: {kept} of 100,000 epochs are kept in {run}; lost is at most the one" in training.said
+    )
+    assert training.said.endswith(f"to go on: tvr train-head --run {run}\n")
+    assert "Traceback" not in training.said
+    another = tvr(*line, "1", cwd=tmp_path)
+    assert another.code == 0, another.err
+    left = f"run toy/seq_transformer-1 (stopped after {kept} of 100000 epochs)"
+    assert (
+        f"note: this is a new run. not finished: {left}; to go on: tvr train-head --run {run}" in another.err
+    )
+    again = tvr("train-head", "--run", run, "--epochs", str(kept + 1), cwd=tmp_path)
+    assert "holds a run with other settings: " in again.err
+
+
 @pytest.mark.parametrize(
     ("command", "module", "called"),
     [
@@ -122,7 +196,7 @@ def test_what_changes_nothing_says_so(
 
         open = __init__
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(sys, "argv", ["tvr", command, "--store", "a b"])
     monkeypatch.setattr(module, called, Interrupted)
     try:

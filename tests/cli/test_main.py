@@ -33,6 +33,7 @@ IN_FUNCTIONS = {
     ("main.py", "terminal"),
     ("main.py", "input.config_file"),
     ("main.py", "output.wrapping"),
+    ("main.py", "output.interruptions"),
     ("datasets.py", "pipeline.options"),
     ("search.py", "heads.report.hits_page"),
 }

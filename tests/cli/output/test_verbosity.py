@@ -52,3 +52,10 @@ def test_verbose_says_where_an_error_arose(tmp_path: Path) -> None:
     assert "Traceback" in answer.err
     assert "workspace.py" in answer.err
     assert "Traceback" not in tvr("inspect", "--workspace", str(tmp_path), cwd=tmp_path).err
+
+
+def test_a_log_fails_on_a_full_disk_in_one_line(tmp_path: Path) -> None:
+    """Which is no reason to end what runs."""
+    answer = tvr("stores", "--log-file", "/dev/full", cwd=tmp_path)
+    assert (answer.code, answer.err.count("\n")) == (0, 1), answer.err
+    assert answer.err.startswith("warning: --log-file /dev/full cannot be written (No space left on device)")

@@ -1,6 +1,10 @@
+import dataclasses
+from pathlib import Path
+
 import pytest
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.sweep.grid import parse_grid, plan_trials
+from tvr.heads import xpool
+from tvr.heads.sweep.grid import options_of, parse_grid, plan_trials
 
 
 def test_every_combination_once() -> None:
@@ -18,6 +22,20 @@ def test_a_setting_is_varied_for_heads_that_have_it() -> None:
     trials = plan_trials(parse_grid(["head=seq_transformer,wti", "word_layers=0,1"]), {})
     assert [trial.name for trial in trials] == ["seq_transformer", "wti,word_layers=0", "wti,word_layers=1"]
     assert [getattr(trial.head_config, "word_layers", None) for trial in trials] == [None, 0, 1]
+
+
+def test_a_preset_is_what_the_authors_published() -> None:
+    default, paper = plan_trials({"preset": ["default", "paper"]}, {"head": "xpool", "dropout": "0.1"})
+    assert default.head_config == dataclasses.replace(xpool.Config(), dropout=0.1)
+    assert paper.head_config == dataclasses.replace(xpool.PUBLISHED, dropout=0.1)
+    (fixed,) = plan_trials({}, {"head": "xpool", "preset": "paper"})
+    assert fixed.head_config == xpool.PUBLISHED
+    assert 'preset = "paper"' in options_of([fixed], {"head": "xpool", "preset": "paper"}, Path("store"))
+
+
+def test_a_preset_fails_that_a_head_does_not_have() -> None:
+    with pytest.raises(UsageError, match=r"preset of seq_transformer.*paper"):
+        plan_trials({"head": ["xpool", "seq_transformer"]}, {"preset": "paper"})
 
 
 def test_prefixes_say_which_config() -> None:
