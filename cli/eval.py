@@ -1,6 +1,7 @@
 """``tvr eval``: how well trained heads retrieve, beside the same features without any head."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,14 +9,22 @@ import typer
 
 from ..data.base import Video, load_dataset
 from ..data.contracts.errors import DataError, TvrError, UsageError
-from ..heads.evaluation.evaluate_runs import EvaluationOptions, Scored, open_run, scored_runs
+from ..heads.evaluation.evaluate_runs import (
+    EvaluationOptions,
+    Scored,
+    open_run,
+    scored_runs,
+    scored_untrained,
+)
 from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
 from ..heads.evaluation.normalisations import COLUMNS, column
 from ..heads.report.table import table_rows
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.store.manifest import REQUEST_NAME
+from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import chosen_runs
+from .input.chosen_store import taken_store
 from .options import (
     DEFAULT_WORKSPACE,
     FIGURES,
@@ -44,7 +53,16 @@ def eval_(
             help="Features to score on, instead of those a run was trained on.", rich_help_panel=WHAT
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Which split to score.", rich_help_panel=WHAT)] = "test",
+    split: Annotated[
+        str, typer.Option(help="Which split to score; all: every video.", rich_help_panel=WHAT)
+    ] = "test",
+    zero_shot: Annotated[
+        str | None,
+        typer.Option(
+            help="No run: heads without anything to train (mean_pool, query_scoring, mug), some with commas, or all.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     normalise: Annotated[
         str | None,
         typer.Option(
@@ -96,14 +114,18 @@ def eval_(
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
     place = Workspace(workspace)
     named = Named(root=root, settings=key_values(data, "--data"))
-    chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
-    options = EvaluationOptions(split=split, store=used, device=device, normalise=_normalisations(normalise))
-    scored = scored_runs(chosen, options)
-    for caution in dict.fromkeys(some.caution for some in scored):
-        print_caution(caution)
-    for some in scored:
-        for note in some.notes:
-            err.print(f"note: {some.run or some.name}: {note}", soft_wrap=True)
+    options = EvaluationOptions(split=split, device=device, normalise=_normalisations(normalise))
+    chosen: list[Path] = []
+    if zero_shot is None:
+        chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
+        options = replace(options, store=used)
+        scored = scored_runs(chosen, options)
+    else:
+        if runs or report or save_similarity is not None:
+            raise UsageError("--zero-shot takes no run, so no report and no similarities of one")
+        used = taken_store(place, store, dataset)
+        scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)
+    _say_notes(scored)
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
     if report:
@@ -114,7 +136,15 @@ def eval_(
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    print_next(*search_words(chosen[-1], None if store is None else used))
+    print_next(*search_words(chosen[-1] if chosen else None, None if chosen and store is None else used))
+
+
+def _say_notes(scored: Sequence[Scored]) -> None:
+    for caution in dict.fromkeys(some.caution for some in scored):
+        print_caution(caution)
+    for some in scored:
+        for note in some.notes:
+            err.print(f"note: {some.run or some.name}: {note}", soft_wrap=True)
 
 
 def _write_reports(
@@ -147,10 +177,14 @@ def _videos(store: Path, dataset: str, place: Workspace, named: Named) -> Mappin
         return None
 
 
+def _names(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 def _normalisations(names: str | None) -> tuple[str, ...]:
     if names == "all":
         return tuple(COLUMNS)
-    chosen = tuple(name.strip() for name in (names or "").split(",") if name.strip())
+    chosen = _names(names or "")
     for name in chosen:
         column(name)
     return chosen

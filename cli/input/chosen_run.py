@@ -90,7 +90,8 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     assert taken.store is not None, "without a run there is a store"
     message = f"no finished run on {taken.store}. "
     if load_manifest(taken.store).num_texts:
-        message += f"Train one: tvr train-head --store {pasteable(taken.store)}{_workspace_option(place)}"
+        on = f"--store {pasteable(taken.store)}{_workspace_option(place)}"
+        message += f"Train one: tvr train-head {on}. Or score without: tvr eval --zero-shot mean_pool {on}"
     else:
         message += (
             "It has no captions, so nothing can be trained or scored on it; it can be searched: "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 DRAWINGS_MODEL, DRAWINGS_DATASET = "tvr-storyboard", "storyboard"
 """The encoder that is shipped with the package, and the data set of generated videos that it was trained on."""
+WORDS_MODEL = "words"
+"""The encoder whose weights are packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ DRAWINGS_ONLY = Caution(
     f"{DRAWINGS_MODEL} was trained on the generated shapes of {DRAWINGS_DATASET} alone, on other videos its scores "
     "mean nothing",
 )
+WEAK = Caution(
+    "weak encoder",
+    f"{WORDS_MODEL} knows the 1,000 classes of ImageNet and plain English; a weak but real zero-shot encoder",
+)
 
 
 def caution_of(model: str, dataset: str, *, random_weights: bool) -> Caution | None:
@@ -43,7 +49,7 @@ def caution_of(model: str, dataset: str, *, random_weights: bool) -> Caution | N
         return RANDOM_WEIGHTS
     if model == DRAWINGS_MODEL and dataset != DRAWINGS_DATASET:
         return DRAWINGS_ONLY
-    return None
+    return WEAK if model == WORDS_MODEL else None
 
 
 def label_of(caution: Caution | None) -> str | None:

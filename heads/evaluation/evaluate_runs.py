@@ -9,11 +9,11 @@ import numpy as np
 
 from ...data.contracts.cautions import Caution, caution_of, label_of
 from ...data.contracts.errors import UsageError
-from ...data.contracts.plug_ins import load_plug_in
+from ...data.contracts.plug_ins import load_plug_in, plug_in_names
 from ...pipeline.machine import torch_device
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ...pipeline.store.reader import FeatureStore
-from ..base import Head, build_head
+from ..base import FeatureShape, Head, build_head
 from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.find_store import run_store, store_notes
@@ -24,12 +24,16 @@ from .scores import EncodedTexts, EncodedVideos, HeadScores
 
 ZERO_SHOT_LABEL = "mean_pool (zero-shot)"
 
+EVERYTHING = "all"
+"""In place of a split: every video of a store."""
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
     """What is evaluated, and how."""
 
     split: str = "test"
+    """A split of the store, or ``all`` of its videos."""
     store: Path | None = None
     """Features to score on, instead of those each run was trained on."""
     device: str = "auto"
@@ -58,19 +62,25 @@ class Scored:
         return caution_of(facts["model"], facts["dataset"], random_weights=facts["random_weights"])
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A run with what it is evaluated on."""
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What heads are evaluated on."""
 
-    run: Path
-    record: RunRecord
-    head: Head
     store: FeatureStore
     features: FeatureSet
     bank: FeatureSet | None
     """The training split, where a normalisation asks for it."""
     validation: FeatureSet | None
     """The validation split, where it chooses between normalisations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject(Ground):
+    """A run with what it is evaluated on."""
+
+    run: Path
+    record: RunRecord
+    head: Head
 
 
 def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored]:
@@ -87,10 +97,48 @@ def scored_runs(runs: Sequence[Path], options: EvaluationOptions) -> list[Scored
         if subject.store.folder.resolve() not in scored_stores:
             scored_stores.add(subject.store.folder.resolve())
             baseline = zero_shot(subject.features).to(subject.features.device)
-            found.append(_scored(ZERO_SHOT_LABEL, None, baseline, subject, options))
+            found.append(_scored(ZERO_SHOT_LABEL, baseline, subject, options))
         if subject.record.head != "mean_pool":
-            found.append(_scored(subject.record.head, run, subject.head, subject, options))
+            scored = _scored(subject.record.head, subject.head, subject, options)
+            notes = (*scored.notes, *store_notes(subject.record, subject.store))
+            found.append(replace(scored, run=run, notes=notes))
     return _told_apart(found, several=len(runs) > 1)
+
+
+def scored_untrained(store: FeatureStore, heads: Sequence[str], options: EvaluationOptions) -> list[Scored]:
+    """Score heads that have nothing to train, with their usual settings.
+
+    Args:
+        store: the features.
+        heads: names of plug-ins; ``all``: every one that has nothing to train.
+        options: what is evaluated; its store is not asked for.
+
+    Raises:
+        UsageError: there is no such head, or it has weights to train.
+        DataError: the store has no such split.
+    """
+    ground = _ground(store, options)
+    shape = ground.features.shape()
+    names = _untrained(shape) if list(heads) == [EVERYTHING] else heads
+    found: list[Scored] = []
+    for name in names:
+        head = build_head(name, load_plug_in("tvr.heads", name).Config(), shape)
+        if any(True for _ in head.parameters()):
+            raise UsageError(
+                f"--zero-shot takes heads that have nothing to train ({', '.join(_untrained(shape))}), and {name} has: "
+                f"tvr train-head --head {name}"
+            )
+        found.append(_scored(f"{name} (zero-shot)", head.to(ground.features.device), ground, options))
+    return found
+
+
+def _untrained(shape: FeatureShape) -> list[str]:
+    """Names of all heads that have nothing to train."""
+    built = {
+        name: build_head(name, load_plug_in("tvr.heads", name).Config(), shape)
+        for name in plug_in_names("tvr.heads")
+    }
+    return [name for name, head in built.items() if not any(True for _ in head.parameters())]
 
 
 def _told_apart(found: Sequence[Scored], *, several: bool) -> list[Scored]:
@@ -136,13 +184,24 @@ def open_run(run: Path, options: EvaluationOptions) -> Subject:
     """
     place = torch_device(options.device, gpu="cuda:0")
     head, record = load_run(run, str(place))
-    store = run_store(run, record, options.store)
-    features = features_of(store, options.split).placed_on(place)
+    ground = _ground(run_store(run, record, options.store), options)
+    return Subject(run=run, record=record, head=head, **vars(ground))
+
+
+def _ground(store: FeatureStore, options: EvaluationOptions) -> Ground:
+    place = torch_device(options.device, gpu="cuda:0")
+    is_whole = options.split == EVERYTHING and EVERYTHING not in store.splits
+    features = features_of(store, None if is_whole else options.split).placed_on(place)
     wants_bank = any(column(name).kind == "inductive" for name in options.normalise)
+    if is_whole and wants_bank:
+        raise UsageError(
+            f"--split {EVERYTHING} has no training queries beside what is scored, for --normalise"
+        )
     bank = features_of(store, "train").placed_on(place) if wants_bank and "train" in store.splits else None
-    chooses = any(set(pair) <= set(options.normalise) for pair in TEMPERATURES) and options.split != "val"
+    chooses = any(set(pair) <= set(options.normalise) for pair in TEMPERATURES)
+    chooses = chooses and options.split != "val" and not is_whole
     validation = features_of(store, "val").placed_on(place) if chooses and "val" in store.splits else None
-    return Subject(run, record, head, store, features, bank, validation)
+    return Ground(store=store, features=features, bank=bank, validation=validation)
 
 
 def zero_shot(features: FeatureSet) -> Head:
@@ -168,14 +227,14 @@ def save_similarity(subject: Subject, file: Path) -> None:
     write_json(file.with_suffix(".json"), {"texts": features.text_ids, "videos": features.video_ids})
 
 
-def _scored(name: str, run: Path | None, head: Head, subject: Subject, options: EvaluationOptions) -> Scored:
-    evaluation = evaluate(head, subject.features, options.normalise, subject.bank, options.normalisation)
-    if subject.validation is not None:
-        chosen = chosen_temperatures(head, subject.validation, options.normalise, subject.bank)
+def _scored(name: str, head: Head, on: Ground, options: EvaluationOptions) -> Scored:
+    """As of no run."""
+    evaluation = evaluate(head, on.features, options.normalise, on.bank, options.normalisation)
+    if on.validation is not None:
+        chosen = chosen_temperatures(head, on.validation, options.normalise, on.bank)
         evaluation = replace(evaluation, chosen=chosen)
     notes = [f"{name}: {reason}" for name, reason in evaluation.refused.items()] + list(evaluation.caveats)
-    notes += [] if run is None else store_notes(subject.record, subject.store)
-    return Scored(name, run, evaluation, facts_of(subject.store, options.split), tuple(notes))
+    return Scored(name, None, evaluation, facts_of(on.store, options.split), tuple(notes))
 
 
 def facts_of(store: FeatureStore, split: str) -> dict[str, Any]:
@@ -189,5 +248,7 @@ def facts_of(store: FeatureStore, split: str) -> dict[str, Any]:
         "random_weights": manifest.random_weights,
         "caution": label_of(manifest.caution),
         "limit": manifest.limit,
-        "split_source": manifest.splits[split].source,
+        "split_source": manifest.splits[split].source
+        if split in manifest.splits
+        else "all videos of the store",
     }

