@@ -58,6 +58,11 @@ def _show_all(abouts: dict[str, About], as_json: bool) -> None:
         "tvr extract and tvr train-head take others",
         soft_wrap=True,
     )
+    out.print(
+        "protocol: what is one query. single: the caption that a video has; multi: each of its several captions; "
+        "paragraph: all sentences of a video, joined",
+        soft_wrap=True,
+    )
     print_next("datasets", "NAME")
 
 

@@ -43,14 +43,17 @@ from .terminal import err, out, print_caution, print_json
 
 def eval_(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Names or folders of runs. Default: the newest.")
+        list[Path] | None,
+        typer.Argument(help="Runs: their names as `tvr runs` lists them, or folders. Default: the newest."),
     ] = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: Annotated[
         Path | None,
         typer.Option(
-            help="Features to score on, instead of those a run was trained on.", rich_help_panel=WHAT
+            help="Features to score on, a folder or a name as `tvr stores` lists it, instead of those a run was "
+            "trained on.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     split: Annotated[

@@ -21,7 +21,10 @@ _KINDS = ("flat", "hnsw", "ivf")
 
 
 def index(
-    run: Annotated[Path | None, typer.Argument(help="Name or folder of a run. Default: the newest.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="A run: its name as `tvr runs` lists it, or its folder. Default: the newest."),
+    ] = None,
     store: StoreOption = None,
     dataset: DatasetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

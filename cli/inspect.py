@@ -149,7 +149,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         soft_wrap=True,
     )
     out.print(
-        f"frames     {frames:,}, decoded by {_counted(row.decoder for row in statuses)}",
+        f"frames     {frames:,}; decoded: {_by_decoder(row.decoder for row in statuses)}",
         soft_wrap=True,
     )
     _print_versions(store)
@@ -238,6 +238,12 @@ def _print_retry(store: FeatureStore, which: str) -> None:
 
 def _why(verdict: Verdict) -> str:
     return f"{'untrusted' if verdict.verdict == 'untrusted' else 'cannot be told'}: {verdict.reason}"
+
+
+def _by_decoder(decoders: Iterable[str]) -> str:
+    """``12 videos by decord``."""
+    counts = Counter(name for name in decoders if name).most_common()
+    return ", ".join(f"{counted(count, 'video')} by {one_line(name)}" for name, count in counts) or "none"
 
 
 def _counted(values: Iterable[str]) -> str:

@@ -26,12 +26,17 @@ WorkspaceOption = Annotated[
 ]
 StoreOption = Annotated[
     Path | None,
-    typer.Option(help="A feature store, instead of the workspace's newest.", rich_help_panel=WHAT),
+    typer.Option(
+        help="A feature store: its folder, or its name as `tvr stores` lists it. Default: the workspace's newest.",
+        rich_help_panel=WHAT,
+    ),
 ]
 StoreArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="STORE", help="A feature store: its folder, or its name or data set in the workspace."
+        metavar="STORE",
+        help="A feature store: its folder, its name as `tvr stores` lists it, or its data set. "
+        "Default: the workspace's newest.",
     ),
 ]
 DatasetOption = Annotated[

@@ -38,12 +38,15 @@ from .terminal import err, out, print_json
 def search(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN] TEXT", help="What the video shows, after a run or not."),
+        typer.Argument(
+            metavar="[RUN] TEXT", help="What the video shows, after the name or folder of a run or not."
+        ),
     ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Name or folder of a run. Default: the newest of the store, if there is one.",
+            help="A run: its name as `tvr runs` lists it, or its folder. Default: the newest of the store, if there is "
+            "one.",
             rich_help_panel=WHAT,
         ),
     ] = None,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
@@ -20,7 +20,7 @@ from rich.text import Text
 from ..data.contracts.cautions import Caution
 from ..data.contracts.errors import one_line
 from .output.verbosity import ASKED, LOG
-from .output.wrapping import lines_of
+from .output.wrapping import folded_name, lines_of
 
 
 class Lines(Console):
@@ -139,6 +139,7 @@ def print_tables_whole(tables: Sequence[Table], spare: Sequence[str] = ()) -> No
         size = _measured(table)
         if out.is_terminal and size.maximum > shown:
             _fold(table, shown - size.minimum)
+            _end_names_behind_words(table)
         out.width = min(size.maximum, max(size.minimum, shown)) if out.is_terminal else size.maximum
         try:
             out.print(table, crop=False)
@@ -175,6 +176,16 @@ def _fold(table: Table, room: int) -> None:
         column = folding[most]
         column.width = (column.width or 0) + 1
         lacking[most] -= 1
+
+
+def _end_names_behind_words(table: Table) -> None:
+    """In columns that fold, put the line ends where a reader does, before rich puts them anywhere."""
+    for place, column in enumerate(table.columns):
+        if _folds(column) and column.width:
+            cells: list[RenderableType] = [
+                folded_name(cell, column.width) if isinstance(cell, str) else cell for cell in column.cells
+            ]
+            table.columns[place] = replace(column, _cells=cells)
 
 
 def _folds(column: Column) -> bool:

@@ -55,7 +55,8 @@ def train_head(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="A new run's name, or the name or folder of one that is to go on. Default: a new one.",
+            help="A new run's name, or the name (as `tvr runs` lists it) or folder of one that is to go on. "
+            "Default: a new one.",
             rich_help_panel=WHAT,
         ),
     ] = None,

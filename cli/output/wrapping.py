@@ -13,6 +13,8 @@ _COMMAND = re.compile(r"(?:(?<=: )|^)tvr (?=[a-z])")
 """A command begins at the line's start or behind a colon, and goes on to the end of the line."""
 _UNIT = re.compile(r"(?:`[^`]*`|\S)+\s*")
 """What stays together: a word, a path, or a command between backticks."""
+_PART = re.compile(r"\(*[^\s\-_/.,=()]+[\s\-_/.,=)]*|[\s\-_/.,=()]+")
+"""Of a name: a word and the signs behind it."""
 _LABEL = re.compile(r" *(?:[\w-]+(?: [\w-]+)? {2,})?")
 """What further lines are indented by: blanks, and a label with more than one blank behind it."""
 
@@ -29,6 +31,21 @@ def lines_of(text: Text, width: int) -> list[Text]:
         width: columns of the terminal.
     """
     return [part for line in text.split("\n", allow_blank=True) for part in _folded(line, width)]
+
+
+def folded_name(name: str, width: int) -> str:
+    """A name on lines of so many columns, which end behind a sign or a blank where there is one, and not in a word.
+
+    Args:
+        name: of a run, a store or the like.
+        width: columns; a word that is wider is cut by whoever prints it.
+    """
+    lines = [""]
+    for part in _PART.findall(name):
+        if lines[-1] and cell_len(lines[-1] + part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def for_standard_error(message: str) -> str:

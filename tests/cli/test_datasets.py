@@ -18,6 +18,8 @@ def test_the_list_names_every_data_set_with_its_presets(tmp_path: Path) -> None:
     for name in ("activitynet", "didemo", "folder", "lsmdc", "msrvtt", "msvd", "vatex", "storyboard"):
         assert name in lines
     stored = str(sampling_of(Preset(num_frames=64), None, None, None).num_frames)
+    for protocol in ("single: the", "multi: each", "paragraph: all"):
+        assert protocol in lines["protocol:"]
     assert lines["didemo"].split()[-6:] == ["paragraph", "64", stored, "1", "64", "30"]
     assert json.loads(tvr("datasets", "--json", cwd=tmp_path).out)["msvd"]["preset"]["num_frames"] == 12
 

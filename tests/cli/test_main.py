@@ -109,6 +109,19 @@ def test_help_speaks_no_python(command: str) -> None:
     assert not re.search(r"<(bool|str|int|float|path|list.*?)>", shown(command, "-h"))
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "listed"),
+    [
+        ("search", "--run", "tvr runs"),
+        ("train-head", "--run", "tvr runs"),
+        *((command, "--store", "tvr stores") for command in ("search", "index", "inspect", "eval", "sweep")),
+    ],
+)
+def test_help_says_that_names_are_accepted(command: str, option: str, listed: str) -> None:
+    line = next(line for line in shown(command, "--help", width=400).splitlines() if f" {option} " in line)
+    assert listed in line
+
+
 def test_h_is_help() -> None:
     assert shown("-h") == shown("--help")
     assert shown("eval", "-h") == shown("eval", "--help")

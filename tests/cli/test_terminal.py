@@ -50,6 +50,19 @@ def test_a_narrow_terminal_folds_names_and_cuts_nothing(
     assert "…" not in text
 
 
+def test_a_narrow_terminal_folds_names_behind_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "out", Console(force_terminal=True, width=40, color_system=None))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("head", min_width=16, overflow="fold")
+    table.add_column("figures", no_wrap=True)
+    table.add_row("seq_transformer (demo-seq_transformer-2400)", "1.0 2.0 3.0 4.0 5.0")
+    terminal.print_table_whole(table)
+    first = [line[:20].rstrip() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert first == ["seq_transformer", "(demo-seq_", "transformer-2400)"]
+
+
 def wide_table() -> Table:
     table = Table("", "MnR", "tied", "R@1")
     for column in table.columns:

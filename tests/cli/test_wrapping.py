@@ -8,7 +8,7 @@ import pytest
 from rich.text import Text
 from tvr.cli import terminal
 from tvr.cli.output.verbosity import LOG
-from tvr.cli.output.wrapping import for_standard_error, lines_of
+from tvr.cli.output.wrapping import folded_name, for_standard_error, lines_of
 from tvr.data.contracts.cautions import DRAWINGS_ONLY
 
 COMMAND = "tvr train-head --run 'tvr-workspace/runs/folder-holiday pictures/seq_transformer-1'"
@@ -70,6 +70,20 @@ def test_what_stands_below_a_label_is_indented() -> None:
     assert all(line.startswith(" " * 11) for line in lines[1:])
     assert all(len(line) <= 60 for line in lines)
     assert lines_of(Text("  3 x /no/such/" + "x" * 90), 40)[-1].plain.endswith("/no/such/" + "x" * 90)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("demo-seq_transformer-2400", ["demo-seq_", "transformer-", "2400"]),
+        ("folder-my clips/hcmi-1", ["folder-my", "clips/hcmi-1"]),
+        ("a_very_long-name", ["a_very_long-", "name"]),
+        ("short", ["short"]),
+        ("x" * 30, ["x" * 30]),
+    ],
+)
+def test_names_end_behind_words(name: str, lines: list[str]) -> None:
+    assert folded_name(name, 12).split("\n") == lines
 
 
 def test_styles_stay_where_they_are() -> None:
