@@ -88,10 +88,11 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     if taken.run is not None:
         return TakenRun(taken.run, taken.store)
     assert taken.store is not None, "without a run there is a store"
-    message = f"no finished run on {taken.store}. "
+    # A line each, so that every command stands at the end of its own.
+    message = f"no finished run on {taken.store}\n"
     if load_manifest(taken.store).num_texts:
         on = f"--store {pasteable(taken.store)}{_workspace_option(place)}"
-        message += f"Train one: tvr train-head {on}. Or score without: tvr eval --zero-shot mean_pool {on}"
+        message += f"Train one: tvr train-head {on}\nOr score without: tvr eval --zero-shot mean_pool {on}"
     else:
         message += (
             "It has no captions, so nothing can be trained or scored on it; it can be searched: "
@@ -100,7 +101,7 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     others = [entry for entry in run_entries(place) if entry.is_finished]
     if others:
         newest = others[0]
-        message += f". The newest of other features is {newest.name}: tvr eval {pasteable(newest.folder)}"
+        message += f"\nThe newest of other features is {newest.name}: tvr eval {pasteable(newest.folder)}"
     raise TrainingError(message)
 
 

@@ -89,7 +89,11 @@ def test_eval_fails_without_a_run_of_the_newest_store_and_names_the_newest_of_an
     with pytest.raises(TrainingError, match=r"no finished run on .*new/model") as error:
         needed_run(place, None, None)
     assert "Train one: tvr train-head --store" in str(error.value)
-    assert f"tvr eval {place.run_folder('old', 'seq_transformer-1')}" in str(error.value)
+    _, train, score, other = str(error.value).splitlines()
+    on = f"--store {place.root / 'features' / 'new' / 'model'} --workspace {place.root}"
+    assert train == f"Train one: tvr train-head {on}"
+    assert score == f"Or score without: tvr eval --zero-shot mean_pool {on}"
+    assert other.endswith(f": tvr eval {place.run_folder('old', 'seq_transformer-1')}")
 
 
 def test_a_run_that_was_left_is_passed_over_and_named(
