@@ -83,7 +83,7 @@ def test_what_is_advised_can_be_typed() -> None:
     ("text", "wrong"),
     [
         ("see `tvr lists`", ["tvr lists"]),
-        ("next: tvr eval X --zero-shot", ["tvr eval --zero-shot"]),
+        ("next: tvr eval X --candidates", ["tvr eval --candidates"]),
         ("leave out --no-such", ["--no-such"]),
     ],
 )
