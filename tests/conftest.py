@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +25,10 @@ TOGETHER = {
     "tests/benchmarks/storyboard/": "storyboard",  # share one set of videos
 }
 """Tests that one worker runs one after another, by the start of their path; others go by their module."""
+
+# Before anything is imported: workers and the commands that they start read bytecode rather than compile it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Before anything imports it. Checking each call as jaxtyping does took 95 of 100 seconds of reading annotations.
 beartype_package("tvr.data")
