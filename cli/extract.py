@@ -13,7 +13,7 @@ from ..data.contracts.errors import UsageError
 from ..pipeline.cluster.config import ClusterConfig
 from ..pipeline.encoders.base import Encoder
 from ..pipeline.estimate import Estimate, estimate
-from ..pipeline.extract import count_retried, run_extraction
+from ..pipeline.extract import as_begun, count_retried, run_extraction
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.options import (
     EncoderSpec,
@@ -266,21 +266,21 @@ def extract(
     if dry_run:
         loaded = _to_measure(encoder, retry)
         announce(described, loaded.identity)
-        estimated = _estimated(described, loaded, options, batch_size)
         folder = store or place.store_folder(
             described.name, loaded.identity.model, loaded.identity.pretrained, limit
         )
+        estimated = _estimated(described, loaded, options, batch_size, folder)
         print_estimate(estimated, _retried(described, loaded, options, folder, share), as_json=as_json)
         if not as_json:
             print_after_dry_run(cluster)
         return
     with _runner(cluster, encoder, described, options) as runner:
         announce(described, identity := runner.identity)
+        folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         if patches and not yes:
-            _check_size(_estimated(described, encoder.load(), options, batch_size))
+            _check_size(_estimated(described, encoder.load(), options, batch_size, folder))
         frames = runner.frames_per_batch if batch_size is None else batch_size
         options = replace(options, frames_per_batch=frames)
-        folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         with extraction_meters() as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
     print_remarks(summary, retry, pixels)
@@ -321,11 +321,12 @@ def _to_measure(spec: EncoderSpec, retry: str | None) -> Encoder:
 
 
 def _estimated(
-    dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None
+    dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None, folder: Path
 ) -> Estimate:
-    """From a sample that is measured on this machine."""
+    """From a sample that is measured on this machine, with what a store that is there already was begun with."""
     frames = encoder.frames_per_batch if batch_size is None else batch_size
-    return estimate(dataset, encoder, replace(options, frames_per_batch=frames))
+    options = as_begun(replace(options, frames_per_batch=frames), dataset, folder, alone=True)
+    return estimate(dataset, encoder, options)
 
 
 def _retried(

@@ -59,7 +59,7 @@ def run_extraction(
             it was made of, or it cannot be written. Every shard that is in place stays valid.
     """
     alone = share.count == 1
-    options = _as_begun(options, dataset, folder, alone=alone)
+    options = as_begun(options, dataset, folder, alone=alone)
     plan = plan_extraction(dataset, options)
     options = replace(options, videos_per_shard=plan.videos_per_shard)
     manifest = manifest_of(dataset, runner.identity, plan, options)
@@ -126,7 +126,7 @@ def count_retried(
         DataError: no video of the data set was found.
         StoreError: the folder holds no store, or one made in another way.
     """
-    stored, options = load_manifest(folder), _as_begun(options, dataset, folder, alone=True)
+    stored, options = load_manifest(folder), as_begun(options, dataset, folder, alone=True)
     plan = plan_extraction(dataset, options)
     wanted = manifest_of(dataset, identity, plan, options)
     here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
@@ -150,9 +150,7 @@ def extract(
         return run_extraction(worker, dataset, options, folder, share=share, on_progress=on_progress)
 
 
-def _as_begun(
-    options: ExtractionOptions, dataset: Dataset, folder: Path, *, alone: bool
-) -> ExtractionOptions:
+def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alone: bool) -> ExtractionOptions:
     """The options with frames, pixels and sizes of shards as the store has them that will be extended, where the user
     left these open.
 

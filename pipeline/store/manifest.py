@@ -12,7 +12,8 @@ from typing import Any
 from ...data.base import Protocol
 from ...data.contracts.cautions import Caution, caution_of
 from ...data.contracts.errors import StoreError, pasteable
-from ...data.contracts.identity import differing_settings
+from ...data.contracts.identity import Difference, differing_settings
+from ...data.contracts.numbers import as_option
 from ...data.contracts.records import restored, restored_value
 from ...data.contracts.strict_json import read_json
 from .atomic_files import as_json, write_json
@@ -245,23 +246,53 @@ _MAY_DIFFER = {"versions", "notes", "splits", "preset"}
 membership is held by the digests below."""
 
 
+_CHOSEN = {
+    "": (
+        "max_seconds",
+        "videos_per_shard",
+        "frames_per_batch",
+        "limit",
+        "decoder",
+        "text_policy",
+        "patches_dtype",
+        "pixels",
+    ),
+    "encoder": ("model", "pretrained", "precision"),
+    "sampling": ("policy", "num_frames", "fps"),
+}
+"""Settings that are typed, by the part of the manifest they stand in."""
+_STORE_SIDES = ("the store has", "this run would use")
+
+
 def differences(stored: Manifest, wanted: Manifest) -> list[str]:
     """One line for each thing that would make the two runs' features differ."""
     lines: list[str] = []
     for field in dataclasses.fields(Manifest):
         if field.name not in _MAY_DIFFER:
-            lines += differing(field.name, getattr(stored, field.name), getattr(wanted, field.name))
+            found = differing_settings(
+                getattr(stored, field.name), getattr(wanted, field.name), decides_no_feature, field.name
+            )
+            lines += [_in_line(each, _STORE_SIDES) + _typed_with(each.name) for each in found]
     old = {name: record.digest for name, record in stored.splits.items()}
     new = {name: record.digest for name, record in wanted.splits.items()}
     return lines + differing("splits", old, new)
 
 
-def differing(
-    name: str, stored: Any, wanted: Any, sides: tuple[str, str] = ("the store has", "this run would use")
-) -> list[str]:
+def differing(name: str, stored: Any, wanted: Any, sides: tuple[str, str] = _STORE_SIDES) -> list[str]:
     """One line for each value that differs and decides features."""
     found = differing_settings(stored, wanted, decides_no_feature, name)
-    return [f"{each.name}: {sides[0]} {each.stored!r}, {sides[1]} {each.wanted!r}" for each in found]
+    return [_in_line(each, sides) for each in found]
+
+
+def _in_line(difference: Difference, sides: tuple[str, str]) -> str:
+    return f"{difference.name}: {sides[0]} {difference.stored!r}, {sides[1]} {difference.wanted!r}"
+
+
+def _typed_with(setting: str) -> str:
+    """The option of ``tvr extract`` that chooses a setting of a store, for the end of its line, if there is one."""
+    part, _, field = setting.rpartition(".")
+    is_chosen = field in _CHOSEN.get(part, ())
+    return f" ({as_option(field)})" if is_chosen else ""
 
 
 @cache

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_a_store_keeps_the_shards_it_was_begun_with(encoder: Encoder, tmp_path: 
 
 
 def test_a_store_goes_on_with_the_frames_that_presets_stored_before(
-    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nobody says how many; of other numbers somebody said so, and is to say it again."""
     long = replace(dataset(videos), preset=Preset(num_frames=64))
@@ -167,6 +168,17 @@ def test_a_store_goes_on_with_the_frames_that_presets_stored_before(
         extract(long, encoder, unasked, tmp_path / "48")
     with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 64, this run would use 128"):
         extract(long, encoder, replace(unasked, is_sampling_open=False), tmp_path / "64")
+    estimated: list[int] = []
+    command = import_module("tvr.cli.extract")
+    measured = command.estimate
+    monkeypatch.setattr(
+        command,
+        "estimate",
+        lambda *given: estimated.append(given[2].sampling.num_frames) or measured(*given),
+    )
+    for folder in ("64", "a new one"):
+        command._estimated(long, encoder, unasked, None, tmp_path / folder)
+    assert estimated == [64, 128], "a dry run is of the frames that would be stored"
 
 
 def test_pixels_are_square_in_a_new_store(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def test_a_16_bit_picture_keeps_its_greys(tmp_path: Path) -> None:
 def test_what_is_transparent_is_white(tmp_path: Path, mode: str) -> None:
     seen = Image.new("RGBA", (2, 1), (0, 0, 0, 255))
     seen.putpixel((1, 0), (0, 0, 0, 0))
-    options = {}
+    options: dict[str, Any] = {}
     if mode == "P":
         seen, options = Image.new("P", (2, 1)), {"transparency": 1}
         seen.putpalette([0, 0, 0, 9, 9, 9])

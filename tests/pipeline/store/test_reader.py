@@ -220,7 +220,13 @@ def test_manifest_round_trip_and_differences(folder: Path) -> None:
     stored = load_manifest(folder)
     assert differences(stored, manifest()) == []
     assert differences(stored, manifest(decoder="decord")) == [
-        "decoder: the store has 'pyav', this run would use 'decord'"
+        "decoder: the store has 'pyav', this run would use 'decord' (--decoder)"
+    ]
+    assert differences(stored, manifest(frames_per_batch=9)) == [
+        "frames_per_batch: the store has 8, this run would use 9 (--batch-size)"
+    ]
+    assert differences(stored, manifest(num_videos=6)) == [
+        "num_videos: the store has 5, this run would use 6"
     ]
     other = dict(manifest().encoder) | {"weights_digest": "11" * 32, "open_clip_version": "3.4.0"}
     lines = differences(stored, manifest(encoder=other))
