@@ -1,5 +1,6 @@
 """Frames as the encoder sees them: compared with open_clip's own transform, pixel by pixel."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def by_open_clip(frame: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return (kept(Image.fromarray(frame)).numpy() * 255).round().astype(np.int64).transpose(1, 2, 0)
 
 
+@cache
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Edges, a gradient and noise: what a resampling filter gets wrong first."""
     rng = np.random.default_rng([seed, height, width])
