@@ -173,12 +173,16 @@ class EncoderSpec:
         return replace(made, identity=identity), reason
 
     def for_any_folder(self) -> "EncoderSpec":
-        """The same, from whatever folder it is loaded: a checkpoint file by its absolute path."""
+        """The same, from whatever folder it is loaded: a model's folder and a checkpoint by their absolute paths."""
+        plug_in, colon, folder = self.model.partition(":")
+        is_folder = plug_in == "transformers" and Path(folder).expanduser().is_dir()
+        model = f"{plug_in}{colon}{Path(folder).expanduser().absolute()}" if is_folder else self.model
         if self.pretrained is None:
-            return self
+            return replace(self, model=model)
         tag, equals, file = self.pretrained.rpartition("=")
         path = Path(file).expanduser()
-        return replace(self, pretrained=f"{tag}{equals}{path.absolute()}") if path.is_file() else self
+        pretrained = f"{tag}{equals}{path.absolute()}" if path.is_file() else self.pretrained
+        return replace(self, model=model, pretrained=pretrained)
 
     def on_own_gpu(self, worker: str) -> "EncoderSpec":
         """The same for one of the workers 0, 1, ... of a machine, each of which sees all its GPUs."""

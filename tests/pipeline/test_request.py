@@ -59,6 +59,11 @@ def test_paths_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert request.root == tmp_path / "videos"
     assert request.encoder.pretrained == f"openai={tmp_path / 'weights.pt'}"
     assert EncoderSpec("ViT-B-32", "openai").for_any_folder().pretrained == "openai"
+    model = EncoderSpec("transformers:owner/name")
+    assert model.for_any_folder() == model
+    Path("owner/name").mkdir(parents=True)
+    assert model.for_any_folder().model == f"transformers:{tmp_path}/owner/name"
+    assert EncoderSpec("hf-hub:owner/name").for_any_folder().model == "hf-hub:owner/name"
 
 
 def test_a_request_from_before_towers_were_compiled(tmp_path: Path) -> None:
@@ -117,6 +122,8 @@ def test_of_an_own_request_nothing_has_to_be_named(tmp_path: Path) -> None:
         ("hf-hub:some/one", "open_clip_pytorch_model.bin", " --model hf-hub:some/one"),
         ("hf-hub:some/one", "evil.bin", " --model hf-hub:some/one --pretrained evil.bin"),
         ("hf-hub:some/one", "random", " --model hf-hub:some/one"),
+        ("transformers:some/one", "model.safetensors", " --model transformers:some/one"),
+        ("transformers:/evil/folder", None, " --model transformers:/evil/folder"),
     ],
 )
 def test_of_another_users_request_only_published_names_are_taken(

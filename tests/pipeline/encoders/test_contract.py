@@ -20,13 +20,18 @@ from tvr.pipeline.encoders.base import (
     token_names,
 )
 
+from ...fixtures.transformers_folders import save_clip_like, save_qwen
+
 ENCODERS = (
     ("small-ViT-B-32", "random"),
     ("small-coca_ViT-B-32", "random"),
     ("tvr-storyboard", None),
     ("words", None),
+    ("transformers:{folder}/CLIP", None),
+    ("transformers:{folder}/Siglip", "random"),
+    ("transformers:{folder}/Qwen3VL", None),
 )
-"""Model and weights; at least one of each plug-in."""
+"""Model and weights, those of folders in one that is made for the test; at least one of each plug-in."""
 
 TEXTS = (
     "a dog",
@@ -42,10 +47,26 @@ def loaded(model: str, pretrained: str | None, precision: str = "fp32") -> Encod
     return load_encoder(model, pretrained, device="cpu", precision=precision)
 
 
+@pytest.fixture(scope="module")
+def all_named(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[tuple[str, str | None], tuple[str, str | None]]:
+    """What loads each encoder, by its entry in the list."""
+    folder = tmp_path_factory.mktemp("transformers")
+    for family in ("CLIP", "Siglip"):
+        save_clip_like(folder, family)
+    save_qwen(folder)
+    return {(model, weights): (model.format(folder=folder), weights) for model, weights in ENCODERS}
+
+
 @pytest.fixture(scope="module", params=ENCODERS, ids=lambda one: f"{one[0]}-{one[1]}")
-def named(request: pytest.FixtureRequest, families: None) -> tuple[str, str | None]:
+def named(
+    request: pytest.FixtureRequest,
+    families: None,
+    all_named: dict[tuple[str, str | None], tuple[str, str | None]],
+) -> tuple[str, str | None]:
     """Each encoder in turn, by its names; all tests of one follow each other."""
-    return request.param
+    return all_named[request.param]
 
 
 @pytest.fixture
@@ -85,11 +106,15 @@ def test_the_identity_can_be_written_and_says_what_loads_it(
     assert version[0].isdigit()
 
 
-def test_the_digest_is_of_the_weights(encoder: Encoder, named: tuple[str, str | None]) -> None:
+def test_the_digest_is_of_the_weights(
+    encoder: Encoder,
+    named: tuple[str, str | None],
+    all_named: dict[tuple[str, str | None], tuple[str, str | None]],
+) -> None:
     again = load_encoder(*named, device="cpu", precision="bf16").identity
     assert again.weights_digest == encoder.identity.weights_digest
     assert again.precision == "bf16"
-    others = {loaded(*other).identity.weights_digest for other in ENCODERS if other != named}
+    others = {loaded(*other).identity.weights_digest for other in all_named.values() if other != named}
     assert encoder.identity.weights_digest not in others
 
 
@@ -182,7 +207,8 @@ def test_tokens_have_names(encoder: Encoder) -> None:
 
 
 def test_a_name_that_means_a_published_model_is_nobodys_own(named: tuple[str, str | None]) -> None:
-    assert not is_own_model(named[0])
+    """Only a folder may be anybody's."""
+    assert is_own_model(named[0]) == named[0].startswith("transformers:")
     assert not is_own_file(*named)
 
 

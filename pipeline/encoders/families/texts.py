@@ -1,0 +1,93 @@
+"""Texts to token ids by a tokenizer of the transformers library, and through a network in passes of like lengths."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..base import NO_TOKEN, EncodedText
+from ..towers.precision import Arithmetic
+
+_TEXTS_PER_PASS = {"cuda": 256}
+_TEXTS_PER_PASS_ELSEWHERE = 64
+_ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The tokens of one text, as many as the network reads."""
+
+    ids: list[int]
+    truncated: bool
+    own: slice
+    """Which of them are of the text itself, where a template stands around it."""
+
+
+@dataclass(frozen=True)
+class TextPasses:
+    """Runs texts through a network; see ``EncodedText`` for what comes out."""
+
+    tokenise: Callable[[Sequence[str]], list[TokenIds]]
+    rows: Callable[[Sequence[TokenIds], torch.device], list[EncodedText]]
+    """Of texts that run together."""
+    arithmetic: Arithmetic
+
+    def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Features of at least one text, in the order given."""
+        tokens = self.tokenise(texts)
+        by_length = sorted(range(len(texts)), key=lambda place: len(tokens[place].ids))
+        size = _TEXTS_PER_PASS.get(self.arithmetic.device.type, _TEXTS_PER_PASS_ELSEWHERE)
+        found: dict[int, EncodedText] = {}
+        with self.arithmetic.running():
+            for start in range(0, len(texts), size):
+                places = by_length[start : start + size]
+                rows = self.rows([tokens[place] for place in places], self.arithmetic.device)
+                found.update(zip(places, rows, strict=True))
+        return [found[place] for place in range(len(texts))]
+
+
+def token_ids_of(tokenizer: Any, texts: Sequence[str], context_length: int) -> list[TokenIds]:
+    """The ids that the library's tokenizer gives, special ones included, without padding."""
+    settings = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    tokens = [TokenIds(ids, False, _ALL) for ids in tokenizer(list(texts), **settings)["input_ids"]]
+    long = [place for place, one in enumerate(tokens) if len(one.ids) > context_length]
+    if long:
+        cut = tokenizer(
+            [texts[place] for place in long], truncation=True, max_length=context_length, **settings
+        )
+        for place, ids in zip(long, cut["input_ids"], strict=True):
+            tokens[place] = TokenIds(ids, True, _ALL)
+    return tokens
+
+
+def padded(
+    tokens: Sequence[TokenIds], length: int, padding: int, device: torch.device, *, is_left: bool = False
+) -> tuple[Int64[Tensor, "text position"], Int64[Tensor, "text position"]]:
+    """The ids of texts with padding behind them, or before them, and where they are no padding (1)."""
+    ids = torch.full((len(tokens), length), padding)
+    mask = torch.zeros_like(ids)
+    for row, one in enumerate(tokens):
+        place = slice(length - len(one.ids), length) if is_left else slice(0, len(one.ids))
+        ids[row, place], mask[row, place] = torch.tensor(one.ids), 1
+    return ids.to(device), mask.to(device)
+
+
+def encoded_text(
+    words: Float[Tensor, "word dim"],
+    token_ids: Sequence[int],
+    pooled: Float[Tensor, " dim"],
+    pooled_row: int | None,
+    *,
+    truncated: bool,
+) -> EncodedText:
+    """The rows of one text; the pooled row behind them where it is none of them."""
+    ids = list(token_ids)
+    if pooled_row is None:
+        words, ids, pooled_row = torch.cat([words, pooled[None]]), [*ids, NO_TOKEN], len(ids)
+    rows = words.float().cpu().numpy().copy()
+    rows[pooled_row] = pooled.float().cpu().numpy()
+    return EncodedText(rows, np.array(ids, np.int32), pooled_row, truncated)
