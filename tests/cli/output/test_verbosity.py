@@ -43,8 +43,10 @@ def test_quiet_leaves_results_and_errors(tmp_path: Path) -> None:
     loud = tvr(*films, *sizes, "--workspace", str(tmp_path / "a"), cwd=tmp_path)
     quiet = tvr(*films, *sizes, "--workspace", str(tmp_path / "b"), "--quiet", cwd=tmp_path)
     assert "train: 2 of 2" in loud.err
+    assert "next:" in loud.out
     assert quiet.err == ""
-    assert "next:" in quiet.out
+    assert "6 videos (6 ok) and 6 captions" in quiet.out
+    assert "next:" not in quiet.out, "advice is no result"
 
 
 def test_verbose_says_where_an_error_arose(tmp_path: Path) -> None:
