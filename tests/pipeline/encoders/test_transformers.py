@@ -122,6 +122,38 @@ def test_a_pooled_row_that_is_a_token_stands_once(encoder_of: Loader) -> None:
     assert encoded.sentence_row == len(encoded.token_ids) - 1 == CONTEXT - 1
 
 
+def test_old_configurations_of_clip_pool_at_the_largest_id(
+    tmp_path: Path, folder_of: Folder, changed: Callable[..., str]
+) -> None:
+    """Those that say eos_token_id 2, which was wrong and is what the library knows them by."""
+    config = json.loads((folder_of("CLIP") / "config.json").read_bytes())
+    name = changed("config.json", text_config=config["text_config"] | {"eos_token_id": 2})
+    model, tokenizer, _ = library(tmp_path)
+    [encoded] = plug_in.load(name, device="cpu", precision="fp32").encode_texts([SHORT])
+    ids = tokenizer(SHORT, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        near(encoded.words[encoded.sentence_row], model.get_text_features(input_ids=ids).pooler_output[0])
+    assert encoded.sentence_row == int(ids.argmax()) != len(encoded.token_ids) - 1
+
+
+def test_texts_may_be_padded_in_front(tmp_path: Path, folder_of: Folder) -> None:
+    """As the tokenizer of SigLIP 2 does: the last position is the end of every text then."""
+    for file in folder_of("Siglip").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    record = tmp_path / "tokenizer_config.json"
+    record.write_text(json.dumps(json.loads(record.read_bytes()) | {"padding_side": "left"}))
+    model, tokenizer, _ = library(tmp_path)
+    [encoded] = plug_in.load(f"transformers:{tmp_path}", device="cpu", precision="fp32").encode_texts([SHORT])
+    tokens = tokenizer(SHORT, padding="max_length", max_length=CONTEXT, return_tensors="pt")["input_ids"]
+    assert tokens[0, 0] == tokenizer.pad_token_id
+    with torch.no_grad():
+        found = model.get_text_features(input_ids=tokens)
+        words = model.text_model.head(found.last_hidden_state[0, -len(encoded.token_ids) :])
+    near(encoded.words, words)
+    near(encoded.words[encoded.sentence_row], found.pooler_output[0])
+    assert encoded.token_ids.tolist() == tokenizer(SHORT)["input_ids"]
+
+
 @pytest.mark.parametrize("family", [*CLIP_LIKE, "Qwen3VL"])
 def test_a_text_is_alone_in_its_batch(family: str, encoder_of: Loader) -> None:
     encoder = encoder_of(family)
