@@ -1,20 +1,37 @@
 """``tvr doctor``: does this machine have what tvr needs?"""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from ..data.contracts.errors import one_line
+from ..data.contracts.errors import UsageError, one_line
 from ..pipeline.doctor import Finding, examine
-from .options import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption
+from ..pipeline.options import EncoderSpec
+from .options import DEFAULT_WORKSPACE, MODEL, DeviceOption, JsonOption, WorkspaceOption
 from .output.next_command import print_next
 from .terminal import out, print_json
 
 
-def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
-    """Decode a frame with every decoder, encode one, probe GPU, weights, disk and HDF5 locking."""
-    findings = list(examine(workspace))
+def doctor(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Encoder to show drawn stills to. Default: tvr-storyboard.", rich_help_panel=MODEL),
+    ] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(help="Its weights, as for tvr extract.", rich_help_panel=MODEL),
+    ] = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Decode a frame with every decoder, show the encoder drawn stills, try GPU, weights, disk and HDF5 locking."""
+    if pretrained is not None and model is None:
+        raise UsageError("--pretrained names weights of a model: name it with --model")
+    encoder = None if model is None else EncoderSpec(model, pretrained, device)
+    findings = list(examine(workspace, encoder))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:

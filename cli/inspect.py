@@ -11,6 +11,7 @@ from rich.text import Text
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
+from ..pipeline.probe.pairs import of_record
 from ..pipeline.request import Named, extract_command
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
@@ -144,6 +145,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
             Text.assemble("caution    ", (m.caution.label, "yellow"), f": {m.caution.sentence}"),
             soft_wrap=True,
         )
+    _print_probe(store)
     out.print(
         f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames, {m.pixels} pixels",
         soft_wrap=True,
@@ -173,6 +175,11 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
+
+
+def _print_probe(store: FeatureStore) -> None:
+    if store.manifest.probe is not None:
+        out.print(f"stills     {of_record(store.manifest.probe)}", soft_wrap=True)
 
 
 def _print_versions(store: FeatureStore) -> None:

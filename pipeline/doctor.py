@@ -5,16 +5,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from ..data.contracts.cautions import DRAWINGS_ONLY
-from ..data.contracts.errors import counted
+from ..data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, caution_of
+from ..data.contracts.errors import TvrError, counted
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from .decoding.pool import DecoderPool, DecodeTask
+from .options import EncoderSpec
 from .preprocessing import Preprocessing
+from .probe.pairs import probe
 from .sampling import Sampling
 from .video.sample_clip import write_sample
 
@@ -36,14 +37,19 @@ class Finding:
     """Whether nothing was tried, as it is optional and not there: nothing is wrong."""
 
 
-def examine(workspace: Path) -> Iterator[Finding]:
-    """Every check in turn. One that breaks is a finding, not an end."""
+def examine(workspace: Path, encoder: EncoderSpec | None = None) -> Iterator[Finding]:
+    """Every check in turn. One that breaks is a finding, not an end.
+
+    Args:
+        workspace: the folder that is to hold features.
+        encoder: shown rendered stills; None: the one that comes with the package.
+    """
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "sample.mp4"
         write_sample(clip)
         for name in plug_in_names("tvr.pipeline.decoders"):
             yield _checked(f"decoder {name}", lambda name=name: _decodes(name, clip))
-    yield _checked("encoder", _encodes)
+    yield _checked("encoder", lambda: _sees(encoder or EncoderSpec(DRAWINGS_MODEL)))
     yield _checked("GPU", _gpu)
     yield _checked("weights", _weights)
     yield _checked("disk", lambda: _disk(workspace))
@@ -53,6 +59,9 @@ def examine(workspace: Path) -> Iterator[Finding]:
 def _checked(check: str, run: Callable[[], Finding]) -> Finding:
     try:
         return run()
+    except TvrError as error:
+        detail, _, more = str(error).partition("\n")
+        return Finding(check, False, detail, more.replace("\n", "; "))
     except Exception as error:  # noqa: BLE001 - a broken library may raise anything; saying so is the point here
         return Finding(check, False, f"{type(error).__name__}: {error}", "reinstall with `pip install -e .`")
 
@@ -82,16 +91,19 @@ def _decodes(name: str, clip: Path) -> Finding:
     )
 
 
-def _encodes() -> Finding:
-    from .encoders import clip
-
-    encoder = clip.load("tvr-storyboard", "storyboard")
-    size = encoder.identity.preprocessing
-    features = encoder.encode_frames(np.zeros((1, size.height, size.width, 3), np.uint8))
-    right = bool(np.isfinite(features).all())
-    gave = f"a feature of {features.shape[1]} finite numbers" if right else "numbers that are not finite"
-    detail = f"a test picture gave {gave} (open_clip {version('open_clip_torch')}, torch {version('torch')})"
-    return Finding("encoder", right, detail, "reinstall open_clip_torch and torch")
+def _sees(encoder: EncoderSpec) -> Finding:
+    """Whether it tells rendered stills apart; one that was never trained is named, and nothing is wrong with it."""
+    loaded = encoder.load()
+    identity, result = loaded.identity, probe(loaded)
+    caution = caution_of(identity.model, "", random_weights=identity.random_weights)
+    known_for = f" ({caution.label})" if caution else ""
+    remedy = (
+        "weights, preprocessing or activation are wrong: name the checkpoint by its tag (--pretrained tag=FILE), or "
+        "reinstall open_clip_torch and torch"
+    )
+    return Finding(
+        "encoder", result.sees or identity.random_weights, f"{identity.model}{known_for} {result}", remedy
+    )
 
 
 def _gpu() -> Finding:

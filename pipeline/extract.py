@@ -19,10 +19,11 @@ from .job_array import EVERYTHING, JobShare
 from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, sampling_before
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan, manifest_of, patch_layout, plan_extraction
 from .preprocessing import DEFAULT_PIXELS
+from .probe.pairs import as_record
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
 from .shard_worker import Recipe, ShardRunner, ShardWorker
-from .store.claim import claimed_store, refuse_another_store
+from .store.claim import claimed_store, note_probe, refuse_another_store
 from .store.manifest import MANIFEST_NAME, load_manifest
 from .store.reader import FeatureStore
 from .store.receipts import read_receipt, receipt_time_of
@@ -95,6 +96,11 @@ def _extract_into(
     summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown
     summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
 
+    if selected and manifest.probe is None:
+        # Before hours are spent: a wrong preprocessor, activation or checkpoint shows here.
+        result = runner.probe()
+        note_probe(folder, as_record(result))
+        on_progress(Progress("probe", done=1, total=1, probe=result))
     started = time.perf_counter()
     try:
         for shard, receipt in runner.run(selected, recipe, on_progress):

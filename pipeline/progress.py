@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
+from .probe.pairs import ProbeResult
 from .store.receipts import Receipt
 
 
@@ -12,8 +13,9 @@ from .store.receipts import Receipt
 class Progress:
     """How far a stage is; sent after every video and after every few texts."""
 
-    stage: Literal["files", "videos", "texts"]
-    """``files``: looking at those of videos that may be untrusted, before anything is extracted."""
+    stage: Literal["files", "probe", "videos", "texts"]
+    """``files``: looking at those of videos that may be untrusted, before anything is extracted. ``probe``: the encoder
+    was shown rendered stills."""
     done: int
     total: int
     frames: int = 0
@@ -22,6 +24,8 @@ class Progress:
     """Where workers do them: how many have ended."""
     workers: int = 0
     """Of a cluster; 0 where this process does the work."""
+    probe: ProbeResult | None = None
+    """What the encoder made of them."""
 
     def advanced(self, done: int, frames: int = 0, failed: int = 0, *, workers: int = 0) -> "Progress":
         """What it is after so many more; with ``workers``, after another shard of theirs."""

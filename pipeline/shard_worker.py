@@ -24,6 +24,7 @@ from .machine import usable_cores
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
 from .preprocessing import DEFAULT_PIXELS, Preprocessing
+from .probe.pairs import ProbeResult, probe
 from .progress import OnProgress, Report
 from .store.claim import Claim
 from .store.manifest import Manifest
@@ -69,6 +70,10 @@ class ShardWorker:
     def frames_per_batch(self) -> int:
         """The encoder's."""
         return self.encoder.frames_per_batch
+
+    def probe(self) -> ProbeResult:
+        """What the encoder makes of rendered stills."""
+        return probe(self.encoder)
 
     def run(
         self, shards: Sequence[ShardPlan], recipe: "Recipe", on_progress: OnProgress
@@ -190,6 +195,10 @@ class ShardRunner(Protocol):
     @property
     def shards_in_work(self) -> int:
         """How many are done side by side."""
+        ...
+
+    def probe(self) -> ProbeResult:
+        """What the encoder makes of rendered stills."""
         ...
 
     def run(

@@ -15,6 +15,7 @@ from ...pipeline.encoders.base import EncoderIdentity
 from ...pipeline.estimate import Estimate
 from ...pipeline.job_array import JobShare
 from ...pipeline.options import CHANGED
+from ...pipeline.probe.pairs import ProbeResult
 from ...pipeline.progress import OnProgress, Progress
 from ...pipeline.shard_worker import ShardRunner
 from ...pipeline.store.housekeeping import size_in_words
@@ -32,6 +33,10 @@ from .next_command import print_next, words_after
 
 BUILT_IN, BUILT_IN_TAG, BUILT_IN_CAUTION = DRAWINGS_MODEL, "storyboard", DRAWINGS_ONLY.label
 """The encoder that is offered where the weights of another one are missing: it comes with tvr."""
+BLIND = (
+    "the encoder does not tell drawn stills apart better than captions at random would: its weights, preprocessing or "
+    "activation are wrong, or it was never trained. See `tvr doctor --model`"
+)
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
 
@@ -72,6 +77,9 @@ def extraction_meters() -> Generator[OnProgress]:
     }
 
     def show(progress: Progress) -> None:
+        if progress.stage == "probe":
+            _print_probe(progress.probe)
+            return
         meter = meters[progress.stage]
         rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
         remarks = [f"{progress.failed} failed", f"{rate:,.0f} frames/s"] if progress.stage == "videos" else []
@@ -85,6 +93,15 @@ def extraction_meters() -> Generator[OnProgress]:
 
     with meters["files"], meters["videos"], meters["texts"]:
         yield show
+
+
+def _print_probe(result: ProbeResult | None) -> None:
+    """What the encoder made of rendered stills, and a warning where that is next to nothing."""
+    if result is None:
+        return
+    err.print(f"encoder: {result}", soft_wrap=True)
+    if not result.sees:
+        warn(BLIND)
 
 
 def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: bool = False) -> None:

@@ -19,13 +19,14 @@ from ...data.contracts.errors import ClusterError, TvrError
 from ..encoders.base import EncoderIdentity
 from ..options import EncoderSpec, ExtractionOptions
 from ..plan import ShardPlan, VideoShardPlan
+from ..probe.pairs import ProbeResult
 from ..progress import OnProgress, Report
 from ..shard_worker import Recipe
 from ..store.receipts import Receipt
 from .config import ClusterConfig
 from .connection import connected
 from .preflight import PreflightCheck, WorkerPool
-from .worker import Assignment, WorkerReport, do_shard, release, workers_per_host
+from .worker import PATIENCE_SECONDS, Assignment, WorkerReport, do_shard, probed, release, workers_per_host
 
 SHARDS_PER_WORKER = 2
 """Submitted at a time: the one that a worker does and the next, so that it never waits for one."""
@@ -87,6 +88,29 @@ class DaskShards:
     def frames_per_batch(self) -> int:
         """What suits the workers best."""
         return min(report.frames_per_batch for report in self._pool.reports.values())
+
+    def probe(self) -> ProbeResult:
+        """What the encoder makes of rendered stills, on one of the workers.
+
+        Raises:
+            ClusterError: none of them could look at the stills in time.
+        """
+        future = self._client.submit(
+            probed,
+            self._encoder,
+            key=f"probe-{uuid.uuid4().hex}",
+            workers=list(self._pool.present()),
+            resources=dict(self._pool.demand),
+            retries=RETRIES,
+            pure=False,
+        )
+        try:
+            return future.result(timeout=max(PATIENCE_SECONDS, self.wait_seconds))
+        except TimeoutError:
+            raise ClusterError(
+                f"no worker showed the encoder its stills within {PATIENCE_SECONDS} s. There was "
+                + self._pool.describe_missing_workers(self.wait_seconds)
+            ) from None
 
     def run(
         self, shards: Sequence[ShardPlan], recipe: Recipe, on_progress: OnProgress

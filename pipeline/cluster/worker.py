@@ -24,6 +24,7 @@ from ..encoders.base import Encoder, EncoderIdentity
 from ..machine import usable_cores
 from ..options import EncoderSpec
 from ..plan import ShardPlan
+from ..probe.pairs import ProbeResult, probe
 from ..sampling import Sampling
 from ..shard_worker import Recipe, ShardWorker
 from ..store.manifest import MANIFEST_NAME
@@ -92,6 +93,12 @@ async def check_worker(
         dask_worker: filled in by Dask.
     """
     return await asyncio.to_thread(_checked, encoder, decoder, files, str(dask_worker.name))
+
+
+def probed(encoder: EncoderSpec) -> ProbeResult:
+    """What the encoder makes of rendered stills, on a worker that has it loaded."""
+    with _LOCK:
+        return probe(_loaded(encoder, str(get_worker().name)))
 
 
 def workers_per_host(reports: Iterable[WorkerReport]) -> dict[HostCores, int]:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...data.contracts.errors import StoreError, pasteable
 from .atomic_files import as_json, os_errors_as_store_error, remove_leftovers
@@ -71,6 +72,19 @@ def claimed_store(
                 stored = _decided(folder, manifest, split_ids, alone=alone)
                 _acquire(writers)
         yield stored
+
+
+def note_probe(folder: Path, probe: Mapping[str, Any]) -> None:
+    """Keep in a store what its encoder made of rendered stills, unless that is known by now.
+
+    Raises:
+        StoreError: its manifest cannot be read or written.
+    """
+    with os_errors_as_store_error(folder), FileLock(folder / (MANIFEST_NAME + SUFFIX)) as deciding:
+        _acquire(deciding)
+        stored = load_manifest(folder)
+        if stored.probe is None:
+            dataclasses.replace(stored, probe=probe).save(folder, load_split_ids(folder, stored))
 
 
 def _acquire(lock: FileLock) -> None:

@@ -66,6 +66,8 @@ class Manifest:
     """square: frames have the proportions in which a player shows them. stored: those of their rows and columns, as
     in every store from before there was a choice."""
     notes: Sequence[str] = ()
+    probe: Mapping[str, Any] | None = None
+    """How many pairs of rendered stills the encoder told apart before the first shard; None: nobody looked."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
 
@@ -241,7 +243,7 @@ def _of_features(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_MAY_DIFFER = {"versions", "notes", "splits", "preset"}
+_MAY_DIFFER = {"versions", "notes", "splits", "preset", "probe"}
 """What may change between two runs that extend one store. Split sizes change as missing videos arrive; their
 membership is held by the digests below."""
 

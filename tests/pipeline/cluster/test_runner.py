@@ -161,6 +161,7 @@ def test_what_others_have_made_since_is_not_made_again(
             identity, frames_per_batch = runner.identity, runner.frames_per_batch
             num_children, num_cores = runner.num_children, runner.num_cores
             shards_in_work = runner.shards_in_work
+            probe = runner.probe
 
             def run(self, shards: Any, recipe: Any, on_progress: Any) -> Any:
                 extract(clips, ENCODER.load(), options, folder)
