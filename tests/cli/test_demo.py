@@ -32,7 +32,10 @@ def test_doctor(tmp_path: Path) -> None:
 def test_doctor_speaks_in_words(tmp_path: Path) -> None:
     said = tvr("doctor", cwd=tmp_path).out
     assert "ok   decoder pyav: all 8 frames of a test clip have the right brightness\n" in said
-    assert "ok   encoder: a test picture gave a feature of 128 finite numbers (open_clip " in said
+    assert (
+        "ok   encoder: tvr-storyboard (knows drawings only) tells 93 % of 496 pairs of drawn stills apart"
+        in said
+    )
     assert "(1, 128)" not in said
 
 
@@ -54,6 +57,24 @@ def test_doctor_fails_in_words(tmp_path: Path) -> None:
         finding = _decodes("pyav", tmp_path / name)
         assert _mark(finding)[0] == "FAIL"
         assert finding.detail.startswith(part)
+
+
+def test_doctor_shows_an_encoder_that_is_named_its_stills(tmp_path: Path) -> None:
+    words = ["doctor", "--model", "tvr-storyboard", "--pretrained", "random", "--device", "cpu"]
+    answer = tvr(*words, cwd=tmp_path)
+    assert "ok   encoder: tvr-storyboard (random weights) tells " in answer.out
+
+
+def test_doctor_names_what_an_encoder_lacks_and_fails(tmp_path: Path) -> None:
+    answer = tvr("doctor", "--model", "ViT-B-32", "--json", cwd=tmp_path)
+    [finding] = [one for one in json.loads(answer.out) if one["check"] == "encoder"]
+    assert not finding["ok"]
+    assert finding["detail"].startswith("the weights of ViT-B-32 (openai) are not on this machine")
+    assert "hf download" in finding["remedy"]
+    assert answer.code == 1
+    alone = tvr("doctor", "--pretrained", "random", cwd=tmp_path)
+    assert alone.code == 2
+    assert "name it with --model" in alone.err
 
 
 def test_the_clearest_query_is_furthest_ahead(tmp_path: Path) -> None:

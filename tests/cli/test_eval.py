@@ -55,6 +55,38 @@ def test_eval_normalises_in_sections_of_their_own(trained: Path) -> None:
     assert "no published figures of toy are known here" in answer.out
 
 
+def test_eval_scores_what_needs_no_training_without_a_run(trained: Path) -> None:
+    answer = tvr("eval", "--zero-shot", "all", "--split", "all", "--json", cwd=trained)
+    assert answer.code == 0, answer.err
+    runs = json.loads(answer.out)["runs"]
+    assert [run["name"] for run in runs] == [
+        f"{n} (zero-shot)" for n in ("mean_pool", "mug", "query_scoring")
+    ]
+    for run in runs:
+        assert run["run"] is None
+        assert run["split_source"] == "all videos of the store"
+        assert run["videos"] == run["expected_videos"]
+    known = json.loads(tvr("eval", "--json", cwd=trained).out)["runs"][0]
+    alone = json.loads(tvr("eval", "--zero-shot", "mean_pool", "--json", cwd=trained).out)["runs"][0]
+    assert alone["t2v"] == known["t2v"], "on a split it is the row beside a trained head"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--zero-shot", "wti"], "nothing to train (mean_pool, mug, query_scoring), and wti has"),
+        (["--zero-shot", "nosuch"], "nosuch"),
+        (["--zero-shot", "mug", "--report"], "--zero-shot takes no run"),
+        (["--zero-shot", "mug", "--split", "all", "--normalise", "qb_norm"], "no training queries beside"),
+        (["--zero-shot", "mug", "--split", "nosuch"], "nosuch"),
+    ],
+)
+def test_eval_without_a_run_fails(trained: Path, words: Sequence[str], said: str) -> None:
+    answer = tvr("eval", *words, cwd=trained)
+    assert answer.code in (2, 3), answer.err
+    assert said in " ".join(answer.err.split())
+
+
 @pytest.mark.slow
 def test_eval_as_json_with_intervals(trained: Path, tmp_path: Path) -> None:
     answer = tvr("eval", "--json", "--intervals", "--save-similarity", tmp_path / "s.npy", cwd=trained)

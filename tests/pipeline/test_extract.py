@@ -13,9 +13,11 @@ from tvr.pipeline.extract import extract
 from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.options import ExtractionOptions, sampling_of
 from tvr.pipeline.preprocessing import Pixels
+from tvr.pipeline.probe.pairs import as_record, probe
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.request import load_request
 from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.manifest import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
@@ -66,6 +68,40 @@ def test_extract(videos: dict[str, Path | None], encoder: Encoder, tmp_path: Pat
         shades, 20 + 20 * 8 * store.frame_seconds("a"), atol=2
     )  # the sample's shade tells its time
     assert np.allclose(store.frames("a"), encoder.encode_frames(decoded.frames), rtol=2e-3, atol=2e-3)
+
+
+def test_the_encoder_is_shown_stills_before_the_first_shard_and_once(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    folder, events = tmp_path / "store", list[Progress]()
+    extract(dataset(videos), encoder, OPTIONS, folder, on_progress=events.append)
+    assert [event.stage for event in events].index("probe") < [event.stage for event in events].index(
+        "videos"
+    )
+    expected = as_record(probe(encoder))
+    assert [as_record(event.probe) for event in events if event.probe] == [expected]
+    assert load_manifest(folder).probe == expected
+    (folder / "video-00000-of-00003.h5").unlink()
+    events.clear()
+    summary = extract(dataset(videos), encoder, OPTIONS, folder, on_progress=events.append)
+    assert summary.shards_done == 1
+    assert not [event for event in events if event.stage == "probe"]
+
+
+def test_a_store_from_before_stills_were_shown_is_extended(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "store"
+    extract(dataset(videos), encoder, OPTIONS, folder)
+    record = read_checksummed(folder / "store.json")
+    del record["probe"]
+    write_checksummed(folder / "store.json", record)
+    assert load_manifest(folder).probe is None
+    extract(dataset(videos), encoder, OPTIONS, folder)
+    assert load_manifest(folder).probe is None, "nothing was to be done"
+    (folder / "video-00000-of-00003.h5").unlink()
+    extract(dataset(videos), encoder, OPTIONS, folder)
+    assert load_manifest(folder).probe == as_record(probe(encoder))
 
 
 def test_texts_are_what_the_encoder_gives(

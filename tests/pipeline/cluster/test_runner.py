@@ -24,6 +24,7 @@ from tvr.pipeline.extract import extract, run_extraction
 from tvr.pipeline.options import EncoderSpec, ExtractionOptions
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.store.manifest import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.video.sample_clip import write_sample
@@ -94,6 +95,8 @@ def test_a_killed_worker_costs_no_byte(shared: Path, tmp_path: Path) -> None:
     extract(described, ENCODER.load(), OPTIONS, tmp_path / "alone")
     assert shards(tmp_path / "dask-store") == shards(tmp_path / "alone")
     assert verify(tmp_path / "dask-store").damages == ()
+    probes = [load_manifest(tmp_path / name).probe for name in ("dask-store", "alone")]
+    assert probes[0] == probes[1] is not None
 
 
 def test_a_worker_that_comes_late_goes_on(clips: Dataset, tmp_path: Path) -> None:
