@@ -72,33 +72,43 @@ def network_of(repository: Repository, library_name: str, *, is_random: bool) ->
     return network.eval()
 
 
-def tokenizer_of_repository(repository: Repository) -> Any:
+def tokenizer_of_repository(repository: Repository, config: Any) -> Any:
     """The library's tokenizer of the model.
+
+    Args:
+        repository: with its files.
+        config: of the network, which the library would else read with all that it says of how to run it.
 
     Raises:
         WeightsError: there is none, or it needs a package that is not here.
     """
     import transformers
 
-    return _read(repository, "tokenizer", transformers.AutoTokenizer.from_pretrained)
+    return _read(repository, config, "tokenizer", transformers.AutoTokenizer.from_pretrained)
 
 
-def image_processor_of(repository: Repository) -> Any:
+def image_processor_of(repository: Repository, config: Any) -> Any:
     """The library's image processor of the model.
+
+    Args:
+        repository: with its record.
+        config: of the network.
 
     Raises:
         WeightsError: there is none.
     """
     import transformers
 
-    return _read(repository, "image processor", transformers.AutoImageProcessor.from_pretrained)
+    return _read(repository, config, "image processor", transformers.AutoImageProcessor.from_pretrained)
 
 
-def _read(repository: Repository, part: str, from_pretrained: Callable[..., Any]) -> Any:
+def _read(repository: Repository, config: Any, part: str, from_pretrained: Callable[..., Any]) -> Any:
     """What the library makes of the files in the folder alone."""
     try:
         with _quiet_library():
-            return from_pretrained(str(repository.folder), local_files_only=True, trust_remote_code=False)
+            return from_pretrained(
+                str(repository.folder), config=config, local_files_only=True, trust_remote_code=False
+            )
     except _UNREADABLE as error:
         raise WeightsError(
             f"{repository.model}: its {part} cannot be made from the files in {repository.folder}: {_line(error)}"

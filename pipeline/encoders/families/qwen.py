@@ -59,12 +59,12 @@ class QwenEmbedding:
     def __init__(self, repository: Repository, *, is_random: bool) -> None:
         self._model = repository.model
         self.network: Any = network_of(repository, "Qwen3VL", is_random=is_random)
-        self.tokenizer: Any = tokenizer_of_repository(repository)
+        self.tokenizer: Any = tokenizer_of_repository(repository, self.network.config)
         self._text_config, self._image_config = (
             self.network.config.text_config,
             self.network.config.vision_config,
         )
-        self.preprocessing = self._preprocessing(image_processor_of(repository))
+        self.preprocessing = self._preprocessing(image_processor_of(repository, self.network.config))
         self._check_tokenizer()
         self._picture_ids = self._ids_around_picture()
         self._picture_positions = self._positions_around_picture()

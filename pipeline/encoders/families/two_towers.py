@@ -70,7 +70,7 @@ class TwoTowers:
         self._model = repository.model
         self._family = _FAMILIES[repository.config["model_type"]]
         self.network: Any = network_of(repository, self._family.library_name, is_random=is_random)
-        self.tokenizer: Any = tokenizer_of_repository(repository)
+        self.tokenizer: Any = tokenizer_of_repository(repository, self.network.config)
         self._text_config, self._image_config = (
             self.network.config.text_config,
             self.network.config.vision_config,
@@ -83,7 +83,9 @@ class TwoTowers:
         self.context_length = self._context_length()
         self._padding = self._padding_id()
         self.preprocessing: Preprocessing = preprocessing_of_square(
-            image_processor_of(repository), self._image_config.image_size, repository.model
+            image_processor_of(repository, self.network.config),
+            self._image_config.image_size,
+            repository.model,
         )
         self._check()
 

@@ -14,6 +14,7 @@ import torch
 from tvr.data.contracts.errors import MissingWeightsError, UsageError, WeightsError
 from tvr.pipeline.encoders import transformers as plug_in
 from tvr.pipeline.encoders.base import NO_TOKEN, is_own_model, load_encoder, plug_in_of, token_names
+from tvr.pipeline.encoders.families.repository import find_repository
 from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 from tvr.pipeline.preprocessing import resize
 
@@ -348,9 +349,17 @@ def test_what_no_model_may_say_fails(
         plug_in.load(changed(record, **settings), device="cpu")
 
 
-def test_code_of_the_hub_that_runs_attention_is_left_out(changed: Callable[..., str]) -> None:
-    model = changed("config.json", attn_implementation="somebody/kernel", _attn_implementation="a/b")
-    assert plug_in.load(model, device="cpu").encode_texts([SHORT])
+def test_settings_of_how_a_network_is_run_are_left_out(
+    folder_of: Folder, changed: Callable[..., str]
+) -> None:
+    """Among them code of the hub for attention, of the whole network or of a part of it."""
+    settings = {"attn_implementation": "somebody/kernel", "output_attentions": True, "return_dict": False}
+    parts = json.loads((folder_of("CLIP") / "config.json").read_bytes())
+    text = parts["text_config"] | settings
+    model = plug_in.load(changed("config.json", text_config=text, **settings), device="cpu")
+    assert model.encode_texts([SHORT])
+    assert not find_repository(model.identity.model).config.keys() & settings.keys()
+    assert not find_repository(model.identity.model).config["text_config"].keys() & settings.keys()
 
 
 def test_a_tokenizer_that_ends_no_text_fails(tmp_path: Path, changed: Callable[..., str]) -> None:
