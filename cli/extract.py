@@ -281,7 +281,7 @@ def extract(
             _check_size(_estimated(described, encoder.load(), options, batch_size, folder))
         frames = runner.frames_per_batch if batch_size is None else batch_size
         options = replace(options, frames_per_batch=frames)
-        with extraction_meters() as show:
+        with extraction_meters(is_random=identity.random_weights) as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
     print_remarks(summary, retry, pixels)
     print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)

@@ -35,7 +35,7 @@ BUILT_IN, BUILT_IN_TAG, BUILT_IN_CAUTION = DRAWINGS_MODEL, "storyboard", DRAWING
 """The encoder that is offered where the weights of another one are missing: it comes with tvr."""
 BLIND = (
     "the encoder does not tell drawn stills apart better than captions at random would: its weights, preprocessing or "
-    "activation are wrong, or it was never trained. See `tvr doctor --model`"
+    "activation are wrong. See `tvr doctor --model`"
 )
 TOO_MANY_FAILED = 8
 """Exit code of a run whose videos failed more often than --max-failed allows."""
@@ -68,8 +68,12 @@ def built_in_offered() -> Generator[None]:
 
 
 @contextmanager
-def extraction_meters() -> Generator[OnProgress]:
-    """Meters of the stages of an extraction, and what it is to call with its progress."""
+def extraction_meters(*, is_random: bool = False) -> Generator[OnProgress]:
+    """Meters of the stages of an extraction, and what it is to call with its progress.
+
+    Args:
+        is_random: the encoder was never trained, of which nobody has to be warned once more.
+    """
     meters = {
         "files": Meter("looking at files", "files"),
         "videos": Meter("videos", "videos"),
@@ -78,7 +82,7 @@ def extraction_meters() -> Generator[OnProgress]:
 
     def show(progress: Progress) -> None:
         if progress.stage == "probe":
-            _print_probe(progress.probe)
+            _print_probe(progress.probe, is_random=is_random)
             return
         meter = meters[progress.stage]
         rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
@@ -95,12 +99,12 @@ def extraction_meters() -> Generator[OnProgress]:
         yield show
 
 
-def _print_probe(result: ProbeResult | None) -> None:
+def _print_probe(result: ProbeResult | None, *, is_random: bool) -> None:
     """What the encoder made of rendered stills, and a warning where that is next to nothing."""
     if result is None:
         return
     err.print(f"encoder: {result}", soft_wrap=True)
-    if not result.sees:
+    if not result.sees and not is_random:
         warn(BLIND)
 
 

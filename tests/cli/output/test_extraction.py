@@ -6,9 +6,9 @@ from tvr.pipeline.probe.pairs import ProbeResult
 from tvr.pipeline.progress import Progress
 
 
-def said_of(told_apart: int, capsys: pytest.CaptureFixture[str]) -> str:
+def said_of(told_apart: int, capsys: pytest.CaptureFixture[str], *, is_random: bool = False) -> str:
     result = ProbeResult(told_apart, 496, 325, {"colours": 28, "shapes": 20}, 28)
-    with extraction_meters() as show:
+    with extraction_meters(is_random=is_random) as show:
         show(Progress("probe", done=1, total=1, probe=result))
     return " ".join(capsys.readouterr().err.split())
 
@@ -22,3 +22,7 @@ def test_what_an_encoder_sees_is_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_an_encoder_that_sees_nothing_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"warning: {BLIND}" in said_of(325, capsys)
+
+
+def test_of_one_that_was_never_trained_nobody_is_warned_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "warning" not in said_of(200, capsys, is_random=True)
