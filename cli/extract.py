@@ -53,7 +53,6 @@ from .options import (
 )
 from .output.extraction import (
     announce,
-    built_in_offered,
     extraction_meters,
     print_after_dry_run,
     print_estimate,
@@ -61,6 +60,7 @@ from .output.extraction import (
     print_patch_size,
     print_remarks,
     print_summary,
+    works_here_offered,
 )
 from .output.interruptions import interruptible
 from .terminal import Meter, warn
@@ -70,7 +70,7 @@ MAX_PATCH_GIGABYTES = 20
 
 
 @interruptible("no shard was begun, and nothing is lost")
-@built_in_offered()
+@works_here_offered()
 def extract(
     dataset: Annotated[
         str, typer.Option(help="Name of a data set; `tvr datasets` lists them.", rich_help_panel=WHAT)
@@ -100,7 +100,12 @@ def extract(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="An open_clip model name, or tvr-storyboard.", rich_help_panel=MODEL)
+        str,
+        typer.Option(
+            help="A model of open_clip, words (a weak but real one, of packages), transformers:owner/name, or "
+            "tvr-storyboard.",
+            rich_help_panel=MODEL,
+        ),
     ] = "ViT-B-32",
     pretrained: Annotated[
         str | None,

