@@ -1,8 +1,10 @@
-"""``tvr demo``: the whole path on generated videos, by typing the commands a user would type."""
+"""``tvr demo``: the whole path on generated videos, or ten searches of the user's own, by typing the commands a user
+would type."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -10,35 +12,162 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..data.base import Video, load_dataset
+from ..data.contracts.cautions import WORDS_MODEL
+from ..data.contracts.errors import UsageError, counted
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
 from ..heads.evaluation.twins import twin_accuracy
-from ..heads.search.archive import open_archive
+from ..heads.search.answers import FoundVideo, by_text
+from ..heads.search.archive import Archive, open_archive
 from ..heads.search.exact import Gallery
+from ..heads.search.example_queries import ExampleQuery, example_queries
+from ..pipeline.encoders import words as words_encoder
 from ..pipeline.workspace import Workspace
+from .index import CANDIDATES
 from .main import app
-from .options import WorkspaceOption
-from .output.next_command import as_typed, print_next
+from .options import WHAT, WorkspaceOption
+from .output.next_command import as_typed, print_next, search_words
+from .output.search import check_page, print_found, where_searched, write_page
 from .output.verbosity import ASKED
-from .terminal import out, print_table_whole
+from .terminal import err, out, print_table_whole
 
 VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
 """Enough for a head to learn the order of events, few enough for a laptop."""
 HEADS = ("seq_transformer", "hcmi")
 """A quick one that reads sentences, and the one that reads words, phrases and sentences."""
 EPOCHS, LR = 10, 4e-3
+QUERIES, SHOWN = 10, 10
+"""Of the demo on a user's own videos, and how many hits of each its page has."""
+FRAMES = "12"
+"""Of each of them: what tells short clips apart, in half the time of what a folder gets otherwise."""
+INDEXED_FROM = 10_000
+"""So many videos are indexed first, where FAISS is installed; fewer are compared one by one in less time."""
 TRAINING = ("--train", "hard_negatives=4", "--train", "logit_scale=50")
 """The study of ``benchmarks/storyboard`` chose rate and scale for hcmi by validation, and has such batches."""
 
 
 def demo(
     workspace: WorkspaceOption = Path("tvr-demo"),
-    videos: Annotated[int, typer.Option(help="Videos to train on; fewer are faster and worse.")] = VIDEOS[
-        "train_videos"
-    ],
+    videos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder of your own videos: search these instead, with --model words.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="With --videos: the page of hits. Default: hits.html in the workspace."),
+    ] = None,
+    train_videos: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Generated videos to train on; fewer are faster and worse. Default: {VIDEOS['train_videos']}."
+        ),
+    ] = None,
 ) -> None:
-    """Generate videos, extract features, train two heads, evaluate them and search. No network, a few minutes."""
+    """The whole path on generated videos, or with --videos ten searches of your own. No network, a few minutes."""
+    if videos is not None:
+        if train_videos is not None:
+            raise UsageError(
+                "--train-videos is of the generated demo, and --videos trains nothing. Leave one of them out."
+            )
+        _search_own(videos, workspace, html)
+        return
+    if html is not None:
+        raise UsageError("--html is the page of the demo on your own videos: name their folder with --videos")
+    _generated(workspace, VIDEOS["train_videos"] if train_videos is None else train_videos)
+
+
+def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
+    """Ten queries to a folder of videos, and a page of what they found."""
+    if not root.exists() and root.name.isdecimal():
+        raise UsageError(
+            f"--videos is a folder of your own videos, and there is none named {root}. If that many generated videos "
+            f"are meant: tvr demo --train-videos {root}"
+        )
+    dataset = load_dataset("folder", root, {})  # says what is wrong with the folder before anything is loaded
+    page = workspace / "hits.html" if html is None else html
+    if html is not None or workspace.is_dir():
+        check_page(page)
+    place = Workspace(workspace)
+    store = place.store_folder(dataset.name, WORDS_MODEL, words_encoder.WEIGHTS, None)
+    _type(
+        *("extract", "--dataset", "folder", "--root", str(root), "--model", WORDS_MODEL),
+        *("--num-frames", FRAMES, "--workspace", str(workspace)),
+    )
+    candidates = None
+    if len(dataset.videos) >= INDEXED_FROM and find_spec("faiss"):
+        _type("index", "--zero-shot", "--store", str(store))
+        candidates = CANDIDATES
+    archive = open_archive(None, store)
+    out.print(f"\n{where_searched(archive)}", soft_wrap=True)
+    names = [words_encoder.NAMED_AS.format(name) for name in words_encoder.class_names()]
+    asked = example_queries(archive, names, QUERIES)
+    found = [_asked(archive, query, candidates, dataset.videos) for query in asked]
+    err.print("\ntaking the best frames of the hits out of their files", soft_wrap=True)
+    _write_hits(page, archive, asked, found)
+    out.print(f"{_in_all(archive, asked, found)}page: {page}", soft_wrap=True)
+    print_next(*search_words(None, store))
+
+
+def _asked(
+    archive: Archive, query: ExampleQuery, candidates: int | None, videos: Mapping[str, Video]
+) -> list[FoundVideo]:
+    """Show the command of a query and its best hit; the first ten."""
+    more = [] if candidates is None else ["--candidates", str(candidates)]
+    _show("search", query.text, "--zero-shot", "--store", str(archive.store.folder), *more)
+    found = by_text(archive, query.text, SHOWN, candidates, videos)
+    print_found(found[:1])
+    if verdict := _verdict(query, found):
+        out.print(verdict, soft_wrap=True)
+    return found
+
+
+def _verdict(query: ExampleQuery, found: Sequence[FoundVideo]) -> str:
+    """Where the clip of a caption stands; nothing of a query that is no caption."""
+    if query.video_id is None:
+        return ""
+    rank = query.rank([hit.video_id for hit in found])
+    if rank is None:
+        return f"the clip of this caption is not among the first {len(found)}"
+    return f"the clip of this caption is {'first' if rank == 1 else f'number {rank}'}"
+
+
+def _in_all(archive: Archive, asked: Sequence[ExampleQuery], found: Sequence[Sequence[FoundVideo]]) -> str:
+    """How many captions found their clips, beside chance; nothing where the queries are no captions."""
+    if asked[0].video_id is None:
+        return ""
+    ranks = [query.rank([hit.video_id for hit in hits]) for query, hits in zip(asked, found, strict=True)]
+    shown, count = min(SHOWN, archive.features.num_videos), archive.features.num_videos
+    within = sum(rank is not None for rank in ranks)
+    return (
+        f"{counted(len(asked), 'caption')} as queries: {ranks.count(1)} find their own clip first, {within} among the "
+        f"first {shown} (chance: {len(asked) / count:.1f} and {len(asked) * shown / count:.1f})\n"
+    )
+
+
+def _write_hits(
+    page: Path,
+    archive: Archive,
+    asked: Sequence[ExampleQuery],
+    found: Sequence[Sequence[FoundVideo]],
+) -> None:
+    from ..heads.report.hits_page import Hits, searches_page  # tables and pictures of reports
+
+    caution = archive.store.manifest.caution
+    remarks = [where_searched(archive), *([f"{caution}."] if caution else []), _in_all(archive, asked, found)]
+    searches = [
+        Hits(query.text, _verdict(query, hits), hits) for query, hits in zip(asked, found, strict=True)
+    ]
+    title = f"{archive.store.manifest.dataset}, searched with {counted(len(asked), 'sentence')}"
+    write_page(page, searches_page(title, [remark for remark in remarks if remark], searches))
+
+
+def _generated(workspace: Path, videos: int) -> None:
     sizes = VIDEOS | {"train_videos": videos}
     data = [word for name, count in sizes.items() for word in ("--data", f"{name}={count}")]
     runs = [workspace / "runs" / "storyboard" / f"demo-{head}-{videos}" for head in HEADS]
@@ -88,9 +217,13 @@ def _print_twins(runs: Sequence[Path], videos: Path) -> None:
     print_table_whole(table)
 
 
+def _show(*words: str) -> None:
+    out.print(Text(f"\n$ {as_typed(*words)}", style="bold"), soft_wrap=True)
+
+
 def _type(*words: str) -> None:
     """Show a command, and do what it does when it is typed."""
-    out.print(Text(f"\n$ {as_typed(*words)}", style="bold"), soft_wrap=True)
+    _show(*words)
     ASKED.advises = False
     try:
         code = app(list(words), prog_name="tvr", standalone_mode=False)

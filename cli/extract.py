@@ -41,6 +41,7 @@ from .options import (
     DeviceOption,
     JobOption,
     JsonOption,
+    ModelOption,
     PbsOption,
     SchedulerOption,
     ShardOption,
@@ -99,14 +100,7 @@ def extract(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A model of open_clip, words (a weak but real one, of packages), transformers:owner/name, or "
-            "tvr-storyboard.",
-            rich_help_panel=MODEL,
-        ),
-    ] = "ViT-B-32",
+    model: ModelOption = "ViT-B-32",
     pretrained: Annotated[
         str | None,
         typer.Option(

@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "demo": (
         "demo:demo",
-        "Generate videos, extract features, train two heads, evaluate them and search. No network, a few minutes.",
+        "The whole path on generated videos, or with --videos ten searches of your own. No network, a few minutes.",
     ),
     "datasets": (
         "datasets:datasets",

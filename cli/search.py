@@ -10,11 +10,10 @@ import typer
 
 from ..data.base import Video
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import DecodeError, TvrError, UsageError, counted, pasteable
+from ..data.contracts.errors import DecodeError, TvrError, UsageError, pasteable
 from ..heads.search.answers import FoundVideo, by_look, by_text
 from ..heads.search.archive import Archive, CaptionHit, open_archive
 from ..pipeline.request import Named, videos_of_store
-from ..pipeline.store.atomic_files import atomic_write
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, named_run, taken_run
 from .options import (
@@ -31,7 +30,7 @@ from .options import (
     key_values,
 )
 from .output.next_command import print_next
-from .output.search import print_captions, print_found
+from .output.search import check_page, print_captions, print_found, where_searched, write_page
 from .terminal import err, out, print_json
 
 
@@ -135,8 +134,8 @@ class Asked:
             if file is not None and not file.is_file():
                 what = "is a folder" if file.is_dir() else "is no file" if file.exists() else "is not there"
                 raise DecodeError(f"{option} {file} {what}: it cannot be decoded")
-        if html is not None and not html.absolute().parent.is_dir():
-            raise UsageError(f"--html {html}: there is no folder {html.parent}. Make it, or name another")
+        if html is not None:
+            check_page(html)
         if candidates is not None and self.text is None:
             option = "--image" if self.video is None else "--video"
             raise UsageError(
@@ -230,16 +229,8 @@ def _videos(archive: Archive, named: Named) -> Mapping[str, Video]:
         return {}
 
 
-def _where(archive: Archive) -> str:
-    """What was searched, by what."""
-    manifest = archive.store.manifest
-    remark = f", {manifest.caution.label}" if manifest.caution else ""
-    videos = counted(archive.features.num_videos, "video")
-    return f"{videos} of {manifest.dataset}, head {archive.name}{remark}"
-
-
 def _print_answer(asked: Asked, archive: Archive, answer: Answer, html: Path | None) -> None:
-    out.print(_where(archive), soft_wrap=True)
+    out.print(where_searched(archive), soft_wrap=True)
     if answer.score is not None:
         out.print(f"  1  {answer.score:.3f}  {asked.words}", soft_wrap=True)
     print_found(answer.found)
@@ -276,5 +267,4 @@ def _record(asked: Asked, archive: Archive, answer: Answer) -> dict[str, Any]:
 def _write_page(file: Path, asked: Asked, archive: Archive, found: tuple[FoundVideo, ...]) -> None:
     from ..heads.report.hits_page import hits_page  # tables and pictures of reports: not for every search
 
-    with atomic_write(file) as beside:
-        beside.write_text(hits_page(asked.words, _where(archive), found), encoding="utf-8")
+    write_page(file, hits_page(asked.words, where_searched(archive), found))

@@ -4,6 +4,8 @@ The 84 and 47 real clips are extracted once, with the weights of ``words``, whic
 """
 
 import json
+import re
+import shlex
 from itertools import islice
 from pathlib import Path
 
@@ -100,6 +102,35 @@ def test_the_command_finds_the_dog(workspace: Path) -> None:
     assert answer.code == 0, answer.err
     assert "golden retriever" in answer.out
     assert "weak encoder" in answer.out
+
+
+def test_the_demo_searches_what_is_extracted_and_shows_it_on_a_page(workspace: Path, shared: Path) -> None:
+    """Ten captions, most of which find their clips; the second call of it, as features are there."""
+    root = shared / "data" / OTHERS
+    words = ["demo", "--videos", root, "--workspace", workspace.name]
+    answer = tvr(*words, cwd=workspace.parent, seconds=600)
+    assert answer.code == 0, answer.err
+    assert "0 shards written, 2 already there" in answer.out
+    assert answer.err.count("weak encoder: ") == 1
+    found = re.search(
+        r"10 captions as queries: (\d+) find their own clip first, (\d+) among the first 10", answer.out
+    )
+    assert found is not None
+    first, within = map(int, found.groups())
+    assert 4 <= first == answer.out.count("the clip of this caption is first\n")
+    assert 6 <= within == 10 - answer.out.count("the clip of this caption is not among the first 10\n")
+    queries = [shlex.split(line) for line in re.findall(r"^\$ tvr (search .*)$", answer.out, re.MULTILINE)]
+    assert len(queries) == 10
+    page = (workspace / "hits.html").read_text(encoding="utf-8")
+    assert page.count("<section>") == 10
+    assert page.count('<img src="data:image/png;base64,') == page.count("<h3>") == page.count(' alt="') == 100
+    assert page.count("the clip of this caption is first") == first
+    assert "weak encoder: words knows" in page
+    assert "http" not in page.replace("</html>", "")
+    again = tvr(*queries[2], "--json", cwd=workspace.parent)
+    best = json.loads(again.out)["hits"][0]
+    assert f"  1  {best['score']:.3f}  {best['video']}  " in answer.out
+    assert answer.out.count("next: tvr search ") == 1
 
 
 def picture_of(shared: Path, clip: str, frame: int = 30) -> Image.Image:

@@ -1,20 +1,53 @@
 """What ``tvr search`` says: each hit with its file, its caption and its best seconds."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.padding import Padding
 from rich.text import Text
 
-from ...data.contracts.errors import counted, one_line
+from ...data.contracts.errors import UsageError, counted, one_line
 from ...heads.search.answers import FoundVideo
-from ...heads.search.archive import CaptionHit
+from ...heads.search.archive import Archive, CaptionHit
+from ...pipeline.store.atomic_files import atomic_write
 from ..terminal import out
 
 INDENT = 5
 """Of what stands below the line of a hit."""
 LINES = 3
 """On a terminal, a longer caption is cut; a pipe, a page and --json have all of it."""
+
+
+def where_searched(archive: Archive) -> str:
+    """What was searched, by what."""
+    manifest = archive.store.manifest
+    remark = f", {manifest.caution.label}" if manifest.caution else ""
+    videos = counted(archive.features.num_videos, "video")
+    return f"{videos} of {manifest.dataset}, head {archive.name}{remark}"
+
+
+def check_page(html: Path) -> None:
+    """See that a page can be written, before it takes minutes to fill.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    folder = html.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"--html {html}: there is no folder {html.parent}. Make it, or name another")
+    if html.is_dir():
+        raise UsageError(f"--html {html} is a folder. Name a file, such as --html {html / 'hits.html'}")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(
+            f"--html {html}: nothing may be written into {html.parent}. Allow it, or name a file in another folder"
+        )
+
+
+def write_page(html: Path, page: str) -> None:
+    """Put a page in its place as a whole."""
+    with atomic_write(html) as beside:
+        beside.write_text(page, encoding="utf-8")
 
 
 def print_found(found: Sequence[FoundVideo]) -> None:

@@ -61,6 +61,8 @@ def document(title: str, body: str) -> str:
         "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .7em}"
         "td.n{text-align:right;white-space:nowrap}div.wide{overflow-x:auto}"
         "img{max-width:100%}figure{margin:1em 0}tr.own{font-weight:600}"
+        "div.hits{display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:0 1.2em}"
+        "article{overflow-wrap:anywhere}article h2,article h3{font-size:1em}"
     )
     heading = in_html(title)
     return (

@@ -42,7 +42,8 @@ _PREPROCESSING = Preprocessing(
 """As the classifier was trained."""
 _TEMPERATURE = 2.0
 """By which the classifier's logits are divided: its probabilities are spread over more names."""
-_NAMED_AS = "a photo of a {}"
+NAMED_AS = "a photo of a {}"
+"""How a class is put into words."""
 _CONTEXT_LENGTH = 256
 """Word pieces that MiniLM was trained to read, [CLS] and [SEP] included."""
 _LOGIT_SCALE = 20.0
@@ -216,7 +217,7 @@ def _text(words: Float[Tensor, "row dim"], encoded: Any) -> EncodedText:
 
 def _embedded(texts: _Sentences, names: Sequence[str]) -> Float[Tensor, "class dim"]:
     """The pooled rows of class names, each of length 1."""
-    encoded = texts([_NAMED_AS.format(name) for name in names])
+    encoded = texts([NAMED_AS.format(name) for name in names])
     return torch.from_numpy(np.stack([one.words[one.sentence_row] for one in encoded]))
 
 

