@@ -118,7 +118,7 @@ def extract(
     patches: Annotated[
         bool,
         typer.Option(
-            "--patches", help="Also keep a feature of each patch: gigabytes.", rich_help_panel=MODEL
+            "--patches", help="Also keep each patch, projected or raw: gigabytes.", rich_help_panel=MODEL
         ),
     ] = False,
     patches_dtype: Annotated[

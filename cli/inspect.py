@@ -13,6 +13,7 @@ from ..data.contracts.errors import counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.probe.pairs import of_record
 from ..pipeline.request import Named, extract_command
+from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.trust.changes import FileComparison, compared_by_request
@@ -163,7 +164,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
             soft_wrap=True,
         )
     if m.patches_dtype:
-        out.print(f"patches    {m.encoder.get('num_patches', 'those')} of each frame, {m.patches_dtype}")
+        out.print(f"patches    {_patches_in_words(m)}", soft_wrap=True)
     if m.num_texts:
         reads = m.encoder.get("context_length")  # stores of earlier versions may lack it
         most = "the encoder reads" if reads is None else f"{reads} tokens"
@@ -180,6 +181,19 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
 def _print_probe(store: FeatureStore) -> None:
     if store.manifest.probe is not None:
         out.print(f"stills     {of_record(store.manifest.probe)}", soft_wrap=True)
+
+
+def _patches_in_words(made: Manifest) -> str:
+    """How many, of what kind, how wide; of raw ones also what pools them."""
+    if made.patch_kind == "projected":
+        how_many = made.encoder.get("num_patches", "those")
+        return f"{how_many} of each frame, projected, {made.patch_dim} wide, {made.patches_dtype}"
+    raw = made.encoder["raw_patches"]
+    begun = ", ".join(one_line(str(name)) for name in raw["pooling"])
+    return (
+        f"{raw['per_frame']} raw tokens of each frame ({raw['prefix']} of them before its patches), {made.patch_dim} "
+        f"wide, {made.patches_dtype}; pooled by weights {begun} (sha256 {str(raw['pooling_digest'])[:12]})"
+    )
 
 
 def _print_versions(store: FeatureStore) -> None:

@@ -15,7 +15,7 @@ from ..data.base import Dataset
 from ..data.contracts.cautions import Caution, caution_of
 from .decoding.pool import Chunk, DecoderPool
 from .encode_videos import FrameBatches
-from .encoders.base import Encoder
+from .encoders.base import Encoder, PatchKind
 from .options import ExtractionOptions
 from .plan import Plan, patch_layout, plan_extraction
 from .shard_worker import decode_task
@@ -50,6 +50,11 @@ class Estimate:
     sampled_videos: int
     sampled_failures: int
     """Sampled videos that could not be decoded."""
+    patch_kind: PatchKind = ""
+    """Of the patches, as ``EncoderIdentity.patch_kind`` says; empty where they are not asked for."""
+    patches_per_frame: int = 0
+    patch_dim: int = 0
+    """Width of a patch."""
     caution: Caution | None = None
     """What a reader of any figure built on the features must know of the encoder."""
 
@@ -83,6 +88,9 @@ def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> 
         text_shards=len(plan.text_shards),
         sampled_videos=videos.count,
         sampled_failures=videos.failures,
+        patch_kind=encoder.identity.patch_kind if layout else "",
+        patches_per_frame=layout.per_frame if layout else 0,
+        patch_dim=layout.dim if layout else 0,
         caution=caution_of(
             encoder.identity.model, dataset.name, random_weights=encoder.identity.random_weights
         ),

@@ -176,12 +176,12 @@ def patch_layout(encoder: EncoderIdentity, options: ExtractionOptions) -> PatchL
     """
     if options.patches_dtype is None:
         return None
-    if not encoder.num_patches:
+    if not encoder.patch_kind:
         raise UsageError(
             f"--patches: {encoder.model} has no patch features: {encoder.patches_unavailable_reason}. "
             "Leave the option out, or take a vision transformer such as ViT-B-16"
         )
-    return PatchLayout(encoder.num_patches, encoder.dim, options.patches_dtype)
+    return PatchLayout(encoder.patches_per_frame, encoder.patch_dim, options.patches_dtype)
 
 
 def _chosen_ids(dataset: Dataset, limit: int | None) -> set[str]:

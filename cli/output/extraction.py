@@ -139,11 +139,17 @@ def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: b
     shards = f"{counted(e.video_shards, 'shard')} of videos and {e.text_shards:,} of captions"
     out.print(f"store     {size_in_words(round(e.gigabytes * 1e9))} in {shards}")
     if e.patch_gigabytes:
-        out.print(f"patches   {size_in_words(round(e.patch_gigabytes * 1e9))} of these")
+        size = size_in_words(round(e.patch_gigabytes * 1e9))
+        out.print(f"patches   {size} of these: {_patches_in_words(e)}")
     out.print(f"time      {duration_in_words(e.hours * 3600)} on this machine")
     out.print(
         f"measured on {counted(e.sampled_videos, 'video')}, {e.sampled_failures} of them undecodable; nothing written"
     )
+
+
+def _patches_in_words(estimate: Estimate) -> str:
+    tokens = "raw tokens" if estimate.patch_kind == "raw" else "projected"
+    return f"{estimate.patches_per_frame} {tokens} a frame, {estimate.patch_dim} wide"
 
 
 def print_after_dry_run(cluster: ClusterConfig | None) -> None:
@@ -163,7 +169,9 @@ def _print_job(cluster: ClusterConfig) -> None:
 def print_patch_size(estimate: Estimate) -> None:
     """How much patches add to a store."""
     err.print(
-        f"patches take about {estimate.patch_gigabytes:,.3g} GB for {counted(estimate.frames, 'frame')}"
+        f"patches take about {estimate.patch_gigabytes:,.3g} GB for {counted(estimate.frames, 'frame')}: "
+        f"{_patches_in_words(estimate)}",
+        soft_wrap=True,
     )
 
 

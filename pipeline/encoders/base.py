@@ -20,6 +20,26 @@ NO_TOKEN = -1
 """In ``EncodedText.token_ids``: the row is the pooled one and stands for no token of the text."""
 
 
+PatchKind = Literal["projected", "raw", ""]
+"""projected: in the space of a frame's feature. raw: as the image network has them before it pools. Empty: none."""
+
+
+@dataclass(frozen=True)
+class RawPatches:
+    """The tokens of a frame before they are pooled, of an image network that projects no single one."""
+
+    per_frame: int
+    """Every token that is pooled: ``prefix`` ones, then those of the patches, row by row of the picture."""
+    prefix: int
+    """How many stand before the patches: class tokens and registers."""
+    dim: int
+    """Width of a token: the network's, not that of a frame feature."""
+    pooling: tuple[str, ...]
+    """Where in the model the weights stand that make the frame's feature of the tokens: how their names begin."""
+    pooling_digest: str
+    """sha256 over names, shapes and bytes of these weights, as loaded; see ``towers.frozen.weights_digest``."""
+
+
 @dataclass(frozen=True)
 class EncoderIdentity:
     """What must agree before two sets of features may be compared. Goes into the store as it is."""
@@ -52,14 +72,36 @@ class EncoderIdentity:
     words_unavailable_reason: str
     """Empty where words are available."""
     num_patches: int
-    """Patches of a frame that have a feature each, or 0."""
+    """Patches of a frame that have a feature each, in the space of the frame's own; or 0."""
     patches_unavailable_reason: str
-    """Empty where patches are available."""
+    """Why they have none; empty where they have."""
     compiled: bool
     """Whether the image network was compiled, which rounds differently."""
     library_version: str
     """Name and version of the package that runs the networks, such as ``open_clip 3.3.0``."""
     torch_version: str
+    raw_patches: RawPatches | None = None
+    """What there is instead, where no patch has a feature in the space of the frame's."""
+
+    @property
+    def patch_kind(self) -> PatchKind:
+        """What ``EncodedFrames.patches`` are."""
+        if self.num_patches:
+            return "projected"
+        return "raw" if self.raw_patches else ""
+
+    @property
+    def patches_per_frame(self) -> int:
+        """Rows of ``EncodedFrames.patches``; 0 where there are none."""
+        raw = self.raw_patches
+        return self.num_patches or (raw.per_frame if raw else 0)
+
+    @property
+    def patch_dim(self) -> int:
+        """Width of ``EncodedFrames.patches``; 0 where there are none."""
+        if self.num_patches:
+            return self.dim
+        return self.raw_patches.dim if self.raw_patches else 0
 
 
 @dataclass(frozen=True)
@@ -82,8 +124,9 @@ class EncodedFrames:
     """The features of a batch of frames."""
 
     frames: Float32[np.ndarray, "frame dim"]
-    patches: Float32[np.ndarray, "frame patch dim"] | None = None
-    """Of each patch, row by row of the picture, in the space of ``frames``; None where they were not asked for."""
+    patches: Float32[np.ndarray, "frame patch patch_dim"] | None = None
+    """Of each patch, row by row of the picture, as ``EncoderIdentity.patch_kind`` says; None where they were not asked
+    for."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from torch import Tensor
 from .base import EncoderIdentity
 from .towers.frozen import FrozenEncoder, weights_digest
 from .towers.image import FrameTower
-from .towers.patch_tokens import num_patches, why_no_patches, with_patches
+from .towers.patch_tokens import num_patches, raw_patches, why_no_patches, with_patches
 from .towers.precision import arithmetic, fold_batch_norms
 from .towers.text import TextTower, text_tower
 from .towers.tokens import Tokenizer
@@ -74,14 +74,17 @@ def load(
     if chosen.precision != "fp32" and isinstance(network.visual, ModifiedResNet):
         fold_batch_norms(network.visual)
     chosen.prepare(network)
+    given_patches = with_patches
     if compiled:
         network.visual.compile()
+        if identity.patch_kind == "raw":  # which are asked of the tower's parts, not of the tower
+            given_patches = torch.compile(with_patches)
 
     def features(
         pictures: Float[Tensor, "frame 3 height width"], patches: bool
-    ) -> tuple[Float[Tensor, "frame *patch dim"], ...]:
+    ) -> tuple[Float[Tensor, "frame *patch _"], ...]:
         if patches:
-            return with_patches(network, pictures)
+            return given_patches(network, pictures)
         return (network.encode_image(pictures, normalize=False),)
 
     return FrozenEncoder(identity, FrameTower(features, identity.preprocessing, chosen), texts)
@@ -117,4 +120,5 @@ def _identity(source: Source, network: Any, texts: TextTower, *, compiled: bool)
         compiled=compiled,
         library_version=f"open_clip {open_clip.__version__}",
         torch_version=str(torch.__version__),
+        raw_patches=raw_patches(network),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...data.base import Protocol
 from ...data.contracts.cautions import Caution, caution_of
@@ -112,6 +112,20 @@ class Manifest:
         return self.encoder.get("attention_heads")
 
     @property
+    def patch_kind(self) -> Literal["projected", "raw", ""]:
+        """What its patches are, as ``EncoderIdentity.patch_kind`` says; empty where it keeps none."""
+        if self.patches_dtype is None:
+            return ""
+        return "raw" if self.encoder.get("raw_patches") else "projected"
+
+    @property
+    def patch_dim(self) -> int:
+        """Width of a patch; 0 where it keeps none."""
+        if not self.patch_kind:
+            return 0
+        return self.dim if self.patch_kind == "projected" else int(self.encoder["raw_patches"]["dim"])
+
+    @property
     def logit_scale(self) -> float:
         """The encoder's own scale of cosines, at most 100."""
         return float(self.encoder["logit_scale"])
@@ -180,6 +194,11 @@ def _checked(manifest: Manifest) -> Manifest:
     own = restored_value(manifest.encoder.get("attention_heads"), int | None, "encoder.attention_heads")
     counts = {name: getattr(manifest, name) for name in _COUNTS} | {"dim": manifest.dim}
     counts |= {} if own is None else {"encoder.attention_heads": own}
+    if (raw := manifest.encoder.get("raw_patches")) is not None:
+        raw_counts = {f"encoder.raw_patches.{name}": raw.get(name) for name in ("per_frame", "dim")}
+        counts |= {name: restored_value(value, int, name) for name, value in raw_counts.items()}
+        for name, hint in (("prefix", int), ("pooling", Sequence[str]), ("pooling_digest", str)):
+            restored_value(raw.get(name), hint, f"encoder.raw_patches.{name}")
     counts |= {f"preset.{name}": manifest.preset[name] for name in _READ["preset"]}
     for name, count in counts.items():
         if count < (0 if name.startswith("num_") else 1):
@@ -229,9 +248,10 @@ _OF_FEATURES = (
 
 
 def decides_no_feature(setting: str) -> bool:
-    """Whether features are the same whatever a setting of a store says: the version of a package, or how many attention
-    heads a layer has that a trained head takes from the encoder."""
-    return setting.endswith("_version") or setting.rpartition(".")[2] == "attention_heads"
+    """Whether features are the same whatever a setting of a store says: the version of a package, how many attention
+    heads a layer has that a trained head takes from the encoder, or what is known of raw patches, which the weights
+    decide (``num_patches`` says whether there are projected ones instead)."""
+    return setting.endswith("_version") or setting.rpartition(".")[2] in ("attention_heads", "raw_patches")
 
 
 def _of_features(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -269,9 +269,9 @@ class FeatureStore:
         """Whether every frame has its patches beside it."""
         return self.manifest.patches_dtype is not None
 
-    def patches(self, video_id: str) -> Float[np.ndarray, "frame patch dim"]:
+    def patches(self, video_id: str) -> Float[np.ndarray, "frame patch patch_dim"]:
         """The patches of each frame of one video, row by row of the picture: float16 and mapped, or float32 where
-        they are stored as integers.
+        they are stored as integers. ``manifest.patch_kind`` says whether they are in the space of the frames.
 
         Raises:
             StoreError: the store has no such video, or no patches.

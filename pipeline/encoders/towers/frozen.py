@@ -61,7 +61,7 @@ class FrozenEncoder:
         Raises:
             ValueError: frames of another size or type, or patches of a model that has none.
         """
-        if patches and not self.identity.num_patches:
+        if patches and not self.identity.patch_kind:
             raise ValueError(
                 f"{self.identity.model} gives no patches: {self.identity.patches_unavailable_reason}"
             )

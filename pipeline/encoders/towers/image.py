@@ -15,9 +15,7 @@ from .precision import Arithmetic
 MAX_FRAMES_PER_PASS = {"cuda": 256, "mps": 64, "cpu": 32}
 """A CPU gains nothing by more; 64 frames of ViT-B-32 keep a large GPU busy for less time than they take to launch."""
 
-Network = Callable[
-    [Float[Tensor, "frame 3 height width"], bool], tuple[Float[Tensor, "frame *patch dim"], ...]
-]
+Network = Callable[[Float[Tensor, "frame 3 height width"], bool], tuple[Float[Tensor, "frame *patch _"], ...]]
 """From normalised pictures to their features and, where these are asked for, to those of their patches."""
 
 _BUFFERS = 2
@@ -72,7 +70,7 @@ class FrameTower:
 
     def _one_pass(
         self, frames: UInt8[np.ndarray, "frame height width 3"], num_frames: int, *, patches: bool
-    ) -> tuple[Float[Tensor, "frame *patch dim"], ...]:
+    ) -> tuple[Float[Tensor, "frame *patch _"], ...]:
         """Features of the frames and, if they are wanted, of their patches, on their way to the host."""
         pixels = self._transfer.to_device(frames, num_frames)
         with self._arithmetic.running():

@@ -147,13 +147,15 @@ def test_other_frames_fail(encoder: Encoder, change: str) -> None:
 
 def test_patches_lie_where_the_identity_says(encoder: Encoder) -> None:
     frames = frames_for(encoder, 2)
-    if not encoder.identity.num_patches:
+    identity = encoder.identity
+    if not identity.patch_kind:
         with pytest.raises(ValueError, match="no patches"):
             encoder.begin_frames(frames, patches=True)
         return
     found = encoder.begin_frames(frames, patches=True)()
     assert found.patches is not None
-    assert found.patches.shape[:2] == (2, encoder.identity.num_patches)
+    assert found.patches.shape == (2, identity.patches_per_frame, identity.patch_dim)
+    assert identity.patch_kind == "raw" or identity.patch_dim == identity.dim
     assert np.isfinite(found.patches).all()
     np.testing.assert_allclose(found.frames, encoder.encode_frames(frames), rtol=1e-4, atol=1e-6)
     assert encoder.begin_frames(frames)().patches is None

@@ -1,25 +1,30 @@
 """Patches from the spool into the shard and back, in both number formats."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import torch
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.decoding.pool import DecoderPool
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
+from tvr.pipeline.encoders.towers.patch_tokens import pooled
 from tvr.pipeline.estimate import estimate
 from tvr.pipeline.extract import extract
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import decode_task
+from tvr.pipeline.store.manifest import differences, load_manifest
 from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, dequantised, quantised
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.video.sample_clip import write_sample
 
 from ...fixtures.datasets import dataset
+from ...fixtures.shell import tvr
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +135,11 @@ def test_the_estimate_is_what_the_store_takes(
     extract(described, encoder, options("int8"), tmp_path / "store")
     shard: Any = h5py.File(tmp_path / "store" / "video-00000-of-00001.h5")
     assert expected.patch_gigabytes * 1e9 == shard["patches"].nbytes + shard["patch_scales"].nbytes
-    assert estimate(described, encoder, options(None)).patch_gigabytes == 0
+    found = encoder.identity
+    assert (expected.patch_kind, expected.patch_dim) == ("projected", found.dim)
+    assert expected.patches_per_frame == found.num_patches
+    without = estimate(described, encoder, options(None))
+    assert (without.patch_gigabytes, without.patch_kind, without.patch_dim) == (0, "", 0)
 
 
 def test_a_store_without_patches_fails(
@@ -148,6 +157,85 @@ def test_a_model_without_patches_fails(videos: dict[str, Path | None], tmp_path:
     with pytest.raises(UsageError, match="RN50 has no patch features: its image tower, ModifiedResNet"):
         extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_raw_tokens_of_a_store_pool_to_its_frames(tmp_path: Path) -> None:
+    """Through the commands, by a tower that pools by attention; what float16 rounds is 5e-4 of a number."""
+    (tmp_path / "films").mkdir()
+    write_sample(tmp_path / "films" / "a.mp4")
+    model = ("PE-Core-T-16-384", "random")
+    films = (
+        "extract",
+        "--dataset",
+        "folder",
+        "--root",
+        "films",
+        "--model",
+        model[0],
+        "--pretrained",
+        model[1],
+    )
+    small = (
+        "--num-frames",
+        "2",
+        "--precision",
+        "fp32",
+        "--yes",
+        "--batch-size",
+        "2",
+        "--patches",
+        "--store",
+        "made",
+    )
+    made = tvr(*films, *small, cwd=tmp_path)
+    assert made.code == 0, made
+    said = tvr("inspect", "made", cwd=tmp_path).out
+    assert "577 raw tokens of each frame (1 of them before its patches), 192 wide, float16" in said
+    store = FeatureStore.open(tmp_path / "made")
+    assert (store.manifest.patch_kind, store.manifest.patch_dim) == ("raw", 192)
+    loaded = clip.load(*model, device="cpu", precision="fp32")
+    raw = loaded.identity.raw_patches
+    assert raw is not None
+    assert store.manifest.encoder["raw_patches"] == {**asdict(raw), "pooling": list(raw.pooling)}
+    assert f"pooled by weights {', '.join(raw.pooling)} (sha256 {raw.pooling_digest[:12]})" in said
+    for name in store.video_ids:
+        tokens = torch.from_numpy(np.array(store.patches(name), np.float32))
+        with torch.no_grad():
+            expected = pooled(loaded.texts.model, tokens).numpy()
+        assert expected.shape == (2, 512)
+        assert np.abs(store.frames(name) - expected).max() <= 2e-3 * np.abs(expected).max()
+
+
+def test_a_store_from_before_raw_tokens_is_the_same_store(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
+) -> None:
+    """Its record has no such key; nor does its digest change, which the receipts of its shards name."""
+    extract(dataset(videos), encoder, options(None), tmp_path)
+    old = load_manifest(tmp_path)
+    without = replace(old, encoder={k: v for k, v in old.encoder.items() if k != "raw_patches"})
+    raw = {"per_frame": 9, "prefix": 1, "dim": 4, "pooling": ["visual.head."], "pooling_digest": "0" * 64}
+    now = replace(old, encoder={**old.encoder, "raw_patches": raw})
+    assert differences(without, now) == differences(without, old) == []
+    assert without.features_digest == old.features_digest == now.features_digest
+    assert (without.patch_kind, without.patch_dim, now.patch_kind, now.patch_dim) == ("", 0, "", 0)
+    kept, raw_kept = (replace(one, patches_dtype="float16") for one in (without, now))
+    assert (kept.patch_kind, kept.patch_dim, raw_kept.patch_kind, raw_kept.patch_dim) == (
+        "projected",
+        old.dim,
+        "raw",
+        4,
+    )
+
+
+@pytest.mark.parametrize("value", [{"per_frame": "many", "dim": 4}, {"per_frame": 9, "dim": 0}, 5, {}])
+def test_a_record_of_raw_tokens_fails(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path, value: object
+) -> None:
+    extract(dataset({"a": videos["a"]}), encoder, options(None), tmp_path)
+    old = load_manifest(tmp_path)
+    replace(old, encoder={**old.encoder, "raw_patches": value}).save(tmp_path, {})
+    with pytest.raises(StoreError, match="is not the manifest of a store"):
+        load_manifest(tmp_path)
 
 
 def test_quantised() -> None:
