@@ -235,7 +235,7 @@ def _text_network(*, is_random: bool) -> Any:
     from transformers import BertConfig, BertModel
 
     folder = _path(*_TEXT_FOLDER)
-    network = BertModel(BertConfig.from_pretrained(folder, local_files_only=True), add_pooling_layer=False)
+    network = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
     if not is_random:
         weights = load_file(folder / "model.safetensors")
         network.load_state_dict({name: weights[name] for name in network.state_dict()})

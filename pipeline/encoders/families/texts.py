@@ -52,8 +52,8 @@ class TextPasses:
 
 def token_ids_of(tokenizer: Any, texts: Sequence[str], context_length: int) -> list[TokenIds]:
     """The ids that the library's tokenizer gives, special ones included, without padding."""
-    settings = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-    tokens = [TokenIds(ids, False, _ALL) for ids in tokenizer(list(texts), **settings)["input_ids"]]
+    encoded = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    tokens = [TokenIds(ids, False, _ALL) for ids in encoded["input_ids"]]
     long = [place for place, one in enumerate(tokens) if len(one.ids) > context_length]
     if long:
         cut = tokenizer(
