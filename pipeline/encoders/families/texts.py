@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,11 @@ class TextPasses:
 
 def token_ids_of(tokenizer: Any, texts: Sequence[str], context_length: int) -> list[TokenIds]:
     """The ids that the library's tokenizer gives, special ones included, without padding."""
-    encoded = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
-    tokens = [TokenIds(ids, False, _ALL) for ids in encoded["input_ids"]]
+    ids_of = partial(tokenizer, return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    tokens = [TokenIds(ids, False, _ALL) for ids in ids_of(list(texts))["input_ids"]]
     long = [place for place, one in enumerate(tokens) if len(one.ids) > context_length]
     if long:
-        cut = tokenizer(
-            [texts[place] for place in long], truncation=True, max_length=context_length, **settings
-        )
+        cut = ids_of([texts[place] for place in long], truncation=True, max_length=context_length)
         for place, ids in zip(long, cut["input_ids"], strict=True):
             tokens[place] = TokenIds(ids, True, _ALL)
     return tokens
