@@ -127,7 +127,7 @@ def load(
     chosen.prepare(mixture)
     chosen.prepare(text_network)
     if compiled:
-        classifier.compile()
+        mixture.compile()  # not the classifier, of which a method is called that compiling it leaves alone
     frames = FrameTower(
         mixture, identity.preprocessing, chosen, frames_per_pass=_FRAMES_PER_PASS.get(chosen.device.type)
     )

@@ -97,6 +97,8 @@ def test_random_weights_and_a_compiled_classifier_are_told(encoder: FrozenEncode
     assert torch.equal(torch.rand(1), before), "building a model must not move the caller's random numbers"
     assert made.identity.random_weights
     assert made.identity.compiled
+    called = [one.frames._network for one in (made, encoder)]
+    assert [getattr(network, "_compiled_call_impl", None) is not None for network in called] == [True, False]
     assert not encoder.identity.compiled
     assert made.identity.pretrained == "random"
     assert made.identity.weights_digest != encoder.identity.weights_digest
