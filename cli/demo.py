@@ -110,7 +110,9 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     found = [_asked(archive, query, candidates, dataset.videos) for query in asked]
     err.print("\ntaking the best frames of the hits out of their files", soft_wrap=True)
     _write_hits(page, archive, asked, found)
-    out.print(f"{_in_all(archive, asked, found)}page: {page}", soft_wrap=True)
+    if in_all := _in_all(archive, asked, found):
+        out.print(in_all, soft_wrap=True)
+    out.print(f"page: {page}", soft_wrap=True)
     print_next(*search_words(None, store))
 
 
@@ -146,7 +148,7 @@ def _in_all(archive: Archive, asked: Sequence[ExampleQuery], found: Sequence[Seq
     within = sum(rank is not None for rank in ranks)
     return (
         f"{counted(len(asked), 'caption')} as queries: {ranks.count(1)} find their own clip first, {within} among the "
-        f"first {shown} (chance: {len(asked) / count:.1f} and {len(asked) * shown / count:.1f})\n"
+        f"first {shown} (chance: {len(asked) / count:.1f} and {len(asked) * shown / count:.1f})"
     )
 
 

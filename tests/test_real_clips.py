@@ -126,6 +126,7 @@ def test_the_demo_searches_what_is_extracted_and_shows_it_on_a_page(workspace: P
     assert page.count('<img src="data:image/png;base64,') == page.count("<h3>") == page.count(' alt="') == 100
     assert page.count("the clip of this caption is first") == first
     assert "weak encoder: words knows" in page
+    assert re.search(r"<p>10 captions as queries: .* \(chance: 0\.2 and 2\.1\)</p>", page)
     assert "http" not in page.replace("</html>", "")
     again = tvr(*queries[2], "--json", cwd=workspace.parent)
     best = json.loads(again.out)["hits"][0]
