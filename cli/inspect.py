@@ -138,7 +138,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
             f"  {name}: {split.found:,} of {counted(split.expected, 'video')}, {split.source}", soft_wrap=True
         )
     out.print(
-        f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}",
+        f"encoder    {m.model} {m.pretrained}, {m.dim} wide, {m.encoder['precision']}, {weights}{_run_by(m)}",
         soft_wrap=True,
     )
     if m.caution:
@@ -176,6 +176,12 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
+
+
+def _run_by(manifest: Manifest) -> str:
+    """Which library ran the encoder; stores of earlier versions have the versions of all packages alone."""
+    library = manifest.encoder.get("library_version")
+    return f", run by {one_line(str(library))}" if library else ""
 
 
 def _print_probe(store: FeatureStore) -> None:

@@ -73,7 +73,7 @@ def token_names(model: str, token_ids: Sequence[int]) -> list[str] | None:
     if missing_packages():
         return None
     pieces = _tokenizer()
-    return ["mean" if token == NO_TOKEN else str(pieces.id_to_token(token)) for token in token_ids]
+    return ["[mean]" if token == NO_TOKEN else str(pieces.id_to_token(token)) for token in token_ids]
 
 
 def missing_packages() -> list[str]:

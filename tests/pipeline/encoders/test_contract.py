@@ -111,7 +111,7 @@ def test_the_digest_is_of_the_weights(
     named: tuple[str, str | None],
     all_named: dict[tuple[str, str | None], tuple[str, str | None]],
 ) -> None:
-    again = load_encoder(*named, device="cpu", precision="bf16").identity
+    again = loaded(*named, "bf16").identity
     assert again.weights_digest == encoder.identity.weights_digest
     assert again.precision == "bf16"
     others = {loaded(*other).identity.weights_digest for other in all_named.values() if other != named}

@@ -23,8 +23,8 @@ Network = Callable[[Float[Tensor, "frame 3 height width"], bool], tuple[Tensor, 
 
 
 @cache
-def sound(model: str) -> FrozenEncoder:
-    encoder = load_encoder(model, device="cpu", precision="fp32")
+def sound(model: str, pretrained: str | None = None) -> FrozenEncoder:
+    encoder = load_encoder(model, pretrained, device="cpu", precision="fp32")
     assert isinstance(encoder, FrozenEncoder)
     return encoder
 
@@ -53,8 +53,7 @@ def rows_as_channels(network: Network) -> Network:
 
 def of_another_checkpoint(encoder: FrozenEncoder) -> FrozenEncoder:
     """Pictures through weights that were never trained, texts through those that were."""
-    other = load_encoder(encoder.identity.model, "random", device="cpu", precision="fp32")
-    assert isinstance(other, FrozenEncoder)
+    other = sound(encoder.identity.model, "random")
     return replace(encoder, identity=replace(encoder.identity, pretrained="mixed"), frames=other.frames)
 
 
@@ -109,7 +108,7 @@ def test_a_wrong_activation_sees_less() -> None:
 
 @pytest.mark.parametrize("model", ["tvr-storyboard", "words"])
 def test_an_encoder_that_was_never_trained_does_not_see(model: str) -> None:
-    assert not probe(load_encoder(model, "random", device="cpu", precision="fp32")).sees
+    assert not probe(sound(model, "random")).sees
 
 
 def test_an_encoder_of_one_vector_tells_nothing_apart() -> None:
