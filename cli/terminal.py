@@ -36,19 +36,39 @@ class Lines(Console):
         super().print(Text("\n").join(lines_of(text, self.width)), **how)
 
 
-class Remarks(Lines):
-    """Standard error: what it says goes into the log as well, however quiet it is."""
+class Logged(Lines):
+    """A console whose texts go into the log as well."""
 
     def print(self, *objects: Any, logged: bool = True, **how: Any) -> None:
-        """As rich prints; text alone, without colours, is what the log gets, unless it is of the screen alone."""
-        if not ASKED.quiet:
-            super().print(*objects, **how)
+        """As rich prints; the log gets texts alone, without colours, and those not that are of the screen alone.
+
+        What is drawn, tables and the bars of a progress, is rich's own to print several times a second.
+        """
+        self._show(*objects, **how)
         if logged and LOG.isEnabledFor(logging.INFO):
-            LOG.info("%s", " ".join(map(str, objects)))
+            markup = bool(how.get("markup"))
+            texts = [_plain(said, markup=markup) for said in objects if isinstance(said, str | Text)]
+            if said := " ".join(texts).strip():
+                LOG.info("%s", said)
+
+    def _show(self, *objects: Any, **how: Any) -> None:
+        super().print(*objects, **how)
+
+
+def _plain(said: str | Text, *, markup: bool) -> str:
+    return Text.from_markup(said).plain if markup and isinstance(said, str) else str(said)
+
+
+class Remarks(Logged):
+    """Standard error: what it says goes into the log, however quiet it is."""
+
+    def _show(self, *objects: Any, **how: Any) -> None:
+        if not ASKED.quiet:
+            super()._show(*objects, **how)
 
 
 # What a line says comes from files of any name: only a line that is printed with markup=True has [bold] in it.
-out = Lines(highlight=False, markup=False, emoji=False)
+out = Logged(highlight=False, markup=False, emoji=False)
 """Results: standard output."""
 err = Remarks(stderr=True, highlight=False, markup=False, emoji=False)
 """Progress and remarks: standard error; nothing under ``--quiet``."""

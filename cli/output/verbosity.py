@@ -12,7 +12,7 @@ import typer
 from ...data.contracts.errors import TvrError, UsageError, one_line, pasteable
 
 LOG = logging.getLogger("tvr")
-"""What ``--log-file`` keeps: every remark, warning and error, and progress now and then."""
+"""What ``--log-file`` keeps: every result in words, remark, warning and error, and progress now and then."""
 LOG.addHandler(logging.NullHandler())  # without a file they are on the screen already, not twice
 # Where nobody handles anything, a library's first `logging.info` would send all of it to the screen.
 logging.getLogger().addHandler(logging.NullHandler())
@@ -112,7 +112,7 @@ LogFileOption = Annotated[
         callback=_keep_log,
         is_eager=True,
         expose_value=False,
-        help="Append remarks, progress, warnings and errors to this file, with their times.",
+        help="Append what is said, progress, warnings and errors (no tables, no JSON) to this file, with their times.",
     ),
 ]
 

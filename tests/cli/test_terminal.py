@@ -96,6 +96,18 @@ def test_the_log_says_nothing_of_columns(
     assert caplog.messages == ["a remark"]
 
 
+def test_the_log_gets_texts_and_nothing_that_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rich draws its bars ten times a second through the console that remarks are printed with."""
+    with caplog.at_level(logging.INFO, LOG.name):
+        metered(monkeypatch, [(1.0, 1), (2.0, 2)], 10, "epochs", remark="a remark")
+        terminal.out.print("10 videos")
+        terminal.out.print(r"[red]failed[/] \[why]", markup=True)
+        terminal.out.print(wide_table())
+    assert caplog.messages == ["a remark", "10 videos", "failed [why]"]
+
+
 def test_a_pipe_spares_no_column(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(terminal, "out", Console(force_terminal=False, width=40, color_system=None))
     terminal.print_table_whole(wide_table(), spare=("MnR", "tied"))
@@ -104,7 +116,13 @@ def test_a_pipe_spares_no_column(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert told.err == ""
 
 
-def metered(monkeypatch: pytest.MonkeyPatch, updates: list[tuple[float, int]], total: int, unit: str) -> str:
+def metered(
+    monkeypatch: pytest.MonkeyPatch,
+    updates: list[tuple[float, int]],
+    total: int,
+    unit: str,
+    remark: str = "",
+) -> str:
     """What stands on a terminal of 80 columns after updates at these seconds with so many done."""
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -115,6 +133,8 @@ def metered(monkeypatch: pytest.MonkeyPatch, updates: list[tuple[float, int]], t
         for seconds, done in updates:
             now[0] = seconds
             meter.update(done, total, [f"contrastive_frame_word {i}.123" for i in range(5)])
+        if remark:
+            console.print(remark)
     lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", line) for line in screen.getvalue().splitlines()]
     return [line for line in lines if line.strip()][-1]
 

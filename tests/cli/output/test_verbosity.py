@@ -40,10 +40,12 @@ def test_quiet_leaves_results_and_errors(tmp_path: Path) -> None:
     assert ADVICE in tvr("inspect", "--workspace", str(tmp_path), "-q", cwd=tmp_path).err
     films = ("extract", "--dataset", "storyboard", "--model", "tvr-storyboard", "--num-frames", "2")
     sizes = [f"--data={split}_videos=2" for split in ("train", "val", "test")]
-    loud = tvr(*films, *sizes, "--workspace", str(tmp_path / "a"), cwd=tmp_path)
+    log = tmp_path / "log.txt"
+    loud = tvr(*films, *sizes, "--workspace", str(tmp_path / "a"), "--log-file", str(log), cwd=tmp_path)
     quiet = tvr(*films, *sizes, "--workspace", str(tmp_path / "b"), "--quiet", cwd=tmp_path)
     assert "train: 2 of 2" in loud.err
     assert "next:" in loud.out
+    assert "INFO 6 videos (6 ok) and 6 captions" in log.read_text(encoding="utf-8")
     assert quiet.err == ""
     assert "6 videos (6 ok) and 6 captions" in quiet.out
     assert "next:" not in quiet.out, "advice is no result"
