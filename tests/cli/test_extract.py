@@ -1,6 +1,7 @@
 """``tvr extract`` as typed: what it says of time, patches and long captions."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,10 @@ def test_dry_run_counts_patches(archive: Path, tmp_path: Path) -> None:
 def test_patches_are_announced(archive: Path, tmp_path: Path) -> None:
     said = tvr(*command(archive, "--patches", "--patches-dtype", "int8"), cwd=tmp_path)
     assert said.code == 0
-    assert "patches take about" in said.err
+    assert re.search(r"patches take about .* frames: 16 projected a frame, 128 wide", said.err), said.err
     assert said.err.count("knows drawings only") == 1
     shown = tvr("inspect", "--store", "store", cwd=tmp_path).out
-    assert "patches    16 of each frame, int8" in shown
+    assert "patches    16 of each frame, projected, 128 wide, int8" in shown
     assert "tokens: truncate" in shown
     refused = tvr(*command(archive), cwd=tmp_path)
     assert refused.code == 4
