@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import counted, one_line, pasteable
+from ..data.contracts.errors import StoreError, counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.probe.pairs import of_record
 from ..pipeline.request import Named, extract_command
@@ -185,8 +185,13 @@ def _run_by(manifest: Manifest) -> str:
 
 
 def _print_probe(store: FeatureStore) -> None:
-    if store.manifest.probe is not None:
-        out.print(f"stills     {of_record(store.manifest.probe)}", soft_wrap=True)
+    if store.manifest.probe is None:
+        return
+    try:
+        said = str(of_record(store.manifest.probe))
+    except StoreError as error:  # all the rest of the store is as good as it was
+        said = f"not readable: {one_line(str(error))}"
+    out.print(f"stills     {said}", soft_wrap=True)
 
 
 def _patches_in_words(made: Manifest) -> str:

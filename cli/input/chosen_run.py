@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.contracts.errors import TrainingError, pasteable
+from ...data.contracts.errors import TrainingError, UsageError, pasteable
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
 from ...pipeline.store.entries import name_in_workspace
@@ -55,12 +55,14 @@ def taken_run(
 
     Raises:
         StoreError: there are neither features nor runs yet.
-        UsageError: nothing has that name.
+        UsageError: nothing has that name, or the run is of another data set than the one that is named.
     """
     if zero_shot:
         return Taken(None, taken_store(place, store, dataset))
     if run is not None:
         folder = named_run(place, run, dataset)
+        if dataset is not None and store is None:
+            _see_that_it_is_of(folder, dataset)
         _say_if_unfinished(folder)
         return Taken(folder, None if store is None else named_store(place, store))
     if store is None and not place.stores():  # they lie elsewhere, and each run knows where
@@ -74,7 +76,8 @@ def taken_run(
         entry = place.find_store(dataset)
         folder, words = entry.folder, store_in_words(entry)
         say_left_stores(place, entry, dataset)
-    return Taken(_newest_run(place, folder, words, without), folder)
+    # Where there must be a run, runs are plain arguments of the command.
+    return Taken(_newest_run(place, folder, words, without, offers_run=bool(without)), folder)
 
 
 def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> TakenRun:
@@ -169,17 +172,32 @@ def is_run(folder: Path) -> bool:
         return False
 
 
-def _newest_run(place: Workspace, store: Path, words: str, without: str) -> Path | None:
+def _newest_run(place: Workspace, store: Path, words: str, without: str, *, offers_run: bool) -> Path | None:
     """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
     manifest = load_manifest(store)
     entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest)]
     finished = [entry for entry in entries if entry.is_finished]
     run = _run_words(finished[0]) if finished else f"no finished run{without}"
-    say(", ".join(part for part in (words, run) if part) + "; --dataset, --store, --run choose others")
+    said = ", ".join(part for part in (words, run) if part)
+    say(f"{said}; --dataset, --store{', --run' if offers_run else ' or the name of a run'} choose others")
     note = left_note(entries, finished[0].written if finished else 0.0)
     if note is not None:
         say(f"note: {note}")
     return finished[0].folder if finished else None
+
+
+def _see_that_it_is_of(run: Path, dataset: str) -> None:
+    """See that a run that is named is of the data set that is named.
+
+    Raises:
+        UsageError: it was trained on another one, whose videos would be taken.
+    """
+    trained = RunEntry.of(run).record.store.get("dataset")
+    if trained is not None and trained != dataset:
+        raise UsageError(
+            f"run {run.name} was trained on {trained}, and --dataset says {dataset}: leave --dataset out, or name the "
+            "features it is to be used on with --store"
+        )
 
 
 def _say_if_unfinished(folder: Path) -> None:

@@ -119,7 +119,9 @@ def scored_untrained(store: FeatureStore, heads: Sequence[str], options: Evaluat
     """
     ground = _ground(store, options)
     shape = ground.features.shape()
-    names = _untrained(shape) if list(heads) == [EVERYTHING] else heads
+    names = _untrained(shape) if list(heads) == [EVERYTHING] else list(dict.fromkeys(heads))
+    if not names:
+        raise UsageError(f"--zero-shot names no head: {', '.join(_untrained(shape))}, or {EVERYTHING}")
     found: list[Scored] = []
     for name in names:
         head = build_head(name, load_plug_in("tvr.heads", name).Config(), shape)
@@ -184,6 +186,10 @@ def open_run(run: Path, options: EvaluationOptions) -> Subject:
     """
     place = torch_device(options.device, gpu="cuda:0")
     head, record = load_run(run, str(place))
+    if options.split == EVERYTHING:
+        raise UsageError(
+            f"--split {EVERYTHING} would score {run.name} on the videos it was trained on: it is for --zero-shot"
+        )
     ground = _ground(run_store(run, record, options.store), options)
     return Subject(run=run, record=record, head=head, **vars(ground))
 
@@ -194,8 +200,10 @@ def _ground(store: FeatureStore, options: EvaluationOptions) -> Ground:
     features = features_of(store, None if is_whole else options.split).placed_on(place)
     wants_bank = any(column(name).kind == "inductive" for name in options.normalise)
     if is_whole and wants_bank:
+        banked = [name for name in options.normalise if column(name).kind == "inductive"]
         raise UsageError(
-            f"--split {EVERYTHING} has no training queries beside what is scored, for --normalise"
+            f"--normalise {','.join(banked)} takes training queries, and with --split {EVERYTHING} there are none "
+            "beside what is scored: leave them out"
         )
     bank = features_of(store, "train").placed_on(place) if wants_bank and "train" in store.splits else None
     chooses = any(set(pair) <= set(options.normalise) for pair in TEMPERATURES)

@@ -146,7 +146,8 @@ def encoder_of(store: FeatureStore, named: Named = NOTHING_NAMED) -> Encoder:
     if found["weights_digest"] != identity["weights_digest"]:
         raise WeightsError(
             f"the store was made with weights {identity['weights_digest'][:12]} of {identity['model']}, these are "
-            f"{encoder.identity.weights_digest[:12]}: name the checkpoint that made it with --pretrained"
+            f"{encoder.identity.weights_digest[:12]}: name the checkpoint that made it with --pretrained, or, of a "
+            "folder or repository, with --model"
         )
     known = [name for name in _DECIDES_FEATURES if name in identity]
     stored, loaded = {name: identity[name] for name in known}, {name: found[name] for name in known}

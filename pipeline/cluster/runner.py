@@ -104,11 +104,12 @@ class DaskShards:
             retries=RETRIES,
             pure=False,
         )
+        patience = max(PATIENCE_SECONDS, self.wait_seconds)
         try:
-            return future.result(timeout=max(PATIENCE_SECONDS, self.wait_seconds))
+            return future.result(timeout=patience)
         except TimeoutError:
             raise ClusterError(
-                f"no worker showed the encoder its stills within {PATIENCE_SECONDS} s. There was "
+                f"no worker showed the encoder its stills within {patience:g} s. There was "
                 + self._pool.describe_missing_workers(self.wait_seconds)
             ) from None
 

@@ -4,11 +4,13 @@
 Features of frames and pooled rows of texts are those of the library's own functions on the same pixels and tokens.
 """
 
+import math
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...data.contracts.errors import UsageError, WeightsError
@@ -81,9 +83,24 @@ def load(
             f"a model of the transformers library has the weights of its own folder: --pretrained {RANDOM} draws "
             f"others, and nothing else can be said, got {pretrained!r}"
         )
+    from .families.network import UNREADABLE, first_line
+
     repository = find_repository(model)
-    family = _family_of(repository, is_random=pretrained == RANDOM)
-    identity = _identity(repository, family, chosen, is_random=pretrained == RANDOM, compiled=compiled)
+    try:
+        encoder = _built(repository, chosen, is_random=pretrained == RANDOM, compiled=compiled)
+        _try_out(encoder)
+    except UNREADABLE as error:
+        raise WeightsError(
+            f"{repository.model} cannot be run as its files describe it: {first_line(error)}"
+        ) from error
+    return encoder
+
+
+def _built(repository: Repository, chosen: Arithmetic, *, is_random: bool, compiled: bool) -> FrozenEncoder:
+    family = _family_of(repository, is_random=is_random)
+    identity = _identity(repository, family, chosen, is_random=is_random, compiled=compiled)
+    if not 0 < identity.logit_scale < math.inf:
+        raise WeightsError(f"{repository.model} multiplies cosines with {identity.logit_scale}, not above 0")
     chosen.prepare(family.network)
     if compiled:
         family.image_network.compile()
@@ -92,6 +109,13 @@ def load(
         family.features, identity.preprocessing, chosen, frames_per_pass=family.frames_per_pass
     )
     return FrozenEncoder(identity, frames, family.texts(chosen))
+
+
+def _try_out(encoder: FrozenEncoder) -> None:
+    """Encode a picture and two texts: what files say of sizes and tokens is only then found to be impossible."""
+    size = encoder.identity.preprocessing
+    encoder.begin_frames(np.zeros((1, size.height, size.width, 3), np.uint8), batch_size=1)()
+    encoder.encode_texts(["a", "word " * encoder.identity.context_length])
 
 
 def _require_library(model: str) -> None:

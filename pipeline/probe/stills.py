@@ -1,4 +1,4 @@
-"""Thirty-two rendered stills, each with the caption that describes it and none of the others."""
+"""Thirty-two rendered stills, each with the caption that describes it better than it does any other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

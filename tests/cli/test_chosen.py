@@ -133,6 +133,13 @@ def test_features_without_a_store_of_the_workspace(place: Workspace, tmp_path: P
     assert (taken.run, taken.store) == (place.run_folder("old", "seq_transformer-1"), None)
 
 
+def test_a_run_of_another_data_set_fails(place: Workspace) -> None:
+    run = Path("seq_transformer-1")
+    assert taken_run(place, run, None, "old").run == place.run_folder("old", "seq_transformer-1")
+    with pytest.raises(UsageError, match=r"was trained on old, and --dataset says new: .* with --store"):
+        taken_run(place, place.run_folder("old", "seq_transformer-1"), None, "new")
+
+
 def test_names_stand_for_folders(place: Workspace) -> None:
     old, new = place.run_folder("old", "seq_transformer-1"), copy_of_run(place, "new")
     assert named_run(place, Path("old/seq_transformer-1")) == old

@@ -76,8 +76,13 @@ def test_eval_scores_what_needs_no_training_without_a_run(trained: Path) -> None
     [
         (["--zero-shot", "wti"], "nothing to train (mean_pool, mug, query_scoring), and wti has"),
         (["--zero-shot", "nosuch"], "nosuch"),
+        (["--zero-shot", ","], "--zero-shot names no head: mean_pool, mug, query_scoring, or all"),
+        (["--split", "all"], "on the videos it was trained on"),
         (["--zero-shot", "mug", "--report"], "--zero-shot takes no run"),
-        (["--zero-shot", "mug", "--split", "all", "--normalise", "qb_norm"], "no training queries beside"),
+        (
+            ["--zero-shot", "mug", "--split", "all", "--normalise", "qb_norm"],
+            "there are none beside what is scored",
+        ),
         (["--zero-shot", "mug", "--split", "nosuch"], "nosuch"),
     ],
 )

@@ -19,7 +19,7 @@ from ..weights.file_kinds import why_no_weights
 from ..weights.sources import NOT_A_MODEL
 from .repository import Repository
 
-_UNREADABLE = (
+UNREADABLE = (
     *NOT_A_MODEL,
     ImportError,
     EOFError,
@@ -52,9 +52,9 @@ def network_of(repository: Repository, library_name: str, *, is_random: bool) ->
             kind = getattr(transformers, f"{library_name}Model")
             if is_random:
                 return kind._from_config(config, **settings).eval()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise WeightsError(
-                f"{repository.model}: its configuration makes no model: {_line(error)}"
+                f"{repository.model}: its configuration makes no model: {first_line(error)}"
             ) from error
         weights = _weights_of(repository)
         try:
@@ -66,8 +66,10 @@ def network_of(repository: Repository, library_name: str, *, is_random: bool) ->
                 output_loading_info=True,
                 **settings,
             )
-        except _UNREADABLE as error:
-            raise WeightsError(f"{repository.model}: its weights do not fit it: {_line(error)}") from error
+        except UNREADABLE as error:
+            raise WeightsError(
+                f"{repository.model}: its weights do not fit it: {first_line(error)}"
+            ) from error
     _refuse_other_weights(repository, report)
     return network.eval()
 
@@ -109,9 +111,9 @@ def _read(repository: Repository, config: Any, part: str, from_pretrained: Calla
             return from_pretrained(
                 str(repository.folder), config=config, local_files_only=True, trust_remote_code=False
             )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise WeightsError(
-            f"{repository.model}: its {part} cannot be made from the files in {repository.folder}: {_line(error)}"
+            f"{repository.model}: its {part} cannot be made from the files in {repository.folder}: {first_line(error)}"
         ) from error
 
 
@@ -120,9 +122,14 @@ def _weights_of(repository: Repository) -> dict[str, Tensor]:
     for path in repository.weights_files():
         try:
             weights |= _tensors(path)
-        except _UNREADABLE as error:
-            reason = why_no_weights(path, error) or _line(error)
+        except UNREADABLE as error:
+            reason = why_no_weights(path, error) or first_line(error)
             raise WeightsError(f"{path} does not hold weights of {repository.model}: {reason}") from error
+    if packed := [name for name, tensor in weights.items() if tensor.dtype.itemsize == 1]:
+        raise WeightsError(
+            f"{repository.model} holds quantised weights ({packed[0]} is {weights[packed[0]].dtype}), which are not "
+            "read: name the model they were made from"
+        )
     return weights
 
 
@@ -163,5 +170,5 @@ def _quiet_library() -> Generator[None]:
             library_logging.enable_progress_bar()
 
 
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return " ".join(str(error).split())

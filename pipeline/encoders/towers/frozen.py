@@ -69,6 +69,8 @@ class FrozenEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
         """Un-normalised features of each text, in the order given. A text that occurs again is not encoded again."""
+        # Half a character, as an argument or a JSON escape may have, is none to any tokenizer.
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
         distinct = list(dict.fromkeys(texts))
         if not distinct:
             return []

@@ -10,6 +10,7 @@ from typing import Any
 import open_clip
 from open_clip.constants import HF_CONFIG_NAME
 
+from ....data.contracts.cautions import WORDS_MODEL
 from ....data.contracts.errors import MissingWeightsError, UsageError, WeightsError, unknown_name
 from .downloads import MissingFileError, hub_cache, hub_file
 from .file_kinds import is_torchscript
@@ -241,8 +242,10 @@ def _existing(name: str) -> Path:
 
 
 def _unknown_model(name: str) -> str:
-    known = unknown_name("model", name, known_models())
-    return f"{known} Or hf-hub:owner/name for a repository of the Hugging Face hub."
+    known = unknown_name("model", name, [*known_models(), WORDS_MODEL])
+    return (
+        f"{known} Or hf-hub:owner/name, or transformers:owner/name, for a repository of the Hugging Face hub."
+    )
 
 
 def _unknown_tag(name: str, tag: str) -> str:

@@ -177,6 +177,12 @@ def test_texts_have_a_row_a_token_and_one_of_their_own(encoder: Encoder) -> None
     assert encoder.encode_texts([]) == []
 
 
+def test_half_a_character_is_replaced(encoder: Encoder) -> None:
+    """As an argument that is not UTF-8 has it, or an escape of JSON."""
+    broken, replaced = encoder.encode_texts(["a \udcff dog", "a ? dog"])
+    assert np.array_equal(broken.words, replaced.words)
+
+
 def test_a_text_does_not_depend_on_its_batch(encoder: Encoder) -> None:
     for text, expected in zip(TEXTS, encoder.encode_texts(TEXTS), strict=True):
         (alone,) = encoder.encode_texts([text])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tvr.data.contracts.errors import MissingWeightsError, UsageError, WeightsError
 from tvr.pipeline.encoders import transformers as plug_in
 from tvr.pipeline.encoders.base import NO_TOKEN, is_own_model, load_encoder, plug_in_of, token_names
@@ -347,6 +348,46 @@ def test_what_no_model_may_say_fails(
 ) -> None:
     with pytest.raises(WeightsError, match=reason):
         plug_in.load(changed(record, **settings), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("record", "settings"),
+    [
+        ("tokenizer_config.json", {"model_max_length": -5}),
+        ("tokenizer_config.json", {"model_max_length": "x"}),
+        ("preprocessor_config.json", {"image_mean": None}),
+        ("preprocessor_config.json", {"image_mean": [1]}),
+        ("preprocessor_config.json", {"size": None}),
+        ("preprocessor_config.json", {"rescale_factor": "x"}),
+    ],
+)
+def test_records_of_another_kind_fail(
+    record: str, settings: dict[str, Any], changed: Callable[..., str]
+) -> None:
+    with pytest.raises(WeightsError):
+        plug_in.load(changed(record, **settings), device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize("end", [None, [3]])
+def test_a_text_without_an_end_fails(end: Any, folder_of: Folder, changed: Callable[..., str]) -> None:
+    config = json.loads((folder_of("CLIP") / "config.json").read_bytes())["text_config"]
+    with pytest.raises(WeightsError):
+        plug_in.load(changed("config.json", text_config=config | {"eos_token_id": end}), device="cpu")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_a_scale_that_is_none_fails(number: float, tmp_path: Path, changed: Callable[..., str]) -> None:
+    name, file = changed("config.json"), tmp_path / "model.safetensors"
+    save_file(load_file(file) | {"logit_scale": torch.tensor(number)}, file)
+    with pytest.raises(WeightsError, match="multiplies cosines with"):
+        plug_in.load(name, device="cpu")
+
+
+def test_quantised_weights_fail(tmp_path: Path, changed: Callable[..., str]) -> None:
+    name, file = changed("config.json"), tmp_path / "model.safetensors"
+    save_file({key: value.to(torch.int8) for key, value in load_file(file).items()}, file)
+    with pytest.raises(WeightsError, match="quantised weights"):
+        plug_in.load(name, device="cpu")
 
 
 def test_settings_of_how_a_network_is_run_are_left_out(
