@@ -273,6 +273,11 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
+    def begin(self, seconds: float) -> None:
+        """Say when its stage began, on the clock of ``time.monotonic``; nothing once some of it was shown."""
+        if self._done_before is None:
+            self._started = seconds
+
     def update(self, done: int, total: int, remarks: Iterable[str] = ()) -> None:
         """Show that ``done`` of ``total`` items are done, with the rate and as many remarks as there is room for."""
         if self._done_before is None:
@@ -307,12 +312,13 @@ class Meter:
         taken = len(self.title) + BAR + len(f"{total}/{total}") + len("00:00:00 left") + 4
         rate = _fitting(parts, err.width - taken)
         if self._task is None:
-            self._task = self._bar.add_task(self.title, total=total, ends=ends, rate=rate)
+            # With what is done: a task is drawn as soon as it is added.
+            self._task = self._bar.add_task(self.title, total=total, completed=done, ends=ends, rate=rate)
         self._bar.update(self._task, completed=done, total=total, ends=ends, rate=rate)
 
     @property
     def elapsed_seconds(self) -> float:
-        """Seconds since this meter was made."""
+        """Seconds since this meter was made, or since its stage began."""
         return time.monotonic() - self._started
 
 

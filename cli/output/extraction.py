@@ -1,6 +1,7 @@
 """What ``tvr extract`` says: before, while and after features are extracted."""
 
 import sys
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -93,11 +94,18 @@ def extraction_meters(*, is_random: bool = False) -> Generator[OnProgress]:
         "texts": Meter("captions", "captions"),
     }
 
+    told = time.monotonic()
+
     def show(progress: Progress) -> None:
+        nonlocal told
+        before, told = told, time.monotonic()
         if progress.stage == "probe":
             _print_probe(progress.probe, is_random=is_random)
             return
         meter = meters[progress.stage]
+        if not progress.workers:
+            # One stage after another: each begins where the one before ended. Workers are at all of them at once.
+            meter.begin(before)
         rate = progress.frames / max(meter.elapsed_seconds, 1e-6)
         remarks = [f"{progress.failed} failed", f"{rate:,.0f} frames/s"] if progress.stage == "videos" else []
         if progress.workers:

@@ -157,3 +157,13 @@ def test_what_was_done_before_does_not_count_as_speed(monkeypatch: pytest.Monkey
     assert "910/1000" in line
     assert "1.0 videos/s" in line
     assert "0:01:30 left" in line
+
+
+def test_a_bar_is_first_drawn_with_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = StringIO()
+    console = terminal.Remarks(file=screen, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(terminal, "err", console)
+    with terminal.Meter("captions", "captions") as meter:
+        meter.update(60, 60)
+    assert "60/60" in screen.getvalue()
+    assert "0/60" not in screen.getvalue().replace("60/60", "")
