@@ -53,7 +53,7 @@ def test_a_job_says_what_others_have_to_do(tmp_path: Path) -> None:
     assert refused.code == 4
     assert "frames_per_batch: the store has 64, this run would use 32" in refused.err
     last = tvr(*line, "--store", "store", "--shard", "1/2", cwd=tmp_path)
-    assert "next: tvr search --store store" in last.out
+    assert 'next: tvr search "what you look for" --zero-shot --store store' in last.out
 
 
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "x"])
