@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.contracts.errors import TrainingError, UsageError, pasteable
+from ...heads.features.from_store import only_searched
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
 from ...pipeline.store.entries import name_in_workspace
@@ -97,10 +98,7 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
         on = f"--store {pasteable(taken.store)}{_workspace_option(place)}"
         message += f"Train one: tvr train-head {on}\nOr score without: tvr eval --zero-shot mean_pool {on}"
     else:
-        message += (
-            "It has no captions, so nothing can be trained or scored on it; it can be searched: "
-            f'tvr search "what you look for" --store {pasteable(taken.store)}'
-        )
+        message += only_searched(taken.store)
     others = [entry for entry in run_entries(place) if entry.is_finished]
     if others:
         newest = others[0]

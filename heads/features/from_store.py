@@ -1,12 +1,13 @@
 """A split of a store as features: copied into memory, or mapped where they are."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ...data.contracts.errors import DataError
+from ...data.contracts.errors import DataError, pasteable
 from ...pipeline.machine import available_memory
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.store.reader import FeatureStore
@@ -35,6 +36,8 @@ def features_of(store: FeatureStore, split: str | None, *, mapped: bool | None =
         DataError: the store has no such split, or nothing of it can be used.
     """
     ids, origin = _ids_of(store, split), _origin(split or "all", store)
+    if not store.manifest.num_texts:
+        raise DataError(only_searched(store.folder))
     if mapped is None:
         mapped = not fits_in_memory(store)
     if mapped:
@@ -45,6 +48,14 @@ def features_of(store: FeatureStore, split: str | None, *, mapped: bool | None =
         of_what = f"{store.folder}" if split is None else f"split {split!r} of {store.folder}"
         raise DataError(f"{of_what} has no text that describes a video with frames")
     return features
+
+
+def only_searched(folder: Path) -> str:
+    """What is said of a store without captions, and the command that works on it."""
+    return (
+        f"{folder} has no captions, so nothing can be trained or scored on it; it can be searched: "
+        f'tvr search "what you look for" --store {pasteable(folder)}'
+    )
 
 
 def gallery_of(store: FeatureStore, split: str | None = None) -> FeatureSet:

@@ -54,6 +54,11 @@ def test_next_of_an_archive_without_captions_is_a_search(place: Path, where: tup
     failed = extract(place, *where, "--retry", "failed")
     assert after("next", failed) == typed
     store = typed[typed.index("--store") + 1]
+    untrained = tvr("train-head", "--store", store, cwd=place)
+    assert untrained.code == 3
+    assert f"{store} has no captions" in untrained.err
+    (found,) = re.findall(r"it can be searched: tvr (.*)$", untrained.err, re.MULTILINE)
+    assert tvr(*shlex.split(found), cwd=place).code == 0
     for command in ("inspect", "verify"):
         by_folder, by_option = (tvr(command, *words, cwd=place) for words in ((store,), ("--store", store)))
         assert by_folder == by_option
