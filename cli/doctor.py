@@ -40,9 +40,17 @@ def doctor(
             out.print(Text.assemble(_mark(finding), f" {found}"), soft_wrap=True)
             if not finding.ok and finding.remedy:
                 out.print(f"     -> {one_line(finding.remedy)}", soft_wrap=True)
-        print_next("demo")
+        print_next(*_next_words(model, pretrained))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _next_words(model: str | None, pretrained: str | None) -> list[str]:
+    """The demo, or where an encoder was named an extraction with it."""
+    if model is None:
+        return ["demo"]
+    weights = [] if pretrained is None else ["--pretrained", pretrained]
+    return ["extract", "--dataset", "folder", "--root", "DIR", "--model", model, *weights]
 
 
 def _mark(finding: Finding) -> tuple[str, str]:

@@ -65,6 +65,8 @@ def test_doctor_shows_an_encoder_that_is_named_its_stills(tmp_path: Path) -> Non
     words = ["doctor", "--model", "tvr-storyboard", "--pretrained", "random", "--device", "cpu"]
     answer = tvr(*words, cwd=tmp_path)
     assert "ok   encoder: tvr-storyboard (random weights) tells " in answer.out
+    named = "--model tvr-storyboard --pretrained random"
+    assert f"next: tvr extract --dataset folder --root DIR {named}\n" in answer.out
 
 
 def test_doctor_names_what_an_encoder_lacks_and_fails(tmp_path: Path) -> None:
