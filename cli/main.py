@@ -29,7 +29,7 @@ UNFINISHED = "files that were written before are whole, and lost is only what th
 COMMANDS = {
     "doctor": (
         "doctor:doctor",
-        "Decode a frame with every decoder, encode one, probe GPU, weights, disk and HDF5 locking.",
+        "Decode a frame with every decoder, show the encoder drawn stills, try GPU, weights, disk and HDF5 locking.",
     ),
     "demo": (
         "demo:demo",
