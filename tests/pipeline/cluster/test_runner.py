@@ -105,7 +105,7 @@ def test_a_worker_that_comes_late_goes_on(clips: Dataset, tmp_path: Path) -> Non
         first = processes.worker()
 
         def replace_the_worker(progress: Progress) -> None:
-            if first.poll() is None:
+            if progress.stage == "videos" and first.poll() is None:
                 processes.kill(first)
                 processes.worker()
 
@@ -122,7 +122,7 @@ def test_a_receipt_that_is_lost_with_its_worker(clips: Dataset, tmp_path: Path) 
         first = processes.worker()
 
         def replace_the_worker(progress: Progress) -> None:
-            if first.poll() is None:
+            if progress.stage == "videos" and first.poll() is None:
                 # It was given two shards. Of the second one it has told that it is done, and nobody has fetched more.
                 with Client(scheduler_file=str(processes.file), set_as_default=False) as client:
                     while len(list(store.glob("*.h5"))) < 2 or not is_idle(client):
@@ -225,7 +225,7 @@ def test_no_worker_left_fails(clips: Dataset, tmp_path: Path) -> None:
         with cluster_runner(cluster(processes), ENCODER, clips, many) as runner:
 
             def kill(progress: Progress) -> None:
-                if only.poll() is None:
+                if progress.stage == "videos" and only.poll() is None:
                     processes.kill(only)
                     # Not before: a busy machine may lose sight of a living worker for so long.
                     runner.wait_seconds = SHORT
