@@ -124,8 +124,8 @@ def scored_untrained(store: FeatureStore, heads: Sequence[str], options: Evaluat
         raise UsageError(f"--zero-shot names no head: {', '.join(_untrained(shape))}, or {EVERYTHING}")
     found: list[Scored] = []
     for name in names:
-        head = build_head(name, load_plug_in("tvr.heads", name).Config(), shape)
-        if any(True for _ in head.parameters()):
+        head = _usual(name, shape)
+        if _has_weights(head):
             raise UsageError(
                 f"--zero-shot takes heads that have nothing to train ({', '.join(_untrained(shape))}), and {name} has: "
                 f"tvr train-head --head {name}"
@@ -136,11 +136,16 @@ def scored_untrained(store: FeatureStore, heads: Sequence[str], options: Evaluat
 
 def _untrained(shape: FeatureShape) -> list[str]:
     """Names of all heads that have nothing to train."""
-    built = {
-        name: build_head(name, load_plug_in("tvr.heads", name).Config(), shape)
-        for name in plug_in_names("tvr.heads")
-    }
-    return [name for name, head in built.items() if not any(True for _ in head.parameters())]
+    return [name for name in plug_in_names("tvr.heads") if not _has_weights(_usual(name, shape))]
+
+
+def _has_weights(head: Head) -> bool:
+    return any(True for _ in head.parameters())
+
+
+def _usual(name: str, shape: FeatureShape) -> Head:
+    """A head with its usual settings."""
+    return build_head(name, load_plug_in("tvr.heads", name).Config(), shape)
 
 
 def _told_apart(found: Sequence[Scored], *, several: bool) -> list[Scored]:
@@ -214,7 +219,7 @@ def _ground(store: FeatureStore, options: EvaluationOptions) -> Ground:
 
 def zero_shot(features: FeatureSet) -> Head:
     """Mean pooling over as many frames as heads usually see."""
-    return build_head("mean_pool", load_plug_in("tvr.heads", "mean_pool").Config(), features.shape())
+    return _usual("mean_pool", features.shape())
 
 
 def save_similarity(subject: Subject, file: Path) -> None:

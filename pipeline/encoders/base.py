@@ -16,6 +16,9 @@ from ..preprocessing import Preprocessing
 Precision = Literal["fp32", "bf16", "fp16"]
 """Number format of the matrix products in the towers. Features are always handed out in float32."""
 
+RANDOM = "random"
+"""In place of a name of weights: the network as it is before any training."""
+
 NO_TOKEN = -1
 """In ``EncodedText.token_ids``: the row is the pooled one and stands for no token of the text."""
 

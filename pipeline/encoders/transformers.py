@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...data.contracts.errors import UsageError, WeightsError
-from .base import NO_TOKEN, EncoderIdentity
+from .base import NO_TOKEN, RANDOM, EncoderIdentity
 from .families.repository import (
     WEIGHTS_NAMES,
     Repository,
@@ -25,7 +25,6 @@ from .towers.frozen import FrozenEncoder, weights_digest
 from .towers.image import FrameTower
 from .towers.precision import Arithmetic, arithmetic
 
-RANDOM = "random"
 _OLDEST = (5, 24)
 """Of the library: before it some networks took other arguments and gave other outputs."""
 

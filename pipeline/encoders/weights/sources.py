@@ -12,6 +12,7 @@ from open_clip.constants import HF_CONFIG_NAME
 
 from ....data.contracts.cautions import WORDS_MODEL
 from ....data.contracts.errors import MissingWeightsError, UsageError, WeightsError, unknown_name
+from ..base import RANDOM
 from .downloads import MissingFileError, hub_cache, hub_file
 from .file_kinds import is_torchscript
 from .tags import (
@@ -26,7 +27,6 @@ from .tags import (
     usual_tag,
 )
 
-RANDOM = "random"
 STORYBOARD_MODEL, STORYBOARD_TAG = "tvr-storyboard", "storyboard"
 _HUB = "hf-hub:"
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz")
