@@ -1,0 +1,230 @@
+// The start page: what is asked, and what was found.
+
+import { ask, Latest } from "./api.js";
+import { cardList, hitCard, videoCard } from "./cards.js";
+import { compare, comparison } from "./compare.js";
+import { announce, counted, fill, frame, make } from "./dom.js";
+import { nextFailure } from "./failures.js";
+import { adjust, controls } from "./filters.js";
+import { addressWith, asking, go, LISTED, listing, QUERY } from "./state.js";
+
+const TOP = 24;
+const TYPING_MILLISECONDS = 220;
+/** A slow answer dims what it will replace only after this, so that quick ones do not flicker. */
+const SLOW_MILLISECONDS = 250;
+
+const asked = new Latest();
+let typing = false; // what is typed in one go is one entry of the history
+
+/** Make the box at the top work. */
+export function wireBox() {
+  const [form, box] = [document.getElementById("search"), document.getElementById("query")];
+  let timer = 0;
+  const search = () => {
+    clearTimeout(timer);
+    const text = box.value.trim();
+    if (text === (readText(location) ?? "")) return;
+    go(asking({ q: text }), { replace: typing });
+    typing = true;
+  };
+  const settle = () => {
+    search();
+    typing = false;
+  };
+  box.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(search, TYPING_MILLISECONDS);
+  });
+  box.addEventListener("change", settle);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    settle();
+  });
+}
+
+function readText({ search }) {
+  return new URLSearchParams(search).get("q");
+}
+
+/** What the search API is asked for a state. */
+export function parametersOf(state, top = TOP) {
+  const { q, like, at, picture, run, by, split, status, folder, shortest, longest, offset } = state;
+  const kind = q ? { q } : picture ? { picture } : { video: like, seconds: at };
+  return { ...kind, run, by, split, status, folder, shortest, longest, offset, top };
+}
+
+/** Whether a state asks anything. */
+export function asks(state) {
+  return QUERY.some((name) => state[name]);
+}
+
+/** Show the query in the box, words or example. */
+export function showQuery(state) {
+  const box = document.getElementById("query");
+  const text = state.q ?? "";
+  if (box.value.trim() !== text) box.value = text;
+  const chip = document.getElementById("example");
+  chip.hidden = !(state.like || state.picture);
+  if (chip.hidden) return;
+  const picture = state.picture
+    ? make("img", { src: `/api/pictures/${encodeURIComponent(state.picture)}`, alt: "" })
+    : frame(state.like, state.at ?? 0, { height: 90 });
+  const words = state.picture ? "Like this picture" : state.at ? "Like this frame" : "Like this video";
+  chip.replaceChildren(picture, make("span", {}, words),
+    make("a", { href: addressWith(asking({})), "aria-label": "Remove the example" }, "×"));
+  if (state.like && !state.at) fillFrame(chip, state.like);
+}
+
+/** A video's picture is that of its middle frame, which only the server knows. */
+function fillFrame(chip, video) {
+  ask(`/api/videos/${video}`).then(({ frame_seconds: seconds }) => {
+    if (seconds.length) chip.firstChild.replaceWith(frame(video, seconds[seconds.length >> 1], { height: 90 }));
+  }, () => {}); // the results say what is wrong with the query
+}
+
+/** Build the page into `main`; returns what shows each later state of it. */
+export function searchView(main, about) {
+  const greeting = make("div", { class: "greeting" });
+  const bar = make("div", { class: "bar-place" });
+  const summary = make("div", { class: "summary" });
+  const results = make("div", { class: "results" });
+  main.replaceChildren(make("h1", { class: "hidden-label" }, "Search"), greeting, bar, summary, results);
+  let [kind, listed] = [null, null];
+
+  return function show(state) {
+    const list = JSON.stringify(LISTED.map((name) => state[name]));
+    if (list === listed) return; // only the player changed
+    listed = list;
+    const now = asks(state) ? `asked ${state.run}` : "browsed";
+    if (now === kind) adjust(bar, state, about);
+    else renew(bar, controls(about, state, { browsing: !asks(state) }));
+    kind = now;
+    fill(greeting, !asks(state) && !filtered(state) && welcome(about));
+    const slow = setTimeout(() => results.setAttribute("aria-busy", "true"), SLOW_MILLISECONDS);
+    const done = () => {
+      clearTimeout(slow);
+      results.removeAttribute("aria-busy");
+    };
+    const [task, draw] = asks(state) ? askedOf(state) : browsed(state);
+    asked.run(
+      (signal) => task(signal).finally(() => clearTimeout(slow)),
+      (answer) => {
+        done();
+        draw(answer, { state, about, summary, results });
+      },
+      (error) => {
+        done();
+        listed = null;
+        summary.replaceChildren();
+        results.replaceChildren(make("p", { class: "empty trouble", role: "alert" }, error.message));
+      },
+    );
+  };
+}
+
+/** Put controls in place of others; focus stays on what it was on. */
+function renew(bar, made) {
+  const focused = bar.contains(document.activeElement) ? document.activeElement.name : null;
+  bar.replaceChildren(made);
+  if (focused) bar.querySelector(`[name="${focused}"]`)?.focus();
+}
+
+function filtered({ split, status, folder, shortest, longest, name }) {
+  return split || status || folder || shortest || longest || name;
+}
+
+function askedOf(state) {
+  if (state.against) return [(signal) => comparison(state, signal), compare];
+  return [(signal) => ask("/api/search", parametersOf(state), { signal }), drawHits];
+}
+
+function drawHits(answer, { state, about, summary, results }) {
+  const noun = answer.by === "moment" ? "moment" : "video";
+  const facts = [
+    answer.hits.length
+      ? `Best ${answer.offset + 1}–${answer.offset + answer.hits.length} ${noun === "moment" ? "moments of" : "of"} ${counted(answer.searched, "video")}`
+      : `None of ${counted(answer.searched, "video")}`,
+    `searched with ${answer.run}`,
+    answer.compared < answer.searched ? `the nearest ${answer.compared.toLocaleString("en")} compared by ${answer.head}` : null,
+  ].filter(Boolean).join(" · ");
+  fill(summary, make("p", { class: "counts" }, facts), trueWords(answer), nextFailure(state, about), remarks(answer));
+  fill(results,
+    answer.hits.length
+      ? cardList("Results", answer.hits.map((hit) => hitCard(hit, answer.searched, { extra: trueMark(answer, hit) })))
+      : make("p", { class: "empty" }, filtered(state) ? "No video passes the filters." : "Nothing was found."),
+    pages(state, answer.offset, answer.hits.length === TOP),
+  );
+  announce(`${facts}. ${answer.stands_out ? "" : answer.remark}`);
+}
+
+/** What must be known of an answer before its cards are read. */
+export function remarks(answer) {
+  const { query } = answer;
+  return [
+    query.cut ? make("p", { class: "notice mild" }, `The query is longer than the model reads. It read: “${query.read}”`) : null,
+    answer.stands_out ? null : make("p", { class: "notice mild" }, sentence(answer.remark || "nothing stands out")),
+  ];
+}
+
+function sentence(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+}
+
+/** Where the video is for which the query was written. */
+export function trueWords(answer) {
+  const { true_video: right } = answer;
+  if (!right) return null;
+  return make("p", { class: "true-rank", "data-rank": right.rank },
+    "This is a caption of the store; its own video is at rank ",
+    make("b", {}, right.rank.toLocaleString("en")),
+    `, score ${right.score.toFixed(3)}. `,
+    answer.hits.some((hit) => hit.video === right.video)
+      ? null
+      : make("a", { href: addressWith({ video: right.video, t: null, to: null }) }, "Show it"),
+  );
+}
+
+/** A mark on the video for which the query was written. */
+export function trueMark(answer, hit) {
+  return answer.true_video?.video === hit.video ? make("p", { class: "true-mark" }, "written for this video") : null;
+}
+
+function browsed(state) {
+  const { offset, split, status, folder, name } = state;
+  const task = (signal) => ask("/api/videos", { offset, split, status, folder, name, top: TOP }, { signal });
+  return [task, drawVideos];
+}
+
+function drawVideos({ total, videos }, { state, summary, results }) {
+  const first = Number(state.offset ?? 0);
+  const counts = total ? `${counted(total, "video")}, ${first + 1}–${first + videos.length} shown` : "No video";
+  summary.replaceChildren(make("p", { class: "counts" }, counts));
+  fill(results,
+    videos.length
+      ? cardList("Videos", videos.map(videoCard))
+      : make("p", { class: "empty" }, filtered(state) ? "No video passes the filters." : "The store holds no video."),
+    pages(state, first, first + videos.length < total),
+  );
+  announce(counts);
+}
+
+function welcome(about) {
+  const examples = about.examples.map((text) =>
+    make("li", {}, make("a", { href: addressWith(asking({ q: text })) }, text)));
+  return make("section", { class: "welcome" },
+    make("h2", {}, "Describe a moment. See where it is."),
+    make("p", {}, `${counted(about.videos, "video")} in ${about.store}. Write what is to be seen, drop a picture, or take a video below as the example.`),
+    examples.length
+      ? [make("p", { class: "try" }, "Captions of this store to try:"), make("ul", { class: "examples" }, examples)]
+      : make("p", { class: "try" }, "The store has no captions; a plain sentence such as “a dog on a beach” will do."),
+  );
+}
+
+function pages(state, offset, more) {
+  const to = (start) => addressWith(listing({ offset: start || null }), state);
+  if (!offset && !more) return "";
+  return make("nav", { class: "pages", "aria-label": "Pages of results" },
+    offset ? make("a", { href: to(Math.max(0, offset - TOP)), rel: "prev" }, "← Previous") : null,
+    more ? make("a", { href: to(offset + TOP), rel: "next" }, "Next →") : null,
+  );
+}

@@ -1,0 +1,194 @@
+// The time line of a video: how well each moment matches, the span that loops, the cached frames, and where we are.
+
+import { clock, frame, make, makeSvg } from "./dom.js";
+
+const WIDTH = 1000;
+const HEIGHT = 100;
+const STRIP_MOST = 24;
+/** Fractions of the width within which a press takes hold of an end of the span. */
+const GRIP = 0.012;
+
+/** The seconds that each cached frame stands for: half-way to its neighbours, as the store's spans are counted. */
+export function bordersOf(seconds) {
+  if (!seconds.length) return [];
+  const half = seconds.length > 1 ? (seconds[1] - seconds[0]) / 2 : 0;
+  const middles = seconds.slice(1).map((one, i) => (one + seconds[i]) / 2);
+  return [Math.max(0, seconds[0] - half), ...middles, seconds.at(-1) + half];
+}
+
+export class Timeline {
+  #from = 0;
+  #to = 1;
+  #frames = [];
+  #curves = [];
+
+  /** `seek(seconds)` is told where a person points, `span(from, to)` which span was dragged. */
+  constructor({ seek, span }) {
+    this.plot = makeSvg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
+    this.mark = make("div", { class: "span-mark" }, make("i", { class: "edge" }), make("i", { class: "edge" }));
+    this.head = make("div", { class: "playhead" });
+    this.readout = make("output", { class: "readout", hidden: true });
+    this.strip = make("div", { class: "strip" });
+    this.scale = make("div", { class: "scale", "aria-hidden": "true" });
+    this.slider = make("div", {
+      class: "timeline", role: "slider", tabindex: "0", "aria-label": "Position in the video",
+      onkeydown: (event) => this.#key(event, seek),
+    }, this.plot, this.scale, this.strip, this.mark, this.head, this.readout);
+    this.ends = make("div", { class: "ends", "aria-hidden": "true" });
+    this.element = make("div", { class: "timeline-place" }, this.slider, this.ends);
+    this.#follow(seek, span);
+  }
+
+  /** Which seconds of the file are shown. */
+  setRange(from, to) {
+    [this.#from, this.#to] = [from, Math.max(to, from + 0.001)];
+    this.slider.setAttribute("aria-valuemin", from.toFixed(3));
+    this.slider.setAttribute("aria-valuemax", this.#to.toFixed(3));
+    this.ends.replaceChildren(make("span", {}, clock(from)), make("span", {}, clock(this.#to)));
+    this.#draw();
+    this.#drawStrip();
+  }
+
+  /** The cached frames of a video, by their seconds. */
+  setFrames(video, seconds) {
+    this.#frames = seconds.map((at) => ({ video, at }));
+    this.#drawStrip();
+  }
+
+  /** Curves over `seconds`, the one to look at last: `{kind, label, values, seconds}`. */
+  setCurves(curves) {
+    this.#curves = curves;
+    this.#draw();
+  }
+
+  setSpan(from, to) {
+    this.mark.hidden = from === null;
+    if (from === null) return;
+    this.mark.style.insetInlineStart = `${100 * this.#share(from)}%`;
+    this.mark.style.inlineSize = `${100 * (this.#share(to) - this.#share(from))}%`;
+    this.mark.dataset.from = from;
+    this.mark.dataset.to = to;
+  }
+
+  setPosition(seconds) {
+    this.head.style.insetInlineStart = `${100 * this.#share(seconds)}%`;
+    this.slider.setAttribute("aria-valuenow", seconds.toFixed(3));
+    this.slider.setAttribute("aria-valuetext", `${clock(seconds)} of ${clock(this.#to)}`);
+  }
+
+  #share(seconds) {
+    return Math.min(1, Math.max(0, (seconds - this.#from) / (this.#to - this.#from)));
+  }
+
+  #draw() {
+    const shown = this.#curves.filter(({ values }) => values.length);
+    const values = shown.flatMap((curve) => curve.values);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const y = (value) => HEIGHT - 6 - (HEIGHT - 14) * (high > low ? (value - low) / (high - low) : 0.5);
+    this.plot.replaceChildren(...shown.map((curve) => this.#path(curve, y)));
+    const looked = shown.at(-1);
+    this.plot.setAttribute("aria-label", looked ? spoken(looked) : "No curve: the query is no sentence");
+    this.scale.replaceChildren(...(looked ? [high, low].map((one) => make("span", {}, one.toFixed(3))) : []));
+    this.slider.classList.toggle("bare", !looked);
+  }
+
+  #path({ kind, label, values, seconds }, y) {
+    const points = values.map((value, i) => [WIDTH * this.#share(seconds[i]), y(value)]);
+    // The first and the last frame stand for the time to their borders, too.
+    const borders = bordersOf(seconds);
+    points.unshift([WIDTH * this.#share(borders[0]), points[0][1]]);
+    points.push([WIDTH * this.#share(borders.at(-1)), points.at(-1)[1]]);
+    const line = "M" + points.map(([x, height]) => `${x.toFixed(1)} ${height.toFixed(2)}`).join("L");
+    const ground = `${line}L${points.at(-1)[0].toFixed(1)} ${HEIGHT}L${points[0][0].toFixed(1)} ${HEIGHT}Z`;
+    return makeSvg("g", { class: `curve ${kind}`, "data-curve": kind, "data-label": label },
+      makeSvg("path", { class: "ground", d: ground }), makeSvg("path", { class: "line", d: line }));
+  }
+
+  #drawStrip() {
+    const borders = bordersOf(this.#frames.map(({ at }) => at));
+    const step = Math.ceil(this.#frames.length / STRIP_MOST) || 1;
+    const pieces = this.#frames.map((one, i) => ({ ...one, from: borders[i], to: borders[Math.min(i + step, borders.length - 1)] }));
+    this.strip.replaceChildren(...pieces.filter((_, i) => i % step === 0).map(({ video, at, from, to }) => {
+      const piece = make("span", { class: "piece", "data-seconds": at }, frame(video, at, { height: 90 }));
+      piece.style.insetInlineStart = `${100 * this.#share(from)}%`;
+      piece.style.inlineSize = `${100 * (this.#share(to) - this.#share(from))}%`;
+      return piece;
+    }));
+  }
+
+  #key(event, seek) {
+    const now = Number(this.slider.getAttribute("aria-valuenow"));
+    const times = this.#frames.map(({ at }) => at);
+    const to = {
+      ArrowLeft: times.findLast((at) => at < now - 0.05) ?? this.#from,
+      ArrowDown: times.findLast((at) => at < now - 0.05) ?? this.#from,
+      ArrowRight: times.find((at) => at > now + 0.05) ?? this.#to,
+      ArrowUp: times.find((at) => at > now + 0.05) ?? this.#to,
+      Home: this.#from,
+      End: this.#to,
+    }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation(); // the same arrows walk through the cards elsewhere
+    seek(to);
+  }
+
+  /** A press seeks and drags along; one on an end of the span moves that end. */
+  #follow(seek, span) {
+    let held = null;
+    const at = (event) => {
+      const { left, width } = this.slider.getBoundingClientRect();
+      return this.#from + Math.min(1, Math.max(0, (event.clientX - left) / width)) * (this.#to - this.#from);
+    };
+    const move = (seconds) => (held.end === null ? seek(seconds) : span(...sorted(held.other, seconds), false));
+    this.slider.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      this.slider.setPointerCapture(event.pointerId);
+      held = this.#grip(at(event));
+      move(at(event));
+    });
+    this.slider.addEventListener("pointermove", (event) => {
+      this.#tell(at(event));
+      if (held) move(at(event));
+    });
+    const release = (event) => {
+      if (held && held.end !== null && event.type === "pointerup") span(...sorted(held.other, at(event)), true);
+      held = null;
+    };
+    this.slider.addEventListener("pointerup", release);
+    this.slider.addEventListener("pointercancel", release);
+    this.slider.addEventListener("pointerleave", () => (this.readout.hidden = true));
+  }
+
+  #grip(seconds) {
+    const ends = [Number(this.mark.dataset.from), Number(this.mark.dataset.to)];
+    const near = (end) => Math.abs(this.#share(seconds) - this.#share(end)) < GRIP;
+    const end = this.mark.hidden ? -1 : ends.findIndex(near);
+    return end < 0 ? { end: null } : { end, other: ends[1 - end] };
+  }
+
+  /** The time under the pointer, and the value of the curve that is looked at. */
+  #tell(seconds) {
+    const looked = this.#curves.at(-1);
+    const nearest = looked && nearestOf(looked.seconds, seconds);
+    this.readout.hidden = false;
+    this.readout.style.insetInlineStart = `${100 * this.#share(seconds)}%`;
+    this.readout.classList.toggle("late", this.#share(seconds) > 0.7);
+    this.readout.textContent = looked ? `${clock(seconds)}   ${looked.values[nearest].toFixed(3)}` : clock(seconds);
+  }
+}
+
+/** Which of some seconds is nearest. */
+export function nearestOf(times, seconds) {
+  return times.reduce((best, at, i) => (Math.abs(at - seconds) < Math.abs(times[best] - seconds) ? i : best), 0);
+}
+
+function sorted(one, other) {
+  return one < other ? [one, other] : [other, one];
+}
+
+function spoken({ label, values, seconds }) {
+  const [low, high] = [values.indexOf(Math.min(...values)), values.indexOf(Math.max(...values))];
+  return `Match of ${label}: highest ${values[high].toFixed(3)} at ${clock(seconds[high])}, lowest ${values[low].toFixed(3)} at ${clock(seconds[low])}`;
+}
+

@@ -1,0 +1,63 @@
+// The words of the query as buttons: each shows when it is seen in the video; phrases and the whole query, too.
+
+import { make, makeSvg } from "./dom.js";
+
+/** Every curve there is to choose: the whole query's, each word's, each phrase's. */
+export function curvesOf({ curve, words, word_scores: scores, phrases, frame_seconds: seconds }) {
+  const one = (kind, label, values, name, place) => ({ kind, label, values, seconds, name, place });
+  return [
+    one("query", "the whole query", curve, null, null),
+    ...words.map((word, i) => one("word", `“${word}”`, scores[i], "word", i)),
+    ...phrases.map((phrase, i) => one("phrase", `“${phrase.words.map((at) => words[at]).join(" … ")}”`, phrase.curve, "phrase", i)),
+  ];
+}
+
+/** The curve that a state has chosen; the whole query's where it names none. */
+export function chosenCurve(curves, { word, phrase }) {
+  const is = (name, value) => (one) => one.name === name && String(one.place) === value;
+  return curves.find(is("word", word)) ?? curves.find(is("phrase", phrase)) ?? curves[0];
+}
+
+/** Buttons for all curves; `choose` is told the chosen one. */
+export function wordButtons(alignment, curves, chosen, choose) {
+  const all = alignment.word_scores.flat();
+  const range = [Math.min(...all), Math.max(...all)];
+  const group = (label, kind, words = ({ label: text }) => [text.slice(1, -1)]) => {
+    const own = curves.filter((one) => one.kind === kind);
+    if (!own.length) return null;
+    return make("div", { class: "word-row", role: "group", "aria-label": label },
+      make("span", { class: "row-name", "aria-hidden": "true" }, label),
+      own.map((one) => button(one, words(one), one === chosen, range, choose)));
+  };
+  return make("div", { class: "words-of-query" },
+    group("Query", "query", () => ["All words"]),
+    group("Words", "word"),
+    group("Phrases", "phrase", ({ place }) => weighted(alignment, alignment.phrases[place])),
+  );
+}
+
+function button(curve, words, pressed, range, choose) {
+  return make("button", {
+    type: "button", class: `word ${curve.kind}`, "aria-pressed": pressed ? "true" : "false",
+    "data-curve": curve.kind, "data-place": curve.place, onclick: () => choose(curve),
+  }, make("span", { class: "text" }, words), spark(curve.values, range));
+}
+
+/** A phrase's words, paler where they count less. */
+function weighted({ words }, { words: places, weights }) {
+  const most = Math.max(...weights) || 1;
+  return places.map((place, i) => {
+    const word = make("span", {}, i ? ` ${words[place]}` : words[place]);
+    word.style.opacity = String(0.65 + (0.35 * weights[place]) / most);
+    return word;
+  });
+}
+
+/** A curve as small as a word, on the scale that all words share. */
+function spark(values, [low, high]) {
+  const x = (i) => (values.length > 1 ? (60 * i) / (values.length - 1) : 30);
+  const y = (value) => 13 - (12 * (Math.min(high, Math.max(low, value)) - low)) / (high - low || 1);
+  const line = values.map((value, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  return makeSvg("svg", { class: "spark", viewBox: "0 0 60 14", preserveAspectRatio: "none", "aria-hidden": "true" },
+    makeSvg("path", { d: line }));
+}
