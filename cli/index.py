@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import UsageError
+from ..data.contracts.errors import UsageError, counted
 from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
 from ..heads.search.index_folder import INDEX_FOLDER
@@ -55,7 +55,7 @@ def index(
         f"the global vectors of {name}" if built.record.made_of.coarse == "head" else "zero-shot mean pooling"
     )
     out.print(
-        f"{features.num_videos:,} videos in {folder / INDEX_FOLDER} ({kind}, {source}) in {seconds:.1f} s",
+        f"{counted(features.num_videos, 'video')} in {folder / INDEX_FOLDER} ({kind}, {source}) in {seconds:.1f} s",
         soft_wrap=True,
     )
     few = min(CANDIDATES, max(FEWEST, features.num_videos // 2))

@@ -148,7 +148,7 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         )
     _print_probe(store)
     out.print(
-        f"sampling   {m.sampling['policy']}, {m.sampling['num_frames']} frames, {m.pixels} pixels",
+        f"sampling   {m.sampling['policy']}, {counted(m.sampling['num_frames'], 'frame')}, {m.pixels} pixels",
         soft_wrap=True,
     )
     out.print(

@@ -10,7 +10,7 @@ import typer
 
 from ..data.base import Video
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import DecodeError, TvrError, UsageError, pasteable
+from ..data.contracts.errors import DecodeError, TvrError, UsageError, counted, pasteable
 from ..heads.search.answers import FoundVideo, by_look, by_text
 from ..heads.search.archive import Archive, CaptionHit, open_archive
 from ..pipeline.request import Named, videos_of_store
@@ -192,7 +192,7 @@ def _asked(
         words, run = [], Path(words[0])
     if len(words) > 2 or (len(words) == 2 and run is not None):
         raise UsageError(
-            f"give one TEXT, in quotes, and at most one run before it; got {len(words)} words. "
+            f"give one TEXT, in quotes, and at most one run before it; got {counted(len(words), 'word')}. "
             f"Did you mean: tvr search {pasteable(' '.join(words))}"
         )
     if len(words) == 2:

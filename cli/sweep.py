@@ -126,7 +126,7 @@ def sweep(
     # Before there are processes, each of which would say of its own that it cannot be made.
     tasks[0].folder.parent.mkdir(parents=True, exist_ok=True)
     keep_text(target / OPTIONS, options_of(trials, fixed, opened.folder))
-    with _orderly_end(mine), Meter(f"sweep of {len(tasks):,} trials", "trials") as meter:
+    with _orderly_end(mine), Meter(f"sweep of {counted(len(tasks), 'trial')}", "trials") as meter:
 
         def show(done: int, total: int, trial: str) -> None:
             meter.update(done, total, [trial])

@@ -22,7 +22,7 @@ from .annotation_files.reading import (
 )
 from .annotation_files.splits import CheckedSplit, PublishedSplit, checked_split, held_out, with_validation
 from .base import About, Dataset, ExpectedFile, Preset
-from .contracts.errors import DataError
+from .contracts.errors import DataError, counted
 
 _FROM = "cs.stanford.edu/people/ranjaykrishna/densevid, captions.zip"
 PARAGRAPHS = {
@@ -102,7 +102,8 @@ def _split(
     checked = checked_split(name, described, source, [PUBLISHED[name]], own_lists=config.own_lists)
     if len(described) == len(ids):
         return checked
-    note = f"{source}: {len(ids) - len(described):,} listed videos have no sentences in {file.path.name}: in no split"
+    silent = counted(len(ids) - len(described), "listed video")
+    note = f"{source}: {silent} in no split: no sentences in {file.path.name}"
     return CheckedSplit(checked.split, (*checked.notes, note))
 
 

@@ -16,7 +16,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Literal
 
-from .contracts.errors import DataError, UsageError, unknown_name
+from .contracts.errors import DataError, UsageError, counted, unknown_name
 from .contracts.plug_ins import load_plug_in
 from .contracts.records import configured
 
@@ -119,7 +119,7 @@ class Coverage:
     """Ids of the videos that were not found."""
 
     def __str__(self) -> str:
-        return f"{self.split}: {self.found:,} of {self.expected:,} videos found"
+        return f"{self.split}: {self.found:,} of {counted(self.expected, 'video')} found"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from .annotation_files.reading import (
 )
 from .annotation_files.splits import CheckedSplit, PublishedSplit, checked_split
 from .base import About, Dataset, ExpectedFile, Preset
-from .contracts.errors import DataError
+from .contracts.errors import DataError, counted
 
 _LISTS = "github.com/albanie/collaborative-experts, misc/datasets/didemo"
 _JSON = "github.com/LisaAnne/LocalizingMoments, data"
@@ -115,7 +115,7 @@ def _notes(
     yield from require_texts(checked, found, [described.path], allowed=allowed)
     unlisted = len(found.keys() - set(checked.split.video_ids))
     if unlisted:
-        yield f"{described.path.name}: {unlisted:,} videos are not in {checked.split.source}: in no split"
+        yield f"{described.path.name}: {counted(unlisted, 'video')} in no split: not in {checked.split.source}"
 
 
 def video_id(file_name: str) -> str:

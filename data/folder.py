@@ -17,7 +17,7 @@ from .annotation_files.folder_tree import FolderTree, is_video_name
 from .annotation_files.listing import is_utf8, printable, walk
 from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
 from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
-from .contracts.errors import DataError, pasteable
+from .contracts.errors import DataError, counted, pasteable
 from .contracts.identity import sha256_of
 from .user_manifest.paths import PathFinder, ids_from_paths
 from .user_manifest.rows import MANIFEST_SUFFIXES
@@ -302,7 +302,7 @@ def _protocol(counts: Mapping[int, int], *, paragraphs: bool) -> Protocol:
 def _notes(videos: Mapping[str, Video], num_captioned: int) -> Iterator[str]:
     missing = [id for id, video in videos.items() if video.path is None]
     if missing:
-        yield f"{len(missing):,} of {len(videos):,} videos were not found, the first is {missing[0]!r}"
+        yield f"{len(missing):,} of {counted(len(videos), 'video')} not found, the first is {missing[0]!r}"
     silent = len(videos) - num_captioned
     if silent:
-        yield f"{silent:,} of {len(videos):,} videos have no caption; they are kept and never a query"
+        yield f"{silent:,} of {counted(len(videos), 'video')} without a caption: kept, and never a query"

@@ -13,7 +13,7 @@ from .annotation_files.folder_tree import FolderTree
 from .annotation_files.reading import AnnotationFile, storable
 from .annotation_files.splits import OWN_LIST, CheckedSplit
 from .base import About, Dataset, ExpectedFile, Preset, Split
-from .contracts.errors import DataError
+from .contracts.errors import DataError, counted
 
 _FROM = "sites.google.com/site/describingmovies, after a signed agreement"
 FILES = {
@@ -98,9 +98,8 @@ def _held_to_count(
     source = f"{file.path.name}, held to its number of sentences"
     if sentences == published:
         return CheckedSplit(Split(tuple(found), len(found), source))
-    differs = (
-        f"{file.path.name}: the {name} split has {sentences:,} sentences where {published:,} are published"
-    )
+    found_here = counted(sentences, "sentence")
+    differs = f"{file.path.name}: the {name} split has {found_here} where {published:,} are published"
     if not own_lists:
         raise DataError(
             f"{differs}. Put the published file in its place; or, to use your own list and have every table say so, "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..data.base import Caption, Dataset, Video
-from ..data.contracts.errors import DataError, UsageError
+from ..data.contracts.errors import DataError, UsageError, counted
 from .decoding.durations import usual_seconds
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
@@ -95,7 +95,7 @@ def plan_extraction(dataset: Dataset, options: ExtractionOptions) -> Plan:
     videos = [dataset.videos[i] for i in sorted(chosen)]
     if not any(video.path for video in videos):
         raise DataError(
-            f"{dataset.name}: none of its {len(videos):,} videos was found. "
+            f"{dataset.name}: none of its {counted(len(videos), 'video')} was found. "
             f"`tvr datasets {dataset.name} --root DIR` says which names were looked for, and where."
         )
     captions = sorted((c for c in dataset.captions if c.video_id in chosen), key=lambda caption: caption.id)

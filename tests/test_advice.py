@@ -21,10 +21,20 @@ OF_OTHERS = {
     *("--scheduler-file", "--gres", "--array", "--nproc-per-node", "--cdcr"),
 }
 """Of Dask, Slurm, PBS, torchrun and authors' code."""
+COUNTED = (
+    "videos|texts|captions|sentences|words|frames|shards|files|folders|rows|pairs|runs|stores|trials|epochs"
+)
+BARE_COUNT = re.compile(rf"(?<!its )(?<!cosine of )\bX (?:published |listed |training )*(?:{COUNTED})\b(?!/)")
+"""A value before a plural, which is wrong wherever the value is 1: ``counted`` writes both. Twice it is a name."""
 
 
-def strings() -> Iterator[tuple[str, str]]:
+@cache
+def strings() -> tuple[tuple[str, str], ...]:
     """Every text of the program that may be shown, its values replaced by ``X``, and where it stands."""
+    return tuple(_strings())
+
+
+def _strings() -> Iterator[tuple[str, str]]:
     for folder in FOLDERS:
         for file in sorted((ROOT / folder).rglob("*.py")):
             tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -74,7 +84,7 @@ def unknown_in(text: str) -> list[str]:
 
 
 def test_what_is_advised_can_be_typed() -> None:
-    found = list(strings())
+    found = strings()
     assert sum("tvr train-head" in text for _, text in found) > 5
     assert {place: wrong for place, text in found if (wrong := unknown_in(text))} == {}
 
@@ -89,3 +99,15 @@ def test_what_is_advised_can_be_typed() -> None:
 )
 def test_what_is_advised_fails(text: str, wrong: list[str]) -> None:
     assert unknown_in(text) == wrong
+
+
+def test_a_number_stands_before_its_noun_in_one_way() -> None:
+    assert {place: text for place, text in strings() if BARE_COUNT.search(text)} == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["X videos", "X of X published videos are missing", "has X frames, X pixels"]
+)
+def test_a_number_stands_before_its_noun_in_one_way_fails(text: str) -> None:
+    assert BARE_COUNT.search(text)
+    assert not BARE_COUNT.search("X in X, of 2 videos, X frames/s")

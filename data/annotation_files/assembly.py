@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base import About, Caption, Dataset, Protocol, Video
-from ..contracts.errors import DataError
+from ..contracts.errors import DataError, counted
 from .folder_tree import FolderTree, described
 from .splits import CheckedSplit
 
@@ -108,7 +108,9 @@ def require_texts(
         return ()
     some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
     names = " and ".join(file.name for file in files)
-    said = f"{len(absent):,} of {len(checked.split.video_ids):,} videos have no text in {names}: {some}"
+    said = (
+        f"{len(absent):,} of {counted(len(checked.split.video_ids), 'video')} without text in {names}: {some}"
+    )
     if allowed is not None and not set(absent) <= set(allowed):
         raise DataError(
             f"{checked.split.source}: {said} ({' and '.join(map(str, files))}). The id list and the annotation file "

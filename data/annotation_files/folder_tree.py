@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base import ExpectedFile
-from ..contracts.errors import DataError
+from ..contracts.errors import DataError, counted
 from .listing import printable, walk
 from .reading import AnnotationFile, read_annotation
 
@@ -122,8 +122,8 @@ class FolderTree:
         """Where it looked, in words."""
         below = f"{self.root} and below"
         videos = f", videos in {self.videos} and below" if self.videos else ""
-        folders = f"{self.num_folders:,} folder{'' if self.num_folders == 1 else 's'}"
-        return f"{below}{videos} ({self.num_files:,} files in {folders})"
+        folders = f"{counted(self.num_folders, 'folder')}"
+        return f"{below}{videos} ({counted(self.num_files, 'file')} in {folders})"
 
     def _look_below(self, root: Path, *, annotations: bool, videos: bool) -> None:
         for folder, listing in walk(root):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..base import Split
-from ..contracts.errors import DataError
+from ..contracts.errors import DataError, counted
 
 OWN_LIST = "(own list)"
 """In the source of a split that is not the published one."""
@@ -77,9 +77,9 @@ def with_validation(train: CheckedSplit, held: Sequence[str], rule: str) -> dict
     """
     chosen = set(held)
     rest = tuple(id for id in train.split.video_ids if id not in chosen)
-    whole = f"{train.split.source} ({len(train.split.video_ids):,} videos)"
+    whole = f"{train.split.source} ({counted(len(train.split.video_ids), 'video')})"
     note = (
-        f"train: {len(rest):,} of the {len(train.split.video_ids):,} published training videos; "
+        f"train: {len(rest):,} of {counted(len(train.split.video_ids), 'published training video')}; "
         f"{len(held):,} are held out for validation: {rule} (--data validation=none trains on all)"
     )
     expected = train.split.expected - len(held)
@@ -87,7 +87,9 @@ def with_validation(train: CheckedSplit, held: Sequence[str], rule: str) -> dict
         "train": CheckedSplit(
             Split(rest, expected, f"{whole} less {len(held):,} for validation"), (*train.notes, note)
         ),
-        "val": CheckedSplit(Split(tuple(held), len(held), f"{len(held):,} videos of {whole}: {rule}")),
+        "val": CheckedSplit(
+            Split(tuple(held), len(held), f"{counted(len(held), 'video')} of {whole}: {rule}")
+        ),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..annotation_files.reading import kind_of, storable
-from ..contracts.errors import DataError, unknown_name
+from ..contracts.errors import DataError, counted, unknown_name
 from .rows import captions_in, manifest_rows, needed
 
 SPLIT_NAMES = {
@@ -179,7 +179,7 @@ class ManifestVideos:
         """Give the one caption of a row the id that the row names."""
         if count > 1:
             raise DataError(
-                f"{self.at(line)}: one caption_id for {count} captions. Give each a row of its own."
+                f"{self.at(line)}: one caption_id for {counted(count, 'caption')}. Give each a row of its own."
             )
         if count:
             self.caption_ids[len(self.caption_texts) - 1] = self._id(caption_id, line)

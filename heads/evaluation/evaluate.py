@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...data.base import Protocol
-from ...data.contracts.errors import DataError
+from ...data.contracts.errors import DataError, counted
 from ..base import Head
 from ..features.feature_set import FeatureSet
 from ..runs.training_config import Selection
@@ -57,13 +57,14 @@ class Evaluation:
     @property
     def coverage(self) -> str:
         """One line that goes with every figure."""
-        scored = f"{self.videos:,} of {self.expected_videos:,} videos and {self.texts:,} texts scored"
+        videos = f"{self.videos:,} of {counted(self.expected_videos, 'video')}"
+        scored = f"{videos} and {counted(self.texts, 'text')} scored"
         if self.limit is not None:
-            scored += f"; the store was limited to {self.limit:,} videos"
+            scored += f"; the store was limited to {counted(self.limit, 'video')}"
         missing = self.expected_videos - self.videos
         if self.limit is None and not missing and not self.excluded_queries:
             return f"{self.split}: {scored}"
-        excluded = f"{missing:,} videos and {len(self.excluded_queries):,} texts excluded"
+        excluded = f"{counted(missing, 'video')} and {counted(len(self.excluded_queries), 'text')} excluded"
         return f"{self.split}: {scored}; {excluded}: not a figure of the full split"
 
     @property
@@ -71,9 +72,9 @@ class Evaluation:
         """What was scored of a split that was not scored whole, such as ``12 of 1,004 videos``; empty where it was."""
         if self.videos < self.expected_videos or self.limit is not None:
             limited = "" if self.limit is None else f", the store limited to {self.limit:,}"
-            return f"{self.videos:,} of {self.expected_videos:,} videos{limited}"
+            return f"{self.videos:,} of {counted(self.expected_videos, 'video')}{limited}"
         if self.excluded_queries:
-            return f"{self.texts:,} of {self.texts + len(self.excluded_queries):,} texts"
+            return f"{self.texts:,} of {counted(self.texts + len(self.excluded_queries), 'text')}"
         return ""
 
     def score(self, name: Selection) -> float:

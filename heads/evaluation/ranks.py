@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from ...data.contracts.errors import DataError, TrainingError
+from ...data.contracts.errors import DataError, TrainingError, counted
 
 RECALLS = (1, 5, 10, 50, 100)
 FEW = "*"
@@ -191,13 +191,13 @@ def rank_both(scores: Scores, text_video: Int[Tensor, " text"]) -> BothRanks:
 def _check(scores: Scores, text_video: Int[Tensor, " text"]) -> None:
     if len(text_video) != scores.num_texts:
         raise DataError(
-            f"{scores.num_texts} texts were scored, but {len(text_video)} are said to describe a video"
+            f"{counted(scores.num_texts, 'text')} scored, but {len(text_video):,} said to describe a video"
         )
     if not len(text_video):
         raise DataError("there is no text to rank")
     if int(text_video.min()) < 0 or int(text_video.max()) >= scores.num_videos:
         raise DataError(
-            f"every text must describe one of the {scores.num_videos} videos (0 to {scores.num_videos - 1})"
+            f"every text must describe one of {counted(scores.num_videos, 'video')} (0 to {scores.num_videos - 1})"
         )
 
 

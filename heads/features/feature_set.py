@@ -1,7 +1,7 @@
 """The features of one split, ready to be cut into batches: index selections, no workers, no files."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ...data.base import Protocol
-from ...data.contracts.errors import DataError
+from ...data.contracts.errors import DataError, counted
 from ...pipeline.store.reader import TextRows, VideoRows
 from ..base import FeatureShape, TextFeatures, VideoFeatures
 from .frame_sampling import uniform
@@ -73,7 +73,7 @@ class FeatureSet:
         }
         if not self.video_ids:
             raise DataError(
-                f"split {origin.split!r}: none of its {len(videos.ids):,} videos has frames. "
+                f"split {origin.split!r}: none of its {counted(len(videos.ids), 'video')} has frames. "
                 "`tvr inspect` says which videos failed and why."
             )
         self._take_texts(text_items(texts) if isinstance(texts, TextRows) else texts)
@@ -218,11 +218,21 @@ class FeatureSet:
         return torch.as_tensor(self._texts.token_ids[(self._word_starts[item] + positions[mask]).numpy()])
 
     def __str__(self) -> str:
+        return self._in_words(counted)
+
+    @property
+    def recorded(self) -> str:
+        """The same as every version has written it into its runs, which are known again by it: always in the plural."""
+        return self._in_words(lambda number, noun: f"{number:,} {noun}s")
+
+    def _in_words(self, count: Callable[[int, str], str]) -> str:
         left_out = Counter(self.excluded_videos.values())
-        reasons = "; ".join(f"{count:,} {reason}" for reason, count in left_out.most_common(3))
-        counts = f"{len(self.excluded_videos):,} videos and {len(self.excluded_queries):,} texts"
+        reasons = "; ".join(f"{number:,} {reason}" for reason, number in left_out.most_common(3))
+        counts = (
+            f"{count(len(self.excluded_videos), 'video')} and {count(len(self.excluded_queries), 'text')}"
+        )
         excluded = f" ({counts} excluded: {reasons})"
-        found = f"{self.origin.split}: {self.num_videos:,} videos, {self.num_texts:,} texts"
+        found = f"{self.origin.split}: {count(self.num_videos, 'video')}, {count(self.num_texts, 'text')}"
         return found + (excluded if self.excluded_videos else "")
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ...data.annotation_files.splits import OWN_LIST
 from ...data.base import Protocol
+from ...data.contracts.errors import counted
 from ..evaluation.evaluate_runs import Scored
 
 TEST_SPLIT = "test"
@@ -92,14 +93,13 @@ def _why_unlike(scored: Scored, row: PublishedRow) -> str:
     if evaluation.protocol != row.protocol:
         return f"which follow the protocol {row.protocol}: these follow {evaluation.protocol}"
     if facts["limit"] is not None:
-        return f"which are of {row.videos:,} videos: the store was limited to {facts['limit']:,} (--limit)"
+        return f"which are of {counted(row.videos, 'video')}: the store was limited to {facts['limit']:,} (--limit)"
     if OWN_LIST in facts["split_source"]:
         return f"which are of {row.split}: these are of {facts['split_source']}"
     # DiDeMo is reported on 1,003 and on 1,004 videos: one more or less counts as the same split.
     if abs(row.videos - evaluation.expected_videos) > 1:
-        return (
-            f"which are of {row.split}, {row.videos:,} videos: this split has {evaluation.expected_videos:,}"
-        )
+        videos = counted(row.videos, "video")
+        return f"which are of {row.split}, {videos}: this split has {evaluation.expected_videos:,}"
     return ""
 
 

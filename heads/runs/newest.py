@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.contracts.errors import TvrError, pasteable
+from ...data.contracts.errors import TvrError, counted, pasteable
 from ...pipeline.store.entries import day_of, name_in_workspace
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.workspace import Workspace
@@ -59,7 +59,8 @@ class RunEntry:
             return "finished"
         if is_taken(self.folder):
             return f"{holder_of(self.folder)} trains it now"
-        return f"stopped after {self._epochs_done()} of {self.record.training.get('epochs', '?')} epochs"
+        epochs = self.record.training.get("epochs")
+        return f"stopped after {self._epochs_done()} of {counted(epochs, 'epoch') if isinstance(epochs, int) else '?'}"
 
     def is_of(self, manifest: Manifest) -> bool:
         """Whether it was trained on features like those of a store."""

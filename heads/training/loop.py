@@ -194,7 +194,7 @@ def _record(
         shape = replace(shape, logit_scale=config.logit_scale)
     origin = {
         "store": _with_relative_path(train.origin.store, run_folder),
-        "splits": {name: str(some) for name, some in sets.items()},
+        "splits": {name: some.recorded for name, some in sets.items()},
     }
     return record_of(head_name, head_config, config, shape, origin)
 

@@ -14,7 +14,7 @@ import dask.config
 import torch
 from distributed import Client, LocalCluster, Status
 
-from ...data.contracts.errors import ClusterError, UsageError, unknown_name
+from ...data.contracts.errors import ClusterError, UsageError, counted, unknown_name
 from .config import GPU, LOCAL, ClusterConfig
 from .credentials import folder_for_jobs, in_files, temporary_credentials
 from .running_scheduler import client_of
@@ -173,7 +173,9 @@ def _local_cluster(config: ClusterConfig) -> LocalCluster:
     """Worker processes on this machine, one for each GPU, or that share its cores."""
     gpus = torch.cuda.device_count()
     if config.wants_gpu and config.workers > gpus:
-        raise UsageError(f"{config.workers} workers want a GPU each, but this machine has {gpus}")
+        raise UsageError(
+            f"{counted(config.workers, 'worker')} with a GPU each are asked for, but this machine has {gpus}"
+        )
     offers = {GPU: 1} if gpus and config.wants_gpu is not False else {}
     # What fails comes back with its task and is told then; what these would say besides, Ctrl-C has caused.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from distributed import Client, Future
 
 from ...data.base import Dataset, Video
-from ...data.contracts.errors import ClusterError, TvrError
+from ...data.contracts.errors import ClusterError, TvrError, counted
 from ..encoders.base import EncoderIdentity
 from ..options import EncoderSpec, ExtractionOptions
 from ..plan import ShardPlan, VideoShardPlan
@@ -225,7 +225,7 @@ class _Tasks:
         if self._failures:
             lines = "\n  ".join(f"{name}: {reason}" for name, reason in sorted(self._failures.items()))
             raise ClusterError(
-                f"{len(self._failures)} shards failed on every worker that tried them:\n  {lines}\n"
+                f"{counted(len(self._failures), 'shard')} failed on every worker that tried them:\n  {lines}\n"
                 "All others that were begun are done. Run the same command again to try these and go on."
             )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from ...data.contracts.errors import DecodeError
+from ...data.contracts.errors import DecodeError, counted
 from ..video.damage import DamageLog
 from ..video.decoder_output import ComplaintError
 from ..video.frames import Survey, counted_frames, lenient_frames, strict_frames, survey
@@ -55,7 +55,9 @@ class Decoder:
             given += 1
             yield picture
         if given < len(indices):
-            raise DecodeError(log.first or f"{len(indices) - given} frames did not come out of the decoder")
+            raise DecodeError(
+                log.first or f"{counted(len(indices) - given, 'frame')} did not come out of the decoder"
+            )
 
     def intact_frames(
         self, path: Path, indices: Sequence[int], log: DamageLog, *, counted: bool = False

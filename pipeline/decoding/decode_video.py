@@ -138,7 +138,7 @@ def _intact(
     if counted or not index.trustworthy:
         reason = reason or decoder.survey(task.path).lost
     if len(intact) < len(wanted):
-        reason = f"{len(intact)} of {len(wanted)} frames are sound: {damage or 'the others did not come'}"
+        reason = f"{len(intact)} of {counted(len(wanted), 'frame')} are sound: {damage or 'the others did not come'}"
     indices = np.array(intact)
     return Found(times.frame_seconds[indices], indices, "partial" if reason else "ok", reason)
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, counted
 from ...data.contracts.records import restored
 from ..encoders.base import Encoder, EncoderIdentity
 from ..preprocessing import resize
@@ -54,8 +54,8 @@ class ProbeResult:
             f"{kind} {100 * told / self.pairs_of_kind:.0f}" for kind, told in self.by_kind.items()
         )
         return (
-            f"tells {self.share:.0f} % of {self.pairs} pairs of drawn stills apart (chance 50, captions at random at "
-            f"most {100 * self.at_random / self.pairs:.0f}; {kinds})"
+            f"tells {self.share:.0f} % of {counted(self.pairs, 'pair')} of drawn stills apart (chance 50, captions at "
+            f"random at most {100 * self.at_random / self.pairs:.0f}; {kinds})"
         )
 
 
@@ -126,5 +126,5 @@ def of_record(record: Mapping[str, Any]) -> ProbeResult:
     except ValueError as error:
         raise StoreError(f"store.json does not say what the encoder made of its stills: {error}") from error
     if result.pairs < 1 or result.pairs_of_kind < 1:
-        raise StoreError(f"store.json: probe is of {result.pairs} pairs of stills")
+        raise StoreError(f"store.json: probe is of {counted(result.pairs, 'pair')} of stills")
     return result

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ...data.base import Protocol
 from ...data.contracts.cautions import Caution, caution_of
-from ...data.contracts.errors import StoreError, pasteable
+from ...data.contracts.errors import StoreError, counted, pasteable
 from ...data.contracts.identity import Difference, differing_settings
 from ...data.contracts.numbers import as_option
 from ...data.contracts.records import restored, restored_value
@@ -205,7 +205,7 @@ def _checked(manifest: Manifest) -> Manifest:
             raise ValueError(f"{name} is {count}")
     shards = manifest.num_videos / manifest.videos_per_shard + manifest.num_texts / manifest.texts_per_shard
     if shards > _MAX_SHARDS:
-        raise ValueError(f"it names {shards:,.0f} shards")
+        raise ValueError(f"it names {counted(round(shards), 'shard')}")
     return manifest
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, counted
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import dequantised
 from .receipts import Receipt, read_receipt
@@ -127,7 +127,7 @@ class FeatureStore:
         if complete and absent:
             total = len(store.shard_names("video")) + len(store.shard_names("text"))
             raise StoreError(
-                f"{folder} is incomplete: {len(absent)} of {total} shards are missing (first: {absent[0]}). "
+                f"{folder} is incomplete: {len(absent):,} of {counted(total, 'shard')} missing (first: {absent[0]}). "
                 "Run the same `tvr extract` again; it resumes."
             )
         return store

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int64
 from numpy.typing import NDArray
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, counted
 from ...data.contracts.identity import FileIdentity, sha256_of
 from .atomic_files import atomic_write, os_errors_as_store_error
 from .claim import Claim
@@ -202,7 +202,7 @@ def as_stored(rows: Float[np.ndarray, "row dim"], *, exact: bool = False) -> Flo
     if not np.isfinite(rows).all():
         bad = int((~np.isfinite(rows)).any(axis=1).sum())
         raise StoreError(
-            f"the encoder gave NaN or infinity in {bad} of {len(rows)} rows; try --precision fp32"
+            f"the encoder gave NaN or infinity in {bad:,} of {counted(len(rows), 'row')}; try --precision fp32"
         )
     if exact or (rows.size and np.abs(rows).max() > np.finfo(np.float16).max):
         return rows.astype(np.float32)

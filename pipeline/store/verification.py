@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.contracts.errors import StoreError
+from ...data.contracts.errors import StoreError, counted
 from ...data.contracts.identity import sha256_of
 from .checksummed_json import read_checksummed
 from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
@@ -84,7 +84,8 @@ def _strangeness(shard: Path, manifest: Manifest) -> str:
     frames = np.diff(ShardReader(shard, manifest.dim).array("offsets"))
     most = int(frames.max(initial=0))
     if most > manifest.sampling["num_frames"]:
-        return f"holds {most} frames of a video, of which the store has at most {manifest.sampling['num_frames']}"
+        allowed = manifest.sampling["num_frames"]
+        return f"holds {counted(most, 'frame')} of a video, of which the store has at most {allowed}"
     return ""
 
 

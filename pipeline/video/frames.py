@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from jaxtyping import Float
 
-from ...data.contracts.errors import DecodeError
+from ...data.contracts.errors import DecodeError, counted
 from .damage import DamageLog, is_key
 from .decoder_output import (
     ComplaintError,
@@ -120,7 +120,7 @@ def survey(path: Path, index: PacketIndex) -> Survey:
     shown = sum(packet.is_shown for packet in index.packets)
     is_empty = any(packet.pictures.is_empty for packet in index.packets)
     why = log.first or ("a packet holds no picture" if is_empty else "")
-    lost = f"{len(times)} of {shown} frames came: {why}" if why and len(times) < shown else ""
+    lost = f"{len(times)} of {counted(shown, 'frame')} came: {why}" if why and len(times) < shown else ""
     if lost and index.tells_times:
         # The packets still tell which are left.
         positions = [index.position_of_pts.get(each.pts, -1) for each in times]

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float, Int, Int64
 
-from ...data.contracts.errors import DecodeError
+from ...data.contracts.errors import DecodeError, counted
 from .container import MP4, moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
 from .h264_pictures import FRAME, H264Pictures
@@ -273,7 +273,7 @@ def _index(container: InputContainer, stream: VideoStream, reading: _Reading) ->
         frame_ticks=frame_ticks,
         claimed_seconds=max(claims) or len(reading.packets) * frame_ticks * time_base,
         has_clock=not container.format.flags & _NO_TIME_STAMPS,
-        damage=f"the file breaks off after {len(reading.packets)} frames: {reading.damage}"
+        damage=f"the file breaks off after {counted(len(reading.packets), 'frame')}: {reading.damage}"
         if reading.damage
         else "",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from ...data.contracts.errors import DecodeError
+from ...data.contracts.errors import DecodeError, counted
 from .container import MP4
 from .packet import Packet
 from .packets import PacketIndex, index_packets
@@ -75,7 +75,9 @@ class SeekingDecoder(ABC):
             raise DecodeError(f"{self.name}: {why}")
         self._reader = self._reader_of(path)
         if len(self._reader) != len(index.shown_pts):
-            raise DecodeError(f"{self.name}: counts {len(self._reader)} frames of {len(index.shown_pts)}")
+            raise DecodeError(
+                f"{self.name}: counts {counted(len(self._reader), 'frame')} of {len(index.shown_pts)}"
+            )
         if why := self._why_it_would_miss(self._reader, index):
             raise DecodeError(f"{self.name}: {why}")
         self._path, self._times = path, video_times(index, index.frame_seconds)

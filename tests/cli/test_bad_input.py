@@ -123,7 +123,7 @@ def test_files_of_any_name_and_kind_become_rows(archive: Path) -> None:
     answer = tvr(*EXTRACT, archive, "--store", "store", cwd=archive.parent)
     assert answer.code == 0, answer.err
     assert "9 videos (6 failed, 1 missing, 2 ok)" in answer.out
-    assert "1 of 9 videos were not found, the first is 'self'" in answer.err
+    assert "1 of 9 videos not found, the first is 'self'" in answer.err
     answer = tvr("inspect", "--store", "store", "--failed", cwd=archive.parent)
     rows = dict(line.split("\t", 1) for line in answer.out.splitlines() if line.count("\t") == 2)
     assert rows.keys() == {*names.values(), "self", "pipe"}

@@ -113,4 +113,4 @@ def test_one_manifest_is_checked(tmp_path: Path) -> None:
     answer = tvr("datasets", "folder", "--root", "mine.csv", cwd=tmp_path)
     assert answer.code == 0, answer.err
     assert "0 of 1 video " in answer.out
-    assert "1 of 1 videos were not found, the first is 'a'" in answer.out
+    assert "1 of 1 video not found, the first is 'a'" in answer.out

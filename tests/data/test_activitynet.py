@@ -119,7 +119,7 @@ def test_listed_videos_without_sentences_are_told(root: Path) -> None:
     (root / "val_ids.json").write_text(json.dumps(ids))
     dataset = activitynet.load(root, activitynet.Config())
     assert len(dataset.splits["test"].video_ids) == 4917
-    assert "val_ids.json: 1 listed videos have no sentences in val_1.json: in no split" in dataset.notes
+    assert "val_ids.json: 1 listed video in no split: no sentences in val_1.json" in dataset.notes
 
 
 def test_an_id_list_of_the_videos_one_has_fails_unless_it_is_wanted(root: Path) -> None:

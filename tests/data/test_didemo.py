@@ -120,7 +120,7 @@ def test_no_files_fail(tmp_path: Path) -> None:
         didemo.load(tmp_path, didemo.Config())
     assert all(
         part in str(failure.value)
-        for part in ("val_list.txt", "test_data.json", "LocalizingMoments", "1 files")
+        for part in ("val_list.txt", "test_data.json", "LocalizingMoments", "1 file")
     )
 
 
@@ -141,7 +141,7 @@ def test_a_list_of_another_release_fails(root: Path) -> None:
     gone = "10015567@N08_3655084291_d8b58466fa"
     path.write_text(path.read_text().replace(gone, "99@N99_9_9"))
     with pytest.raises(
-        DataError, match=f"1 of 1,004 videos have no text in test_data.json: {gone}.*must be of one release"
+        DataError, match=f"1 of 1,004 videos without text in test_data.json: {gone}.*must be of one release"
     ):
         didemo.load(root, didemo.Config())
     assert len(didemo.load(root, didemo.Config(own_lists=True)).captions) == 1003

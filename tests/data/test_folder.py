@@ -91,7 +91,7 @@ def test_a_folder_is_every_video_below_it(tmp_path: Path) -> None:
         "b/c.d": tmp_path / "b" / "c.d.MOV",
         "b/e": tmp_path / "b" / "e.gif",
     }
-    assert dataset.notes == ("3 of 3 videos have no caption; they are kept and never a query",)
+    assert dataset.notes == ("3 of 3 videos without a caption: kept, and never a query",)
 
 
 def test_ids_that_would_be_ambiguous_keep_their_extension(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_whatever_has_the_name_of_a_video_is_a_row(tmp_path: Path) -> None:
         "season.mkv/e1": tmp_path / "season.mkv" / "e1.mp4",
         "empty": tmp_path / "empty.mp4",
     }
-    assert "2 of 6 videos were not found, the first is 'broken'" in dataset.notes
+    assert "2 of 6 videos not found, the first is 'broken'" in dataset.notes
 
 
 def test_a_name_that_is_not_utf8_is_a_row_with_an_id_of_text(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_every_format_and_column_name(
     }
     assert [caption.text for caption in dataset.captions] == ["one", "two, three"]
     assert list(dataset.annotation_digests) == [f"m.{kind}"]
-    assert dataset.notes == ("1 of 2 videos were not found, the first is 'v/b'",)
+    assert dataset.notes == ("1 of 2 videos not found, the first is 'v/b'",)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -540,4 +540,4 @@ def test_paths_as_find_prints_them(tmp_path: Path) -> None:
 def test_blank_captions_are_none(tmp_path: Path) -> None:
     dataset = load(csv_of(tmp_path, "path,caption\na.mp4,\nb.mp4,  \nc.mp4,x\n"))
     assert [caption.text for caption in dataset.captions] == ["x"]
-    assert "2 of 3 videos have no caption; they are kept and never a query" in dataset.notes
+    assert "2 of 3 videos without a caption: kept, and never a query" in dataset.notes

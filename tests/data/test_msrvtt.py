@@ -186,7 +186,7 @@ def test_the_italian_file_loads_whole_under_its_own_name(official: Path) -> None
     assert len(dataset.captions) == 142_200
     assert [num_captions(dataset, name) for name in ("train", "val", "test")] == [130_260, 9_940, 2_000]
     assert any("è" in caption.text for caption in dataset.captions)
-    assert any("2,890 of 2,990 videos have no text" in note for note in dataset.notes)
+    assert any("2,890 of 2,990 videos without text" in note for note in dataset.notes)
     assert ITALIAN in dataset.annotation_digests
 
 

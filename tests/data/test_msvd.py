@@ -115,5 +115,5 @@ def test_a_list_that_names_an_absent_clip_fails(root: Path) -> None:
     clips = plain_pickle((root / "raw-captions.pkl").read_bytes(), root)
     del clips["eyhzdC936uk_15_27"]
     (root / "raw-captions.pkl").write_bytes(pickle.dumps(clips))
-    with pytest.raises(DataError, match=r"test_list\.txt: 1 of 670 videos have no text .*eyhzdC936uk_15_27"):
+    with pytest.raises(DataError, match=r"test_list\.txt: 1 of 670 videos without text .*eyhzdC936uk_15_27"):
         msvd.load(root, msvd.Config())

@@ -129,6 +129,6 @@ def test_a_listed_video_without_captions_fails(root: Path) -> None:
     path = root / "vatex_validation_v1.0.json"
     path.write_text(json.dumps(json.loads(path.read_text())[1:]))
     with pytest.raises(
-        DataError, match=r"test_list\.txt: 1 of 1,500 videos have no text in vatex_validation_v1\.0\.json"
+        DataError, match=r"test_list\.txt: 1 of 1,500 videos without text in vatex_validation_v1\.0\.json"
     ):
         vatex.load(root, vatex.Config())

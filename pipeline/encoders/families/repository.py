@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from ....data.contracts.errors import MissingWeightsError, WeightsError, pasteable
+from ....data.contracts.errors import MissingWeightsError, WeightsError, counted, pasteable
 from ..weights.downloads import MissingFileError, check_reachable, hub_cache
 
 PREFIX = "transformers:"
@@ -118,7 +118,7 @@ class Repository:
         if absent:
             raise MissingWeightsError(
                 f"the weights of {self.model} are not on this machine: {self.folder} has no {absent[0]}\n"
-                f"to bring them: copy it there; it is one of the {len(names)} files that {first.name} lists"
+                f"to bring them: copy it there; it is one of {counted(len(names), 'file')} that {first.name} lists"
             )
         return paths
 

@@ -123,7 +123,7 @@ def test_a_missing_file_says_where_it_was_looked_for_and_where_to_get_it(tmp_pat
     message = str(failure.value)
     assert all(
         part in message
-        for part in ("msvd needs val_list.txt or val.txt", "somewhere", str(tmp_path), "1 files")
+        for part in ("msvd needs val_list.txt or val.txt", "somewhere", str(tmp_path), "1 file")
     )
 
 

@@ -226,9 +226,9 @@ def test_ranks_fails_on_scores_that_are_no_numbers(broken: float) -> None:
 
 def test_ranks_fails_without_a_true_match() -> None:
     matrix = torch.rand(3, 5)
-    with pytest.raises(DataError, match="one of the 5 videos"):
+    with pytest.raises(DataError, match="one of 5 videos"):
         rank_both(MatrixScores(matrix), torch.tensor([0, 1, 5]))
-    with pytest.raises(DataError, match="3 texts were scored, but 2"):
+    with pytest.raises(DataError, match="3 texts scored, but 2"):
         rank_both(MatrixScores(matrix), torch.tensor([0, 1]))
     with pytest.raises(DataError, match="no text"):
         rank_both(MatrixScores(matrix[:0]), torch.tensor([], dtype=torch.long))

@@ -102,7 +102,10 @@ def test_videos_without_frames_are_left_out_and_counted() -> None:
     assert features.text_ids == tuple(f"text{i:05d}" for i in (0, 1, 4, 5, 6, 7))
     assert features.text_video.tolist() == [0, 0, 1, 1, 2, 2]
     assert features.excluded_queries["text00002"] == "its video 'video00001' failed: truncated"
-    assert str(features) == ("test: 3 videos, 6 texts (1 videos and 2 texts excluded: 1 failed: truncated)")
+    assert str(features) == ("test: 3 videos, 6 texts (1 video and 2 texts excluded: 1 failed: truncated)")
+    assert features.recorded == str(features).replace("1 video ", "1 videos "), (
+        "by which former runs are known"
+    )
     own = videos.frames[videos.offsets[2] : videos.offsets[3]].astype(np.float32)
     np.testing.assert_array_equal(features.video_batch(torch.tensor([1]), 99).frames[0].numpy(), own)
 
@@ -178,5 +181,5 @@ def test_features_of_fails_on_an_unknown_split(tmp_path: Path) -> None:
 
 def test_feature_set_fails_without_frames() -> None:
     videos, texts = generated_rows(videos=1)
-    with pytest.raises(DataError, match="none of its 1 videos has frames"):
+    with pytest.raises(DataError, match="none of its 1 video has frames"):
         FeatureSet(without_frames(videos, 0), texts)

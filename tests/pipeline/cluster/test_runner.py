@@ -328,7 +328,10 @@ def test_weights_that_a_worker_has_not_fail(scheduler: DaskProcesses, clips: Dat
             {"queue": "slurm", "job": {"cores": "nan"}},
             "--job cores must be a whole number such as 4, got 'nan'",
         ),
-        ({"workers": 2, "wants_gpu": True}, "2 workers want a GPU each, but this machine has 0"),
+        (
+            {"workers": 2, "wants_gpu": True},
+            "2 workers with a GPU each are asked for, but this machine has 0",
+        ),
     ],
 )
 def test_config_fails(settings: dict[str, object], message: str, clips: Dataset) -> None:
