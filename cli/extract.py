@@ -29,6 +29,7 @@ from ..pipeline.shard_worker import ShardRunner, ShardWorker
 from ..pipeline.store.patches import patch_format
 from ..pipeline.summary import FailureBudget
 from ..pipeline.workspace import Workspace
+from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
 from .options import (
     CLUSTER,
@@ -91,7 +92,7 @@ def extract(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: Annotated[
         Path | None,
-        typer.Option(help="Folder of the store, instead of the workspace's.", rich_help_panel=WHAT),
+        typer.Option(help="Folder or name of the store, instead of the workspace's.", rich_help_panel=WHAT),
     ] = None,
     videos_per_shard: Annotated[
         int | None,
@@ -241,11 +242,11 @@ def extract(
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
     budget = FailureBudget.parse(max_failed) if max_failed else None
     place = Workspace(workspace)
-    root, settings = root or place.dataset_root(dataset), key_values(data, "--data")
+    root, store = root or place.dataset_root(dataset), begun_store(place, store)
     share = JobShare.parse(shard) if shard else EVERYTHING
     cluster = cluster_choice(scheduler, (slurm, pbs), workers, wait_seconds, job, device)
     encoder = EncoderSpec(model, pretrained, device, precision, compile_)
-    described = _loaded(dataset, root, settings)
+    described = _loaded(dataset, root, settings := key_values(data, "--data"))
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         is_sampling_open=sampling is None and num_frames is None and fps is None,

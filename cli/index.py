@@ -10,7 +10,7 @@ from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
 from ..heads.search.index_folder import INDEX_FOLDER
 from ..pipeline.workspace import Workspace
-from .input.chosen_run import taken_run
+from .input.chosen_run import INDEXED, taken_run
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
 from .output.next_command import print_next, search_words
 from .terminal import Meter, out
@@ -44,7 +44,7 @@ def index(
             f"--zero-shot indexes a store and takes no run, got {run}. Name the store with --store."
         )
     place = Workspace(workspace)
-    taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
+    taken = taken_run(place, run, store, dataset, zero_shot=zero_shot, wording=INDEXED)
     head, name, features, opened = open_gallery(taken.run, taken.store)
     folder = taken.run or opened.folder
     with Meter("indexing", "videos") as meter:

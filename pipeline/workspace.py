@@ -4,6 +4,7 @@
 ``datasets/<dataset>/`` is where a data set's files are looked for unless ``--root`` says otherwise.
 """
 
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -98,10 +99,11 @@ class Workspace:
         return (whole or begun)[0]
 
     def named_store(self, name: str) -> Path:
-        """The store that is called so: ``<dataset>/<folder>``, or a data set, of which the newest is taken.
+        """The store that is called so: ``<dataset>/<folder>``, a data set, of which the newest is taken, or
+        ``<folder>`` where no other data set has one of that name.
 
         Raises:
-            UsageError: there is none; the message names those that are near.
+            UsageError: there is none, or several; the message names those that are near, or all of them.
         """
         dataset, _, folder = name.partition("/")
         known = self.stores()
@@ -110,7 +112,15 @@ class Workspace:
                 return entry.folder
         if not folder and any(entry.folder.parent.name == folder_name(dataset) for entry in known):
             return self.find_store(dataset).folder
-        names = {entry.name for entry in known} | {entry.folder.parent.name for entry in known}
+        alike = [entry for entry in known if entry.folder.name == name]
+        if len(alike) == 1:
+            return alike[0].folder
+        if alike:
+            several = ", ".join(sorted(entry.name for entry in alike))
+            raise UsageError(f"several data sets have a store {name!r}: write one of {several}")
+        counts = Counter(entry.folder.name for entry in known)
+        names = {word for entry in known for word in (entry.name, entry.folder.parent.name)}
+        names |= {folder for folder, count in counts.items() if count == 1}
         raise UsageError(
             unknown_name("store", name, names)
             + f" There is no folder {name!r} either; `tvr stores` lists them."

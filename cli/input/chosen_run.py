@@ -19,6 +19,23 @@ from .chosen_store import is_there, named_store, say, say_left_stores, store_in_
 
 
 @dataclass(frozen=True)
+class Wording:
+    """What a command's line on its choice says."""
+
+    without: str
+    """Behind "no finished run": what is done without; empty where there must be one."""
+    run: str
+    """How that command takes another run."""
+    alone: str = ""
+    """How it takes none although there is one; empty where it cannot."""
+
+
+SEARCHED = Wording(": zero-shot", "--run", "--zero-shot takes none")
+INDEXED = Wording(": zero-shot", "the name of a run", "--zero-shot takes none")
+SCORED = Wording("", "the name of a run")
+
+
+@dataclass(frozen=True)
 class Taken:
     """What a command works on."""
 
@@ -42,7 +59,7 @@ def taken_run(
     dataset: str | None,
     *,
     zero_shot: bool = False,
-    without: str = ": zero-shot",
+    wording: Wording = SEARCHED,
 ) -> Taken:
     """The run that is named, or else the newest finished one on the newest store; no run where none is trained on it.
 
@@ -52,7 +69,7 @@ def taken_run(
         store: the same of a store; None: that of the run or, without one, the newest.
         dataset: of which data set the newest is taken; None: of any.
         zero_shot: take a store alone.
-        without: what the line says after "no finished run".
+        wording: what the line says of it.
 
     Raises:
         StoreError: there are neither features nor runs yet.
@@ -69,7 +86,7 @@ def taken_run(
     if store is None and not place.stores():  # they lie elsewhere, and each run knows where
         finished = [entry for entry in run_entries(place, dataset) if entry.is_finished]
         if finished:
-            say(f"{_run_words(finished[0])}; --run chooses another")
+            say(f"{_run_words(finished[0])}; {wording.run} chooses another")
             return Taken(finished[0].folder, None)
     if store is not None:
         folder, words = named_store(place, store), ""
@@ -77,8 +94,7 @@ def taken_run(
         entry = place.find_store(dataset)
         folder, words = entry.folder, store_in_words(entry)
         say_left_stores(place, entry, dataset)
-    # Where there must be a run, runs are plain arguments of the command.
-    return Taken(_newest_run(place, folder, words, without, offers_run=bool(without)), folder)
+    return Taken(_newest_run(place, folder, words, wording), folder)
 
 
 def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> TakenRun:
@@ -88,7 +104,7 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
         TrainingError: no head is trained on the store; the message says how to train one, and which was trained last on
             others.
     """
-    taken = taken_run(place, None, store, dataset, without="")
+    taken = taken_run(place, None, store, dataset, wording=SCORED)
     if taken.run is not None:
         return TakenRun(taken.run, taken.store)
     assert taken.store is not None, "without a run there is a store"
@@ -170,14 +186,15 @@ def is_run(folder: Path) -> bool:
         return False
 
 
-def _newest_run(place: Workspace, store: Path, words: str, without: str, *, offers_run: bool) -> Path | None:
+def _newest_run(place: Workspace, store: Path, words: str, wording: Wording) -> Path | None:
     """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
     manifest = load_manifest(store)
     entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest)]
     finished = [entry for entry in entries if entry.is_finished]
-    run = _run_words(finished[0]) if finished else f"no finished run{without}"
+    run = _run_words(finished[0]) if finished else f"no finished run{wording.without}"
     said = ", ".join(part for part in (words, run) if part)
-    say(f"{said}; --dataset, --store{', --run' if offers_run else ' or the name of a run'} choose others")
+    alone = f", {wording.alone}" if finished and wording.alone else ""
+    say(f"{said}; --dataset, --store or {wording.run} choose others{alone}")
     note = left_note(entries, finished[0].written if finished else 0.0)
     if note is not None:
         say(f"note: {note}")

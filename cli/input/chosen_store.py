@@ -42,6 +42,16 @@ def named_store(place: Workspace, store: Path) -> Path:
     return store if is_there(store) or not place.root.is_dir() else place.named_store(str(store))
 
 
+def begun_store(place: Workspace, store: Path | None) -> Path | None:
+    """Where features go that are to be extracted: the store of the workspace that has that name (as
+    ``<dataset>/<folder>``, or ``<folder>`` where no other data set has one), else the path itself.
+    """
+    if store is None or is_there(store):
+        return store
+    found = [entry.folder for entry in place.stores() if str(store) in (entry.name, entry.folder.name)]
+    return found[0] if len(found) == 1 else store
+
+
 def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) -> None:
     """Say which store would have been the newest, had its extraction ended."""
     for entry in place.stores(dataset):

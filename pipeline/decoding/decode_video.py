@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...data.contracts.errors import DecodeError
+from ...data.contracts.errors import DecodeError, counted
 from ..decoders.base import Decoder
 from ..decoders.pyav import Decoder as PyAV
 from ..sampling import sample
@@ -109,7 +109,7 @@ def _by_pyav(task: DecodeTask, decoder: PyAV, watch: Watch, writer: FrameWriter)
             return found
     # Packets announce frames that do not come, or in another order: only counting tells which ones there are.
     writer.restart()
-    return _intact(task, decoder, decoder.counted_times(task.path), writer, counted=True)
+    return _intact(task, decoder, decoder.counted_times(task.path), writer, by_counting=True)
 
 
 def _strictly(task: DecodeTask, index: PacketIndex, times: VideoTimes, writer: FrameWriter) -> Found:
@@ -120,22 +120,22 @@ def _strictly(task: DecodeTask, index: PacketIndex, times: VideoTimes, writer: F
 
 
 def _intact(
-    task: DecodeTask, decoder: PyAV, times: VideoTimes, writer: FrameWriter, *, counted: bool = False
+    task: DecodeTask, decoder: PyAV, times: VideoTimes, writer: FrameWriter, *, by_counting: bool = False
 ) -> Found:
     """The intact ones of the sampled frames; suspect where frames did not come though nothing is damaged."""
     index, log = decoder.index(task.path), DamageLog()
     wanted = _sampled(task, times.frame_seconds)
     intact: list[int] = []
-    for position, frame in decoder.intact_frames(task.path, wanted.tolist(), log, counted=counted):
+    for position, frame in decoder.intact_frames(task.path, wanted.tolist(), log, counted=by_counting):
         writer.add(frame)
         intact.append(position)
     damage = log.first or index.damage
-    if len(intact) < len(wanted) and not damage and index.trustworthy and not counted:
+    if len(intact) < len(wanted) and not damage and index.trustworthy and not by_counting:
         return Found(times.frame_seconds[:0], wanted[:0], "suspect", "frames did not come")
     if not intact:
         raise DecodeError(why_nothing(task.path, log))
     reason = index.damage
-    if counted or not index.trustworthy:
+    if by_counting or not index.trustworthy:
         reason = reason or decoder.survey(task.path).lost
     if len(intact) < len(wanted):
         reason = f"{len(intact)} of {counted(len(wanted), 'frame')} are sound: {damage or 'the others did not come'}"

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tvr.cli.input.chosen_run import begun_run, named_run, needed_run, new_run, taken_run
-from tvr.cli.input.chosen_store import taken_store
+from tvr.cli.input.chosen_run import INDEXED, begun_run, named_run, needed_run, new_run, taken_run
+from tvr.cli.input.chosen_store import begun_store, taken_store
 from tvr.data.contracts.errors import StoreError, TrainingError, UsageError
 from tvr.pipeline.store.manifest import load_manifest
 from tvr.pipeline.workspace import Workspace
@@ -75,11 +75,17 @@ def test_the_newest_store_decides_and_not_the_newest_run(
     taken = taken_run(place, None, None, None)
     assert (taken.run, taken.store) == (None, place.root / "features" / "new" / "model")
     assert "new/model (toy-model random, " in (said := capsys.readouterr().err)
-    assert "no finished run: zero-shot; --dataset, --store, --run choose others" in said
+    assert "no finished run: zero-shot; --dataset, --store or --run choose others\n" in said
     assert len(said.splitlines()) == 1
     run = copy_of_run(place, "new")
     assert taken_run(place, None, None, None).run == run
-    assert "run seq_transformer-1 (seq_transformer, " in capsys.readouterr().err
+    assert "run seq_transformer-1 (seq_transformer, " in (said := capsys.readouterr().err)
+    assert said.endswith("; --dataset, --store or --run choose others, --zero-shot takes none\n")
+    taken_run(place, None, None, None, wording=INDEXED)
+    said = capsys.readouterr().err
+    assert "or the name of a run choose others, --zero-shot takes none\n" in said, "index has no --run"
+    needed_run(place, None, None)
+    assert capsys.readouterr().err.endswith("; --dataset, --store or the name of a run choose others\n")
     assert taken_run(place, None, None, "old").run == place.run_folder("old", "seq_transformer-1")
 
 
@@ -102,7 +108,7 @@ def test_a_run_that_was_left_is_passed_over_and_named(
     finished, left = copy_of_run(place, "new"), copy_of_run(place, "new", "wti-7", finished=False)
     aged(finished, 50)
     assert taken_run(place, None, None, None).run == finished
-    note = "note: not finished: run new/wti-7 (stopped after 1 of 1 epochs); to go on: tvr train-head --run "
+    note = "note: not finished: run new/wti-7 (stopped after 1 of 1 epoch); to go on: tvr train-head --run "
     assert note + str(left) in capsys.readouterr().err
     aged(left, 100)
     taken_run(place, None, None, None)
@@ -112,7 +118,7 @@ def test_a_run_that_was_left_is_passed_over_and_named(
 def test_who_names_an_unfinished_run_is_told(place: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     left = copy_of_run(place, "new", "wti-7", finished=False)
     assert taken_run(place, Path("wti-7"), None, None).run == left
-    assert f"note: {left} is not finished: stopped after 1 of 1 epochs" in capsys.readouterr().err
+    assert f"note: {left} is not finished: stopped after 1 of 1 epoch" in capsys.readouterr().err
 
 
 def test_a_store_whose_extraction_did_not_end_is_not_the_newest(
@@ -127,10 +133,15 @@ def test_a_store_whose_extraction_did_not_end_is_not_the_newest(
     assert taken_store(place, None, "new") == new
 
 
-def test_features_without_a_store_of_the_workspace(place: Workspace, tmp_path: Path) -> None:
+def test_features_without_a_store_of_the_workspace(
+    place: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.move(place.root / "features", tmp_path / "elsewhere")
     taken = taken_run(place, None, None, None)
     assert (taken.run, taken.store) == (place.run_folder("old", "seq_transformer-1"), None)
+    assert "; --run chooses another" in capsys.readouterr().err
+    needed_run(place, None, None)
+    assert "; the name of a run chooses another" in capsys.readouterr().err, "eval has no --run"
 
 
 def test_a_run_of_another_data_set_fails(place: Workspace) -> None:
@@ -186,3 +197,25 @@ def test_a_run_that_cannot_begin_leaves_no_folder(made: Path, tmp_path: Path) ->
     assert answer.code == 2
     assert "pip install 'tvr[wandb]'" in answer.err
     assert not any((tmp_path / "tvr-workspace" / "runs").glob("new/*"))
+
+
+def test_a_store_is_named_as_a_run_is(place: Workspace) -> None:
+    """With its data set, by itself, or by its data set; where an extraction goes, too."""
+    folder = place.root / "features" / "new" / "renamed"
+    (place.root / "features" / "new" / "model").rename(folder)
+    for name in ("renamed", "new/renamed", "new"):
+        assert taken_store(place, Path(name), None) == folder
+    for name in ("renamed", "new/renamed"):
+        assert begun_store(place, Path(name)) == folder
+    assert begun_store(place, Path("new")) == Path("new"), "where a new one goes is a path"
+    assert begun_store(place, None) is None
+
+
+def test_a_store_is_named_as_a_run_is_fails(place: Workspace) -> None:
+    with pytest.raises(
+        UsageError, match="several data sets have a store 'model': write one of new/model, old/model"
+    ):
+        taken_store(place, Path("model"), None)
+    (place.root / "features" / "new" / "model").rename(place.root / "features" / "new" / "renamed")
+    with pytest.raises(UsageError, match=r"unknown store 'renmaed'. Did you mean 'renamed'"):
+        taken_store(place, Path("renmaed"), None)
