@@ -20,7 +20,7 @@ from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions,
 from ..heads.evaluation.scores import similarity_matrix
 from ..heads.evaluation.twins import twin_accuracy
 from ..heads.search.answers import FoundVideo, by_text
-from ..heads.search.archive import Archive, open_archive
+from ..heads.search.archive import Archive
 from ..heads.search.exact import Gallery
 from ..heads.search.example_queries import ExampleQuery, example_queries
 from ..pipeline.encoders import words as words_encoder
@@ -29,9 +29,10 @@ from .index import CANDIDATES
 from .main import app
 from .options import WHAT, WorkspaceOption
 from .output.next_command import as_typed, print_next, search_words
-from .output.search import check_page, print_found, where_searched, write_page
+from .output.search import check_page, opened_archive, print_found, where_searched, write_page
 from .output.verbosity import ASKED
-from .terminal import err, out, print_table_whole
+from .output.waiting import TAKING_FRAMES, waiting
+from .terminal import out, print_table_whole
 
 VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
 """Enough for a head to learn the order of events, few enough for a laptop."""
@@ -103,13 +104,13 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     if len(dataset.videos) >= INDEXED_FROM and find_spec("faiss"):
         _type("index", "--zero-shot", "--store", str(store))
         candidates = CANDIDATES
-    archive = open_archive(None, store)
+    archive = opened_archive(None, store)
     out.print(f"\n{where_searched(archive)}", soft_wrap=True)
     names = [words_encoder.NAMED_AS.format(name) for name in words_encoder.class_names()]
     asked = example_queries(archive, names, QUERIES)
     found = [_asked(archive, query, candidates, dataset.videos) for query in asked]
-    err.print("\ntaking the best frames of the hits out of their files", soft_wrap=True)
-    _write_hits(page, archive, asked, found)
+    with waiting(TAKING_FRAMES):
+        _write_hits(page, archive, asked, found)
     if in_all := _in_all(archive, asked, found):
         out.print(in_all, soft_wrap=True)
     out.print(f"page: {page}", soft_wrap=True)
@@ -251,7 +252,7 @@ def _clearest_query(run: Path, split: str, candidates: int = 50) -> Query:
 
     The choice looks at scores alone, not at which video is right.
     """
-    archive = open_archive(run, None, split=split)
+    archive = opened_archive(run, None, split=split)
     gallery = Gallery(archive.head, archive.features)
     rows = archive.store.texts(archive.store.splits[split])
     best, margin = None, -1.0

@@ -1,6 +1,8 @@
 """``tvr doctor``: does this machine have what tvr needs?"""
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from ..pipeline.doctor import Finding, examine
 from ..pipeline.options import EncoderSpec
 from .options import DEFAULT_WORKSPACE, MODEL, DeviceOption, JsonOption, WorkspaceOption
 from .output.next_command import print_next
+from .output.waiting import waiting
 from .terminal import out, print_json
 
 
@@ -31,15 +34,14 @@ def doctor(
     if pretrained is not None and model is None:
         raise UsageError("--pretrained names weights of a model: name it with --model")
     encoder = None if model is None else EncoderSpec(model, pretrained, device)
-    findings = list(examine(workspace, encoder))
+    findings = list[Finding]()
+    for finding in _examined(workspace, encoder):
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        for finding in findings:
-            found = one_line(f"{finding.check}: {finding.detail}")
-            out.print(Text.assemble(_mark(finding), f" {found}"), soft_wrap=True)
-            if not finding.ok and finding.remedy:
-                out.print(f"     -> {one_line(finding.remedy)}", soft_wrap=True)
         print_next(*_next_words(model, pretrained))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
@@ -51,6 +53,24 @@ def _next_words(model: str | None, pretrained: str | None) -> list[str]:
         return ["demo"]
     weights = [] if pretrained is None else ["--pretrained", pretrained]
     return ["extract", "--dataset", "folder", "--root", "DIR", "--model", model, *weights]
+
+
+def _examined(workspace: Path, encoder: EncoderSpec | None) -> Iterator[Finding]:
+    """Each check as soon as it is done: some take seconds."""
+    examined = examine(workspace, encoder)
+    while True:
+        with waiting("looking at this machine"):
+            finding = next(examined, None)
+        if finding is None:
+            return
+        yield finding
+
+
+def _print(finding: Finding) -> None:
+    found = one_line(f"{finding.check}: {finding.detail}")
+    out.print(Text.assemble(_mark(finding), f" {found}"), soft_wrap=True)
+    if not finding.ok and finding.remedy:
+        out.print(f"     -> {one_line(finding.remedy)}", soft_wrap=True)
 
 
 def _mark(finding: Finding) -> tuple[str, str]:

@@ -38,7 +38,10 @@ from .options import (
 )
 from .output.evaluation import print_table, record
 from .output.next_command import print_next, search_words
+from .output.waiting import waiting
 from .terminal import err, out, print_caution, print_json
+
+RANKING = "ranking every video for every text"
 
 
 def eval_(
@@ -122,17 +125,20 @@ def eval_(
     if zero_shot is None:
         chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
         options = replace(options, store=used)
-        scored = scored_runs(chosen, options)
+        with waiting(RANKING):
+            scored = scored_runs(chosen, options)
     else:
         if runs or report or save_similarity is not None:
             raise UsageError("--zero-shot takes no run, so no report and no similarities of one")
         used = taken_store(place, store, dataset)
-        scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)
+        with waiting(RANKING):
+            scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)
     _say_notes(scored)
     if save_similarity is not None:
         _save_similarity(chosen, options, save_similarity)
     if report:
-        _write_reports(scored, options, place, named)
+        with waiting("writing the report"):
+            _write_reports(scored, options, place, named)
     if as_json:
         print_json(record(scored, intervals=intervals))
         return

@@ -65,7 +65,8 @@ from .output.extraction import (
     works_here_offered,
 )
 from .output.interruptions import interruptible
-from .terminal import Meter, warn
+from .output.waiting import loaded, loaded_to_measure, waiting
+from .terminal import Meter
 
 MAX_PATCH_GIGABYTES = 20
 """More patches than this are extracted only with --yes."""
@@ -264,13 +265,14 @@ def extract(
         request=Request(dataset, root, settings, encoder),
     )
     if dry_run:
-        loaded = _to_measure(encoder, retry)
-        announce(described, loaded.identity)
+        # What it would cost can be said without its weights, what a store has of them cannot.
+        measured = loaded_to_measure(encoder) if retry is None else loaded(encoder)
+        announce(described, measured.identity)
         folder = store or place.store_folder(
-            described.name, loaded.identity.model, loaded.identity.pretrained, limit
+            described.name, measured.identity.model, measured.identity.pretrained, limit
         )
-        estimated = _estimated(described, loaded, options, batch_size, folder)
-        print_estimate(estimated, _retried(described, loaded, options, folder, share), as_json=as_json)
+        estimated = _estimated(described, measured, options, batch_size, folder)
+        print_estimate(estimated, _retried(described, measured, options, folder, share), as_json=as_json)
         if not as_json:
             print_after_dry_run(cluster)
         return
@@ -278,7 +280,7 @@ def extract(
         announce(described, identity := runner.identity)
         folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
         if patches and not yes:
-            _check_size(_estimated(described, encoder.load(), options, batch_size, folder))
+            _check_size(_estimated(described, loaded(encoder), options, batch_size, folder))
         frames = runner.frames_per_batch if batch_size is None else batch_size
         options = replace(options, frames_per_batch=frames)
         with extraction_meters(is_random=identity.random_weights) as show:
@@ -290,7 +292,7 @@ def extract(
 
 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> Dataset:
-    with Meter(f"generating {name}", "videos") as meter:
+    with waiting(f"preparing {name}"), Meter(f"generating {name}", "videos", at_once=False) as meter:
         return load_dataset(name, root, settings, meter.update)
 
 
@@ -300,7 +302,7 @@ def _runner(
 ) -> Generator[ShardRunner, None, None]:
     """This process, unless a cluster was asked for."""
     if cluster is None:
-        with ShardWorker(encoder.load(), options) as worker:
+        with ShardWorker(loaded(encoder), options) as worker:
             yield worker
     else:
         # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
@@ -310,23 +312,14 @@ def _runner(
             yield runner
 
 
-def _to_measure(spec: EncoderSpec, retry: str | None) -> Encoder:
-    """The encoder; what it would cost can be said without its weights, what a store has of them cannot."""
-    if retry is not None:
-        return spec.load()
-    encoder, missing = spec.load_or_stand_in()
-    if missing:
-        warn(f"{missing}. Measured with random weights of the same architecture, which take as long")
-    return encoder
-
-
 def _estimated(
     dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None, folder: Path
 ) -> Estimate:
     """From a sample that is measured on this machine, with what a store that is there already was begun with."""
     frames = encoder.frames_per_batch if batch_size is None else batch_size
     options = as_begun(replace(options, frames_per_batch=frames), dataset, folder, alone=True)
-    return estimate(dataset, encoder, options)
+    with Meter("measuring", "videos") as meter:
+        return estimate(dataset, encoder, options, meter.update)
 
 
 def _retried(

@@ -12,7 +12,7 @@ from ..data.base import Video
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import DecodeError, TvrError, UsageError, counted, pasteable
 from ..heads.search.answers import FoundVideo, by_look, by_text
-from ..heads.search.archive import Archive, CaptionHit, open_archive
+from ..heads.search.archive import Archive, CaptionHit
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, named_run, taken_run
@@ -30,7 +30,8 @@ from .options import (
     key_values,
 )
 from .output.next_command import print_next
-from .output.search import check_page, print_captions, print_found, where_searched, write_page
+from .output.search import check_page, opened_archive, print_captions, print_found, where_searched, write_page
+from .output.waiting import TAKING_FRAMES, waiting
 from .terminal import err, out, print_json
 
 
@@ -102,12 +103,14 @@ def search(
             f"--zero-shot searches a store and takes no run, got {run}. Name the store with --store."
         )
     taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
-    archive = open_archive(taken.run, taken.store, named, split)
+    archive = opened_archive(taken.run, taken.store, named, split)
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
-    answer = _answer(archive, asked, top_k, candidates, named)
+    with waiting(f"comparing with {counted(archive.features.num_videos, 'video')}"):
+        answer = _answer(archive, asked, top_k, candidates, named)
     if html is not None:
-        _write_page(html, asked, archive, answer.found)
+        with waiting(TAKING_FRAMES):
+            _write_page(html, asked, archive, answer.found)
     if as_json:
         print_json(_record(asked, archive, answer))
     else:

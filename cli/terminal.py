@@ -73,7 +73,7 @@ out = Logged(highlight=False, markup=False, emoji=False)
 err = Remarks(stderr=True, highlight=False, markup=False, emoji=False)
 """Progress and remarks: standard error; nothing under ``--quiet``."""
 _warnings = Lines(stderr=True, highlight=False, markup=False, emoji=False)
-"""Standard error, ``--quiet`` or not."""
+"""Standard error under ``--quiet``, for what is said all the same."""
 
 WIDEST = 400
 """Characters of the widest table."""
@@ -91,7 +91,7 @@ def warn(message: str) -> None:
     """What somebody must know who reads the result, on standard error even under ``--quiet``."""
     line = one_line(message)
     LOG.warning("%s", line)
-    _warnings.print(Text("warning: ", style="yellow") + Text(line), soft_wrap=True)
+    _insist(Text("warning: ", style="yellow") + Text(line))
 
 
 def print_json(value: Any) -> None:
@@ -129,7 +129,15 @@ def print_caution(caution: Caution | None) -> None:
     """What must be known of an encoder before hours are spent on its features; nothing for None."""
     if caution is not None:
         LOG.warning("%s", caution)
-        _warnings.print(Text.assemble((caution.label, "yellow"), f": {caution.sentence}"), soft_wrap=True)
+        _insist(Text.assemble((caution.label, "yellow"), f": {caution.sentence}"))
+
+
+def _insist(said: Text) -> None:
+    """Print above bars that are shown, which only the console that draws them can; ``--quiet`` has none."""
+    if ASKED.quiet:
+        _warnings.print(said, soft_wrap=True)
+    else:
+        err.print(said, soft_wrap=True, logged=False)
 
 
 def print_row(*cells: str) -> None:
@@ -234,9 +242,9 @@ class _TimeLeft(ProgressColumn):
     """How long the rest takes at the pace so far, counting down between two updates."""
 
     def render(self, task: Task) -> Text:
-        """``0:05:10 left``, or nothing while nobody knows."""
+        """``0:05:10 left``; nothing while nobody knows, nor once nothing is left."""
         ends = task.fields["ends"]
-        return Text("" if ends is None else f"{_clock(ends - time.monotonic())} left")
+        return Text("" if ends is None or task.finished else f"{_clock(ends - time.monotonic())} left")
 
 
 def _clock(seconds: float) -> str:
@@ -247,12 +255,14 @@ def _clock(seconds: float) -> str:
 class Meter:
     """Progress of one stage: a bar on a terminal, otherwise a log line every ``LOG_SECONDS``."""
 
-    def __init__(self, title: str, unit: str) -> None:
+    def __init__(self, title: str, unit: str, *, at_once: bool = True) -> None:
         """
         Args:
             title: what is going on.
             unit: what is counted, in the plural.
+            at_once: show the bar before anything is done, of which the first may take minutes.
         """
+        self._at_once = at_once
         self.title, self.unit = title, unit
         self._started = self._logged = time.monotonic()
         self._done_before: int | None = None
@@ -264,6 +274,8 @@ class Meter:
             columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR), MofNCompleteColumn())
             rate = TextColumn("{task.fields[rate]}", markup=False)
             self._bar = ProgressBar(*columns, _TimeLeft(), rate, console=err)
+            if self._at_once:
+                self._task = self._bar.add_task(self.title, total=None, ends=None, rate="")
             self._bar.start()
         return self
 
@@ -271,6 +283,8 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
+            if self._task is not None and self._done_before is None:
+                self._bar.remove_task(self._task)  # nothing was to be done
             self._bar.stop()
 
     def begin(self, seconds: float) -> None:
@@ -291,7 +305,7 @@ class Meter:
         if time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
             line = f"{self.title}: {done:,} of {total:,} ({', '.join(parts)})"
-            line += "" if left is None else f", {_clock(left)} left"
+            line += "" if left is None or done >= total else f", {_clock(left)} left"
             if self._bar is None:
                 err.print(line, soft_wrap=True)
             else:
@@ -314,7 +328,8 @@ class Meter:
         if self._task is None:
             # With what is done: a task is drawn as soon as it is added.
             self._task = self._bar.add_task(self.title, total=total, completed=done, ends=ends, rate=rate)
-        self._bar.update(self._task, completed=done, total=total, ends=ends, rate=rate)
+        is_first = self._bar.tasks[0].total is None
+        self._bar.update(self._task, completed=done, total=total, ends=ends, rate=rate, refresh=is_first)
 
     @property
     def elapsed_seconds(self) -> float:

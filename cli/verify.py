@@ -28,7 +28,8 @@ from .options import (
 )
 from .output.extraction import extraction_meters
 from .output.interruptions import interruptible
-from .terminal import out, print_json
+from .output.waiting import waiting
+from .terminal import Meter, out, print_json
 
 
 @interruptible("nothing was changed")
@@ -55,7 +56,9 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing."""
-    found = verify_store(taken_store(Workspace(workspace), one_store(at, store), dataset, complete=False))
+    taken = taken_store(Workspace(workspace), one_store(at, store), dataset, complete=False)
+    with Meter("verifying", "files") as meter:
+        found = verify_store(taken, meter.update)
     named = Named(root, key_values(data, "--data"), model, pretrained, device)
     mended = _repaired(found, named) if repair else None
     if as_json:
@@ -68,7 +71,7 @@ def verify(
 
 
 def _repaired(found: Verification, named: Named) -> Repair:
-    with extraction_meters() as show:
+    with waiting("mending"), extraction_meters() as show:
         return repair_store(found, named, show)
 
 

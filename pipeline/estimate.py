@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,8 +59,19 @@ class Estimate:
     """What a reader of any figure built on the features must know of the encoder."""
 
 
-def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> Estimate:
+def estimate(
+    dataset: Dataset,
+    encoder: Encoder,
+    options: ExtractionOptions,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Estimate:
     """Decode and encode a few videos and captions, spread over the data set, and extrapolate. Writes no store.
+
+    Args:
+        dataset: videos and captions.
+        encoder: what they are encoded with.
+        options: as of the extraction.
+        report: called with how many of how many videos are measured.
 
     Raises:
         DataError: no video of the data set was found.
@@ -68,7 +79,7 @@ def estimate(dataset: Dataset, encoder: Encoder, options: ExtractionOptions) -> 
     """
     plan = plan_extraction(dataset, options)
     captions = list(plan.captions)
-    videos = _measured_videos(plan, encoder, options)
+    videos = _measured_videos(plan, encoder, options, report)
     words, seconds_per_text = _measured_texts(encoder, [caption.text for caption in captions])
     found = sum(video.path is not None for video in plan.videos)
     frames = round(videos.frames / videos.count * found)
@@ -107,11 +118,15 @@ class _Measured:
     seconds: float = 0.0
 
 
-def _measured_videos(plan: Plan, encoder: Encoder, options: ExtractionOptions) -> _Measured:
+def _measured_videos(
+    plan: Plan, encoder: Encoder, options: ExtractionOptions, report: Callable[[int, int], None]
+) -> _Measured:
     """A few videos, decoded and encoded as an extraction would."""
     layout = patch_layout(encoder.identity, options)
     sample = _spread([video for video in plan.videos if video.path], SAMPLE_VIDEOS)
     measured = _Measured(len(sample))
+    done = 0
+    report(done, len(sample))
     # The first call warms up and is not counted.
     encoder.encode_frames(_blank(encoder, options.frames_per_batch))
     started = time.perf_counter()
@@ -130,6 +145,8 @@ def _measured_videos(plan: Plan, encoder: Encoder, options: ExtractionOptions) -
                 batches.add(given)
                 measured.frames += len(given.frame_index)
                 measured.failures += given.status == "failed"
+                done += 1
+                report(done, len(sample))
         batches.finished()
     measured.seconds = time.perf_counter() - started
     return measured

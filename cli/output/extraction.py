@@ -89,9 +89,9 @@ def extraction_meters(*, is_random: bool = False) -> Generator[OnProgress]:
         is_random: the encoder was never trained, of which nobody has to be warned once more.
     """
     meters = {
-        "files": Meter("looking at files", "files"),
+        "files": Meter("looking at files", "files", at_once=False),
         "videos": Meter("videos", "videos"),
-        "texts": Meter("captions", "captions"),
+        "texts": Meter("captions", "captions", at_once=False),
     }
 
     told = time.monotonic()

@@ -9,14 +9,30 @@ from rich.text import Text
 
 from ...data.contracts.errors import UsageError, counted, one_line
 from ...heads.search.answers import FoundVideo
-from ...heads.search.archive import Archive, CaptionHit
+from ...heads.search.archive import Archive, CaptionHit, open_archive
+from ...pipeline.request import NOTHING_NAMED, Named
 from ...pipeline.store.atomic_files import atomic_write
+from ...pipeline.store.manifest import load_manifest
 from ..terminal import out
+from .waiting import waiting
 
 INDENT = 5
 """Of what stands below the line of a hit."""
 LINES = 3
 """On a terminal, a longer caption is cut; a pipe, a page and --json have all of it."""
+
+
+def opened_archive(
+    run: Path | None, store: Path | None, named: Named = NOTHING_NAMED, split: str | None = None
+) -> Archive:
+    """``open_archive``, which loads features and the encoder that made them.
+
+    Raises:
+        StoreError, UsageError, WeightsError: as it does.
+    """
+    encoder = "the encoder" if store is None else load_manifest(store).model
+    with waiting(f"loading {encoder}"):
+        return open_archive(run, store, named, split)
 
 
 def where_searched(archive: Archive) -> str:

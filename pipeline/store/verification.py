@@ -1,6 +1,6 @@
 """Whether a store is still what was written, byte for byte."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,14 @@ class Verification:
     damages: tuple[Damage, ...]
 
 
-def verify(folder: Path) -> Verification:
+def verify(folder: Path, report: Callable[[int, int], None] = lambda done, total: None) -> Verification:
     """Compare every shard with its receipt, and every record with its checksum or digest.
 
     A shard is hashed before anything reads it as HDF5, so that no damaged byte reaches the HDF5 library.
+
+    Args:
+        folder: the store.
+        report: called with how many of how many shards were looked at.
 
     Raises:
         StoreError: the folder holds no store.
@@ -50,9 +54,11 @@ def verify(folder: Path) -> Verification:
     manifest, damages = _manifest_of(folder)
     damages += _damaged_records(folder, manifest)
     names = _shard_names(folder, manifest)
-    for name in names:
+    for done, name in enumerate(names):
+        report(done, len(names))
         problem = damage_of(folder / name) or (manifest and _strangeness(folder / name, manifest))
         damages += [Damage(name, problem)] if problem else []
+    report(len(names), len(names))
     records = sum((folder / name).exists() for name in (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME))
     return Verification(folder, len(names) + records, tuple(damages))
 

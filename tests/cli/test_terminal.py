@@ -9,7 +9,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 from tvr.cli import terminal
-from tvr.cli.output.verbosity import LOG
+from tvr.cli.output import waiting
+from tvr.cli.output.verbosity import ASKED, LOG
+from tvr.data.contracts.cautions import WEAK
 
 NAME, FIGURE = "a head with a rather long name", "12.5-22.5"
 
@@ -167,3 +169,66 @@ def test_a_bar_is_first_drawn_with_what_is_done(monkeypatch: pytest.MonkeyPatch)
         meter.update(60, 60)
     assert "60/60" in screen.getvalue()
     assert "0/60" not in screen.getvalue().replace("60/60", "")
+
+
+def screen_of(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """A terminal of 80 columns that takes remarks, and what is written on it."""
+    screen = StringIO()
+    console = terminal.Remarks(file=screen, force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr(terminal, "err", console)
+    monkeypatch.setattr(waiting, "err", console)
+    return screen
+
+
+def test_a_finished_bar_has_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = metered(monkeypatch, [(1.0, 1), (2.0, 2)], 2, "epochs")
+    assert "2/2" in line
+    assert "left" not in line
+
+
+def test_a_warning_goes_above_a_running_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = screen_of(monkeypatch)
+    with terminal.Meter("videos", "videos") as meter:
+        meter.update(1, 10)
+        before = screen.tell()
+        terminal.warn("mind this")
+        terminal.print_caution(WEAK)
+        said = screen.getvalue()[before:]
+    for words in ("warning: mind this", WEAK.label):
+        line_start = said[: said.index(words)].rpartition("\n")[2]
+        assert line_start.count("\r") or not line_start, "the bar's line was cleared first"
+        assert "videos" not in line_start.rpartition("\r")[2]
+    assert "1/10" in said.rpartition(WEAK.label)[2], "and it was drawn again below"
+
+
+def test_a_bar_is_there_before_the_first_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = screen_of(monkeypatch)
+    with terminal.Meter("training hcmi", "epochs"):
+        pass
+    assert "training hcmi" in screen.getvalue()
+
+
+def test_a_bar_of_what_may_have_nothing_to_do_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = screen_of(monkeypatch)
+    with terminal.Meter("looking at files", "files", at_once=False):
+        pass
+    assert "looking at files" not in screen.getvalue()
+
+
+def test_who_waits_is_told_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = screen_of(monkeypatch)
+    with waiting.waiting("loading [/i] words"):
+        pass
+    assert "loading [/i] words" in screen.getvalue()
+
+
+@pytest.mark.parametrize(("on_terminal", "quiet"), [(True, True), (False, False)])
+def test_who_asked_for_quiet_and_a_pipe_are_told_nothing(
+    monkeypatch: pytest.MonkeyPatch, *, on_terminal: bool, quiet: bool
+) -> None:
+    screen = StringIO()
+    monkeypatch.setattr(waiting, "err", terminal.Remarks(file=screen, force_terminal=on_terminal))
+    monkeypatch.setattr(ASKED, "quiet", quiet)
+    with waiting.waiting("loading words"):
+        pass
+    assert screen.getvalue() == ""
