@@ -13,6 +13,7 @@ from ..data.contracts.errors import StoreError, counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.probe.pairs import of_record
 from ..pipeline.request import Named, extract_command
+from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
@@ -169,13 +170,21 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         reads = m.encoder.get("context_length")  # stores of earlier versions may lack it
         most = "the encoder reads" if reads is None else f"{reads} tokens"
         out.print(f"captions   longer than {most}: {m.text_policy}")
-    absent = store.absent_shards()
-    if absent:
-        again = extract_command(store.folder) or "run the same `tvr extract` again"
-        lacking = f": {counted(len(absent), 'shard')} missing; to go on: {again}"
-        out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
+    _print_lacking(store)
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
+
+
+def _print_lacking(store: FeatureStore) -> None:
+    """How many shards are not there, and what makes them: who makes them now is not to be joined by a second one."""
+    absent = store.absent_shards()
+    if not absent:
+        return
+    how = "is being written now by another process"
+    if not is_being_written(store.folder):
+        how = f"to go on: {extract_command(store.folder) or 'run the same `tvr extract` again'}"
+    lacking = f": {counted(len(absent), 'shard')} missing; {how}"
+    out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
 
 
 def _run_by(manifest: Manifest) -> str:

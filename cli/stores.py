@@ -69,7 +69,7 @@ def _record(entry: StoreEntry) -> dict[str, Any]:
         "encoder": None if made is None else entry.encoder,
         "videos": None if made is None else made.num_videos,
         "texts": None if made is None else made.num_texts,
-        "state": entry.lacking or "finished",
+        "state": entry.state,
         "finished": not entry.lacking,
         "written": entry.day,
         **folder_record(entry.folder),
@@ -81,7 +81,7 @@ def _print_table(entries: list[StoreEntry]) -> None:
     for entry in entries:
         made = entry.manifest
         counts = ("?", "?") if made is None else (f"{made.num_videos:,}", f"{made.num_texts:,}")
-        listed.append(Listed(entry.name, entry.folder, entry.day, entry.lacking or "finished", counts))
+        listed.append(Listed(entry.name, entry.folder, entry.day, entry.state, counts))
     print_list(
         "store", {"videos": "right", "texts": "right"}, listed, spare=("texts", "size", "videos", "note")
     )

@@ -20,7 +20,7 @@ from rich.text import Text
 from ..data.contracts.cautions import Caution
 from ..data.contracts.errors import one_line
 from .output.verbosity import ASKED, LOG
-from .output.wrapping import folded_name, lines_of
+from .output.wrapping import fitting, folded_name, lines_of
 
 
 class Lines(Console):
@@ -276,7 +276,11 @@ class Meter:
             self._bar = ProgressBar(*columns, _TimeLeft(), rate, console=err)
             if self._at_once:
                 self._task = self._bar.add_task(self.title, total=None, ends=None, rate="")
-            self._bar.start()
+            try:
+                self._bar.start()
+            except BaseException:  # Ctrl-C: what is said of it stands below no bar that goes on
+                self._bar.stop()
+                raise
         return self
 
     def __exit__(
@@ -324,7 +328,7 @@ class Meter:
         assert self._bar is not None
         ends = None if left is None else time.monotonic() + left
         taken = len(self.title) + BAR + len(f"{total}/{total}") + len("00:00:00 left") + 4
-        rate = _fitting(parts, err.width - taken)
+        rate = fitting(parts, err.width - taken)
         if self._task is None:
             # With what is done: a task is drawn as soon as it is added.
             self._task = self._bar.add_task(self.title, total=total, completed=done, ends=ends, rate=rate)
@@ -335,14 +339,3 @@ class Meter:
     def elapsed_seconds(self) -> float:
         """Seconds since this meter was made, or since its stage began."""
         return time.monotonic() - self._started
-
-
-def _fitting(parts: Sequence[str], room: int) -> str:
-    """As many of the parts as there is room for, none of them cut."""
-    text = ""
-    for part in parts:
-        longer = f"{text}, {part}" if text else part
-        if len(longer) > room:
-            break
-        text = longer
-    return text

@@ -56,8 +56,10 @@ def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) ->
     """Say which store would have been the newest, had its extraction ended."""
     for entry in place.stores(dataset):
         if entry.lacking and entry.written > taken.written:
-            again = extract_command(entry.folder) or "the `tvr extract` that began it, typed again"
-            say(f"note: {entry.name} of {entry.day} is passed over: {entry.lacking}; to go on: {again}")
+            how = "another process writes it now"
+            if not entry.is_being_written:
+                how = f"to go on: {extract_command(entry.folder) or 'the `tvr extract` that began it, typed again'}"
+            say(f"note: {entry.name} of {entry.day} is passed over: {entry.lacking}; {how}")
             return
 
 

@@ -1,7 +1,7 @@
 """Where a line ends on a terminal: between words, with every command whole, so that it can be pasted."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -98,3 +98,14 @@ def _part(line: Text, begin: int, stop: int, indent: int) -> Text:
     part = line[begin:stop]
     part.rstrip()
     return Text.assemble(" " * indent, part) if begin else part
+
+
+def fitting(parts: Sequence[str], room: int) -> str:
+    """As many of the parts as there is room for, none of them cut."""
+    text = ""
+    for part in parts:
+        longer = f"{text}, {part}" if text else part
+        if len(longer) > room:
+            break
+        text = longer
+    return text

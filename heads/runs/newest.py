@@ -95,7 +95,8 @@ def left_note(entries: Iterable[RunEntry], since: float = 0.0) -> str | None:
     if not left:
         return None
     more = f", and {len(left) - 1} more" if len(left) > 1 else ""
-    return f"not finished: run {left[0].name} ({left[0].state}{more}); to go on: {goes_on(left[0].folder)}"
+    said = f"not finished: run {left[0].name} ({left[0].state}{more})"
+    return said if is_taken(left[0].folder) else f"{said}; to go on: {goes_on(left[0].folder)}"
 
 
 def goes_on(run: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...data.contracts.errors import TrainingError, one_line
 from ...pipeline.store.atomic_files import remove_leftovers
-from ...pipeline.store.file_locks import FileLock
+from ...pipeline.store.file_locks import LOOK_SECONDS, FileLock, is_held
 
 RUN_LOCK = "run.lock"
 """Of a run folder: there while a process trains into it, or was killed while it did."""
@@ -29,7 +29,7 @@ def run_lock(folder: Path) -> Generator[None]:
     lock = FileLock(folder / RUN_LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        acquired = lock.acquire()
+        acquired = lock.acquire(LOOK_SECONDS)
     except OSError as error:
         raise TrainingError(
             f"cannot write to the run folder {folder}: {error.strerror or error}. Make room or allow writing, or name "
@@ -48,11 +48,7 @@ def run_lock(folder: Path) -> Generator[None]:
 
 def is_taken(folder: Path) -> bool:
     """Whether a living process writes into a run folder now."""
-    lock = folder / RUN_LOCK
-    if not lock.exists():
-        return False
-    with FileLock(lock, shared=True) as probe:
-        return not probe.acquire()
+    return is_held(folder / RUN_LOCK)
 
 
 def holder_of(folder: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...data.contracts.errors import StoreError, pasteable
 from .atomic_files import as_json, os_errors_as_store_error, remove_leftovers
-from .file_locks import SUFFIX, FileLock
+from .file_locks import LOOK_SECONDS, SUFFIX, FileLock, is_held
 from .manifest import MANIFEST_NAME, Manifest, differences, load_manifest, load_split_ids
 
 _WRITERS = f"writers{SUFFIX}"
@@ -129,13 +129,13 @@ def _as_written(manifest: Manifest) -> str:
 
 
 def is_being_written(folder: Path) -> bool:
-    """Whether a living process writes into a store."""
-    return not _is_nobodys(folder)
+    """Whether a living process writes into a store; who asks needs no right to write there, and disturbs nobody."""
+    return is_held(folder / _WRITERS)
 
 
 def _is_nobodys(folder: Path) -> bool:
     with FileLock(folder / _WRITERS) as writers:
-        return writers.acquire()
+        return writers.acquire(LOOK_SECONDS)
 
 
 def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> None:

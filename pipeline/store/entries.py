@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError, counted
+from .claim import is_being_written
 from .manifest import MANIFEST_NAME, Manifest
 from .reader import FeatureStore
 
@@ -21,6 +22,15 @@ class StoreEntry:
     """What keeps anybody from training on it, in words; empty where it is whole."""
     written: float
     """When the newest of its records was written, in seconds since 1970."""
+    is_being_written: bool = False
+    """Whether another process is at it now."""
+
+    @property
+    def state(self) -> str:
+        """How far it has come, in words; ``finished`` where it is whole."""
+        if self.is_being_written:
+            return f"{self.lacking}, being written now" if self.lacking else "being written now"
+        return self.lacking or "finished"
 
     @property
     def name(self) -> str:
@@ -51,10 +61,10 @@ def store_entry(folder: Path) -> StoreEntry:
         store = FeatureStore.open(folder, complete=False)
         absent = len(store.absent_shards())
     except StoreError as error:
-        return StoreEntry(folder, None, str(error), written)
+        return StoreEntry(folder, None, str(error), written, is_being_written(folder))
     planned = len(store.shard_names("video")) + len(store.shard_names("text"))
     lacking = f"{absent} of {counted(planned, 'shard')} to come" if absent else ""
-    return StoreEntry(folder, store.manifest, lacking, written)
+    return StoreEntry(folder, store.manifest, lacking, written, is_being_written(folder))
 
 
 def newest_first(entries: Sequence[StoreEntry]) -> list[StoreEntry]:

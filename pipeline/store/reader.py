@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError, counted
+from .claim import is_being_written
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import dequantised
 from .receipts import Receipt, read_receipt
@@ -128,7 +129,11 @@ class FeatureStore:
             total = len(store.shard_names("video")) + len(store.shard_names("text"))
             raise StoreError(
                 f"{folder} is incomplete: {len(absent):,} of {counted(total, 'shard')} missing (first: {absent[0]}). "
-                "Run the same `tvr extract` again; it resumes."
+                + (
+                    "Another process writes it now: wait until that has ended."
+                    if is_being_written(folder)
+                    else "Run the same `tvr extract` again; it resumes."
+                )
             )
         return store
 

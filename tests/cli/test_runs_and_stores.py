@@ -1,6 +1,7 @@
 """``tvr runs`` and ``tvr stores`` as typed."""
 
 import json
+import os
 import re
 import shutil
 from importlib import import_module
@@ -12,6 +13,7 @@ from rich.console import Console
 from tvr.cli.input.upkeep import Upkeep
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.runs.run_lock import run_lock
+from tvr.pipeline.store.file_locks import FileLock
 from tvr.pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words
 
 from ..fixtures.generated import generated_store
@@ -197,3 +199,29 @@ def test_housekeeping(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "b")
     delete(tmp_path / "link")
     assert (tmp_path / "b").is_dir()
+
+
+def test_a_store_and_a_run_that_another_process_writes_are_not_to_be_gone_on_with(place: Path) -> None:
+    """Who pastes that line starts a second one."""
+    older = place / STORE.parent / "older"
+    shutil.copytree(place / STORE, older)
+    for record in older.glob("*.json"):
+        os.utime(record, (1e9, 1e9))
+    next((place / STORE).glob("video-*.h5")).unlink()
+    (place / RUN / "result.json").unlink()
+    left = tvr("search", "a", "--zero-shot", cwd=place).err
+    assert "to go on: the `tvr extract` that began it" in left
+    assert "to go on: run the same" in tvr("inspect", STORE, cwd=place).out
+    with FileLock(place / STORE / "writers.lock", shared=True) as lock, run_lock(place / RUN):
+        assert lock.acquire()
+        for answer in (tvr("search", "a", "--zero-shot", cwd=place), tvr("inspect", STORE, cwd=place)):
+            assert "to go on" not in answer.err + answer.out
+        assert "another process writes it now" in tvr("search", "a", "--zero-shot", cwd=place).err
+        assert "is being written now by another process" in tvr("inspect", STORE, cwd=place).out
+        assert (
+            "wait until that has ended" in tvr("eval", "--zero-shot", "all", "--store", STORE, cwd=place).err
+        )
+        states = {one["name"]: one["state"] for one in json.loads(tvr("stores", "--json", cwd=place).out)}
+        assert states["toy/model"].endswith("to come, being written now")
+        assert states["toy/older"] == "finished"
+        assert "to go on" not in tvr("eval", "--store", older, cwd=place).err

@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tvr.pipeline.store.file_locks import FileLock
+from tvr.pipeline.store.file_locks import FileLock, is_held
 
 from ...fixtures.lock_owners import lock_owner
 
@@ -96,3 +96,34 @@ def test_a_lock_of_another_user_counts_as_held(mode: int) -> None:
                 assert not FileLock(path).acquire()
             finally:
                 os.seteuid(0)
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_who_only_looks_needs_no_right_to_write(mode: int) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "writers.lock")
+        os.seteuid(65534)
+        try:
+            assert not is_held(path)
+        finally:
+            os.seteuid(0)
+        with owner(path, "shared") as process:
+            path.chmod(mode)
+            os.seteuid(65534)
+            try:
+                assert is_held(path)
+            finally:
+                os.seteuid(0)
+            process.kill()
+            process.wait()
+        assert not is_held(path), "of a killed one"
+        assert path.exists(), "whoever looks takes nothing away"
+
+
+def test_who_only_looks_follows_no_link(tmp_path: Path) -> None:
+    with owner(tmp_path / "own.lock", "exclusive"):
+        (tmp_path / "link.lock").symlink_to(tmp_path / "own.lock")
+        assert is_held(tmp_path / "own.lock")
+        assert not is_held(tmp_path / "link.lock")
