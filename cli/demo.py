@@ -2,7 +2,7 @@
 would type."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,17 +12,19 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..data.base import Video, load_dataset
+from ..data.base import load_dataset
 from ..data.contracts.cautions import WORDS_MODEL
 from ..data.contracts.errors import UsageError, counted
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
 from ..heads.evaluation.twins import twin_accuracy
-from ..heads.search.answers import FoundVideo, by_text
+from ..heads.search.answers import FoundVideo, Wish
 from ..heads.search.archive import Archive
+from ..heads.search.catalogue import Catalogue
 from ..heads.search.exact import Gallery
 from ..heads.search.example_queries import ExampleQuery, example_queries
+from ..heads.search.searcher import Searcher
 from ..pipeline.encoders import words as words_encoder
 from ..pipeline.workspace import Workspace
 from .index import CANDIDATES
@@ -108,7 +110,8 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     out.print(f"\n{where_searched(archive)}", soft_wrap=True)
     names = [words_encoder.NAMED_AS.format(name) for name in words_encoder.class_names()]
     asked = example_queries(archive, names, QUERIES)
-    found = [_asked(archive, query, candidates, dataset.videos) for query in asked]
+    searcher = Searcher.open(archive, Catalogue(archive.store, dataset.videos), candidates)
+    found = [_asked(searcher, query, candidates) for query in asked]
     with waiting(TAKING_FRAMES):
         _write_hits(page, archive, asked, found)
     if in_all := _in_all(archive, asked, found):
@@ -117,13 +120,11 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     print_next(*search_words(None, store))
 
 
-def _asked(
-    archive: Archive, query: ExampleQuery, candidates: int | None, videos: Mapping[str, Video]
-) -> list[FoundVideo]:
+def _asked(searcher: Searcher, query: ExampleQuery, candidates: int | None) -> Sequence[FoundVideo]:
     """Show the command of a query and its best hit; the first ten."""
     more = [] if candidates is None else ["--candidates", str(candidates)]
-    _show("search", query.text, "--zero-shot", "--store", str(archive.store.folder), *more)
-    found = by_text(archive, query.text, SHOWN, candidates, videos)
+    _show("search", query.text, "--zero-shot", "--store", str(searcher.archive.store.folder), *more)
+    found = searcher.by_text(query.text, Wish(SHOWN)).hits
     print_found(found[:1])
     if verdict := _verdict(query, found):
         out.print(verdict, soft_wrap=True)

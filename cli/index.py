@@ -9,6 +9,7 @@ from ..data.contracts.errors import UsageError, counted
 from ..heads.search.archive import open_gallery
 from ..heads.search.faiss_index import build_index
 from ..heads.search.index_folder import INDEX_FOLDER
+from ..heads.search.windows import windows_of
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import INDEXED, taken_run
 from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
@@ -48,7 +49,7 @@ def index(
     head, name, features, opened = open_gallery(taken.run, taken.store)
     folder = taken.run or opened.folder
     with Meter("indexing", "videos") as meter:
-        built = build_index(head, features, kind)
+        built = build_index(head, windows_of(features, head.shape.num_frames).features, kind)
         built.save(folder / INDEX_FOLDER)
         seconds = meter.elapsed_seconds
     source = (

@@ -11,8 +11,10 @@ import typer
 from ..data.base import Video
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import DecodeError, TvrError, UsageError, counted, pasteable
-from ..heads.search.answers import FoundVideo, by_look, by_text
+from ..heads.search.answers import FoundVideo, Wish
 from ..heads.search.archive import Archive, CaptionHit
+from ..heads.search.catalogue import Catalogue
+from ..heads.search.searcher import Searcher
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, named_run, taken_run
@@ -107,14 +109,14 @@ def search(
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
     with waiting(f"comparing with {counted(archive.features.num_videos, 'video')}"):
-        answer = _answer(archive, asked, top_k, candidates, named)
+        results = _results(archive, asked, top_k, candidates, named)
     if html is not None:
         with waiting(TAKING_FRAMES):
-            _write_page(html, asked, archive, answer.found)
+            _write_page(html, asked, archive, results.found)
     if as_json:
-        print_json(_record(asked, archive, answer))
+        print_json(_record(asked, archive, results))
     else:
-        _print_answer(asked, archive, answer, html)
+        _print_answer(asked, archive, results, html)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Results:
     """What was found."""
 
     found: tuple[FoundVideo, ...] = ()
@@ -208,19 +210,19 @@ def _asked(
     return Asked(words[0] if words else None, video, image), run
 
 
-def _answer(archive: Archive, asked: Asked, top_k: int, candidates: int | None, named: Named) -> Answer:
+def _results(archive: Archive, asked: Asked, top_k: int, candidates: int | None, named: Named) -> Results:
     if asked.text is not None and asked.video is not None:
-        return Answer(score=archive.score(asked.text, asked.video))
+        return Results(score=archive.score(asked.text, asked.video))
+    catalogue = Catalogue(archive.store, _videos(archive, named))
+    searcher, wish = Searcher.open(archive, catalogue, candidates), Wish(top_k)
     if asked.text is not None:
-        videos = _videos(archive, named)
-        return Answer(tuple(by_text(archive, asked.text, top_k, candidates, videos)))
+        return Results(searcher.by_text(asked.text, wish).hits)
     if asked.image is not None:
-        return Answer(tuple(by_look(archive, archive.image(asked.image), top_k, _videos(archive, named))))
+        return Results(searcher.by_look(archive.image(asked.image), wish).hits)
     assert asked.video is not None, "something is asked for"
     video = archive.video(asked.video)
-    found = by_look(archive, video, top_k, _videos(archive, named))
     captions = archive.captions_of(video, top_k) if archive.store.shard_names("text") else []
-    return Answer(tuple(found), tuple(captions))
+    return Results(searcher.by_look(video, wish).hits, tuple(captions))
 
 
 def _videos(archive: Archive, named: Named) -> Mapping[str, Video]:
@@ -232,24 +234,24 @@ def _videos(archive: Archive, named: Named) -> Mapping[str, Video]:
         return {}
 
 
-def _print_answer(asked: Asked, archive: Archive, answer: Answer, html: Path | None) -> None:
+def _print_answer(asked: Asked, archive: Archive, results: Results, html: Path | None) -> None:
     out.print(where_searched(archive), soft_wrap=True)
-    if answer.score is not None:
-        out.print(f"  1  {answer.score:.3f}  {asked.words}", soft_wrap=True)
-    print_found(answer.found)
-    if answer.captions:
-        print_captions(answer.captions)
+    if results.score is not None:
+        out.print(f"  1  {results.score:.3f}  {asked.words}", soft_wrap=True)
+    print_found(results.found)
+    if results.captions:
+        print_captions(results.captions)
     if html is not None:
         out.print(f"page: {html}", soft_wrap=True)
-    elif answer.found:
+    elif results.found:
         print_next(*sys.argv[1:], "--html", "hits.html")
 
 
-def _record(asked: Asked, archive: Archive, answer: Answer) -> dict[str, Any]:
+def _record(asked: Asked, archive: Archive, results: Results) -> dict[str, Any]:
     manifest = archive.store.manifest
-    hits = [hit.record() for hit in answer.found]
-    if answer.score is not None:
-        hits = [{"video": str(asked.video), "score": answer.score}]
+    hits = [hit.record() for hit in results.found]
+    if results.score is not None:
+        hits = [{"video": str(asked.video), "score": results.score}]
     return {
         "text": asked.text,
         "query_video": None if asked.video is None else str(asked.video),
@@ -262,7 +264,7 @@ def _record(asked: Asked, archive: Archive, answer: Answer) -> dict[str, Any]:
         "caution": label_of(manifest.caution),
         "hits": hits,
         "captions": [
-            {"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in answer.captions
+            {"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in results.captions
         ],
     }
 

@@ -20,8 +20,9 @@ from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.features.from_store import features_of
 from tvr.heads.runs.run_folder import load_run
 from tvr.heads.runs.training_config import TrainingConfig
-from tvr.heads.search.answers import by_text
+from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive, open_archive
+from tvr.heads.search.searcher import Searcher
 from tvr.heads.training.loop import train
 from tvr.pipeline.store.reader import FeatureStore
 
@@ -92,7 +93,7 @@ def test_captions_find_their_clips(workspace: Path, dataset: str, least: float) 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_finds_the_clips_that_show_it(archive: Archive, query: str) -> None:
-    found = [Path(hit.video_id).name for hit in by_text(archive, query, 10, None, {})]
+    found = [Path(hit.video_id).name for hit in Searcher.open(archive).by_text(query, Wish(10)).hits]
     assert QUERIES[query] & set(found), found
 
 

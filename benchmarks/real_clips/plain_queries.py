@@ -8,8 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tvr.heads.search.answers import by_text
+from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive, open_archive
+from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.store.reader import FeatureStore
 
 QUERIES: dict[str, dict[str, set[str]]] = {
@@ -75,7 +76,9 @@ def _of_kind(archive: Archive, queries: dict[str, set[str]]) -> dict[str, Any]:
 
 def ranked(archive: Archive, query: str, clips: int) -> list[str]:
     """Names of all clips, best first."""
-    return [Path(f"{hit.video_id}.mp4").stem for hit in by_text(archive, query, clips, None, {})]
+    return [
+        Path(f"{hit.video_id}.mp4").stem for hit in Searcher.open(archive).by_text(query, Wish(clips)).hits
+    ]
 
 
 def place(found: list[str], right: set[str]) -> int:

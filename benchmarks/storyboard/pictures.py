@@ -14,8 +14,8 @@ from tvr.data.storyboard import PhraseSpan
 from tvr.heads.base import Head
 from tvr.heads.evaluation.scores import similarity_matrix
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.report.alignment import align
 from tvr.heads.report.thumbnails import thumbnails
+from tvr.heads.search.alignment import align
 
 from .spans import frame_edges
 

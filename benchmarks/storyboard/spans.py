@@ -12,7 +12,7 @@ from tvr.data.storyboard import PhraseSpan
 from tvr.heads import mean_pool
 from tvr.heads.base import Head
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.report.alignment import Alignment, align
+from tvr.heads.search.alignment import Alignment, align
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,23 @@ class FeatureSet:
         placed._texts = self._texts.placed_on(device, resident=resident)
         return placed
 
+    def cut(
+        self, videos: Int[Tensor, " window"], first: Int[Tensor, " window"], length: Int[Tensor, " window"]
+    ) -> "FeatureSet":
+        """The same values seen as windows of videos, without the texts.
+
+        Args:
+            videos: of which video each is a window; one may have several.
+            first: the stored frame of that video with which it begins.
+            length: how many frames it has.
+        """
+        ids = tuple(self.video_ids[i] for i in videos.tolist())
+        frames = Rows(self.frames.values, self.frames.starts[videos] + first, length, self.frames.device)
+        windows = VideoItems(ids, frames, self._videos.frame_seconds)
+        cut = FeatureSet(windows, self._texts.chosen(torch.zeros(0, dtype=torch.long)), self.origin)
+        cut.device = self.device
+        return cut
+
     def video_batch(
         self,
         items: Int[Tensor, " item"],

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ..evaluation.ranks import Ranks
-from .alignment import Alignment
+from ..search.alignment import Alignment
 from .escaping import in_picture
 
 DOTS_PER_INCH = 110

@@ -15,8 +15,8 @@ from ...pipeline.store.atomic_files import atomic_write
 from ..evaluation.evaluate_runs import Scored, Subject
 from ..runs.denoising import Denoising
 from ..runs.run_folder import read_metrics, read_result
+from ..search.alignment import Alignment, align
 from ..search.exact import Gallery
-from .alignment import Alignment, align
 from .plots import alignment_map, curves, rank_histogram, strip
 from .render import Illustration, Section, markdown, page
 from .table import comparison_remarks, table_rows

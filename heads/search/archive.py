@@ -1,6 +1,7 @@
 """Search an archive of videos with a sentence that nobody wrote before, or its captions with a new video."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,10 +16,9 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of, gallery_of
 from ..runs.find_store import run_store, store_notes
 from ..runs.run_folder import load_record, load_run
-from .exact import Hit, check_top_k, search
-from .faiss_index import IndexedGallery
-from .index_folder import INDEX_FOLDER, VideoIndex
+from .exact import check_top_k
 from .query_features import ONLY, QueryFeatures, encoder_of
+from .windows import Windows, windows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +46,19 @@ class Archive:
     split: str | None
     """Only this split is searched; None: every video of the store."""
 
+    @cached_property
+    def windows(self) -> Windows:
+        """What is compared with queries: the videos, long ones in windows."""
+        return windows_of(self.features, self.head.shape.num_frames)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """How the features differ from those that the head was trained on, as for a figure of them."""
         return () if self.run is None else tuple(store_notes(load_record(self.run), self.store))
 
-    def search(self, text: str | TextFeatures, top_k: int, candidates: int | None = None) -> list[Hit]:
-        """The best videos for a sentence, best first.
-
-        Args:
-            text: what is looked for, or what ``text`` made of it.
-            top_k: how many videos are wanted.
-            candidates: how many of the index's nearest the head compares; None: every video, without an index.
-
-        Raises:
-            UsageError: ``top_k`` is less than 1, or there is no index.
-            StoreError: the index is damaged, or was made of another head, split or state of the store.
-        """
-        query = self.text(text) if isinstance(text, str) else text
-        if candidates is None:
-            return search(self.head, self.features, query, top_k)[0]
-        index = VideoIndex.load((self.run or self.store.folder) / INDEX_FOLDER)
-        return IndexedGallery(self.head, self.features, index).search(query, top_k, candidates)[0]
-
     def text(self, text: str) -> TextFeatures:
         """A sentence as the head sees it, a batch of one."""
-        return self.queries.of_text(text).batch(ONLY, self.head.shape.num_words)
+        return self.queries.of_text(text).batch(self.head.shape.num_words)
 
     def video(self, file: Path) -> VideoFeatures:
         """A video file as the head sees it, a batch of one.

@@ -1,14 +1,18 @@
 """One vector an item, whose dot products come close to a head's similarity: what an index can be built of."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...data.contracts.plug_ins import load_plug_in
 from ..base import Encoded, Head, TextFeatures, VideoFeatures, build_head
+from ..evaluation.scores import ITEMS_PER_BATCH
+from ..features.feature_set import FeatureSet
 from ..layers.padding import l2_normalise
 
 _PAIRS = (("sentence", "video"), ("whole", "whole"))
@@ -74,3 +78,47 @@ def _comparable(text: Tensor | None, video: Tensor | None) -> bool:
     return (
         text is not None and video is not None and text.ndim == video.ndim == 2 and text.shape == video.shape
     )
+
+
+class CoarseVectors:
+    """The single vectors of the items of a gallery, in memory.
+
+    Args:
+        coarse: whose vectors.
+        features: the items.
+        report: called with how many are done, and how many there are.
+    """
+
+    def __init__(
+        self,
+        coarse: Coarse,
+        features: FeatureSet,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        parts: list[Tensor] = []
+        for items in torch.arange(features.num_videos).split(ITEMS_PER_BATCH):
+            batch = features.video_batch(items, coarse.head.shape.num_frames)
+            parts.append(coarse.of_videos(batch).cpu())
+            report(int(items[-1]) + 1, features.num_videos)
+        self._vectors = torch.cat(parts)
+
+    def scores(self, vectors: Float[Tensor, "query dim"]) -> Float[Tensor, "query item"]:
+        """Cosines of unit vectors with those of every item."""
+        return vectors.cpu() @ self._vectors.T
+
+    def nearest(
+        self, vectors: Float[np.ndarray, "query dim"], count: int, among: Bool[Tensor, " item"] | None = None
+    ) -> list[list[int]]:
+        """The places of the nearest items of each vector, the nearest first.
+
+        Args:
+            vectors: unit vectors.
+            count: how many are wanted.
+            among: True where an item may be found; None: anywhere.
+        """
+        scores = self.scores(torch.from_numpy(vectors))
+        if among is not None:
+            scores[:, ~among] = -torch.inf
+            count = min(count, int(among.sum()))
+        best = scores.topk(min(count, scores.shape[1]), dim=1)
+        return best.indices.tolist()

@@ -1,11 +1,14 @@
 """Exact search: every video is compared with the query, none is skipped."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from ...data.contracts.errors import UsageError
-from ..base import Head, TextFeatures
+from ..base import Encoded, Head, TextFeatures
 from ..evaluation.blockwise import similarity_in_blocks
 from ..evaluation.scores import ITEMS_PER_BATCH, EncodedVideos, check_fit
 from ..features.feature_set import FeatureSet
@@ -29,6 +32,14 @@ class Gallery:
         self.encoded = EncodedVideos(head, features)
 
     @torch.no_grad()
+    def scores(self, text: Encoded) -> Float[Tensor, "text video"]:
+        """Similarities of encoded texts with every video, in the order of the gallery."""
+        groups = self.encoded.groups
+        scores = torch.cat([similarity_in_blocks(self.head, text, g.encoded) for g in groups], dim=1)
+        items = torch.cat([group.items for group in groups])
+        return scores[:, items.argsort()].float().cpu()
+
+    @torch.no_grad()
     def search(self, texts: TextFeatures, top_k: int = 10) -> list[list[Hit]]:
         """The best videos for each text, best first; equal scores in the order of the gallery.
 
@@ -36,11 +47,7 @@ class Gallery:
             UsageError: ``top_k`` is less than 1.
         """
         check_top_k(top_k)
-        text = self.head.encode_text(texts)
-        groups = self.encoded.groups
-        scores = torch.cat([similarity_in_blocks(self.head, text, g.encoded) for g in groups], dim=1)
-        items = torch.cat([group.items for group in groups])
-        scores = scores[:, items.argsort()].float().cpu()
+        scores = self.scores(self.head.encode_text(texts))
         order = scores.argsort(dim=1, descending=True, stable=True)[:, :top_k]
         return [
             [Hit(self.video_ids[i], float(row[i])) for i in best.tolist()]
@@ -70,9 +77,8 @@ def search(head: Head, features: FeatureSet, texts: TextFeatures, top_k: int = 1
     text = head.eval().encode_text(texts)
     count = texts.sentence.shape[0]
     scores, places = torch.empty(count, 0), torch.empty(count, 0, dtype=torch.long)
-    for items in torch.arange(features.num_videos).split(ITEMS_PER_BATCH):
-        video = head.encode_video(features.video_batch(items, head.shape.num_frames))
-        scores = torch.cat([scores, similarity_in_blocks(head, text, video).float().cpu()], dim=1)
+    for items, found in scores_in_batches(head, features, text):
+        scores = torch.cat([scores, found], dim=1)
         places = torch.cat([places, items.expand(count, -1)], dim=1)
         order = scores.argsort(dim=1, descending=True, stable=True)[:, :top_k]
         scores, places = scores.gather(1, order), places.gather(1, order)
@@ -80,3 +86,12 @@ def search(head: Head, features: FeatureSet, texts: TextFeatures, top_k: int = 1
         [Hit(features.video_ids[place], score) for place, score in zip(*best, strict=True)]
         for best in zip(places.tolist(), scores.tolist(), strict=True)
     ]
+
+
+def scores_in_batches(
+    head: Head, features: FeatureSet, text: Encoded
+) -> Iterator[tuple[Int[Tensor, " item"], Float[Tensor, "text item"]]]:
+    """Similarities of encoded texts with every video, some videos after another; nothing of them is kept."""
+    for items in torch.arange(features.num_videos).split(ITEMS_PER_BATCH):
+        video = head.encode_video(features.video_batch(items, head.shape.num_frames))
+        yield items, similarity_in_blocks(head, text, video).float().cpu()

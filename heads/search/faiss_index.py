@@ -65,6 +65,19 @@ def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> V
     return VideoIndex(index, record)
 
 
+def checked_index(head: Head, features: FeatureSet, index: VideoIndex) -> Coarse:
+    """Where the vectors of an index come from, which may answer for these features.
+
+    Raises:
+        StoreError: it was made of another head, split or state of the store, and says so.
+    """
+    coarse = coarse_of(head)
+    index.record.check(made_of(coarse, features), index.folder)
+    if list(features.video_ids) != index.record.video_ids:
+        raise StoreError(f"the index is of other videos than the store holds now. {remedy(index.folder)}")
+    return coarse
+
+
 class IndexedGallery:
     """Videos found by an index and put in order by the head.
 
@@ -77,10 +90,7 @@ class IndexedGallery:
         self.features = features
         self.video_ids = features.video_ids
         self.index = index
-        self.coarse = coarse_of(head)
-        index.record.check(made_of(self.coarse, features), index.folder)
-        if list(features.video_ids) != index.record.video_ids:
-            raise StoreError(f"the index is of other videos than the store holds now. {remedy(index.folder)}")
+        self.coarse = checked_index(head, features, index)
 
     @torch.no_grad()
     def search(self, texts: TextFeatures, top_k: int = 10, candidates: int = 100) -> list[list[Hit]]:

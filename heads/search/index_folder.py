@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from ...data.contracts.errors import StoreError, UsageError, pasteable
 from ...data.contracts.identity import differing_settings, sha256_of
@@ -163,11 +164,20 @@ class VideoIndex:
             except (OSError, ValueError, RuntimeError) as error:
                 raise _not_whole(folder, error) from error
 
-    def nearest(self, vectors: Float[np.ndarray, "text dim"], count: int) -> list[list[int]]:
-        """The places of the nearest videos of each vector, the nearest first."""
-        count = min(count, self.index.ntotal)
-        _, places = self.index.search(np.ascontiguousarray(vectors, np.float32), count)
-        return [[place for place in row if place >= 0] for row in places.tolist()]
+    def nearest(
+        self, vectors: Float[np.ndarray, "text dim"], count: int, among: Bool[Tensor, " item"] | None = None
+    ) -> list[list[int]]:
+        """The places of the nearest videos of each vector, the nearest first.
+
+        Args:
+            vectors: unit vectors.
+            count: how many are wanted.
+            among: True where a video may be found; None: anywhere.
+        """
+        asked = min(count, self.index.ntotal) if among is None else self.index.ntotal
+        _, places = self.index.search(np.ascontiguousarray(vectors, np.float32), asked)
+        allowed = [True] * self.index.ntotal if among is None else among.tolist()
+        return [[place for place in row if place >= 0 and allowed[place]][:count] for row in places.tolist()]
 
 
 _DIGEST = "faiss_sha256"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +14,9 @@ from ..layers.padding import l2_normalise
 _WORD_NAMES = ("mixed_words", "words", "parts", "entity")
 _FRAME_NAMES = ("frames", "parts", "entity")
 """What heads that compare words with frames call them among what they encode, first what is compared in the end."""
+
+OVERLAP = 0.5
+"""Of two moments of a video that share more than this of the shorter one, the better one is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,36 @@ def moment_of(scores: Float[Tensor, " frame"], seconds: Sequence[float]) -> Mome
         scores: how well each frame suits the query.
         seconds: when each is shown, in order.
     """
-    best = int(scores.argmax())
+    first, best, last = max(_runs(scores), key=lambda run: (float(scores[run[1]]), -run[1]))
+    return _moment((first, best, last), seconds)
+
+
+def moments_of(scores: Float[Tensor, " frame"], seconds: Sequence[float]) -> list[tuple[Moment, slice]]:
+    """Every stretch of frames that score at least half-way between the lowest and the highest, and its frames; the one
+    with the best frame first.
+
+    Args:
+        scores: how well each frame suits the query.
+        seconds: when each is shown, in order.
+    """
+    runs = sorted(_runs(scores), key=lambda run: (-float(scores[run[1]]), run[1]))
+    return [(_moment(run, seconds), slice(run[0], run[2] + 1)) for run in runs]
+
+
+def _runs(scores: Float[Tensor, " frame"]) -> list[tuple[int, int, int]]:
+    """First, best and last frame of each stretch."""
     enough = (scores >= (scores.min() + scores.max()) / 2).tolist()
-    first, last = best, best
-    while first > 0 and enough[first - 1]:
-        first -= 1
-    while last + 1 < len(enough) and enough[last + 1]:
-        last += 1
+    runs: list[tuple[int, int, int]] = []
+    for is_enough, places in groupby(range(len(enough)), key=enough.__getitem__):
+        if is_enough:
+            frames = list(places)
+            best = max(frames, key=lambda place: (float(scores[place]), -place))
+            runs.append((frames[0], best, frames[-1]))
+    return runs
+
+
+def _moment(run: tuple[int, int, int], seconds: Sequence[float]) -> Moment:
+    first, best, last = run
     borders = frame_borders(seconds)
     return Moment(seconds[best], borders[first], borders[last + 1])
 
@@ -72,13 +98,24 @@ def scores_of_frames(head: Head, text: TextFeatures, video: VideoFeatures) -> Fl
     Of a head that compares words with frames: the frame's mean cosine with the words, the start token left out. Of any
     other: the cosine of the stored frame with the sentence.
     """
-    words, frames, is_of_head = compared(head.encode_text(text), head.encode_video(video), text, video)
+    words, frames, is_of_head = compared_parts(head.encode_text(text), head.encode_video(video), text, video)
+    return frame_curve(words, frames, text, is_of_head=is_of_head)
+
+
+def frame_curve(
+    words: Float[Tensor, "word dim"],
+    frames: Float[Tensor, "frame dim"],
+    text: TextFeatures,
+    *,
+    is_of_head: bool,
+) -> Float[Tensor, " frame"]:
+    """The same of what ``compared_parts`` gave."""
     asked = words[1:] if len(words) > 1 else words
     asked = asked if is_of_head else text.sentence
     return (l2_normalise(asked.float()) @ l2_normalise(frames.float()).T).mean(dim=0).cpu()
 
 
-def compared(
+def compared_parts(
     encoded_text: Encoded, encoded_video: Encoded, text: TextFeatures, video: VideoFeatures
 ) -> tuple[Float[Tensor, "word dim"], Float[Tensor, "frame dim"], bool]:
     """Words and frames of the only item, as the head compares them if it does, and whether it does."""
@@ -99,3 +136,25 @@ def _first(encoded: Encoded, names: Sequence[str], mask: Bool[Tensor, "item part
             until = None if taking_part is None else int(taking_part[0].nonzero().max()) + 1
             return encoded[name][0, :until][-count:]
     return None
+
+
+def apart(found: Sequence[tuple[int, Moment, float]]) -> list[tuple[int, Moment, float]]:
+    """Without moments that mostly lie in a better one of the same video: neighbouring windows share frames.
+
+    Args:
+        found: the place of the video, the moment and its score, best first.
+    """
+    kept: list[tuple[int, Moment, float]] = []
+    for place, moment, score in found:
+        if not any(other == place and _share(moment, better) > OVERLAP for other, better, _ in kept):
+            kept.append((place, moment, score))
+    return kept
+
+
+def _share(one: Moment, other: Moment) -> float:
+    """How much of the shorter one both have in common."""
+    common = min(one.end_seconds, other.end_seconds) - max(one.start_seconds, other.start_seconds)
+    shorter = min(one.end_seconds - one.start_seconds, other.end_seconds - other.start_seconds)
+    if shorter <= 0:  # a single frame that stands for no time that is known
+        return float(one.frame_seconds == other.frame_seconds)
+    return max(0.0, common) / shorter

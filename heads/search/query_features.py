@@ -1,11 +1,13 @@
 """What a store would hold of a text or of a video file that is not in it: a query is made as its features were."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch.nn.utils.rnn import pad_sequence
 
 from ...data.base import Caption
 from ...data.contracts.errors import DecodeError, WeightsError
@@ -20,7 +22,8 @@ from ...pipeline.request import NOTHING_NAMED, Named, encoder_of_store
 from ...pipeline.sampling import Sampling
 from ...pipeline.store.manifest import differing
 from ...pipeline.store.reader import FeatureColumn, FeatureStore, TextRows, VideoRows
-from ...pipeline.store.shards import as_stored
+from ...pipeline.store.shards import TextRow, as_stored
+from ..base import TextFeatures
 from ..features.from_store import mapped_texts
 from ..features.items import TextItems, VideoItems, text_items, video_items
 from .pictures import read_picture
@@ -32,6 +35,41 @@ _DECIDES_FEATURES = ("activation", "preprocessing")
 """What of an encoder's identity decides features, beside its weights; stores have more to say of it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryText:
+    """A text that is looked for, encoded."""
+
+    text: str
+    items: TextItems
+    """It alone."""
+    cut: bool
+    """Whether it is longer than the encoder reads, or was read in pieces because it is."""
+
+    def batch(self, num_words: int) -> TextFeatures:
+        """As a head of so many words sees it, a batch of one."""
+        return self.items.batch(ONLY, num_words)
+
+    def token_ids(self, num_words: int) -> list[int]:
+        """The tokens of the words of that batch."""
+        positions, mask = self.items.word_positions(ONLY, num_words)
+        start = int(self.items.words.starts[0])
+        return torch.as_tensor(self.items.token_ids[(start + positions[mask]).numpy()]).tolist()
+
+
+def batch_of(texts: Sequence[QueryText], num_words: int) -> TextFeatures:
+    """Several texts as a head of so many words sees them, in one padded batch."""
+    found = [text.batch(num_words) for text in texts]
+    parts = [one.parts[0] for one in found if one.parts is not None]
+    parts_masks = [one.parts_mask[0] for one in found if one.parts_mask is not None]
+    return TextFeatures(
+        pad_sequence([one.words[0] for one in found], batch_first=True),
+        pad_sequence([one.mask[0] for one in found], batch_first=True),
+        torch.cat([one.sentence for one in found]),
+        pad_sequence(parts, batch_first=True) if parts else None,
+        pad_sequence(parts_masks, batch_first=True) if parts_masks else None,
+    )
+
+
 @dataclass(frozen=True)
 class QueryFeatures:
     """Queries to a store, encoded by the steps that encoded what is in it, and rounded as it is."""
@@ -39,36 +77,49 @@ class QueryFeatures:
     store: FeatureStore
     encoder: Encoder
 
-    def of_text(self, text: str) -> TextItems:
-        """The words of a text, its pooled row and, where texts are paragraphs, those of its sentences.
+    def of_text(self, text: str) -> "QueryText":
+        """One text; see ``of_texts``."""
+        return self.of_texts([text])[0]
+
+    def of_texts(self, texts: Sequence[str]) -> list["QueryText"]:
+        """The words of each text, its pooled row and, where texts are paragraphs, those of its sentences.
 
         Where one sentence of a paragraph ends is told by its full stop, or, where the store has this very paragraph,
         by its row there: data sets give sentences one by one, and not all of them with full stops.
         """
         manifest = self.store.manifest
         paragraphs = manifest.protocol == "paragraph"
-        if paragraphs and (stored := self._stored_paragraph(text)):
-            return stored
-        caption = Caption("query", "query", (text,))
-        if paragraphs:
-            caption = Caption(caption.id, caption.video_id, sentences_of(caption) or (text,))
-        policy, plan = text_policy_of(manifest.text_policy), TextShardPlan("query", (caption,))
-        [row], _ = text_rows(plan, self.encoder, lambda _: None, policy=policy, paragraphs=paragraphs)
+        stored = {text: self._stored_paragraph(text) for text in texts} if paragraphs else {}
+        captions: list[Caption] = []
+        for text in texts:
+            caption = Caption("query", "query", (text,))
+            if paragraphs:
+                caption = Caption(caption.id, caption.video_id, sentences_of(caption) or (text,))
+            captions.append(caption)
+        policy, plan = text_policy_of(manifest.text_policy), TextShardPlan("query", tuple(captions))
+        rows, _ = text_rows(plan, self.encoder, lambda _: None, policy=policy, paragraphs=paragraphs)
+        return [
+            QueryText(text, stored.get(text) or self._items(row), cut=bool(row.truncated))
+            for text, row in zip(texts, rows, strict=True)
+        ]
+
+    def _items(self, row: TextRow) -> TextItems:
         words = self._as_stored(row.words, "words")
         parts = None if row.parts is None else self._as_stored(row.parts, "sentences")
-        rows = TextRows(
-            ids=(row.id,),
-            video_ids=(row.video_id,),
-            texts=(row.text,),
-            words=words,
-            token_ids=row.token_ids,
-            offsets=np.array([0, len(words)]),
-            sentence_row=np.array([row.sentence_row]),
-            truncated=np.array([row.truncated]),
-            parts=parts,
-            part_offsets=None if parts is None else np.array([0, len(parts)]),
+        return text_items(
+            TextRows(
+                ids=(row.id,),
+                video_ids=(row.video_id,),
+                texts=(row.text,),
+                words=words,
+                token_ids=row.token_ids,
+                offsets=np.array([0, len(words)]),
+                sentence_row=np.array([row.sentence_row]),
+                truncated=np.array([row.truncated]),
+                parts=parts,
+                part_offsets=None if parts is None else np.array([0, len(parts)]),
+            )
         )
-        return text_items(rows)
 
     def of_video(self, file: Path) -> VideoItems:
         """The frames of a file, decoded, sampled and encoded in batches as those of the store were.

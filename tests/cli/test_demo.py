@@ -11,7 +11,9 @@ import pytest
 from tvr.cli.demo import _clearest_query, demo
 from tvr.cli.doctor import _mark
 from tvr.data.contracts.errors import DataError, UsageError, WeightsError
+from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import open_archive
+from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.doctor import _decodes
 from tvr.pipeline.encoders import words
 
@@ -84,15 +86,16 @@ def test_doctor_names_what_an_encoder_lacks_and_fails(tmp_path: Path) -> None:
 def test_the_clearest_query_is_furthest_ahead(tmp_path: Path) -> None:
     run = shutil.copytree(WRITTEN, tmp_path / "written") / "run"
     archive = open_archive(run, None, split="test")
+    searcher = Searcher.open(archive)
     rows = archive.store.texts(archive.store.splits["test"])
     margins: dict[str, float] = {}
     for text in rows.texts:
-        first, second = archive.search(text, 2)
+        first, second = searcher.by_text(text, Wish(2)).hits
         margins[text] = first.score - second.score
     query = _clearest_query(run, "test")
     assert query.text == max(margins, key=lambda text: margins[text])
     assert (query.text, query.video_id) in zip(rows.texts, rows.video_ids, strict=True)
-    assert query.found == archive.search(query.text, 1)[0].video_id
+    assert query.found == searcher.by_text(query.text, Wish(1)).hits[0].video_id
 
 
 def test_the_clearest_query_fails(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tvr.data.storyboard import PhraseSpan
-from tvr.heads.report.alignment import Alignment
+from tvr.heads.search.alignment import Alignment
 
 from benchmarks.storyboard.spans import (
     best_run,

@@ -9,12 +9,12 @@ import torch
 from markdown_it import MarkdownIt
 from PIL import Image
 from tvr.data.contracts.errors import one_line
-from tvr.heads.report.alignment import Alignment
 from tvr.heads.report.escaping import LONGEST, in_html, in_markdown, in_picture
 from tvr.heads.report.plots import alignment_map, curves
 from tvr.heads.report.published import METRICS
 from tvr.heads.report.render import Illustration, Section, markdown, page
 from tvr.heads.report.table import Heading, TableRow
+from tvr.heads.search.alignment import Alignment
 
 from ...fixtures.hostile import HOSTILE_TEXTS
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tvr.heads.report.alignment import Alignment
 from tvr.heads.report.plots import alignment_figure, alignment_map, curves_figure
+from tvr.heads.search.alignment import Alignment
 
 
 def aligned(words: list[str], seconds: list[float], clips: int = 0) -> Alignment:

@@ -16,11 +16,12 @@ from tvr.heads.base import FeatureShape, Head, build_head
 from tvr.heads.evaluation.scores import similarity_matrix
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, gallery_of
-from tvr.heads.search.answers import by_text
+from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive
 from tvr.heads.search.faiss_index import build_index
 from tvr.heads.search.index_folder import INDEX_FOLDER
 from tvr.heads.search.query_features import ONLY, QueryFeatures
+from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.encoders.base import EncodedFrames, EncodedText, Encoder, EncoderIdentity
 from tvr.pipeline.extract import extract
 from tvr.pipeline.store.reader import FeatureStore
@@ -148,7 +149,10 @@ def assert_one_number(name: str, settings: Mapping[str, Any], asked: Remembering
     for text, row in zip(features.texts, evaluated, strict=True):
         expected = dict(zip(features.video_ids, row.tolist(), strict=True))
         for candidates in (None, 4):  # without and with an index
-            found = {hit.video_id: hit.score for hit in archive.search(text, 4, candidates)}
+            found = {
+                hit.video_id: hit.score
+                for hit in Searcher.open(archive, candidates=candidates).by_text(text, Wish(4)).hits
+            }
             assert found == pytest.approx(expected, abs=TOLERANCE)
         assert archive.score(text, file) == pytest.approx(expected["b"], abs=TOLERANCE)
     by_caption = {hit.text: hit.score for hit in archive.captions_of(archive.video(file), top_k=4)}
@@ -170,7 +174,7 @@ def test_a_new_sentence_is_encoded_once(asked: Remembering, monkeypatch: pytest.
     queries = QueryFeatures(asked.store, asked.encoder)
     head = head_of("mean_pool", features_of(asked.store, None), {})
     archive = Archive(head, "mean_pool", features, queries, asked.store, None, None)
-    assert len(by_text(archive, "a blue horse", 2, None, {})) == 2
+    assert len(Searcher.open(archive).by_text("a blue horse", Wish(2)).hits) == 2
     assert len(encoded) == 1
 
 
@@ -187,7 +191,7 @@ def test_a_new_paragraph_is_what_a_store_of_it_holds(tmp_path: Path) -> None:
         dataset = load_dataset("folder", root, {"paragraphs": "true"})
         extract(dataset, built_in_encoder(), options_for(root), root.parent / "store")
         stores[name] = FeatureStore.open(root.parent / "store")
-    found = QueryFeatures(stores["this"], built_in_encoder()).of_text(" ".join(sentences)).batch(ONLY, 99)
+    found = QueryFeatures(stores["this"], built_in_encoder()).of_text(" ".join(sentences)).batch(99)
     stored = features_of(stores["other"], None).text_batch(ONLY, 99)
     assert found.parts is not None and stored.parts is not None
     assert found.parts.shape[1] == len(sentences)
@@ -217,6 +221,6 @@ def test_a_query_is_rounded_as_its_store_is(tmp_path: Path, number: str) -> None
     store = FeatureStore.open(folder)
     words = np.random.default_rng(0).standard_normal((5, DIM), np.float32)
     for factor in (1, 1e6):
-        found = QueryFeatures(store, Scripted(words * factor)).of_text("anything").batch(ONLY, 9)
+        found = QueryFeatures(store, Scripted(words * factor)).of_text("anything").batch(9)
         rounded = words.astype(np.float16) if (number, factor) == ("float16", 1) else words * factor
         np.testing.assert_array_equal(found.words[0].numpy(), rounded.astype(np.float32))

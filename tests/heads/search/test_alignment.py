@@ -6,7 +6,7 @@ from tvr.data.contracts.plug_ins import load_plug_in
 from tvr.heads.base import Head, build_head
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.layers.padding import l2_normalise
-from tvr.heads.report.alignment import Alignment, align
+from tvr.heads.search.alignment import Alignment, align
 
 from ...fixtures.generated import generated_features
 

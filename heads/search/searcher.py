@@ -1,0 +1,344 @@
+"""One head over one gallery, that answers any number of queries.
+
+The command line, programs and the page ask here, so that nothing is found twice in two ways.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ...data.contracts.errors import UsageError
+from ...pipeline.encoders.base import token_names
+from ..base import Encoded, TextFeatures, VideoFeatures
+from ..evaluation.blockwise import similarity_in_blocks
+from ..layers.padding import l2_normalise
+from .alignment import Alignment, align_pair
+from .answers import CHANCE, Answer, FoundVideo, OwnVideo, Wish
+from .archive import Archive
+from .calibration import Calibration
+from .catalogue import Catalogue
+from .coarse import CoarseVectors, coarse_of
+from .comparing import Compared, Comparer, EveryItem, NearestItems, Usual
+from .exact import check_top_k
+from .faiss_index import checked_index
+from .index_folder import INDEX_FOLDER, VideoIndex
+from .moments import Moment, apart, compared_parts, frame_curve, moment_of, moments_of
+from .query_features import QueryText, batch_of
+
+WINDOWS_FOR_MOMENTS = 20
+"""Beside three times as many as moments are wanted, so many of the best windows are cut into moments."""
+
+FIRST = Wish()
+"""The best few videos."""
+
+
+class Searcher:
+    """Answers queries to one archive.
+
+    Args:
+        archive: head, videos and encoder.
+        catalogue: what is known of the videos.
+        comparer: how a text meets the gallery; None: with every item, of which nothing is kept.
+        vectors: one vector an item for what looks alike; None: made for each query.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        catalogue: Catalogue,
+        comparer: Comparer | None = None,
+        vectors: CoarseVectors | None = None,
+    ) -> None:
+        self.archive = archive
+        self.catalogue = catalogue
+        self.calibration: Calibration | None = None
+        """Set by who has measured it."""
+        self._head = archive.head.eval()
+        self._windows = archive.windows
+        self._compare = comparer or EveryItem(self._head, self._windows.features, kept=False)
+        self._vectors = vectors
+        self._coarse = coarse_of(self._head)
+        self._places = {video: place for place, video in enumerate(archive.features.video_ids)}
+
+    @classmethod
+    def open(
+        cls, archive: Archive, catalogue: Catalogue | None = None, candidates: int | None = None
+    ) -> "Searcher":
+        """For a few queries: nothing of the gallery is kept.
+
+        Args:
+            archive: head, videos and encoder.
+            catalogue: what is known of the videos; None: what the store says alone.
+            candidates: how many of the nearest of the index beside the run or store are compared; None: every video,
+                without an index.
+
+        Raises:
+            UsageError: there is no index.
+            StoreError: the index is damaged, or was made of another head, split or state of the store.
+        """
+        catalogue = catalogue or Catalogue(archive.store, {})
+        if candidates is None:
+            return cls(archive, catalogue)
+        features = archive.windows.features
+        index = VideoIndex.load((archive.run or archive.store.folder) / INDEX_FOLDER)
+        coarse = checked_index(archive.head, features, index)
+        return cls(
+            archive, catalogue, NearestItems(archive.head, features, coarse, index.nearest, candidates)
+        )
+
+    def by_text(self, text: str | QueryText, wish: Wish = FIRST) -> Answer:
+        """The best videos, or moments, for a text.
+
+        Raises:
+            UsageError: fewer than one is wanted.
+        """
+        query = self.archive.queries.of_text(text) if isinstance(text, str) else text
+        return self.by_texts([query], [wish])[0]
+
+    @torch.no_grad()
+    def by_texts(self, queries: Sequence[QueryText], wishes: Sequence[Wish]) -> list[Answer]:
+        """The same for several texts at once, each with its own wish."""
+        for wish in wishes:
+            check_top_k(wish.top_k)
+            self._check_candidates(wish)
+        among = [self._items(wish) for wish in wishes]
+        if all(mask is None for mask in among):
+            compared = self._compare(batch_of(queries, self._head.shape.num_words))
+        else:
+            compared = [
+                self._compare(query.batch(self._head.shape.num_words), mask)[0]
+                for query, mask in zip(queries, among, strict=True)
+            ]
+        return [self._text_answer(*one) for one in zip(queries, compared, wishes, strict=True)]
+
+    @torch.no_grad()
+    def by_look(self, video: VideoFeatures, wish: Wish = FIRST, *, without: str | None = None) -> Answer:
+        """The videos that look most alike: by the cosine of the head's global vectors of videos, or of the means of
+        their frames where the head has none.
+
+        Args:
+            video: a video, a frame or a picture as the head sees it, alone.
+            wish: which part of the answer is wanted.
+            without: the id of a video that is left out, because it is the query.
+
+        Raises:
+            UsageError: fewer than one is wanted.
+        """
+        check_top_k(wish.top_k)
+        vectors = self._vectors or CoarseVectors(self._coarse, self._windows.features)
+        scores = vectors.scores(self._coarse.of_videos(video))[0]
+        usual = Usual.of(scores, len(scores))
+        items = self._items(wish, without)
+        chosen = torch.arange(len(scores)) if items is None else items.nonzero().flatten()
+        look = l2_normalise(l2_normalise(video.frames[0][video.mask[0]].float()).mean(dim=0))
+
+        def curve(window: int) -> Float[Tensor, " frame"]:
+            frames = self._batch(window).frames[0]
+            return (l2_normalise(frames.float()) @ look).cpu()
+
+        return self._answer(Compared(chosen, scores[chosen], usual), wish, curve, None)
+
+    def video(self, video_id: str) -> VideoFeatures:
+        """A video of the gallery as the head sees it, a batch of one.
+
+        Raises:
+            KeyError: the gallery has no such video.
+        """
+        place = self._places[video_id]
+        return self.archive.features.video_batch(torch.tensor([place]), self._head.shape.num_frames)
+
+    def frame(self, video_id: str, seconds: float) -> VideoFeatures:
+        """The cached frame of a video that is nearest to a time, as a video of one frame.
+
+        Raises:
+            KeyError: the gallery has no such video.
+        """
+        place = torch.tensor([self._places[video_id]])
+        stored = self.catalogue.store.frame_seconds(video_id)
+        first = torch.tensor([int(abs(torch.as_tensor(stored.copy()) - seconds).argmin())])
+        one = self.archive.features.cut(place, first, torch.ones(1, dtype=torch.long))
+        return one.video_batch(torch.zeros(1, dtype=torch.long), 1)
+
+    def alignment(self, query: QueryText, video_id: str, near_seconds: float | None = None) -> Alignment:
+        """What the head sees in one video for a text: of a long one, in the window that is nearest to a time, or in
+        the best one.
+
+        Raises:
+            KeyError: the gallery has no such video.
+        """
+        shape = self._head.shape
+        text = query.batch(shape.num_words)
+        window = self._window(text, self._places[video_id], near_seconds)
+        model = str(self.catalogue.store.manifest.encoder["model"])
+        return align_pair(
+            self._head,
+            (text, self._batch(window)),
+            text=query.text,
+            words=token_names(model, query.token_ids(shape.num_words)),
+            frame_seconds=self._seconds(window),
+        )
+
+    @torch.no_grad()
+    def moments(self, query: QueryText, video_id: str) -> list[tuple[Moment, float]]:
+        """The moments of one video for a text, each with the head's score of its frames alone, best first.
+
+        Raises:
+            KeyError: the gallery has no such video.
+        """
+        windows = (self._windows.owner == self._places[video_id]).nonzero().flatten().tolist()
+        found = self._moments(self._head.encode_text(query.batch(self._head.shape.num_words)), query, windows)
+        return [(moment, score) for _, moment, score in apart(found)]
+
+    def _check_candidates(self, wish: Wish) -> None:
+        most = self._compare.candidates if isinstance(self._compare, NearestItems) else None
+        if most is not None and wish.by == "video" and most < wish.offset + wish.top_k:
+            candidates, top_k = most, wish.offset + wish.top_k
+            raise UsageError(f"candidates must be at least top_k, got {candidates = } and {top_k = }")
+
+    def _items(self, wish: Wish, without: str | None = None) -> Bool[Tensor, " window"] | None:
+        """Which windows may be found."""
+        if wish.among is None and without is None:
+            return None
+        count = self.archive.features.num_videos
+        among = torch.ones(count, dtype=torch.bool) if wish.among is None else wish.among.clone()
+        if without is not None and without in self._places:
+            among[self._places[without]] = False
+        return among[self._windows.owner]
+
+    def _text_answer(self, query: QueryText, compared: Compared, wish: Wish) -> Answer:
+        encoded = self._head.encode_text(query.batch(self._head.shape.num_words))
+        if wish.by == "moment":
+            return self._by_moment(encoded, query, compared, wish)
+        text = query.batch(self._head.shape.num_words)
+
+        def curve(window: int) -> Float[Tensor, " frame"]:
+            return self._curve(encoded, text, self._batch(window))
+
+        return self._answer(compared, wish, curve, query.text)
+
+    def _answer(
+        self,
+        compared: Compared,
+        wish: Wish,
+        curve: Callable[[int], Float[Tensor, " frame"]],
+        text: str | None,
+    ) -> Answer:
+        """Videos, each by its best window."""
+        scores, window = compared.by_owner(self._windows.owner, self.archive.features.num_videos)
+        order = scores.argsort(descending=True, stable=True)
+        order = order[: int(scores.isfinite().sum())]
+        hits: list[FoundVideo] = []
+        for place in order[wish.offset : wish.offset + wish.top_k].tolist():
+            best_window = int(window[place])
+            moment = moment_of(curve(best_window), self._seconds(best_window))
+            hits.append(self._found(place, float(scores[place]), moment, compared.usual))
+        if self.calibration is not None and text is not None:
+            hits = [replace(hit, share_right=self.calibration.share_right(hit.score)) for hit in hits]
+        best = float(scores[order[0]]) if len(order) else None
+        own = () if text is None else self._own(text, scores, order)
+        return self._said(hits, wish, len(order), (best, compared.usual), own)
+
+    def _said(
+        self,
+        hits: Sequence[FoundVideo],
+        wish: Wish,
+        compared: int,
+        best: tuple[float | None, Usual | None],
+        own: tuple[OwnVideo, ...],
+    ) -> Answer:
+        searched = self.archive.features.num_videos if wish.among is None else int(wish.among.sum())
+        score, usual = best
+        stands_out = None if score is None or usual is None else usual.by_chance(score) < CHANCE
+        return Answer(tuple(hits), searched, compared, stands_out, own)
+
+    def _by_moment(self, encoded: Encoded, query: QueryText, compared: Compared, wish: Wish) -> Answer:
+        """Stretches of the best windows, by the head's score of their frames alone."""
+        wanted = wish.offset + wish.top_k
+        order = compared.scores.argsort(descending=True, stable=True)
+        best = compared.items[order[: 3 * wanted + WINDOWS_FOR_MOMENTS]].tolist()
+        found = apart(self._moments(encoded, query, best))
+        hits = [
+            self._found(place, score, moment, None) for place, moment, score in found[wish.offset : wanted]
+        ]
+        scores, _ = compared.by_owner(self._windows.owner, self.archive.features.num_videos)
+        ranked = scores.argsort(descending=True, stable=True)[: int(scores.isfinite().sum())]
+        top = float(scores[ranked[0]]) if len(ranked) else None
+        return self._said(
+            hits, wish, len(ranked), (top, compared.usual), self._own(query.text, scores, ranked)
+        )
+
+    def _moments(
+        self, encoded: Encoded, query: QueryText, windows: Sequence[int]
+    ) -> list[tuple[int, Moment, float]]:
+        """The moments of some windows, each with its video and the head's score of its frames, best first."""
+        text = query.batch(self._head.shape.num_words)
+        cut: list[tuple[int, Moment, Tensor]] = []
+        for window in windows:
+            video = self._batch(window)
+            curve = self._curve(encoded, text, video)
+            for moment, frames in moments_of(curve, self._seconds(window)):
+                cut.append((int(self._windows.owner[window]), moment, video.frames[0][frames]))
+        if not cut:
+            return []
+        frames = pad_sequence([rows for _, _, rows in cut], batch_first=True)
+        mask = pad_sequence([torch.ones(len(rows), dtype=torch.bool) for _, _, rows in cut], batch_first=True)
+        videos = self._head.encode_video(VideoFeatures(frames, mask))
+        scores = similarity_in_blocks(self._head, encoded, videos)[0].float().cpu().tolist()
+        found = [(place, moment, score) for (place, moment, _), score in zip(cut, scores, strict=True)]
+        return sorted(found, key=lambda one: -one[2])
+
+    def _curve(self, encoded: Encoded, text: TextFeatures, video: VideoFeatures) -> Float[Tensor, " frame"]:
+        words, frames, is_of_head = compared_parts(encoded, self._head.encode_video(video), text, video)
+        return frame_curve(words, frames, text, is_of_head=is_of_head)
+
+    def _found(self, place: int, score: float, moment: Moment, usual: Usual | None) -> FoundVideo:
+        video = self.archive.features.video_ids[place]
+        return FoundVideo(
+            video,
+            score,
+            moment,
+            self.catalogue.captions.get(video, ()),
+            self.catalogue.videos.get(video),
+            self.catalogue.numbers[video],
+            None if usual is None else usual.deviations(score),
+        )
+
+    def _own(
+        self, text: str, scores: Float[Tensor, " video"], order: Int[Tensor, " ranked"]
+    ) -> tuple[OwnVideo, ...]:
+        found: list[OwnVideo] = []
+        for number in self.catalogue.owners.get(text, ()):
+            video = self.catalogue[number].id
+            place = self._places.get(video)
+            if place is None or not bool(scores[place].isfinite()):
+                found.append(OwnVideo(video, number, None, None))
+            else:
+                rank = int((order == place).nonzero()[0]) + 1
+                found.append(OwnVideo(video, number, rank, float(scores[place])))
+        return tuple(found)
+
+    @torch.no_grad()
+    def _window(self, text: TextFeatures, place: int, near_seconds: float | None) -> int:
+        """Of a video the window whose middle is nearest to a time; without one the best."""
+        windows = (self._windows.owner == place).nonzero().flatten()
+        if len(windows) == 1:
+            return int(windows[0])
+        if near_seconds is not None:
+            seconds = [self._seconds(window) for window in windows.tolist()]
+            away = [abs((own[0] + own[-1]) / 2 - near_seconds) for own in seconds]
+            return int(windows[away.index(min(away))])
+        batch = self._windows.features.video_batch(windows, self._head.shape.num_frames)
+        encoded = self._head.encode_text(text)
+        scores = similarity_in_blocks(self._head, encoded, self._head.encode_video(batch))[0]
+        return int(windows[int(scores.argmax())])
+
+    def _batch(self, window: int) -> VideoFeatures:
+        """As many frames as the head sees: what it compares has a place for no more."""
+        return self._windows.features.video_batch(torch.tensor([window]), self._head.shape.num_frames)
+
+    def _seconds(self, window: int) -> list[float]:
+        return self._windows.features.frame_seconds(window, self._head.shape.num_frames).tolist()
