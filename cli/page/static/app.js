@@ -26,11 +26,17 @@ let view = null; // {path, show}
 
 function viewOf(path) {
   const [, room, ...rest] = path.split("/");
+  if (room === "video") return alone;
   if (room === "store") return storeView(main, about);
   if (room === "failures") return failuresView(main, about);
   if (room === "runs" && rest.join("/")) return runView(main, decodeURIComponent(rest.join("/")));
   if (room === "runs") return runsView(main, about);
   return searchView(main, about);
+}
+
+/** The page of one video is the player. */
+function alone({ video }) {
+  fill(main, make("h1", {}, "Video"), !video && make("p", { class: "empty" }, "No video is open. ", make("a", { href: page("/") }, "Search for one")));
 }
 
 function show(state) {
@@ -41,7 +47,7 @@ function show(state) {
   showQuery(state);
   view.show(state);
   player.show(state, about);
-  markOpened(state.video);
+  markOpened(state);
   for (const behind of [header, notices, main]) behind.inert = narrow.matches && player.isOpen;
   document.body.classList.toggle("playing", player.isOpen);
   markPage(state);
@@ -62,7 +68,7 @@ function markPage(state) {
   document.title = [heading?.slice(0, TITLE_MOST), `tvr ${about.dataset}`].filter(Boolean).join(" · ");
 }
 
-/** What a reader must know first. A caution cannot be put away, what is said once can. */
+/** What a reader must know first; none of it can be put away. */
 function showNotices() {
   const { caution, notes } = about;
   const mild = caution?.label === MILD;

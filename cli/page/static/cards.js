@@ -1,7 +1,7 @@
-// A video as a card: its best picture, what it is called, how well it matches and when.
+// A video as a card: its best picture, what it is called, how well it matches and when; and what is said above cards.
 
-import { clock, clocks, counted, frame, make, percent } from "./dom.js";
-import { addressWith, asking, opening, seconds } from "./state.js";
+import { announce, clock, clocks, counted, definitions, frame, make, nearestOf, percent } from "./dom.js";
+import { addressWith, asking, current, go, opening, seconds } from "./state.js";
 
 const SIZES = "(min-width: 2800px) 420px, (min-width: 1600px) 320px, 260px";
 /** So many standard deviations above the mean of all scores fill the bar of a card. */
@@ -20,6 +20,7 @@ export function hitCard(hit, searched, { extra = null, run = null } = {}) {
     address: addressWith({ ...opening(hit.video, moment), ...(run && { run }) }),
     corner: clocks(moment.start_seconds, moment.end_seconds),
     rank: hit.rank,
+    t: opening(hit.video, moment).t,
     facts: [
       make("p", { class: "score" },
         make("b", {}, hit.score.toFixed(3)),
@@ -29,7 +30,7 @@ export function hitCard(hit, searched, { extra = null, run = null } = {}) {
       make("p", { class: "place" }, placeWords(place, searched)),
       hit.share_right === null
         ? null
-        : make("p", { class: "place" }, `right in ${percent(hit.share_right)} of such hits on validation`),
+        : make("p", { class: "place" }, `${Math.round(100 * hit.share_right)} % of such hits were right on validation`),
       extra,
     ],
   });
@@ -58,10 +59,10 @@ export function placeWords(place, searched) {
   return `better than ${percent(place.share_below)} of ${counted(searched, "video")}`;
 }
 
-function card(video, { at, address, corner, facts, rank = null }) {
+function card(video, { at, address, corner, facts, rank = null, t = null }) {
   const title = titleOf(video);
   const more = video.captions.length - 1;
-  return make("li", { class: "card", "data-video": video.video, "data-rank": rank },
+  return make("li", { class: "card", "data-video": video.video, "data-t": t, "data-rank": rank },
     make("div", { class: "picture" },
       frame(video.video, at, { sizes: SIZES }),
       rank && make("span", { class: "rank" }, String(rank)),
@@ -82,6 +83,67 @@ function barOf(deviations) {
   const bar = make("i");
   bar.style.inlineSize = `${100 * Math.min(1, Math.max(0, deviations / FULL))}%`;
   return bar;
+}
+
+/** All that is known of one video, and what can be done with it. `here` tells the second that is shown. */
+export function videoFacts(one, here) {
+  const frames = one.frame_seconds;
+  const likeFrame = () => go(asking({ like: one.video, at: seconds(frames[nearestOf(frames, here())]) }));
+  const state = current();
+  return [
+    make("div", { class: "actions" },
+      make("a", { class: "button", href: addressWith(asking({ like: one.video })) }, "More like this video"),
+      make("button", { type: "button", class: "plain", disabled: !frames.length, onclick: likeFrame }, "More like this frame"),
+      make("button", { type: "button", class: "plain", onclick: copyLink }, "Copy link"),
+      state.path === "/video" ? null : make("a", { href: addressWith({}, { ...state, path: "/video" }) }, "On a page of its own")),
+    one.moved && make("p", { class: "notice mild" }, "The file moved since its features were made; it was found by its name and size."),
+    one.status !== "ok" && make("p", { class: "notice mild" }, `${one.status}: ${one.reason}. ${counted(frames.length, "frame")} could be read.`),
+    one.captions.length > 0 && make("ul", { class: "captions", "aria-label": "Captions" }, one.captions.map((text) =>
+      make("li", {}, make("a", { href: addressWith({ ...asking({ q: text }), video: one.video }) }, text)))),
+    definitions({
+      id: one.id, file: one.file, folder: one.folder, splits: one.splits, length: clock(one.duration_seconds ?? NaN),
+      ...(one.clip && { clip: clocks(...one.clip) }), "cached frames": frames.length,
+    }),
+  ];
+}
+
+function copyLink({ target }) {
+  navigator.clipboard?.writeText(location.href).then(() => {
+    target.textContent = "Copied";
+    announce("The link is copied.");
+  }, () => announce("The link could not be copied: copy it from the address bar."));
+}
+
+/** What must be known of an answer before its cards are read. */
+export function remarks(answer) {
+  const { query } = answer;
+  return [
+    query.cut ? make("p", { class: "notice mild" }, `The query is longer than the model reads. It read: “${query.read}”`) : null,
+    answer.stands_out ? null : make("p", { class: "notice mild" }, sentence(answer.remark || "nothing stands out")),
+  ];
+}
+
+function sentence(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+}
+
+/** Where the video is for which the query was written. */
+export function trueWords(answer) {
+  const { true_video: right } = answer;
+  if (!right) return null;
+  return make("p", { class: "true-rank", "data-rank": right.rank },
+    "This is a caption of the store; its own video is at rank ",
+    make("b", {}, right.rank.toLocaleString("en")),
+    `, score ${right.score.toFixed(3)}. `,
+    answer.hits.some((hit) => hit.video === right.video)
+      ? null
+      : make("a", { href: addressWith({ video: right.video, t: null, to: null }) }, "Show it"),
+  );
+}
+
+/** A mark on the video for which the query was written. */
+export function trueMark(answer, hit) {
+  return answer.true_video?.video === hit.video ? make("p", { class: "true-mark" }, "written for this video") : null;
 }
 
 /** Move the focus to a neighbouring card; false where there is none. */
@@ -107,12 +169,16 @@ function chosen(links) {
   return links.find((link) => link.closest(".card").classList.contains("opened")) ?? links[0];
 }
 
-/** Mark the card whose video is open. */
-export function markOpened(video) {
-  for (const one of document.querySelectorAll(".card")) {
-    const opened = one.dataset.video === video;
-    one.classList.toggle("opened", opened);
-    const link = one.querySelector(".open");
-    opened ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+/** Mark the card whose video is open; where several moments of it are listed, the open one. */
+export function markOpened({ video, t }) {
+  const cards = [...document.querySelectorAll(".card")];
+  const own = cards.filter((card) => card.dataset.video === video);
+  const exact = own.filter((card) => card.dataset.t === t);
+  const opened = exact.length ? exact : own;
+  for (const card of cards) {
+    card.classList.toggle("opened", opened.includes(card));
+    const link = card.querySelector(".open");
+    if (opened.includes(card)) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
   }
 }

@@ -1,11 +1,10 @@
 // Two runs beside each other for one query.
 
 import { ask } from "./api.js";
-import { cardList, hitCard } from "./cards.js";
+import { cardList, hitCard, remarks, trueMark, trueWords } from "./cards.js";
 import { announce, counted, fill, make } from "./dom.js";
 import { nextFailure } from "./failures.js";
-import { parametersOf, remarks, trueMark, trueWords } from "./search.js";
-import { go } from "./state.js";
+import { go, parametersOf } from "./state.js";
 
 const TOP = 12;
 /** How far down the other run's list a video is looked for. */
@@ -13,7 +12,7 @@ const LOOKED = 50;
 
 /** What both runs answer. */
 export function comparison(state, signal) {
-  const search = (run) => ask("/api/search", { ...parametersOf(state, Math.max(TOP, LOOKED)), run }, { signal });
+  const search = (run) => ask("/api/search", { ...parametersOf(state, LOOKED), run }, { signal });
   return Promise.all([search(state.run), search(state.against)]);
 }
 

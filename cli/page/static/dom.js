@@ -110,6 +110,11 @@ export function clocks(from, to) {
   return to < 60 ? `${clock(from).replace(" s", "")}–${clock(to)}` : `${clock(from)} – ${clock(to)}`;
 }
 
+/** Which of some seconds is nearest. */
+export function nearestOf(times, seconds) {
+  return times.reduce((best, at, i) => (Math.abs(at - seconds) < Math.abs(times[best] - seconds) ? i : best), 0);
+}
+
 /** The picture of a video at a second. Where there is none, a word stands in its place. */
 export function frame(video, seconds, { height = 180, alt = "", sizes = null } = {}) {
   const address = (lines) => `/api/videos/${video}/frame?seconds=${seconds}&height=${lines}`;
@@ -132,4 +137,24 @@ export function announce(words) {
   const region = document.getElementById("announcement");
   region.textContent = "";
   region.textContent = words;
+}
+
+const ICONS = {
+  play: "M6 3.5v13l11-6.5z",
+  pause: "M5 4h3.5v12H5zM11.5 4H15v12h-3.5z",
+  loud: "M3 8v4h3l4 3.5v-11L6 8zM13 7.2a4 4 0 0 1 0 5.6M15.4 5a7 7 0 0 1 0 10",
+  mute: "M3 8v4h3l4 3.5v-11L6 8zM13 7.5l4.5 5M17.5 7.5l-4.5 5",
+  full: "M3 7.5V4h4M13 4h4v3.5M17 12.5V16h-4M7 16H3v-3.5",
+};
+
+/** A button that shows one of the icons. */
+export function iconButton(label, icon, press) {
+  return relabel(make("button", { type: "button", class: "icon", onclick: press }), label, icon);
+}
+
+/** Another label and icon for such a button. */
+export function relabel(button, label, icon) {
+  button.setAttribute("aria-label", label);
+  button.replaceChildren(makeSvg("svg", { viewBox: "0 0 20 20", "aria-hidden": "true" }, makeSvg("path", { d: ICONS[icon] })));
+  return button;
 }

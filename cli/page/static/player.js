@@ -1,15 +1,13 @@
 // The player: a video from the start of its span, over and over, and below it why the span was found.
 
 import { ask, Latest, pause } from "./api.js";
-import { titleOf } from "./cards.js";
-import { announce, clock, clocks, counted, definitions, fill, frame, make, makeSvg, shown } from "./dom.js";
-import { addressWith, asking, go, opening, seconds } from "./state.js";
-import { bordersOf, nearestOf, Timeline } from "./timeline.js";
+import { titleOf, videoFacts } from "./cards.js";
+import { announce, clock, clocks, fill, frame, iconButton, make, nearestOf, relabel } from "./dom.js";
+import { go, opening, seconds } from "./state.js";
+import { rangeOf, spanOf, Timeline, windowOf } from "./timeline.js";
 import { chosenCurve, curvesOf, wordButtons } from "./words.js";
 
 const POLL_MILLISECONDS = 500;
-/** A shorter span would flicker rather than play. */
-const LEAST_SECONDS = 0.5;
 /** Players end a little early or late; the next round begins then. */
 const SLACK_SECONDS = 0.03;
 const SPEEDS = [0.25, 0.5, 1, 2];
@@ -64,10 +62,10 @@ export class Player {
 
   /** Begin or end the span where the video is now. */
   setEnd(which) {
-    const [from, to] = this.#span ?? this.#range();
+    const [from, to] = this.#span ?? this.#range;
     const at = this.#position;
-    if (which === "start") this.#setSpan(at, at < to ? to : this.#range()[1], true);
-    else this.#setSpan(at > from ? from : this.#range()[0], at, true);
+    if (which === "start") this.#setSpan(at, at < to ? to : this.#range[1], true);
+    else this.#setSpan(at > from ? from : this.#range[0], at, true);
   }
 
   #build() {
@@ -153,7 +151,7 @@ export class Player {
         announce(`Player: ${titleOf(opened)}`);
         this.timeline.setFrames(opened.video, opened.frame_seconds);
         this.#settle(true);
-        this.#drawFacts();
+        fill(this.facts, videoFacts(opened, () => this.#position));
       },
       (error) => this.#cannotPlay(error.message),
     );
@@ -182,9 +180,9 @@ export class Player {
   }
 
   close() {
-    const { video } = this.#state;
+    const link = document.querySelector(".card.opened .open");
     go(opening(null));
-    document.querySelector(`.card[data-video="${CSS.escape(video)}"] .open`)?.focus();
+    link?.focus();
   }
 
   #align() {
@@ -205,32 +203,19 @@ export class Player {
     return undefined;
   }
 
-  /** The seconds of the file that are the video: all, or the clip that the data set names. */
-  #range() {
-    const { clip, duration_seconds: duration, frame_seconds: frames } = this.#opened ?? {};
-    if (clip) return [clip[0], clip[1] ?? duration ?? clip[0] + 1];
-    const end = duration ?? bordersOf(frames ?? []).at(-1) ?? this.#source?.to ?? 1;
-    return [0, end];
-  }
-
-  /** The span that the address names, else the best one. */
-  #spanOf({ t, to }) {
-    const spans = this.#alignment?.spans ?? [];
-    if (t === undefined) return spans.length ? [spans[0].start_seconds, spans[0].end_seconds] : null;
-    if (to !== undefined) return [Number(t), Number(to)];
-    const around = spans.find((one) => one.start_seconds <= Number(t) && Number(t) <= one.end_seconds);
-    return around ? [around.start_seconds, around.end_seconds] : [Number(t), Number(t) + 2 * LEAST_SECONDS];
+  get #range() {
+    return this.#opened ? rangeOf(this.#opened) : [0, 1];
   }
 
   /** Take span and mode from the state; `jump`: and begin there. */
   #settle(jump) {
-    const range = this.#range();
-    const named = this.#spanOf(this.#state);
+    const range = this.#range;
+    const named = spanOf(this.#state, this.#alignment?.spans ?? [], range);
     const grew = named !== null && this.#span === null;
-    this.#span = named && widened(named, range);
+    this.#span = named;
     this.whole.checked = Boolean(this.#state.whole) || !this.#span;
     this.whole.disabled = !this.#span;
-    this.timeline.setRange(...range);
+    this.timeline.setRange(...(this.whole.checked ? range : windowOf(this.#span, range)));
     this.timeline.setSpan(...(this.#span ?? [null, null]));
     this.spanWords.textContent = this.#span ? `Span ${clocks(...this.#span)}` : "";
     if (jump || grew) {
@@ -243,7 +228,7 @@ export class Player {
   }
 
   #looped() {
-    return this.whole.checked || !this.#span ? this.#range() : this.#span;
+    return this.whole.checked || !this.#span ? this.#range : this.#span;
   }
 
   /** Have what is to be played, unless it is there. */
@@ -331,7 +316,7 @@ export class Player {
 
   #showTime() {
     this.timeline.setPosition(this.#position);
-    this.time.textContent = `${clock(this.#position)} / ${clock(this.#range()[1])}`;
+    this.time.textContent = `${clock(this.#position)} / ${clock(this.#range[1])}`;
     this.controls.classList.toggle("unplayable", this.video.hidden);
     if (this.video.hidden) this.#showStill();
   }
@@ -360,57 +345,4 @@ export class Player {
     if (focused) this.why.querySelector(`[data-curve="${focused.dataset.curve}"]${focused.dataset.place ? `[data-place="${focused.dataset.place}"]` : ""}`)?.focus();
   }
 
-  #drawFacts() {
-    const one = this.#opened;
-    const like = asking({ like: one.video });
-    const frameHere = () => {
-      const at = one.frame_seconds[nearestOf(one.frame_seconds, this.#position)];
-      go(asking({ like: one.video, at: seconds(at) }));
-    };
-    fill(this.facts,
-      make("div", { class: "actions" },
-        make("a", { class: "button", href: addressWith(like) }, "More like this video"),
-        make("button", { type: "button", class: "plain", disabled: !one.frame_seconds.length, onclick: frameHere }, "More like this frame"),
-        make("button", { type: "button", class: "plain", onclick: copyLink }, "Copy link")),
-      one.moved ? make("p", { class: "notice mild" }, "The file moved since its features were made; it was found by its name and size.") : null,
-      one.status === "ok" ? null : make("p", { class: "notice mild" }, `${one.status}: ${one.reason}. ${counted(one.frame_seconds.length, "frame")} could be read.`),
-      one.captions.length ? make("ul", { class: "captions", "aria-label": "Captions" }, one.captions.map((text) =>
-        make("li", {}, make("a", { href: addressWith({ ...asking({ q: text }), video: one.video }) }, text)))) : null,
-      definitions({
-        id: one.id, file: one.file, folder: one.folder, splits: shown(one.splits), length: clock(one.duration_seconds ?? NaN),
-        ...(one.clip && { clip: clocks(...one.clip) }), "cached frames": one.frame_seconds.length,
-      }));
-  }
-}
-
-const ICONS = {
-  play: "M6 3.5v13l11-6.5z",
-  pause: "M5 4h3.5v12H5zM11.5 4H15v12h-3.5z",
-  loud: "M3 8v4h3l4 3.5v-11L6 8zM13 7.2a4 4 0 0 1 0 5.6M15.4 5a7 7 0 0 1 0 10",
-  mute: "M3 8v4h3l4 3.5v-11L6 8zM13 7.5l4.5 5M17.5 7.5l-4.5 5",
-  full: "M3 7.5V4h4M13 4h4v3.5M17 12.5V16h-4M7 16H3v-3.5",
-};
-
-function iconButton(label, icon, press) {
-  return relabel(make("button", { type: "button", class: "icon", onclick: press }), label, icon);
-}
-
-function relabel(button, label, icon) {
-  button.setAttribute("aria-label", label);
-  button.replaceChildren(makeSvg("svg", { viewBox: "0 0 20 20", "aria-hidden": "true" }, makeSvg("path", { d: ICONS[icon] })));
-  return button;
-}
-
-/** A span long enough to be seen, within the video. */
-function widened([from, to], [first, last]) {
-  const missing = Math.max(0, LEAST_SECONDS - (to - from)) / 2;
-  const start = Math.max(first, Math.min(from - missing, last - LEAST_SECONDS));
-  return [start, Math.max(start, Math.min(to + missing, last))];
-}
-
-function copyLink({ target }) {
-  navigator.clipboard?.writeText(location.href).then(() => {
-    target.textContent = "Copied";
-    announce("The link is copied.");
-  }, () => announce("The link could not be copied: copy it from the address bar."));
 }

@@ -1,12 +1,12 @@
 // The start page: what is asked, and what was found.
 
 import { ask, Latest } from "./api.js";
-import { cardList, hitCard, videoCard } from "./cards.js";
+import { cardList, hitCard, remarks, trueMark, trueWords, videoCard } from "./cards.js";
 import { compare, comparison } from "./compare.js";
 import { announce, counted, fill, frame, make } from "./dom.js";
 import { nextFailure } from "./failures.js";
 import { adjust, controls } from "./filters.js";
-import { addressWith, asking, go, LISTED, listing, QUERY } from "./state.js";
+import { addressWith, asking, asks, go, LISTED, listing, parametersOf } from "./state.js";
 
 const TOP = 24;
 const TYPING_MILLISECONDS = 220;
@@ -44,18 +44,6 @@ export function wireBox() {
 
 function readText({ search }) {
   return new URLSearchParams(search).get("q");
-}
-
-/** What the search API is asked for a state. */
-export function parametersOf(state, top = TOP) {
-  const { q, like, at, picture, run, by, split, status, folder, shortest, longest, offset } = state;
-  const kind = q ? { q } : picture ? { picture } : { video: like, seconds: at };
-  return { ...kind, run, by, split, status, folder, shortest, longest, offset, top };
-}
-
-/** Whether a state asks anything. */
-export function asks(state) {
-  return QUERY.some((name) => state[name]);
 }
 
 /** Show the query in the box, words or example. */
@@ -135,7 +123,7 @@ function filtered({ split, status, folder, shortest, longest, name }) {
 
 function askedOf(state) {
   if (state.against) return [(signal) => comparison(state, signal), compare];
-  return [(signal) => ask("/api/search", parametersOf(state), { signal }), drawHits];
+  return [(signal) => ask("/api/search", parametersOf(state, TOP), { signal }), drawHits];
 }
 
 function drawHits(answer, { state, about, summary, results }) {
@@ -155,38 +143,6 @@ function drawHits(answer, { state, about, summary, results }) {
     pages(state, answer.offset, answer.hits.length === TOP),
   );
   announce(`${facts}. ${answer.stands_out ? "" : answer.remark}`);
-}
-
-/** What must be known of an answer before its cards are read. */
-export function remarks(answer) {
-  const { query } = answer;
-  return [
-    query.cut ? make("p", { class: "notice mild" }, `The query is longer than the model reads. It read: “${query.read}”`) : null,
-    answer.stands_out ? null : make("p", { class: "notice mild" }, sentence(answer.remark || "nothing stands out")),
-  ];
-}
-
-function sentence(words) {
-  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
-}
-
-/** Where the video is for which the query was written. */
-export function trueWords(answer) {
-  const { true_video: right } = answer;
-  if (!right) return null;
-  return make("p", { class: "true-rank", "data-rank": right.rank },
-    "This is a caption of the store; its own video is at rank ",
-    make("b", {}, right.rank.toLocaleString("en")),
-    `, score ${right.score.toFixed(3)}. `,
-    answer.hits.some((hit) => hit.video === right.video)
-      ? null
-      : make("a", { href: addressWith({ video: right.video, t: null, to: null }) }, "Show it"),
-  );
-}
-
-/** A mark on the video for which the query was written. */
-export function trueMark(answer, hit) {
-  return answer.true_video?.video === hit.video ? make("p", { class: "true-mark" }, "written for this video") : null;
 }
 
 function browsed(state) {

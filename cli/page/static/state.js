@@ -78,6 +78,18 @@ export function go(changes, options) {
   visit(addressWith(changes), options);
 }
 
+/** What the search is asked for a state: so many results. */
+export function parametersOf(state, top) {
+  const { q, like, at, picture, run, by, split, status, folder, shortest, longest, offset } = state;
+  const kind = q ? { q } : picture ? { picture } : { video: like, seconds: at };
+  return { ...kind, run, by, split, status, folder, shortest, longest, offset, top };
+}
+
+/** Whether a state asks anything. */
+export function asks(state) {
+  return QUERY.some((name) => state[name]);
+}
+
 /** Be told of every new state. */
 export function onState(listener) {
   listeners.push(listener);

@@ -1,10 +1,15 @@
 // The time line of a video: how well each moment matches, the span that loops, the cached frames, and where we are.
 
-import { clock, frame, make, makeSvg } from "./dom.js";
+import { clock, frame, make, makeSvg, nearestOf } from "./dom.js";
 
 const WIDTH = 1000;
 const HEIGHT = 100;
 const STRIP_MOST = 24;
+/** A shorter span would flicker rather than play. */
+const LEAST_SECONDS = 0.5;
+/** Of a long video the time line shows so many times its span, and no less than so many seconds. */
+const WINDOW_SPANS = 8;
+const LEAST_WINDOW_SECONDS = 60;
 /** Fractions of the width within which a press takes hold of an end of the span. */
 const GRIP = 0.012;
 
@@ -106,9 +111,12 @@ export class Timeline {
 
   #drawStrip() {
     const borders = bordersOf(this.#frames.map(({ at }) => at));
-    const step = Math.ceil(this.#frames.length / STRIP_MOST) || 1;
-    const pieces = this.#frames.map((one, i) => ({ ...one, from: borders[i], to: borders[Math.min(i + step, borders.length - 1)] }));
-    this.strip.replaceChildren(...pieces.filter((_, i) => i % step === 0).map(({ video, at, from, to }) => {
+    const pieces = this.#frames.map((one, i) => ({ ...one, from: borders[i], to: borders[i + 1] }));
+    const seen = pieces.filter(({ from, to }) => to > this.#from && from < this.#to);
+    const step = Math.ceil(seen.length / STRIP_MOST) || 1;
+    const last = (i) => seen[Math.min(i + step, seen.length) - 1];
+    const wide = seen.map((piece, i) => ({ ...piece, to: last(i).to }));
+    this.strip.replaceChildren(...wide.filter((_, i) => i % step === 0).map(({ video, at, from, to }) => {
       const piece = make("span", { class: "piece", "data-seconds": at }, frame(video, at, { height: 90 }));
       piece.style.insetInlineStart = `${100 * this.#share(from)}%`;
       piece.style.inlineSize = `${100 * (this.#share(to) - this.#share(from))}%`;
@@ -178,9 +186,33 @@ export class Timeline {
   }
 }
 
-/** Which of some seconds is nearest. */
-export function nearestOf(times, seconds) {
-  return times.reduce((best, at, i) => (Math.abs(at - seconds) < Math.abs(times[best] - seconds) ? i : best), 0);
+/** The seconds of the file that are the video: all, or the clip that the data set names. */
+export function rangeOf({ clip, duration_seconds: duration, frame_seconds: frames }) {
+  if (clip) return [clip[0], clip[1] ?? duration ?? clip[0] + 1];
+  return [0, duration ?? bordersOf(frames).at(-1) ?? 1];
+}
+
+/** What the time line shows around a span: all, unless the span would be too thin to see in it. */
+export function windowOf([from, to], [first, last]) {
+  const half = Math.max(LEAST_WINDOW_SECONDS, (to - from) * WINDOW_SPANS) / 2;
+  if (last - first <= 4 * half) return [first, last];
+  const middle = Math.min(Math.max((from + to) / 2, first + half), last - half);
+  return [middle - half, middle + half];
+}
+
+/** The span that an address names, else the best one; null where there is none. */
+export function spanOf({ t, to }, spans, range) {
+  if (t === undefined) return spans.length ? widened([spans[0].start_seconds, spans[0].end_seconds], range) : null;
+  if (to !== undefined) return widened([Number(t), Number(to)], range);
+  const around = spans.find((one) => one.start_seconds <= Number(t) && Number(t) <= one.end_seconds);
+  return widened(around ? [around.start_seconds, around.end_seconds] : [Number(t), Number(t)], range);
+}
+
+/** A span long enough to be seen, within the video. */
+function widened([from, to], [first, last]) {
+  const missing = Math.max(0, LEAST_SECONDS - (to - from)) / 2;
+  const start = Math.max(first, Math.min(from - missing, last - LEAST_SECONDS));
+  return [start, Math.max(start, Math.min(to + missing, last))];
 }
 
 function sorted(one, other) {
