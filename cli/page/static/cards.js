@@ -1,6 +1,6 @@
 // A video as a card: its best picture, what it is called, how well it matches and when; and what is said above cards.
 
-import { announce, clock, clocks, counted, definitions, frame, make, nearestOf, percent } from "./dom.js";
+import { announce, clock, clocks, counted, definitions, frame, make, nearestOf, percent, score } from "./dom.js";
 import { addressWith, asking, current, go, opening, seconds } from "./state.js";
 
 const SIZES = "(min-width: 2800px) 420px, (min-width: 1600px) 320px, 260px";
@@ -23,7 +23,7 @@ export function hitCard(hit, searched, { extra = null, run = null } = {}) {
     t: opening(hit.video, moment).t,
     facts: [
       make("p", { class: "score" },
-        make("b", {}, hit.score.toFixed(3)),
+        make("b", {}, score(hit.score)),
         make("span", { class: "bar", "aria-hidden": "true" }, barOf(place.deviations)),
         make("span", { class: "sigma" }, `${place.deviations.toFixed(1)} σ`),
       ),
@@ -119,7 +119,7 @@ export function remarks(answer) {
   const { query } = answer;
   return [
     query.cut ? make("p", { class: "notice mild" }, `The query is longer than the model reads. It read: “${query.read}”`) : null,
-    answer.stands_out ? null : make("p", { class: "notice mild" }, sentence(answer.remark || "nothing stands out")),
+    answer.stands_out === false ? make("p", { class: "notice mild" }, sentence(answer.remark || "nothing stands out")) : null,
   ];
 }
 
@@ -134,7 +134,7 @@ export function trueWords(answer) {
   return make("p", { class: "true-rank", "data-rank": right.rank },
     "This is a caption of the store; its own video is at rank ",
     make("b", {}, right.rank.toLocaleString("en")),
-    `, score ${right.score.toFixed(3)}. `,
+    `, score ${score(right.score)}. `,
     answer.hits.some((hit) => hit.video === right.video)
       ? null
       : make("a", { href: addressWith({ video: right.video, t: null, to: null }) }, "Show it"),

@@ -88,6 +88,11 @@ export function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** A score as it stands everywhere. */
+export function score(value) {
+  return value.toFixed(3).replace(/^-(0\.000)$/, "$1");
+}
+
 /** "1 video", "2,000 videos". */
 export function counted(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 // Queries that a run gets wrong: a table of them, and the way from one to the next.
 
 import { ask, Latest } from "./api.js";
-import { announce, counted, fill, frame, make } from "./dom.js";
+import { announce, counted, fill, frame, make, score } from "./dom.js";
 import { addressWith, asking, go, page } from "./state.js";
 
 const TOP = 20;
@@ -85,8 +85,8 @@ function draw({ queries, wrong, failures, split }, { place, state, run, offset }
   const words = `${wrong.toLocaleString("en")} of ${counted(queries, "query").replace("querys", "queries")} of ${split} do not find their video first`;
   const row = (one, i) => make("li", { class: "failure" },
     make("a", { class: "failure-text", href: page("/", { q: one.text, run, split, failure: offset + i }) }, one.text),
-    pair("Its video", one.video, `rank ${one.rank.toLocaleString("en")}, score ${one.score.toFixed(3)}`),
-    pair("Found first", one.first.video, `score ${one.first.score.toFixed(3)}`));
+    pair("Its video", one.video, `rank ${one.rank.toLocaleString("en")}, score ${score(one.score)}`),
+    pair("Found first", one.first.video, `score ${score(one.first.score)}`));
   const to = (start, words, rel) => make("a", { href: addressWith({ offset: start || null }, state), rel }, words);
   fill(place,
     make("p", { class: "counts" }, words),

@@ -120,7 +120,10 @@ export class Player {
     video.addEventListener("loadedmetadata", () => {
       video.hidden = false;
       this.message.textContent = "";
+      // Only a whole file says how long the video is.
+      if (this.#source.to === null && Number.isFinite(video.duration)) this.#source.length = video.duration;
       this.#seek(this.#position);
+      this.#settle(false);
       if (!calm.matches) this.#start();
     });
     video.addEventListener("timeupdate", () => this.#follow());
@@ -204,7 +207,7 @@ export class Player {
   }
 
   get #range() {
-    return this.#opened ? rangeOf(this.#opened) : [0, 1];
+    return this.#opened ? rangeOf(this.#opened, this.#source?.length) : [0, 1];
   }
 
   /** Take span and mode from the state; `jump`: and begin there. */

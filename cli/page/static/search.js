@@ -142,7 +142,7 @@ function drawHits(answer, { state, about, summary, results }) {
       : make("p", { class: "empty" }, filtered(state) ? "No video passes the filters." : "Nothing was found."),
     pages(state, answer.offset, answer.hits.length === TOP),
   );
-  announce(`${facts}. ${answer.stands_out ? "" : answer.remark}`);
+  announce(`${facts}. ${answer.stands_out === false ? answer.remark : ""}`);
 }
 
 function browsed(state) {

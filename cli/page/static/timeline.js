@@ -40,7 +40,8 @@ export class Timeline {
       onkeydown: (event) => this.#key(event, seek),
     }, this.plot, this.scale, this.strip, this.mark, this.head, this.readout);
     this.ends = make("div", { class: "ends", "aria-hidden": "true" });
-    this.element = make("div", { class: "timeline-place" }, this.slider, this.ends);
+    this.legend = make("p", { class: "legend" });
+    this.element = make("div", { class: "timeline-place" }, this.legend, this.slider, this.ends);
     this.#follow(seek, span);
   }
 
@@ -95,6 +96,9 @@ export class Timeline {
     this.plot.setAttribute("aria-label", looked ? spoken(looked) : "No curve: the query is no sentence");
     this.scale.replaceChildren(...(looked ? [high, low].map((one) => make("span", {}, one.toFixed(3))) : []));
     this.slider.classList.toggle("bare", !looked);
+    this.legend.textContent = looked
+      ? `How well each moment matches ${looked.label}${shown.length > 1 ? ` (dashed: ${shown[0].label})` : ""}`
+      : "";
   }
 
   #path({ kind, label, values, seconds }, y) {
@@ -186,10 +190,12 @@ export class Timeline {
   }
 }
 
-/** The seconds of the file that are the video: all, or the clip that the data set names. */
-export function rangeOf({ clip, duration_seconds: duration, frame_seconds: frames }) {
-  if (clip) return [clip[0], clip[1] ?? duration ?? clip[0] + 1];
-  return [0, duration ?? bordersOf(frames).at(-1) ?? 1];
+/** The seconds of the file that are the video: the clip that the data set names, or all: as long as what plays, or until
+ * that is known as its frames tell. */
+export function rangeOf({ clip, duration_seconds: duration, frame_seconds: frames }, played) {
+  const first = clip?.[0] ?? 0;
+  const last = clip?.[1] ?? played ?? Math.max(first + (duration ?? 0), bordersOf(frames).at(-1) ?? 0);
+  return [first, last > first ? last : first + 1];
 }
 
 /** What the time line shows around a span: all, unless the span would be too thin to see in it. */
