@@ -1,7 +1,7 @@
 """``tvr sweep``: many heads and settings, compared on the validation split."""
 
 import signal
-from collections.abc import Generator, Sequence, Set
+from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,13 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import counted
+from ..data.contracts.errors import UsageError, counted
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import summed_figures
 from ..heads.runs.training_config import FORMER_NAMES, best_score
 from ..heads.sweep.grid import OPTIONS, Trial, options_of, parse_grid, plan_trials
+from ..heads.sweep.grid import TRAINING as TRAIN
 from ..heads.sweep.processes import run_in_processes
 from ..heads.sweep.results import TrialRow, groups_of, save_table, table_of
 from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
@@ -35,6 +36,8 @@ from .options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
     FAILURES,
+    MODEL,
+    TRAINING,
     WHAT,
     DatasetOption,
     JobOption,
@@ -85,7 +88,19 @@ def sweep(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="setting=value for every trial; repeatable.", rich_help_panel=WHAT),
+        typer.Option(
+            "--set",
+            help="key=value for the head of every trial, or preset=paper; repeatable.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    training: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train",
+            help="key=value for the training Config of every trial; repeatable. (--set takes these, too.)",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -107,11 +122,11 @@ def sweep(
     config: ConfigOption = None,
 ) -> None:
     """Train every combination of a grid, several at once; a table by validation score, over seeds."""
-    fixed = key_values(settings, "--set")
+    fixed = _fixed(key_values(settings, "--set"), key_values(training, "--train"))
     check_number("workers", workers, AT_LEAST_ONE)
     # Workers of this machine are processes of our own: each trial gets a fresh one.
     asked = None if scheduler in (None, "local") and not (slurm or pbs) else workers or 1
-    device = fixed.get("device", "auto")
+    device = fixed.get(f"{TRAIN}device") or fixed.get("device", "auto")
     cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
     opened = open_for_sweep(taken_store(place, store, dataset))
@@ -139,6 +154,19 @@ def sweep(
     _print_result(rows, tasks, table_of(target, tasks), as_json=as_json, manifest=opened.manifest)
     if any(task.has_failed for task in mine):
         raise typer.Exit(SOME_FAILED)
+
+
+def _fixed(settings: Mapping[str, str], training: Mapping[str, str]) -> dict[str, str]:
+    """What all trials share; of ``--train`` with the prefix that says so.
+
+    Raises:
+        UsageError: a setting was given twice.
+    """
+    trained = {f"{TRAIN}{key.removeprefix(TRAIN)}": value for key, value in training.items()}
+    twice = [key for key in settings if f"{TRAIN}{key.removeprefix(TRAIN)}" in trained]
+    if twice:
+        raise UsageError(f"--set and --train both give {twice[0]}: leave one of them out")
+    return {**settings, **trained}
 
 
 class _Terminated(BaseException):
@@ -201,14 +229,23 @@ def _print_result(
     caution = f" ({manifest.caution.label})" if manifest.caution else ""
     summed = {name for task in tasks for name in summed_figures(task.trial.training.select_by)}
     _print_groups(rows, f"validation split, {score}, mean ± deviation over seeds{caution}", summed)
-    for row in rows:
-        if row.failure is not None:
-            why = escape(f"{row.name}: {row.failure}")
-            out.print(f"[red]failed[/] {why}", soft_wrap=True, markup=True)
+    _print_failures(rows)
     best = rows[0]
     out.print(f"all trials: {saved}", soft_wrap=True)
     if best.score is not None:
         print_next("eval", best.folder)
+
+
+def _print_failures(rows: Sequence[TrialRow]) -> None:
+    """Each reason once, with the trial that has it, or the first of them."""
+    failed: dict[str, list[str]] = {}
+    for row in rows:
+        if row.failure is not None:
+            failed.setdefault(row.failure, []).append(row.name)
+    for why, names in failed.items():
+        others = f" (and {counted(len(names) - 1, 'other trial')})" if len(names) > 1 else ""
+        line = escape(f"{names[0]}{others}: {why}")
+        out.print(f"[red]failed[/] {line}", soft_wrap=True, markup=True)
 
 
 def _print_groups(rows: Sequence[TrialRow], title: str, summed: Set[str]) -> None:

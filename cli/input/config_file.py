@@ -22,8 +22,10 @@ ConfigOption = Annotated[
 """For a command's last argument ``config``, which needs nothing done: ``with_file`` has put the options in by then."""
 
 NAME = "config"
-TRAINING, GRID, STORE, DATASET = "training", "grid", "store", "dataset"
+SETTINGS, TRAINING, GRID, STORE, DATASET = "settings", "training", "grid", "store", "dataset"
 """Arguments of commands that exclude each other in part."""
+SHARED, PREFIX = (SETTINGS, TRAINING), f"{TRAINING}."
+"""Of a sweep: both give what all trials share, and what says that a setting is one of the training."""
 
 _ALLOWED: Mapping[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
@@ -60,9 +62,8 @@ def _read(file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(
-            f"--config {file} cannot be read ({error.strerror}). Name a TOML file, such as a run's run.toml"
-        ) from error
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise UsageError(f"--config {file}: {why}. Name a TOML file, such as a run's run.toml") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f'--config {file} is not TOML ({error}). A line is option = value, with text in quotes: head = "hcmi"'
@@ -120,11 +121,17 @@ class _File:
             pairs = [self._text(key, one, str) for one in value]
         else:
             raise self._refusal(key, 'a table of settings, or a list of "setting=value"', value)
-        typed = [*(self.typed.get(name) or ()), *((self.typed.get("more") or ()) if name == GRID else ())]
-        taken = {str(word).partition("=")[0] for word in typed}
+        # A sweep's --set takes what its --train takes, too: what was typed by either wins over the file's.
+        told = {SETTINGS: SHARED, TRAINING: SHARED, GRID: (GRID, "more")} if self._is_sweep else {}
+        typed = [str(word) for option in told.get(name, (name,)) for word in self.typed.get(option) or ()]
+        taken = {word.partition("=")[0].removeprefix(PREFIX) for word in typed}
         if name == TRAINING:  # --epochs is short for --train epochs
             taken |= self.typed.keys()
-        return [pair for pair in pairs if pair.partition("=")[0] not in taken]
+        return [pair for pair in pairs if pair.partition("=")[0].removeprefix(PREFIX) not in taken]
+
+    @property
+    def _is_sweep(self) -> bool:
+        return any(each.name == GRID for each in self.command.params)
 
     def _joined(self, name: str, key: str, value: Any) -> str:
         """A setting's value, or its several values, as they are typed."""

@@ -23,7 +23,9 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
         WeightsError: the file is missing, of another kind, or holds no tensors.
     """
     if not file.exists():
-        raise WeightsError(f"no checkpoint at {file}. Give the file its authors released, already unpacked.")
+        raise WeightsError(
+            f"{file}: there is no such file. Give the file its authors released, already unpacked."
+        )
     found: Any = _loaded(file)
     while isinstance(found, Mapping) and (
         inner := [name for name in NESTED if isinstance(found.get(name), Mapping)]

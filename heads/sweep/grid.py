@@ -86,14 +86,15 @@ def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Path) -
         for key, value in trial.varied.items():
             grid.setdefault(key, {})[value] = None
     told = {_current(key).removeprefix(TRAINING) for key in (*fixed, *grid) if not _is_head_setting(key)}
-    training = dataclasses.asdict(trials[0].training)
-    defaults = {TRAINING + name: value for name, value in training.items() if name not in told}
-    shared = {key: value for key, value in fixed.items() if key != "head"} | defaults
+    usual = {k: v for k, v in dataclasses.asdict(trials[0].training).items() if k not in told}
+    trained = {k.removeprefix(TRAINING): v for k, v in fixed.items() if not _is_head_setting(k)} | usual
     own = {"device", "wandb"}  # the machine's
+    head = {key: value for key, value in fixed.items() if key != "head" and _is_head_setting(key)}
     options = {
         "store": store.resolve(),
         "grid": {key: list(values) for key, values in grid.items()},
-        "set": {key: value for key, value in shared.items() if key.removeprefix(TRAINING) not in own},
+        "set": head,
+        "train": {key: value for key, value in trained.items() if key not in own},
     }
     return toml_of(options, f"Sweeps the same grid again: tvr sweep --config {OPTIONS}")
 

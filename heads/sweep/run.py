@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from ...data.contracts.errors import UsageError, counted
+from ...data.contracts.errors import DataError, UsageError, counted
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.store.manifest import Manifest, load_manifest
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
-from ..features.from_store import identity_of
+from ..features.from_store import features_of, identity_of, only_searched
 from ..runs.identity import unrecorded
 from ..runs.run_folder import load_record
 from .grid import Trial
@@ -27,18 +27,23 @@ OnTrialDone = Callable[[int, int, str], None]
 
 
 def open_for_sweep(folder: Path) -> FeatureStore:
-    """A store whose validation split can decide between trials.
+    """A store that trials can be trained on, and whose validation split can decide between them.
 
     Raises:
         StoreError: there is no complete store.
+        DataError: it has no captions, or none of a split that is needed.
         UsageError: it has no validation split.
     """
     store = FeatureStore.open(folder)
+    if not store.manifest.num_texts:
+        raise DataError(only_searched(folder))
     if "val" not in store.splits:
         raise UsageError(
             f"a sweep compares trials on a validation split, and {folder} has only "
             f"{', '.join(sorted(store.splits))}. Extract with a data set that holds one out, such as folder."
         )
+    for split in ("train", "val"):  # what every trial would fail at is said once, before the first one
+        features_of(store, split, mapped=True)
     return store
 
 

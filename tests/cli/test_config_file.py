@@ -71,7 +71,7 @@ def test_what_is_typed_wins_key_by_key(place: Path, tmp_path: Path) -> None:
         ("config = 'other.toml'", "unknown option 'config'"),
         ("epochs 3", "is not TOML"),
         ("a = '\xff'", "is not TOML"),
-        (None, "cannot be read (No such file or directory)"),
+        (None, ": there is no such file. Name a TOML file"),
     ],
 )
 def test_a_wrong_file_fails(text: str | None, message: str, tmp_path: Path) -> None:
@@ -93,14 +93,26 @@ def test_a_wrong_setting_in_a_file_fails_as_if_typed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_repeats_itself(place: Path, tmp_path: Path) -> None:
-    line = ["--grid", "layers=1", "seed=0,1", "--set", "epochs=1", "--set", "batch_size=16", "--workers", "1"]
+    line = [
+        "--grid",
+        "layers=1",
+        "seed=0,1",
+        "--set",
+        "epochs=1",
+        "--train",
+        "batch_size=16",
+        "--workers",
+        "1",
+    ]
     first = tvr("sweep", *line, "--folder", tmp_path / "first", cwd=place)
     assert first.code == 0, first.err
     file = tmp_path / "first" / "sweep.toml"
     written = tomllib.loads(file.read_text())
     assert written["grid"] == {"head": ["seq_transformer"], "layers": ["1"], "seed": ["0", "1"]}
-    assert (written["set"]["epochs"], written["set"]["training.lr"]) == ("1", 5e-4)
-    line = ["--config", file, "--workers", "1", "--folder", "again"]
+    assert (written["train"]["epochs"], written["train"]["lr"]) == ("1", 5e-4)
+    assert written["train"]["batch_size"] == "16"
+    assert "set" not in written, "what --set says of the training stands where train-head has it"
+    line = ["--config", file, "--workers", "1", "--folder", "again", "--set", "epochs=1"]
     again = tvr("sweep", "--grid", "layers=1", "seed=1", *line, cwd=tmp_path)
     assert again.code == 0, again.err
     (trial,) = (tmp_path / "again" / "trials").iterdir()

@@ -1,12 +1,16 @@
 """``tvr sweep`` as typed."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tvr.data.contracts.errors import UsageError
+from tvr.heads.sweep.grid import plan_trials
 from tvr.heads.sweep.results import TrialRow
+from tvr.pipeline.store.manifest import load_manifest
 
 from ..fixtures.generated import generated_store
 from ..fixtures.shell import tvr
@@ -54,6 +58,49 @@ def test_sweep_with_a_failed_trial_says_so(tmp_path: Path) -> None:
     answer = tvr("sweep", "--grid", "heads=5", "--store", store, cwd=tmp_path)
     assert answer.code == 7
     assert "failed seq_transformer,heads=5: heads must divide" in answer.out
+
+
+def test_train_is_for_the_training_as_in_train_head() -> None:
+    """And --set takes such settings as before."""
+    fixed = import_module("tvr.cli.sweep")._fixed
+    assert fixed({"layers": "1", "epochs": "2"}, {"lr": "1e-3", "training.seed": "4"}) == {
+        "layers": "1",
+        "epochs": "2",
+        "training.lr": "1e-3",
+        "training.seed": "4",
+    }
+    (trial,) = plan_trials({}, fixed({"layers": "1", "epochs": "2"}, {"lr": "1e-3", "seed": "4"}))
+    assert (trial.head_config.layers, trial.training.epochs, trial.training.lr, trial.training.seed) == (
+        1,
+        2,
+        1e-3,
+        4,
+    )
+
+
+@pytest.mark.parametrize("key", ["lr", "training.lr"])
+def test_train_fails_beside_set_of_the_same(key: str) -> None:
+    with pytest.raises(UsageError, match=f"--set and --train both give {key}: leave one of them out"):
+        import_module("tvr.cli.sweep")._fixed({key: "1"}, {"lr": "1"})
+
+
+def test_sweep_fails_once_where_every_trial_would(tmp_path: Path) -> None:
+    store = generated_store(tmp_path / "store")
+    manifest, ids = load_manifest(store), json.loads((store / "splits.json").read_text())
+    object.__setattr__(manifest, "num_texts", 0)
+    manifest.save(store, ids)
+    answer = tvr("sweep", "--grid", "seed=0,1", "--store", store, cwd=tmp_path)
+    assert answer.code == 3
+    assert answer.err.count("has no captions") == 1
+    assert "it can be searched: tvr search" in answer.err
+    assert not (tmp_path / "tvr-workspace").exists()
+
+
+def test_a_reason_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [replace(row, failure="out of memory" if row.name[-1] in "01" else None) for row in trials([])]
+    import_module("tvr.cli.sweep")._print_failures(rows)
+    said = capsys.readouterr().out
+    assert said == "failed hcmi,lr=0.001,seed=0 (and 3 other trials): out of memory\n"
 
 
 FIGURES = [f"{way} R@{k}" for way in ("t2v", "v2t") for k in (1, 5, 10)]

@@ -33,7 +33,7 @@ def test_safetensors(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_fails(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no checkpoint at"):
+    with pytest.raises(WeightsError, match="there is no such file"):
         read_state_dict(tmp_path / "nothing.pt")
 
 
