@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..data.annotation_files.folder_tree import FolderTree
 from ..data.base import About, Dataset, ExpectedFile, Preset, load_dataset, unreadable
+from ..data.contracts.cautions import DRAWINGS_DATASET, DRAWINGS_MODEL
 from ..data.contracts.errors import DataError, counted, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..data.contracts.settings import Setting, settings_of
@@ -106,7 +107,10 @@ def _show_one(name: str, about: About, settings: Sequence[Setting], as_json: boo
             f"{setting.description}",
             soft_wrap=True,
         )
-    print_next(*(("datasets", name, "--root", "DIR") if about.files else ("extract", "--dataset", name)))
+    if about.files:
+        print_next("datasets", name, "--root", "DIR")
+    else:
+        _print_extraction(name)
 
 
 def _names(file: ExpectedFile) -> str:
@@ -218,4 +222,17 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
     out.print(f"preset   {_preset_line(dataset.preset)}", soft_wrap=True)
     for note in (*dataset.normalisation, *dataset.notes):
         out.print(f"note     {one_line(note)}", soft_wrap=True)
-    print_next("extract", "--dataset", name, "--root", root)
+    _print_extraction(name, "--root", root)
+
+
+def _print_extraction(name: str, *where: object) -> None:
+    """An extraction that works, whether there is a network or not."""
+    from .output.extraction import without_download  # torch: not for a list of data sets' names and files
+
+    if name == DRAWINGS_DATASET:
+        print_next("extract", "--dataset", name, *where, "--model", DRAWINGS_MODEL)
+        return
+    model, _, caution = without_download()
+    said = f"needs no download ({caution.label}); without --model: ViT-B-32, which is downloaded once"
+    out.print(f"encoder  --model {model} {said}", soft_wrap=True)
+    print_next("extract", "--dataset", name, *where, "--model", model)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..data.base import load_dataset
 from ..data.contracts.cautions import WORDS_MODEL
-from ..data.contracts.errors import UsageError, counted
+from ..data.contracts.errors import UsageError, counted, pasteable
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
@@ -29,9 +29,10 @@ from ..pipeline.encoders import words as words_encoder
 from ..pipeline.workspace import Workspace
 from .index import CANDIDATES
 from .main import app
-from .options import WHAT, WorkspaceOption
+from .options import WHAT, WorkspaceOption, check_writable
+from .output.extraction import without_download
 from .output.next_command import as_typed, print_next, search_words
-from .output.search import check_page, opened_archive, print_found, where_searched, write_page
+from .output.search import opened_archive, print_found, where_searched, write_page
 from .output.verbosity import ASKED
 from .output.waiting import TAKING_FRAMES, waiting
 from .terminal import out, print_table_whole
@@ -92,10 +93,14 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
             f"--videos is a folder of your own videos, and there is none named {root}. If that many generated videos "
             f"are meant: tvr demo --train-videos {root}"
         )
+    if not root.exists():
+        raise UsageError(
+            f"--videos {pasteable(root)}: there is no such folder. Name the one that holds your videos"
+        )
     dataset = load_dataset("folder", root, {})  # says what is wrong with the folder before anything is loaded
     page = workspace / "hits.html" if html is None else html
     if html is not None or workspace.is_dir():
-        check_page(page)
+        check_writable("--html", page)
     place = Workspace(workspace)
     store = place.store_folder(dataset.name, WORDS_MODEL, words_encoder.WEIGHTS, None)
     _type(
@@ -199,7 +204,7 @@ def _generated(workspace: Path, videos: int) -> None:
         f"everything is in {workspace}",
         soft_wrap=True,
     )
-    own = ("extract", "--dataset", "folder", "--root", "DIR")
+    own = ("extract", "--dataset", "folder", "--root", "DIR", "--model", without_download()[0])
     print_next(*own, remark="   (DIR: a folder of your own videos)")
 
 

@@ -1,5 +1,6 @@
 """``tvr eval``: how well trained heads retrieve, beside the same features without any head."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from .options import (
     DeviceOption,
     JsonOption,
     WorkspaceOption,
+    check_writable,
     key_values,
 )
 from .output.evaluation import print_table, record
@@ -125,6 +127,8 @@ def eval_(
     if zero_shot is None:
         chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
         options = replace(options, store=used)
+        if save_similarity is not None:
+            _check_matrix(chosen, save_similarity)
         with waiting(RANKING):
             scored = scored_runs(chosen, options)
     else:
@@ -135,7 +139,7 @@ def eval_(
             scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)
     _say_notes(scored)
     if save_similarity is not None:
-        _save_similarity(chosen, options, save_similarity)
+        write_similarity(open_run(chosen[0], options), save_similarity)
     if report:
         with waiting("writing the report"):
             _write_reports(scored, options, place, named)
@@ -145,7 +149,13 @@ def eval_(
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    print_next(*search_words(chosen[-1] if chosen else None, None if chosen and store is None else used))
+    _print_next(chosen, None if chosen and store is None else used, report=report)
+
+
+def _print_next(runs: Sequence[Path], store: Path | None, *, report: bool) -> None:
+    if runs and not report:
+        print_next(*sys.argv[1:], "--report", label="with pictures")
+    print_next(*search_words(runs[-1] if runs else None, store))
 
 
 def _say_notes(scored: Sequence[Scored]) -> None:
@@ -199,7 +209,12 @@ def _normalisations(names: str | None) -> tuple[str, ...]:
     return chosen
 
 
-def _save_similarity(runs: Sequence[Path], options: EvaluationOptions, file: Path) -> None:
+def _check_matrix(runs: Sequence[Path], file: Path) -> None:
+    """See that a matrix can be written, before anything is scored.
+
+    Raises:
+        UsageError: it cannot, or of several runs it is not clear which is meant.
+    """
     if len(runs) != 1:
         raise UsageError(f"--save-similarity takes one run, got {len(runs)}")
-    write_similarity(open_run(runs[0], options), file)
+    check_writable("--save-similarity", file)

@@ -89,6 +89,10 @@ WORDS = {"bool": "", "path": "PATH", "int": "NUMBER", "float": "NUMBER", "str": 
 """What the help calls the values of options, by what typer calls their types; a flag has none."""
 
 
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+"""Of click, which some versions of typer bring along and others import: a command line that cannot be."""
+
+
 class PlainHelp:
     """A command whose help speaks of PATH, NUMBER and TEXT, not of Python's types."""
 
@@ -111,7 +115,19 @@ class PlainCommand(PlainHelp, TyperCommand):
         """What is left of the words when every option has its value."""
         from .input.config_file import with_file
 
-        return super().parse_args(ctx, with_file(self, ctx, args))
+        try:
+            return super().parse_args(ctx, with_file(self, ctx, args))
+        except USAGE_ERROR as error:
+            raise self._with_what_is_allowed(error) from None
+
+    def _with_what_is_allowed(self, error: Any) -> Exception:
+        """Where an option has no value, what its help says of it: which values there are."""
+        named = getattr(error, "option_name", None)
+        parameters: list[Any] = self.params
+        said = [each.help for each in parameters if named in each.opts and getattr(each, "help", None)]
+        if said and error.message.endswith("requires an argument."):
+            error.message = f"{error.message} {said[0]}"
+        return error
 
     def invoke(self, ctx: Any) -> Any:
         """What the command's function gives; Ctrl-C ends it in words, if the function has none of its own."""

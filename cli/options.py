@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import UsageError
+from ..data.contracts.errors import DecodeError, UsageError, pasteable
 from ..pipeline.cluster.config import ClusterConfig
 from .terminal import err
 
@@ -107,12 +107,52 @@ WaitOption = Annotated[
 ]
 
 DEFAULT_WORKSPACE = Path("tvr-workspace")
+EXAMPLES = {"--html": "hits.html", "--save-similarity": "similarity.npy"}
+"""Names of files that commands write."""
 
 
 def workspace_words(workspace: Path) -> list[str]:
     """The option that names a workspace to the next command; nothing where that finds it by itself."""
     usual = Path(os.environ.get("TVR_WORKSPACE") or DEFAULT_WORKSPACE)
     return [] if workspace == usual else ["--workspace", str(workspace)]
+
+
+def check_readable(option: str, file: Path) -> None:
+    """See that there is a file that a command is to read.
+
+    Args:
+        option: by which it was named.
+        file: as it was typed.
+
+    Raises:
+        DecodeError: there is none; the message says what is there instead.
+    """
+    if not file.is_file():
+        why = "is a folder" if file.is_dir() else "is no file" if file.exists() else ""
+        said = f" {why}" if why else ": there is no such file"
+        raise DecodeError(f"{option} {pasteable(file)}{said}. Name a file")
+
+
+def check_writable(option: str, file: Path) -> None:
+    """See that a file can be written, before it takes minutes to fill.
+
+    Args:
+        option: by which it was named.
+        file: as it was typed.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it, or name another")
+    if file.is_dir():
+        example = f"{option} {file / EXAMPLES[option]}"
+        raise UsageError(f"{option} {file} is a folder. Name a file, such as {example}")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(
+            f"{option} {file}: nothing may be written into {file.parent}. Allow it, or name a file in another folder"
+        )
 
 
 def one_store(at: Path | None, store: Path | None) -> Path | None:

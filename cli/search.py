@@ -10,7 +10,7 @@ import typer
 
 from ..data.base import Video
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import DecodeError, TvrError, UsageError, counted, pasteable
+from ..data.contracts.errors import TvrError, UsageError, counted, pasteable
 from ..heads.search.answers import FoundVideo, Wish
 from ..heads.search.archive import Archive, CaptionHit
 from ..heads.search.catalogue import Catalogue
@@ -29,10 +29,12 @@ from .options import (
     RootOption,
     StoreOption,
     WorkspaceOption,
+    check_readable,
+    check_writable,
     key_values,
 )
 from .output.next_command import print_next
-from .output.search import check_page, opened_archive, print_captions, print_found, where_searched, write_page
+from .output.search import opened_archive, print_captions, print_found, where_searched, write_page
 from .output.waiting import TAKING_FRAMES, waiting
 from .terminal import err, out, print_json
 
@@ -136,11 +138,10 @@ class Asked:
         if self.image is not None and (self.text is not None or self.video is not None):
             raise UsageError("--image is a query by itself: leave TEXT and --video out")
         for option, file in (("--video", self.video), ("--image", self.image)):
-            if file is not None and not file.is_file():
-                what = "is a folder" if file.is_dir() else "is no file" if file.exists() else "is not there"
-                raise DecodeError(f"{option} {file} {what}: it cannot be decoded")
+            if file is not None:
+                check_readable(option, file)
         if html is not None:
-            check_page(html)
+            check_writable("--html", html)
         if candidates is not None and self.text is None:
             option = "--image" if self.video is None else "--video"
             raise UsageError(

@@ -179,6 +179,11 @@ def print_tables_whole(tables: Sequence[Table], spare: Sequence[str] = ()) -> No
         err.print(said, soft_wrap=True, logged=False)
 
 
+def fit(tables: Sequence[Table]) -> bool:
+    """Whether none of the tables has to fold anything, or leave anything out."""
+    return not out.is_terminal or all(_measured(table).maximum <= out.width for table in tables)
+
+
 def _left_out(table: Table, header: str) -> bool:
     """Leave a column out; whether there was one."""
     kept = [column for column in table.columns if column.header != header]

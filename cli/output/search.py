@@ -1,13 +1,12 @@
 """What ``tvr search`` says: each hit with its file, its caption and its best seconds."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.padding import Padding
 from rich.text import Text
 
-from ...data.contracts.errors import UsageError, counted, one_line
+from ...data.contracts.errors import counted, one_line
 from ...heads.search.answers import FoundVideo
 from ...heads.search.archive import Archive, CaptionHit, open_archive
 from ...pipeline.request import NOTHING_NAMED, Named
@@ -41,23 +40,6 @@ def where_searched(archive: Archive) -> str:
     remark = f", {manifest.caution.label}" if manifest.caution else ""
     videos = counted(archive.features.num_videos, "video")
     return f"{videos} of {manifest.dataset}, head {archive.name}{remark}"
-
-
-def check_page(html: Path) -> None:
-    """See that a page can be written, before it takes minutes to fill.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    folder = html.absolute().parent
-    if not folder.is_dir():
-        raise UsageError(f"--html {html}: there is no folder {html.parent}. Make it, or name another")
-    if html.is_dir():
-        raise UsageError(f"--html {html} is a folder. Name a file, such as --html {html / 'hits.html'}")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(
-            f"--html {html}: nothing may be written into {html.parent}. Allow it, or name a file in another folder"
-        )
 
 
 def write_page(html: Path, page: str) -> None:

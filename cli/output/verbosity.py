@@ -5,6 +5,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -69,9 +70,10 @@ def _keep_log(file: str | None) -> None:
     try:
         kept = _KeptLog(file, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
+        folder = Path(file).parent
+        why = error.strerror if folder.is_dir() else f"there is no folder {folder}"
         raise UsageError(
-            f"--log-file {pasteable(file)} cannot be written ({error.strerror}). Name a file in a folder that may be "
-            "written."
+            f"--log-file {pasteable(file)} cannot be written: {why}. Name a file in a folder that may be written."
         ) from error
     kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _add(kept)

@@ -132,6 +132,23 @@ def mark_remarks(rows: Sequence[TableRow]) -> list[str]:
     return [FEW_REMARK]
 
 
+def worse_than_untrained(scored: Sequence[Scored]) -> list[str]:
+    """Of each trained head that ranks worse than the mean of the frames does, which nothing was trained for, a line."""
+    untrained = {one.facts["store"]: one.evaluation for one in scored if one.run is None}
+    lines: list[str] = []
+    for one in scored:
+        zero = untrained.get(one.facts["store"])
+        if one.run is None or zero is None:
+            continue
+        own, best = one.evaluation.score("recall_sum"), zero.score("recall_sum")
+        if own < best:
+            sums = f"R@1 + R@5 + R@10 of both ways: {own:.1f} of 600, and {best:.1f} without"
+            lines.append(
+                f"{one.name} is worse here than zero-shot mean pooling, without any training ({sums})"
+            )
+    return lines
+
+
 def comparison_remarks(scored: Sequence[Scored]) -> list[str]:
     """What must be said of the published rows beside these evaluations, or of there being none."""
     remarks = [published_for(one).remark for one in scored]

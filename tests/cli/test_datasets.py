@@ -69,7 +69,8 @@ def test_a_check_says_what_was_found_and_what_is_missing(shared: Path, tmp_path:
         "1 of 1,004 videos (test_list.txt)",
         "no file for 1,003: 10052357@N03_7585070382_5762149bfc, ",
         "note     val: left out, val_data.json was not found",
-        f"next: tvr extract --dataset didemo --root {tmp_path}",
+        "needs no download (",
+        f"next: tvr extract --dataset didemo --root {tmp_path} --model ",
     ):
         assert part in answer.out
     assert tree(tmp_path) == before

@@ -107,7 +107,7 @@ def test_the_clearest_query_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"videos": "none"}, r"none: no such folder or file\."),
+        ({"videos": "none"}, r"--videos .*none: there is no such folder\. Name the one"),
         ({"videos": "empty"}, r"empty: no video file in it or below"),
         ({"videos": "400"}, r"none named .*400\. .* meant: tvr demo --train-videos "),
         ({"videos": "own", "train_videos": 3}, r"--train-videos is of the generated demo"),

@@ -6,9 +6,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from torch import nn
 from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, zero_shot
+from tvr.heads.training.history import TrainingResult
 from tvr.pipeline.request import Named
+from tvr.pipeline.store.manifest import load_manifest
 from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.generated import generated_features, generated_store
@@ -92,6 +95,28 @@ def test_eval_without_a_run_fails(trained: Path, words: Sequence[str], said: str
     assert said in " ".join(answer.err.split())
 
 
+def test_training_tells_what_no_training_gives(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the validation split, and in words where the head is worse."""
+    run = trained / "tvr-workspace" / "runs" / "toy" / "seq_transformer-1"
+    again = json.loads(tvr("train-head", "--run", run, "--json", cwd=trained).out)
+    untrained = tvr("eval", "--zero-shot", "mean_pool", "--split", "val", "--json", cwd=trained).out
+    figures = json.loads(untrained)["runs"][0]
+    assert again["zero_shot_score"] == pytest.approx(
+        figures["t2v"]["recall_sum"] + figures["v2t"]["recall_sum"]
+    )
+    result = TrainingResult(nn.Linear(1, 1), run, 1, 1, 300.0, 1.0, None)  # pyright: ignore[reportArgumentType]
+    manifest = load_manifest(trained / "tvr-workspace" / "features" / "toy" / "model")
+    said = [
+        "worse than no training: zero-shot mean pooling scores 300.5 of 600 on the same validation split",
+        "kept epoch 1 (validation score 300.0",
+    ]
+    for zero, is_worse in ((300.5, True), (300.0, False), (None, False)):
+        show = import_module("tvr.cli.train_head")._print_result
+        show(result, manifest, zero, was_finished=False, as_json=False)
+        shown = " ".join(capsys.readouterr().out.split())
+        assert [line in shown for line in said] == [is_worse, True]
+
+
 @pytest.mark.slow
 def test_eval_as_json_with_intervals(trained: Path, tmp_path: Path) -> None:
     answer = tvr("eval", "--json", "--intervals", "--save-similarity", tmp_path / "s.npy", cwd=trained)
@@ -114,6 +139,7 @@ def test_the_next_line_of_eval_keeps_the_store_that_was_typed(trained: Path) -> 
     assert answer.code == 0, answer.err
     run = Path("tvr-workspace/runs/toy/seq_transformer-1")
     assert answer.out.endswith(f'next: tvr search "what you look for" --run {run} --store {store}\n')
+    assert f"with pictures: tvr eval seq_transformer-1 --store {store} --report\n" in answer.out
     assert tvr("eval", cwd=trained).out.endswith(f"--run {run}\n")
 
 
@@ -137,6 +163,7 @@ def test_eval_writes_a_report(trained: Path) -> None:
     assert "no thumbnails: there is no folder tvr-workspace/datasets/toy" in answer.err
     run = trained / "tvr-workspace" / "runs" / "toy" / "seq_transformer-1"
     assert f"report: {run.relative_to(trained)}/report.html" in answer.err
+    assert "with pictures:" not in answer.out, "which are there"
     assert (run / "report.html").is_file()
     assert (run / "report" / "ranks.png").is_file()
 

@@ -35,6 +35,7 @@ IN_FUNCTIONS = {
     ("main.py", "output.wrapping"),
     ("main.py", "output.interruptions"),
     ("datasets.py", "pipeline.options"),
+    ("datasets.py", "output.extraction"),
     ("search.py", "heads.report.hits_page"),
     ("demo.py", "heads.report.hits_page"),
     ("extraction.py", "pipeline.encoders.words"),

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tvr.cli.output.extraction import works_here_offered
+from tvr.cli.output.extraction import without_download, works_here_offered
 from tvr.cli.output.next_command import print_next, search_words
 from tvr.cli.output.verbosity import ASKED
 from tvr.data.contracts.errors import MissingWeightsError
@@ -71,7 +71,11 @@ def test_next_of_an_archive_with_captions_is_a_training(place: Path) -> None:
     rows = [f"Holiday [{name}].mp4,a picture called {name}" for name in "abcdef"]
     (place / "fold [abc]" / "captions.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
     checked = tvr("datasets", "folder", "--root", "fold [abc]", cwd=place)
-    assert after("next", checked) == ["extract", "--dataset", "folder", "--root", "fold [abc]"]
+    typed = after("next", checked)
+    assert typed[:-1] == ["extract", "--dataset", "folder", "--root", "fold [abc]", "--model"]
+    assert typed[-1] == without_download()[0], "which is had without a network"
+    drawn = after("next", tvr("datasets", "storyboard", cwd=place))
+    assert drawn == ["extract", "--dataset", "storyboard", "--model", "tvr-storyboard"]
     typed = after("next", extract(place, "--workspace", "w [1] x"))
     assert typed[:3] == ["train-head", "--workspace", "w [1] x"]
     trained = tvr(*typed, "--epochs", "1", cwd=place)

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from tvr.cli import terminal
@@ -16,7 +17,7 @@ from tvr.heads.evaluation.evaluate import Evaluation, evaluate
 from tvr.heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, Scored, zero_shot
 from tvr.heads.evaluation.normalisations import COLUMNS
 from tvr.heads.report.published import METRICS
-from tvr.heads.report.table import markdown_table, table_rows
+from tvr.heads.report.table import markdown_table, table_rows, worse_than_untrained
 
 from ...fixtures.generated import generated_features
 
@@ -61,6 +62,14 @@ CASES: dict[str, tuple[list[Scored], dict[str, bool]]] = {
     "stores": (
         [one for name in ("msrvtt", "holiday-2019") for one in (scored(name), scored(name, LONG_NAME))],
         {"intervals": True},
+    ),
+    "stores of one set": (
+        [
+            one
+            for store in ("features/msrvtt/ViT-B-32-openai", "features/msrvtt/a-copy-with-a-long-name")
+            for one in (scored("msrvtt", store=store), scored("msrvtt", LONG_NAME, store=store))
+        ],
+        {},
     ),
     "several captions": ([scored("msvd"), scored("msvd", LONG_NAME, captions=3)], {"intervals": True}),
     "partial": ([scored("msrvtt", videos=12)], {"compare": True}),
@@ -149,6 +158,44 @@ def test_several_stores_have_a_column_and_a_zero_shot_row_each(
     for name in ("msrvtt", "holiday-2019"):
         lines = [line for line in table_lines(text) if ZERO_SHOT_LABEL in line and name in line]
         assert [line.split("│")[3].strip() for line in lines] == ["t2v", "v2t"]
+
+
+def test_80_columns_tell_stores_by_letters_where_the_heading_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, _ = shown(monkeypatch, capsys, CASES["stores of one set"], 80)
+    assert {"set", "queries", "tied"} <= headers(text)
+    rows = [line.split("│") for line in table_lines(text) if "2v" in line or "v2" in line]
+    assert [row[2].strip() for row in rows] == ["A", "A", "B", "B"] * 2
+    assert "A: msrvtt, ViT-B-32-openai\nB: msrvtt, a-copy-with-a-long-name\n" in text
+    text, _ = shown(monkeypatch, capsys, CASES["stores"], 80)
+    assert not {"set", "data set"} & headers(text)
+    assert "A: " not in text
+    for name in ("msrvtt", "holiday-2019"):
+        assert f"{name} test (single" in text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_80_columns_leave_out_last_what_says_how_much_a_figure_is_worth(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    text, remarks = shown(monkeypatch, capsys, CASES[case], 80)
+    assert "queries" in headers(text)
+    assert "tied" in headers(text) or {"MnR", "MdR"}.isdisjoint(headers(text))
+    assert remarks == "" or remarks.startswith("without MnR")
+
+
+@pytest.mark.parametrize(("ahead", "is_said"), [(23, True), (0, False)])
+def test_a_head_that_is_worse_than_no_training_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ahead: int, is_said: bool
+) -> None:
+    both = evaluated().ranks
+    same = {way: replace(getattr(both, way), ahead=np.full(24, ahead)) for way in ("t2v", "v2t")}
+    head = scored("msrvtt", "hcmi-1", ranks=replace(both, **same))
+    text, _ = shown(monkeypatch, capsys, ([scored("msrvtt"), head], {}), 120)
+    said = "hcmi-1 is worse here than zero-shot mean pooling, without any training"
+    assert (said in text) == is_said
+    assert worse_than_untrained([head]) == [], "beside nothing there is nothing to say"
 
 
 def test_stores_of_one_data_set_are_told_apart() -> None:
