@@ -19,7 +19,7 @@ from .chosen_store import is_there, named_store, say, say_left_stores, store_in_
 
 
 @dataclass(frozen=True)
-class Wording:
+class RunWording:
     """What a command's line on its choice says."""
 
     without: str
@@ -30,9 +30,9 @@ class Wording:
     """How it takes none although there is one; empty where it cannot."""
 
 
-SEARCHED = Wording(": zero-shot", "--run", "--zero-shot takes none")
-INDEXED = Wording(": zero-shot", "the name of a run", "--zero-shot takes none")
-SCORED = Wording("", "the name of a run")
+SEARCHED = RunWording(": zero-shot", "--run", "--zero-shot takes none")
+INDEXED = RunWording(": zero-shot", "the name of a run", "--zero-shot takes none")
+SCORED = RunWording("", "the name of a run")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def taken_run(
     dataset: str | None,
     *,
     zero_shot: bool = False,
-    wording: Wording = SEARCHED,
+    wording: RunWording = SEARCHED,
 ) -> Taken:
     """The run that is named, or else the newest finished one on the newest store; no run where none is trained on it.
 
@@ -186,7 +186,7 @@ def is_run(folder: Path) -> bool:
         return False
 
 
-def _newest_run(place: Workspace, store: Path, words: str, wording: Wording) -> Path | None:
+def _newest_run(place: Workspace, store: Path, words: str, wording: RunWording) -> Path | None:
     """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
     manifest = load_manifest(store)
     entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest)]

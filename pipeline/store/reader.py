@@ -1,7 +1,6 @@
 """The read side of a feature store: a folder of HDF5 shards, mapped into memory without copies.
 
-The format is described in README.md and can be read in five lines of h5py and numpy; this module only adds
-lookup by id, checks and speed.
+The format is in README.md and can be read in five lines of h5py and numpy; this adds lookup by id, checks and speed.
 """
 
 import hashlib
@@ -31,8 +30,7 @@ FeatureColumn = Literal["frames", "words", "sentences"]
 def common_dtype(arrays: Iterable[NDArray[Any]]) -> np.dtype[Any]:
     """What holds the rows of all these arrays as they are, float16 of none.
 
-    Of shards of one store this is float32 as soon as one of them is: in float16 its numbers would become infinite,
-    or 0. Whoever puts rows of several shards beside each other asks this.
+    Of shards of one store it is float32 as soon as one of them is: in float16 its numbers would become infinite or 0.
     """
     return np.result_type(*({array.dtype for array in arrays} or {np.dtype(np.float16)}))
 
@@ -104,9 +102,8 @@ class _Videos(NamedTuple):
     frames: list[NDArray[Any]]
     seconds: list[NDArray[Any]]
     patches: list[NDArray[Any]]
-    """Empty where the store has none."""
     patch_scales: list[NDArray[Any]]
-    """Empty where patches are not integers."""
+    """Patches are empty where the store has none, their scales also where these are not integers."""
 
 
 class FeatureStore:
@@ -126,15 +123,11 @@ class FeatureStore:
         store = cls(folder, load_manifest(folder))
         absent = store.absent_shards()
         if complete and absent:
-            total = len(store.shard_names("video")) + len(store.shard_names("text"))
-            raise StoreError(
-                f"{folder} is incomplete: {len(absent):,} of {counted(total, 'shard')} missing (first: {absent[0]}). "
-                + (
-                    "Another process writes it now: wait until that has ended."
-                    if is_being_written(folder)
-                    else "Run the same `tvr extract` again; it resumes."
-                )
-            )
+            total = counted(len(store.shard_names("video")) + len(store.shard_names("text")), "shard")
+            lacking = f"{folder} is incomplete: {len(absent):,} of {total} missing (first: {absent[0]})"
+            busy = "Another process writes it now: wait until that has ended"
+            then = busy if is_being_written(folder) else "Run the same `tvr extract` again; it resumes"
+            raise StoreError(f"{lacking}. {then}.")
         return store
 
     def shard_names(self, kind: str) -> list[str]:

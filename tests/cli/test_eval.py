@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from torch import nn
 from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, zero_shot
 from tvr.heads.training.history import TrainingResult
@@ -104,7 +103,7 @@ def test_training_tells_what_no_training_gives(trained: Path, capsys: pytest.Cap
     assert again["zero_shot_score"] == pytest.approx(
         figures["t2v"]["recall_sum"] + figures["v2t"]["recall_sum"]
     )
-    result = TrainingResult(nn.Linear(1, 1), run, 1, 1, 300.0, 1.0, None)  # pyright: ignore[reportArgumentType]
+    result = TrainingResult(zero_shot(generated_features()), run, 1, 1, 300.0, 1.0, None)
     manifest = load_manifest(trained / "tvr-workspace" / "features" / "toy" / "model")
     said = [
         "worse than no training: zero-shot mean pooling scores 300.5 of 600 on the same validation split",

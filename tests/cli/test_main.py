@@ -22,7 +22,7 @@ PANELS = {
     "extract": ["What", "Model", "Sampling", "Machine", "Cluster", "Failures"],
     "train-head": ["What", "Model", "Training", "Machine"],
     "eval": ["What", "Figures", "Report", "Machine"],
-    "sweep": ["What", "Cluster", "Failures"],
+    "sweep": ["What", "Model", "Training", "Cluster", "Failures"],
     "search": ["What", "Model"],
     "import-checkpoint": ["Model", "What"],
 }
