@@ -1,6 +1,8 @@
 """``tvr demo``: the whole path on generated videos, or ten searches of the user's own, by typing the commands a user
 would type."""
 
+import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +14,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ..data.base import load_dataset
+from ..data.base import Dataset, load_dataset
 from ..data.contracts.cautions import WORDS_MODEL
-from ..data.contracts.errors import UsageError, counted, pasteable
+from ..data.contracts.errors import DataError, UsageError, counted, pasteable
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
@@ -31,11 +33,12 @@ from .index import CANDIDATES
 from .main import app
 from .options import WHAT, WorkspaceOption, check_writable
 from .output.extraction import without_download
+from .output.interruptions import typed_command
 from .output.next_command import as_typed, print_next, search_words
 from .output.search import opened_archive, print_found, where_searched, write_page
 from .output.verbosity import ASKED
 from .output.waiting import TAKING_FRAMES, waiting
-from .terminal import out, print_table_whole
+from .terminal import err, out, print_table_whole
 
 VIDEOS = {"train_videos": 2400, "val_videos": 200, "test_videos": 400}
 """Enough for a head to learn the order of events, few enough for a laptop."""
@@ -93,16 +96,16 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
             f"--videos is a folder of your own videos, and there is none named {root}. If that many generated videos "
             f"are meant: tvr demo --train-videos {root}"
         )
-    if not root.exists():
-        raise UsageError(
-            f"--videos {pasteable(root)}: there is no such folder. Name the one that holds your videos"
-        )
-    dataset = load_dataset("folder", root, {})  # says what is wrong with the folder before anything is loaded
+    dataset = _loaded(root)
     page = workspace / "hits.html" if html is None else html
     if html is not None or workspace.is_dir():
         check_writable("--html", page)
     place = Workspace(workspace)
     store = place.store_folder(dataset.name, WORDS_MODEL, words_encoder.WEIGHTS, None)
+    usual = dataset.preset.num_frames
+    err.print(
+        f"{FRAMES} frames of each video, where a folder gets {usual}: enough for short clips", soft_wrap=True
+    )
     _type(
         *("extract", "--dataset", "folder", "--root", str(root), "--model", WORDS_MODEL),
         *("--num-frames", FRAMES, "--workspace", str(workspace)),
@@ -115,6 +118,7 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     out.print(f"\n{where_searched(archive)}", soft_wrap=True)
     names = [words_encoder.NAMED_AS.format(name) for name in words_encoder.class_names()]
     asked = example_queries(archive, names, QUERIES)
+    out.print(_how_chosen(asked), soft_wrap=True)
     searcher = Searcher.open(archive, Catalogue(archive.store, dataset.videos), candidates)
     found = [_asked(searcher, query, candidates) for query in asked]
     with waiting(TAKING_FRAMES):
@@ -123,6 +127,30 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
         out.print(in_all, soft_wrap=True)
     out.print(f"page: {page}", soft_wrap=True)
     print_next(*search_words(None, store))
+
+
+def _loaded(root: Path) -> Dataset:
+    """The folder, before an encoder is loaded.
+
+    Raises:
+        UsageError: it is not there.
+        DataError: what is wrong with it, of the option that was typed.
+    """
+    if not root.exists():
+        raise UsageError(
+            f"--videos {pasteable(root)}: there is no such folder. Name the one that holds your videos"
+        )
+    try:
+        return load_dataset("folder", root, {})
+    except DataError as error:
+        raise DataError(re.sub(r"(?<= )--root\b", "--videos", str(error))) from error
+
+
+def _how_chosen(asked: Sequence[ExampleQuery]) -> str:
+    """Where the queries come from: nobody picked those that find most."""
+    if asked[0].video_id is None:
+        return f"{len(asked)} queries: the names of things that most of these videos look like"
+    return f"{len(asked)} queries: captions of videos that lie evenly apart in the folder, whatever they find"
 
 
 def _asked(searcher: Searcher, query: ExampleQuery, candidates: int | None) -> Sequence[FoundVideo]:
@@ -233,11 +261,12 @@ def _show(*words: str) -> None:
 def _type(*words: str) -> None:
     """Show a command, and do what it does when it is typed."""
     _show(*words)
-    ASKED.advises = False
+    typed, demo_typed = sys.argv, typed_command()
+    ASKED.advises, ASKED.demo, sys.argv = False, demo_typed, [typed[0], *words]  # advice is of what runs now
     try:
         code = app(list(words), prog_name="tvr", standalone_mode=False)
     finally:
-        ASKED.advises = True
+        ASKED.advises, ASKED.demo, sys.argv = True, "", typed
     if code:  # of a command that said why, such as one that was interrupted
         raise typer.Exit(code)
 

@@ -39,7 +39,7 @@ from .options import (
     key_values,
 )
 from .output.evaluation import print_table, record
-from .output.next_command import print_next, search_words
+from .output.next_command import print_next, search_words, typed_with_places
 from .output.waiting import waiting
 from .terminal import err, out, print_caution, print_json
 
@@ -186,7 +186,8 @@ def _videos(store: Path, dataset: str, place: Workspace, named: Named) -> Mappin
     """The files of a store's data set, None (with the reason on standard error) where they are not there."""
     try:
         if (store / REQUEST_NAME).is_file():
-            return videos_of_store(store, named, "eval --report")
+            with typed_with_places():
+                return videos_of_store(store, named, "eval --report")
         root = named.root or place.dataset_root(dataset)  # a store without a request does not say where
         if not root.is_dir():
             raise DataError(f"there is no folder {root}; name that of the videos with --root")

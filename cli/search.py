@@ -33,7 +33,7 @@ from .options import (
     check_writable,
     key_values,
 )
-from .output.next_command import print_next
+from .output.next_command import print_next, typed_with_places
 from .output.search import opened_archive, print_captions, print_found, where_searched, write_page
 from .output.waiting import TAKING_FRAMES, waiting
 from .terminal import err, out, print_json
@@ -107,7 +107,8 @@ def search(
             f"--zero-shot searches a store and takes no run, got {run}. Name the store with --store."
         )
     taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
-    archive = opened_archive(taken.run, taken.store, named, split)
+    with typed_with_places():
+        archive = opened_archive(taken.run, taken.store, named, split)
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
     with waiting(f"comparing with {counted(archive.features.num_videos, 'video')}"):
@@ -229,7 +230,8 @@ def _results(archive: Archive, asked: Asked, top_k: int, candidates: int | None,
 def _videos(archive: Archive, named: Named) -> Mapping[str, Video]:
     """The files of the store's data set; none, and the reason as a note, where nobody knows."""
     try:
-        return videos_of_store(archive.store.folder, named, "search")
+        with typed_with_places():
+            return videos_of_store(archive.store.folder, named, "search")
     except TvrError as error:
         err.print(f"note: without the paths of the files: {error}", soft_wrap=True)
         return {}

@@ -24,6 +24,25 @@ from .store.atomic_files import as_json, keep_text
 from .store.checksummed_json import read_checksummed, write_checksummed
 from .store.manifest import REQUEST_NAME
 
+
+class NotAskedHereError(UsageError):
+    """A store of somebody else names places that nobody typed.
+
+    Args:
+        folder: of the store.
+        left_open: the options that would name them.
+        command: with these options, to be typed.
+    """
+
+    def __init__(self, folder: Path, left_open: tuple[str, ...], command: str) -> None:
+        super().__init__(
+            f"the store {folder} was not made by you on this machine. It says where its maker's videos or weights lie, "
+            "and what somebody else's file names is opened only if you type it. If these are the right places here, or "
+            f"once you have put those of your own copies in, type: {command}"
+        )
+        self.folder, self.left_open = folder, left_open
+
+
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
 """Options that leave no trace in a store."""
 
@@ -271,11 +290,7 @@ def extract_command(folder: Path, *options: str) -> str | None:
 
 def _refuse(folder: Path, left_open: Sequence[str], command: str) -> None:
     if left_open:
-        raise UsageError(
-            f"the store {folder} was not made by you on this machine. It says where its maker's videos or weights lie, "
-            "and what somebody else's file names is opened only if you type it. If these are the right places here, or "
-            f"once you have put those of your own copies in, type: {_typed(command, folder, left_open)}"
-        )
+        raise NotAskedHereError(folder, tuple(left_open), _typed(command, folder, left_open))
 
 
 def _typed(command: str, folder: Path, options: Sequence[str]) -> str:

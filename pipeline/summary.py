@@ -100,9 +100,13 @@ class Summary:
         )
         lost = f"{counted(min(in_work, len(left)), 'shard')} in work"
         of_videos = f" with {counted(sum(sizes[:in_work]), 'video')}" if sizes else ""
-        return ExtractionInterrupted(
-            f"{kept}; lost at most: {lost}{of_videos}, {duration_in_words(time.perf_counter() - since)} of work"
+        passed = duration_in_words(time.perf_counter() - since)
+        whole = (
+            ""
+            if there
+            else "; nothing is kept before a shard is whole, and smaller ones (--videos-per-shard) are sooner"
         )
+        return ExtractionInterrupted(f"{kept}; lost at most: {lost}{of_videos}, {passed} of work{whole}")
 
     @property
     def has_features(self) -> bool:

@@ -39,6 +39,7 @@ from ...pipeline.summary import (
 from ..terminal import Meter, err, out, print_caution, print_json, warn
 from .interruptions import typed_command
 from .next_command import print_next, words_after
+from .verbosity import ASKED
 
 OF_PACKAGES = (WORDS_MODEL, "imagenet-minilm", WEAK)
 """The encoder that is offered where the weights of another one are missing: its name, its weights' and what must be
@@ -282,6 +283,9 @@ def print_summary(
         print_json(_record(summary, busy, slowest))
         return
     _print_counts(summary)
+    if ASKED.quiet:
+        return
+    _print_pace(summary)
     if summary.frames:
         _print_time(busy, slowest, children)
     _print_what_was_cut(summary)
@@ -302,12 +306,15 @@ def _record(summary: Summary, busy: dict[str, float], slowest: Bottleneck | None
 
 def _print_counts(summary: Summary) -> None:
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.status.items()))
-    seconds = sum(summary.seconds.values())
-    rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
     out.print(
         f"{counted(summary.videos, 'video')} ({counts}) and {counted(summary.texts, 'caption')} in {summary.folder}",
         soft_wrap=True,
     )
+
+
+def _print_pace(summary: Summary) -> None:
+    seconds = sum(summary.seconds.values())
+    rate = f", {summary.frames / summary.seconds['videos']:,.0f} frames/s" if summary.frames else ""
     out.print(
         f"{counted(summary.frames, 'frame')} in {seconds:,.1f} s{rate}; {counted(summary.shards_done, 'shard')} "
         f"written, {summary.shards_skipped:,} already there",

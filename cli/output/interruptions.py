@@ -12,8 +12,10 @@ import typer
 
 from ...data.contracts.errors import INTERRUPTED, one_line, pasteable
 from ...pipeline.decoding.child_process import kill_every_child
-from .verbosity import LOG
+from .verbosity import ASKED, LOG
 from .wrapping import for_standard_error
+
+SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
@@ -33,7 +35,7 @@ def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Gen
         yield
     except KeyboardInterrupt as interrupt:  # and from here on another one ends it at once
         _tell(f"interrupted: {str(interrupt) or otherwise}")
-        _tell(f"to go on: {(again or typed_command)()}")
+        _tell(f"to go on: {ASKED.demo or (again or typed_command)()}")
         raise typer.Exit(INTERRUPTED) from None
     except BaseException:
         signal.signal(signal.SIGINT, before)
@@ -59,6 +61,10 @@ def _first(signum: int, frame: FrameType | None) -> None:
 def _second(signum: int, frame: FrameType | None) -> None:
     """Nothing in order any more: no shard is spoilt by it, since each takes its place whole."""
     kill_every_child()
+    shown_again = SHOW_CURSOR if os.isatty(2) else ""  # which a bar hides while it runs
+    os.write(
+        2, f"{shown_again}\ntvr: interrupted twice: ended at once; files in their places are whole\n".encode()
+    )
     os._exit(INTERRUPTED)
 
 

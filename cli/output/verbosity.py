@@ -26,6 +26,8 @@ class Verbosity:
     quiet: bool = False
     advises: bool = True
     """Whether commands say what can be typed next; not where somebody types it for the user, as the demo does."""
+    demo: str = ""
+    """The demo as it was typed, while it types other commands: of these none goes on with it."""
 
 
 ASKED = Verbosity()

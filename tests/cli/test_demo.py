@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tvr.cli.demo import _clearest_query, demo
+from tvr.cli.demo import _clearest_query, _how_chosen, demo
 from tvr.cli.doctor import _mark
 from tvr.data.contracts.errors import DataError, UsageError, WeightsError
 from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import open_archive
+from tvr.heads.search.example_queries import ExampleQuery
 from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.doctor import _decodes
 from tvr.pipeline.encoders import words
@@ -175,3 +176,16 @@ def test_demo(tmp_path: Path) -> None:
     answer = tvr("verify", "--store", store, cwd=tmp_path)
     assert answer.code == 4
     assert damaged.name in answer.out
+
+
+def test_where_the_queries_come_from_is_said() -> None:
+    assert "captions of videos that lie evenly apart" in _how_chosen([ExampleQuery("a dog", "one")])
+    assert "names of things that most" in _how_chosen([ExampleQuery("a photo of a dog", None)])
+
+
+def test_a_folder_that_fails_is_told_of_by_the_option_that_was_typed(tmp_path: Path) -> None:
+    for name in ("captions.csv", "captions.jsonl"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="--videos") as failed:
+        demo(workspace=tmp_path / "w", videos=tmp_path)
+    assert "--root" not in str(failed.value)

@@ -13,6 +13,7 @@ import pytest
 import typer
 from tvr.cli import demo, index, inspect, verify
 from tvr.cli.main import app
+from tvr.cli.output.interruptions import SHOW_CURSOR, interruptible, typed_command
 from tvr.heads.runs.run_folder import read_metrics
 from tvr.pipeline.store.receipts import read_receipt
 from tvr.pipeline.video.sample_clip import write_sample
@@ -78,6 +79,24 @@ def test_extract_says_what_is_kept_and_goes_on_where_it_says(tmp_path: Path) -> 
     assert f"{kept} already there" in again.out
 
 
+def test_below_one_shard_it_says_that_nothing_is_kept_and_what_keeps_more(tmp_path: Path) -> None:
+    write_sample(tmp_path / "00.mp4")
+    for number in range(1, 12):
+        (tmp_path / f"{number:02d}.mp4").hardlink_to(tmp_path / "00.mp4")
+    line = ["extract", "--dataset", "folder", "--root", ".", "--workspace", "w", "--num-frames", "4"]
+    run = warm_shell().start(*line, "--model", "tvr-storyboard", cwd=str(tmp_path))
+    while run.wait(0.005) is None and not list(tmp_path.glob("w/features/*/*/video-*.lock")):
+        pass
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait() == 130, run.said
+    assert "kept: 0 of 1 shard (0 of 12 videos); lost at most: 1 shard in work" in run.said
+    assert "nothing is kept before a shard is whole, and smaller ones (--videos-per-shard)" in run.said
+    (typed,) = re.findall("to go on: tvr (.*)", run.said)
+    smaller = tvr(*shlex.split(typed), "--videos-per-shard", "6", cwd=tmp_path)
+    assert smaller.code == 0, smaller.err
+    assert "2 shards written" in smaller.out
+
+
 def is_alive(process: int) -> bool:
     """Whether it runs; one that has ended may still wait for somebody to ask how."""
     try:
@@ -88,8 +107,13 @@ def is_alive(process: int) -> bool:
 
 def test_a_second_one_ends_at_once() -> None:
     """Whatever the first one waits for; no decoding process is left."""
+    screen, terminal = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", HANGING], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", HANGING],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     child = int(process.stdout.readline())
@@ -98,6 +122,11 @@ def test_a_second_one_ends_at_once() -> None:
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     process.stdout.close()
+    said = os.read(screen, 4096).decode()
+    os.close(terminal)
+    os.close(screen)
+    assert "tvr: interrupted twice: ended at once" in said
+    assert SHOW_CURSOR in said, "a bar had hidden it"
     deadline = time.monotonic() + 60
     while is_alive(child) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -140,12 +169,33 @@ def test_a_command_without_words_of_its_own_says_what_is_whole(
     assert "tvr: to go on: tvr index 'a b'" in said
 
 
-def test_a_demo_ends_with_the_command_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_ends_with_the_command_that_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     typed: list[str] = []
-    monkeypatch.setattr(demo, "app", lambda words, **_: typed.append(words[0]) or 130)
-    with pytest.raises(typer.Exit) as ended:
-        demo.demo()
+    advised: list[str] = []
+
+    def interrupted(words: list[str], **_: object) -> int:
+        typed.append(words[0])
+        advised.append(typed_command("--retry", "failed"))
+        with pytest.raises(typer.Exit), interruptible("nothing"):
+            raise KeyboardInterrupt
+        return 130
+
+    monkeypatch.setattr(demo, "app", interrupted)
+    monkeypatch.setattr(sys, "argv", ["tvr", "demo", "--workspace", "a b"])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(typer.Exit) as ended:
+            demo.demo(workspace=Path("a b"))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (ended.value.exit_code, typed) == (130, ["extract"])
+    assert "tvr: to go on: tvr demo --workspace 'a b'\n" in capsys.readouterr().err
+    # The demo has no --retry: advice is of the command that it types.
+    assert advised[0].startswith("tvr extract --dataset storyboard ")
+    assert advised[0].endswith(" --workspace 'a b' --retry failed")
+    assert sys.argv[1] == "demo"
 
 
 def test_a_training_says_how_much_is_kept_and_the_next_one_names_it(tmp_path: Path) -> None:

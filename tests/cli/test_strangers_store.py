@@ -79,3 +79,14 @@ def test_a_search_needs_no_names_of_what_is_published(place: Path, made: Path) -
     answer = tvr("search", "a grey picture", "--store", made / "store", "--json", cwd=place)
     assert answer.code == 0, answer.err
     assert len(json.loads(answer.out)["hits"]) == 3
+
+
+def test_a_search_says_its_whole_command_with_the_places(place: Path, made: Path) -> None:
+    """Without its text nobody can paste it."""
+    answer = tvr("search", "a grey picture", "--store", "store", "--top-k", "2", cwd=place)
+    (typed,) = [line.rpartition("type: ")[2] for line in answer.err.splitlines() if "type: " in line]
+    assert typed == f"tvr search 'a grey picture' --store store --top-k 2 --root {made / 'archive'}"
+    again = tvr(*shlex.split(typed)[1:], cwd=place)
+    assert again.code == 0, again.err
+    assert "not made by you" not in again.err
+    assert str(made / "archive") in again.out

@@ -49,6 +49,7 @@ def test_quiet_leaves_results_and_errors(tmp_path: Path) -> None:
     assert quiet.err == ""
     assert "6 videos (6 ok) and 6 captions" in quiet.out
     assert "next:" not in quiet.out, "advice is no result"
+    assert quiet.out.count("\n") == 1, "nor is where the time went"
 
 
 def test_verbose_says_where_an_error_arose(tmp_path: Path) -> None:
