@@ -176,7 +176,10 @@ function walked({ key, target }) {
 }
 
 function escape(event) {
-  if (writes(event.target)) event.target.blur();
+  if (writes(event.target)) {
+    event.preventDefault(); // else a search box would be emptied
+    event.target.blur();
+  }
   else if (player.isOpen) player.close();
 }
 

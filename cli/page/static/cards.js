@@ -1,6 +1,6 @@
 // A video as a card: its best picture, what it is called, how well it matches and when; and what is said above cards.
 
-import { announce, clock, clocks, counted, definitions, frame, make, nearestOf, percent, score } from "./dom.js";
+import { announce, clock, clocks, counted, definitions, frame, known, make, nearestOf, percent, score } from "./dom.js";
 import { addressWith, asking, current, go, opening, seconds } from "./state.js";
 
 const SIZES = "(min-width: 2800px) 420px, (min-width: 1600px) 320px, 260px";
@@ -12,8 +12,8 @@ export function cardList(label, cards) {
   return make("ol", { class: "cards", "aria-label": label }, cards);
 }
 
-/** A hit of a search among so many videos. */
-export function hitCard(hit, searched, { extra = null, run = null } = {}) {
+/** A hit of an answer. `extra`: what else is said of it; `run`: the one that found it, where two are compared. */
+export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = null, run = null } = {}) {
   const { moment, place } = hit;
   return card(hit, {
     at: moment.frame_seconds,
@@ -24,13 +24,13 @@ export function hitCard(hit, searched, { extra = null, run = null } = {}) {
     facts: [
       make("p", { class: "score" },
         make("b", {}, score(hit.score)),
-        make("span", { class: "bar", "aria-hidden": "true" }, barOf(place.deviations)),
-        make("span", { class: "sigma" }, `${place.deviations.toFixed(1)} σ`),
+        known(place?.deviations) && [
+          make("span", { class: "bar", "aria-hidden": "true" }, barOf(place.deviations)),
+          make("span", { class: "sigma" }, `${place.deviations.toFixed(1)} σ`),
+        ],
       ),
-      make("p", { class: "place" }, placeWords(place, searched)),
-      hit.share_right === null
-        ? null
-        : make("p", { class: "place" }, `${Math.round(100 * hit.share_right)} % of such hits were right on validation`),
+      place && make("p", { class: "place" }, placeWords(place, searched)),
+      known(hit.share_right) && make("p", { class: "place" }, `${Math.round(100 * hit.share_right)} % of such hits were right on ${calibrated ?? "validation"}`),
       extra,
     ],
   });
@@ -44,7 +44,7 @@ export function videoCard(video) {
   return card(video, {
     at: seconds(middle),
     address: addressWith(opening(video.video)),
-    corner: video.duration_seconds === null ? null : clock(video.duration_seconds),
+    corner: known(video.duration_seconds) ? clock(video.duration_seconds) : null,
     facts: [bad],
   });
 }
@@ -102,7 +102,7 @@ export function videoFacts(one, here) {
       make("li", {}, make("a", { href: addressWith({ ...asking({ q: text }), video: one.video }) }, text)))),
     definitions({
       id: one.id, file: one.file, folder: one.folder, splits: one.splits, length: clock(one.duration_seconds ?? NaN),
-      ...(one.clip && { clip: clocks(...one.clip) }), "cached frames": frames.length,
+      ...(one.clip && { clip: known(one.clip[1]) ? clocks(...one.clip) : `from ${clock(one.clip[0])} on` }), "cached frames": frames.length,
     }),
   ];
 }
@@ -119,7 +119,7 @@ export function remarks(answer) {
   const { query } = answer;
   return [
     query.cut ? make("p", { class: "notice mild" }, `The query is longer than the model reads. It read: “${query.read}”`) : null,
-    answer.stands_out === false ? make("p", { class: "notice mild" }, sentence(answer.remark || "nothing stands out")) : null,
+    answer.remark ? make("p", { class: "notice mild" }, sentence(answer.remark)) : null,
   ];
 }
 
@@ -132,9 +132,9 @@ export function trueWords(answer) {
   const { true_video: right } = answer;
   if (!right) return null;
   return make("p", { class: "true-rank", "data-rank": right.rank },
-    "This is a caption of the store; its own video is at rank ",
-    make("b", {}, right.rank.toLocaleString("en")),
-    `, score ${score(right.score)}. `,
+    "This is a caption of the store; its own video ",
+    known(right.rank) ? ["is at rank ", make("b", {}, right.rank.toLocaleString("en"))] : "was not compared",
+    known(right.score) ? `, score ${score(right.score)}. ` : ". ",
     answer.hits.some((hit) => hit.video === right.video)
       ? null
       : make("a", { href: addressWith({ video: right.video, t: null, to: null }) }, "Show it"),

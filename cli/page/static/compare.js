@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { cardList, hitCard, remarks, trueMark, trueWords } from "./cards.js";
-import { announce, counted, fill, make } from "./dom.js";
+import { announce, counted, fill, known, make } from "./dom.js";
 import { nextFailure } from "./failures.js";
 import { go, parametersOf } from "./state.js";
 
@@ -23,18 +23,18 @@ export function compare(answers, { state, about, summary, results }) {
     make("p", { class: "counts" }, `${counted(one.searched, "video")} · ${one.run} beside ${other.run}`),
     make("button", { type: "button", class: "plain", onclick: () => go({ run: other.run, against: one.run }) }, "Swap"),
     nextFailure(state, about),
-    one.query.cut ? remarks({ ...one, stands_out: true }) : null);
+    one.query.cut ? remarks({ ...one, remark: "" }) : null);
   results.replaceChildren(make("div", { class: "columns" }, column(one, other), column(other, one)));
   announce(`${one.run}: ${ranked(one)}. ${other.run}: ${ranked(other)}.`);
 }
 
 function ranked({ true_video: right, hits }) {
-  return right ? `own video at rank ${right.rank}` : counted(hits.length, "result");
+  return known(right?.rank) ? `own video at rank ${right.rank}` : counted(hits.length, "result");
 }
 
 function column(answer, other) {
   const cards = answer.hits.slice(0, TOP).map((hit) =>
-    hitCard(hit, answer.searched, { run: answer.run, extra: [trueMark(answer, hit), movement(hit, other)] }));
+    hitCard(hit, answer, { run: answer.run, extra: [trueMark(answer, hit), movement(hit, other)] }));
   return make("section", { class: "column", "data-run": answer.run, "aria-label": `Results of ${answer.run}` },
     make("h2", {}, answer.run, make("small", {}, answer.head === answer.run ? "" : answer.head)),
     trueWords(answer),

@@ -31,12 +31,14 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== "" && child !== false);
 }
 
-/** A table of plain values with its caption. Numbers are set to the right. */
+const FIGURE = /^[-+]?\d[\d.,]*\W*$/;
+
+/** A table of plain values with its caption. Figures are set to the right. */
 export function table(caption, columns, rows) {
   const cell = (value) =>
     value instanceof Node
       ? make("td", {}, value)
-      : make("td", { class: typeof value === "number" ? "number" : null }, shown(value));
+      : make("td", { class: FIGURE.test(value) ? "number" : null }, shown(value));
   return make(
     "div",
     { class: "scrolled", tabindex: "0", role: "region", "aria-label": caption },
@@ -86,6 +88,11 @@ export function readable(key) {
 
 export function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Whether a figure is there. */
+export function known(value) {
+  return value !== null && value !== undefined;
 }
 
 /** A score as it stands everywhere. */

@@ -85,7 +85,7 @@ function draw({ queries, wrong, failures, split }, { place, state, run, offset }
   const words = `${wrong.toLocaleString("en")} of ${counted(queries, "query").replace("querys", "queries")} of ${split} do not find their video first`;
   const row = (one, i) => make("li", { class: "failure" },
     make("a", { class: "failure-text", href: page("/", { q: one.text, run, split, failure: offset + i }) }, one.text),
-    pair("Its video", one.video, `rank ${one.rank.toLocaleString("en")}, score ${score(one.score)}`),
+    pair("Its video", one.video, `rank ${one.rank.toLocaleString("en")}`),
     pair("Found first", one.first.video, `score ${score(one.first.score)}`));
   const to = (start, words, rel) => make("a", { href: addressWith({ offset: start || null }, state), rel }, words);
   fill(place,

@@ -1,7 +1,7 @@
 // Which of the store's videos are asked, with which run, and whether videos or moments are ranked.
 
 import { make } from "./dom.js";
-import { go, listing } from "./state.js";
+import { current, go, listing } from "./state.js";
 
 const FILTERS = ["split", "status", "folder", "shortest", "longest", "name"];
 const WAIT_MILLISECONDS = 300;
@@ -67,7 +67,11 @@ function choice(name, label, values, state) {
 }
 
 function select(name, options, chosen) {
-  return make("select", { name, onchange: ({ target }) => go(listing({ [name]: target.value || null })) },
+  const choose = ({ target }) => {
+    const twice = name === "run" && target.value === current().against; // a run beside itself shows nothing
+    go(listing({ [name]: target.value || null, ...(twice && { against: null }) }));
+  };
+  return make("select", { name, onchange: choose },
     options.map(([value, words]) => make("option", { value, selected: value === chosen }, words)));
 }
 

@@ -12,7 +12,7 @@ const TICKS = 4;
 export function runsView(main, about) {
   return once(main, "Runs", "/api/runs", ({ runs }) => runs.length
     ? [
-        table("Trained heads", ["run", "head", "trained", "state", "validation", "best epoch", "seconds", ""], runs.map(row)),
+        table("Trained heads", ["run", "head", "trained", "state", "validation (of 600)", "best epoch", "seconds", ""], runs.map(row)),
         compared(about),
       ]
     : [make("p", { class: "empty" }, "No head was trained on this store yet. In a terminal: ", make("code", {}, "tvr train-head"))]);
@@ -46,15 +46,13 @@ export function runView(main, name) {
       make("a", { class: "button", href: page("/", { run: name }) }, "Search with it"),
       make("a", { href: page("/failures", { run: name }) }, "Queries that it gets wrong")),
     curves(run.history),
-    run.tables.map(({ title, columns, rows }) => table(title, columns, rows)),
-    run.published.length ? published(run.published) : null,
+    run.remarks.map((remark) => make("p", { class: "notice mild" }, remark)),
+    run.tables.map(({ title, unlike, columns, rows }) => [
+      table(title, columns, rows),
+      unlike ? make("p", { class: "fine" }, unlike) : null,
+    ]),
     make("section", {}, make("h2", {}, "Settings"), definitions(run.config)),
   ]);
-}
-
-function published(rows) {
-  const columns = [...new Set(rows.flatMap(Object.keys))];
-  return table("Published figures", columns.map(readable), rows.map((one) => columns.map((name) => one[name] ?? null)));
 }
 
 /** A page whose content never changes while it is shown. */

@@ -75,23 +75,28 @@ export function searchView(main, about) {
   const greeting = make("div", { class: "greeting" });
   const bar = make("div", { class: "bar-place" });
   const summary = make("div", { class: "summary" });
-  const results = make("div", { class: "results" });
+  const results = make("div", { class: "results", tabindex: "-1" });
   main.replaceChildren(make("h1", { class: "hidden-label" }, "Search"), greeting, bar, summary, results);
   let [kind, listed] = [null, null];
 
   return function show(state) {
     const list = JSON.stringify(LISTED.map((name) => state[name]));
     if (list === listed) return; // only the player changed
+    if (listed !== null) scrollTo(0, 0);
     listed = list;
     const now = asks(state) ? `asked ${state.run}` : "browsed";
     if (now === kind) adjust(bar, state, about);
     else renew(bar, controls(about, state, { browsing: !asks(state) }));
     kind = now;
     fill(greeting, !asks(state) && !filtered(state) && welcome(about));
-    const slow = setTimeout(() => results.setAttribute("aria-busy", "true"), SLOW_MILLISECONDS);
+    const slow = setTimeout(() => {
+      results.setAttribute("aria-busy", "true");
+      if (!results.firstChild) fill(results, make("p", { class: "empty" }, "Searching …"));
+    }, SLOW_MILLISECONDS);
     const done = () => {
-      clearTimeout(slow);
       results.removeAttribute("aria-busy");
+      // What had the focus goes with the old list.
+      if (results.contains(document.activeElement)) results.focus();
     };
     const [task, draw] = asks(state) ? askedOf(state) : browsed(state);
     asked.run(
@@ -133,16 +138,15 @@ function drawHits(answer, { state, about, summary, results }) {
       ? `Best ${answer.offset + 1}–${answer.offset + answer.hits.length} ${noun === "moment" ? "moments of" : "of"} ${counted(answer.searched, "video")}`
       : `None of ${counted(answer.searched, "video")}`,
     `searched with ${answer.run}`,
-    answer.compared < answer.searched ? `the nearest ${answer.compared.toLocaleString("en")} compared by ${answer.head}` : null,
-  ].filter(Boolean).join(" · ");
+  ].join(" · ");
   fill(summary, make("p", { class: "counts" }, facts), trueWords(answer), nextFailure(state, about), remarks(answer));
   fill(results,
     answer.hits.length
-      ? cardList("Results", answer.hits.map((hit) => hitCard(hit, answer.searched, { extra: trueMark(answer, hit) })))
+      ? cardList("Results", answer.hits.map((hit) => hitCard(hit, answer, { extra: trueMark(answer, hit) })))
       : make("p", { class: "empty" }, filtered(state) ? "No video passes the filters." : "Nothing was found."),
     pages(state, answer.offset, answer.hits.length === TOP),
   );
-  announce(`${facts}. ${answer.stands_out === false ? answer.remark : ""}`);
+  announce(`${facts}. ${answer.remark}`);
 }
 
 function browsed(state) {

@@ -28,19 +28,18 @@ export function storeView(main) {
 }
 
 function draw(place, store) {
-  const { name, dataset, encoder, sampling, videos, with_frames: read, captions, hours, failed, sizes, splits } = store;
+  const { name, dataset, encoder, sampling, videos, with_frames: read, captions, frames, bytes, failed, num_failed: trouble, splits } = store;
   place.removeAttribute("aria-busy");
   fill(place,
     make("p", { class: "lead" }, name),
     make("ul", { class: "tiles", "aria-label": "In numbers" },
       tile(number(videos), "videos"), tile(number(read), "with frames"), tile(number(captions), "captions"),
-      hours === null || hours === undefined ? null : tile(number(hours), "hours"),
-      tile(number(failed.length), "with trouble")),
+      tile(number(frames), "frames"), tile(inBytes(bytes), "on disk"), tile(number(trouble), "with trouble")),
     make("p", {}, make("a", { class: "button", href: "/" }, "Look at its videos")),
-    make("section", {}, make("h2", {}, "What made it"), definitions({ "data set": dataset, sampling, ...encoder })),
+    make("section", {}, make("h2", {}, "What made it"), definitions({ "data set": dataset, sampling, encoder })),
     Object.keys(splits).length ? table("Splits", ["split", "videos"], Object.entries(splits)) : null,
-    table("On disk", ["part", "size"], Object.entries(sizes).map(([part, size]) => [part.replaceAll("_", " "), inBytes(size)])),
     make("section", { "aria-label": "Videos with trouble" }, make("h2", {}, "Videos with trouble"),
+      failed.length < trouble ? make("p", {}, `The first ${failed.length.toLocaleString("en")} of ${trouble.toLocaleString("en")}:`) : null,
       failed.length
         ? make("ol", { class: "troubles" }, failed.map(troubled))
         : make("p", { class: "empty" }, "None: every video was read to its end.")));
@@ -51,7 +50,6 @@ function tile(figure, words) {
 }
 
 function inBytes(size) {
-  if (typeof size !== "number") return String(size);
   const units = ["B", "kB", "MB", "GB", "TB"];
   const step = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(size || 1) / 3)));
   return `${(size / 1000 ** step).toLocaleString("en", { maximumSignificantDigits: 3 })} ${units[step]}`;
