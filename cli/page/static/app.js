@@ -4,10 +4,9 @@ import { ask, connection, Gone } from "./api.js";
 import { markOpened, walk } from "./cards.js";
 import { announce, fill, make } from "./dom.js";
 import { failuresView } from "./failures.js";
-import { takePictures } from "./pictures.js";
 import { Player } from "./player.js";
 import { runsView, runView } from "./runs.js";
-import { searchView, showQuery, wireBox } from "./search.js";
+import { searchView, showQuery, takePictures, wireBox } from "./search.js";
 import { changed, current, onState, page, visit } from "./state.js";
 import { storeView } from "./store.js";
 
@@ -46,7 +45,7 @@ function show(state) {
   document.body.dataset.page = state.path.split("/")[1] || "search";
   showQuery(state);
   view.show(state);
-  player.show(state, about);
+  player.show(state);
   markOpened(state);
   for (const behind of [header, notices, main]) behind.inert = narrow.matches && player.isOpen;
   document.body.classList.toggle("playing", player.isOpen);

@@ -38,8 +38,7 @@ export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = 
 
 /** A video of the store for which nothing was asked. */
 export function videoCard(video) {
-  const from = video.clip?.[0] ?? 0;
-  const middle = from + ((video.clip?.[1] ?? video.duration_seconds ?? 0) - from) / 2;
+  const middle = (video.clip?.[0] ?? 0) + (video.duration_seconds ?? 0) / 2;
   const bad = video.status === "ok" ? null : make("p", { class: "trouble" }, `${video.status}: ${video.reason}`);
   return card(video, {
     at: seconds(middle),

@@ -6,11 +6,6 @@ import { addressWith, asking, go, page } from "./state.js";
 
 const TOP = 20;
 
-/** The split whose captions are asked: the one that is filtered for, else test. */
-function splitOf(state, about) {
-  return state.split ?? (about.splits.includes("test") ? "test" : about.splits.at(-1));
-}
-
 const walked = new Latest();
 
 /** A button to the next query that the run gets wrong; null where the store has no captions. */
@@ -20,14 +15,13 @@ export function nextFailure(state, about) {
   const button = make("button", { type: "button", class: "plain next-failure" }, "Next wrong query");
   button.addEventListener("click", () => {
     const offset = state.failure === undefined ? 0 : Number(state.failure) + 1;
-    const split = splitOf(state, about);
     button.disabled = true;
     walked.run(
-      (signal) => ask(`/api/runs/${encodeURIComponent(run)}/failures`, { split, offset, top: 1 }, { signal }),
-      ({ failures: [next], wrong }) => {
+      (signal) => ask(`/api/runs/${encodeURIComponent(run)}/failures`, { split: state.split, offset, top: 1 }, { signal }),
+      ({ failures: [next], wrong, split }) => {
         if (next) return go({ ...asking({ q: next.text }), split, failure: offset });
         button.disabled = wrong === 0;
-        button.textContent = wrong ? "That was the last one: begin anew" : `${run} gets none of ${split ?? "them"} wrong`;
+        button.textContent = wrong ? "That was the last one: begin anew" : `${run} gets none of ${split} wrong`;
         announce(button.textContent);
         return Object.assign(state, { failure: -1 });
       },
@@ -51,12 +45,13 @@ export function failuresView(main, about) {
   let shown = null;
 
   return function show(state) {
-    const [run, split, offset] = [state.run ?? about.run, splitOf(state, about), Number(state.offset ?? 0)];
+    const [run, split, offset] = [state.run ?? about.run, state.split, Number(state.offset ?? 0)];
     if (shown === [run, split, offset].join()) return; // only the player changed
     shown = [run, split, offset].join();
-    fill(bar,
+    const choices = (asked) => fill(bar,
       choice("Run", "run", about.runs.map(({ name }) => name), run),
-      about.splits.length ? choice("Split", "split", about.splits, split) : null);
+      about.splits.length ? choice("Split", "split", about.splits, asked) : null);
+    choices(split);
     if (!about.has_captions) {
       place.replaceChildren(make("p", { class: "empty" }, "The store has no captions, so nothing says which answer is right."));
       return;
@@ -64,7 +59,10 @@ export function failuresView(main, about) {
     place.setAttribute("aria-busy", "true");
     listed.run(
       (signal) => ask(`/api/runs/${encodeURIComponent(run)}/failures`, { split, offset, top: TOP }, { signal }),
-      (answer) => draw(answer, { place, state, run, offset }),
+      (answer) => {
+        if (answer.split !== split) choices(answer.split); // none was named: the server chose
+        draw(answer, { place, state, run, offset });
+      },
       (error) => {
         shown = null;
         place.removeAttribute("aria-busy");

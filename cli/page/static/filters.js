@@ -11,7 +11,7 @@ export function controls(about, state, { browsing }) {
   const set = FILTERS.filter((name) => state[name]).length;
   return make("div", { class: "controls" },
     browsing ? null : runs(about, state),
-    browsing ? null : byChoice(state),
+    state.q ? byChoice(state) : null,
     make("details", { class: "filters", open: set > 0 || matchMedia("(min-width: 1000px)").matches },
       make("summary", {}, set ? `Filters (${set})` : "Filters"),
       make("div", { class: "filter-fields" },

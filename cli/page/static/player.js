@@ -1,39 +1,32 @@
 // The player: a video from the start of its span, over and over, and below it why the span was found.
 
-import { ask, Latest, pause } from "./api.js";
+import { ask, Latest } from "./api.js";
 import { titleOf, videoFacts } from "./cards.js";
 import { announce, clock, clocks, fill, frame, iconButton, make, nearestOf, relabel } from "./dom.js";
+import { Media } from "./media.js";
 import { go, opening, seconds } from "./state.js";
 import { rangeOf, spanOf, Timeline, windowOf } from "./timeline.js";
 import { chosenCurve, curvesOf, wordButtons } from "./words.js";
 
-const POLL_MILLISECONDS = 500;
-/** Players end a little early or late; the next round begins then. */
-const SLACK_SECONDS = 0.03;
 const SPEEDS = [0.25, 0.5, 1, 2];
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+/** A press this near to the span is meant for it. */
+const NEAR_SECONDS = 0.03;
 
 export class Player {
   #state = {};
-  #about = null;
   #opened = null; // what the server says of the video
   #alignment = null;
+  #near = undefined; // the second by which its part of a long video was chosen
   #span = null;
-  #position = 0;
-  #source = null; // what is being played: its address, and which seconds of the file it holds
-  #wanted = null;
+  #length = undefined;
   #details = new Latest();
-  #media = new Latest();
   #words = new Latest();
 
   constructor(panel) {
     this.panel = panel;
+    this.media = new Media({ moved: () => this.#showTime(), said: (words) => (this.message.textContent = words) });
+    this.video = this.media.video;
     this.#build();
-    const tick = () => {
-      if (!this.video.paused) this.#follow();
-      requestAnimationFrame(tick);
-    };
-    requestAnimationFrame(tick);
   }
 
   get isOpen() {
@@ -41,13 +34,13 @@ export class Player {
   }
 
   /** Show what a state says: another video, another span of it, another word, or none. */
-  show(state, about) {
+  show(state) {
     const before = this.#state;
-    [this.#state, this.#about] = [state, about];
+    this.#state = state;
     if (!state.video) return this.#close();
     if (state.video !== before.video || !this.isOpen) this.#open();
     const compared = ["video", "q", "run"].some((name) => state[name] !== before[name]);
-    if (compared) this.#align();
+    if (compared || this.#isElsewhere(state)) this.#align();
     const moved = ["video", "t", "to", "whole"].some((name) => state[name] !== before[name]);
     if (moved) this.#settle(true);
     this.#drawWords();
@@ -55,22 +48,19 @@ export class Player {
   }
 
   toggle() {
-    if (this.video.hidden) return;
-    if (this.video.paused) this.#start();
-    else this.video.pause();
+    this.media.toggle();
   }
 
   /** Begin or end the span where the video is now. */
   setEnd(which) {
     const [from, to] = this.#span ?? this.#range;
-    const at = this.#position;
+    const at = this.media.position;
     if (which === "start") this.#setSpan(at, at < to ? to : this.#range[1], true);
     else this.#setSpan(at > from ? from : this.#range[0], at, true);
   }
 
   #build() {
     this.title = make("h2", { id: "player-title" });
-    this.video = make("video", { playsinline: true, preload: "auto", "aria-label": "Video", hidden: true });
     this.still = make("div", { class: "still" });
     this.message = make("p", { class: "message", role: "status" });
     this.playButton = iconButton("Play", "play", () => this.toggle());
@@ -94,7 +84,8 @@ export class Player {
         make("button", { type: "button", class: "icon", "aria-label": "Close the player", onclick: () => this.close() }, "×")),
       this.stage, this.controls, this.timeline.element, this.#spanRow(), this.why, this.facts);
     this.panel.setAttribute("aria-labelledby", "player-title");
-    this.#listen();
+    this.video.addEventListener("play", () => relabel(this.playButton, "Pause", "pause"));
+    this.video.addEventListener("pause", () => relabel(this.playButton, "Play", "play"));
   }
 
   #spanRow() {
@@ -115,31 +106,6 @@ export class Player {
     return button;
   }
 
-  #listen() {
-    const { video } = this;
-    video.addEventListener("loadedmetadata", () => {
-      video.hidden = false;
-      this.message.textContent = "";
-      // Only a whole file says how long the video is.
-      if (this.#source.to === null && Number.isFinite(video.duration)) this.#source.length = video.duration;
-      this.#seek(this.#position);
-      this.#settle(false);
-      if (!calm.matches) this.#start();
-    });
-    video.addEventListener("timeupdate", () => this.#follow());
-    video.addEventListener("seeked", () => this.#follow());
-    video.addEventListener("click", () => this.toggle());
-    video.addEventListener("play", () => relabel(this.playButton, "Pause", "pause"));
-    video.addEventListener("pause", () => relabel(this.playButton, "Play", "play"));
-    video.addEventListener("ended", () => {
-      this.#seek(this.#looped()[0]);
-      this.#start();
-    });
-    video.addEventListener("error", () => {
-      if (video.getAttribute("src")) this.#cannotPlay("This browser cannot play the file.");
-    });
-  }
-
   #open() {
     this.#leave();
     this.panel.hidden = false;
@@ -153,25 +119,23 @@ export class Player {
         this.title.textContent = titleOf(opened);
         announce(`Player: ${titleOf(opened)}`);
         this.timeline.setFrames(opened.video, opened.frame_seconds);
+        fill(this.facts, videoFacts(opened, () => this.media.position));
+        if (opened.trouble) this.media.cannotPlay(opened.trouble);
+        else this.media.open(opened.video);
         this.#settle(true);
-        fill(this.facts, videoFacts(opened, () => this.#position));
+        if (this.#span) this.media.seek(this.#span[0]);
       },
-      (error) => this.#cannotPlay(error.message),
+      (error) => this.media.cannotPlay(error.message),
     );
   }
 
   #leave() {
     this.#details.stop();
-    this.#media.stop();
     this.#words.stop();
-    [this.#opened, this.#alignment, this.#span, this.#source, this.#wanted] = [null, null, null, null, null];
-    this.video.pause();
-    this.video.removeAttribute("src");
-    this.video.load(); // else the old picture would stand there until the new one comes
-    this.video.hidden = true;
+    [this.#opened, this.#alignment, this.#span] = [null, null, null];
+    this.media.open(null);
     this.still.replaceChildren();
     this.why.replaceChildren();
-    this.message.textContent = "";
     this.timeline.setFrames(0, []);
     this.timeline.setCurves([]);
   }
@@ -188,14 +152,20 @@ export class Player {
     link?.focus();
   }
 
+  /** Whether the span lies in another part of a long video than the one whose curve is there. */
+  #isElsewhere({ t }) {
+    const borders = this.#alignment?.borders;
+    return t !== undefined && t !== this.#near && borders !== undefined && (t < borders[0] || t > borders.at(-1));
+  }
+
   #align() {
-    const { video, q, run } = this.#state;
-    this.#alignment = null;
+    const { video, q, run, t } = this.#state;
+    [this.#alignment, this.#near] = [null, t];
     this.why.replaceChildren();
     this.timeline.setCurves([]);
     if (!q) return this.#words.stop();
     this.#words.run(
-      (signal) => ask(`/api/videos/${encodeURIComponent(video)}/alignment`, { q, run }, { signal }),
+      (signal) => ask(`/api/videos/${encodeURIComponent(video)}/alignment`, { q, run, near: t }, { signal }),
       (alignment) => {
         this.#alignment = alignment;
         this.#settle(false);
@@ -207,7 +177,7 @@ export class Player {
   }
 
   get #range() {
-    return this.#opened ? rangeOf(this.#opened, this.#source?.length) : [0, 1];
+    return this.#opened ? rangeOf(this.#opened, this.media.length) : [0, 1];
   }
 
   /** Take span and mode from the state; `jump`: and begin there. */
@@ -221,79 +191,22 @@ export class Player {
     this.timeline.setRange(...(this.whole.checked ? range : windowOf(this.#span, range)));
     this.timeline.setSpan(...(this.#span ?? [null, null]));
     this.spanWords.textContent = this.#span ? `Span ${clocks(...this.#span)}` : "";
-    if (jump || grew) {
-      const [from, to] = this.#looped();
-      if (this.#position < from || this.#position >= to || !this.#state.whole) this.#position = from;
-      this.#seek(this.#position);
-    }
-    this.#showTime();
-    if (this.#opened) this.#fetch();
+    const [from, to] = this.#looped();
+    const { position } = this.media;
+    this.media.loop(from, to);
+    if ((jump || grew) && !(this.#state.whole && from <= position && position < to)) this.media.seek(from);
+    else this.#showTime();
   }
 
   #looped() {
     return this.whole.checked || !this.#span ? this.#range : this.#span;
   }
 
-  /** Have what is to be played, unless it is there. */
-  #fetch() {
-    const [start, end] = this.#looped();
-    const has = ({ from, to }) => from <= start + SLACK_SECONDS && (to === null || to >= end - SLACK_SECONDS);
-    if ((this.#source && has(this.#source)) || (this.#wanted && has(this.#wanted))) return;
-    if (this.#opened.trouble) return this.#cannotPlay(this.#opened.trouble);
-    this.#wanted = { from: start, to: end };
-    const address = `/api/videos/${this.#opened.video}/playable`;
-    this.#media.run(
-      async (signal) => {
-        for (;;) {
-          const answer = await ask(address, { start: seconds(start), end: seconds(end) }, { signal });
-          if (answer.state !== "making") return answer;
-          this.message.textContent = "Being made playable for browsers. Meanwhile, the frames that were looked at.";
-          await pause(POLL_MILLISECONDS, signal);
-        }
-      },
-      (answer) => this.#take(answer),
-      (error) => this.#cannotPlay(error.message),
-    );
-    return undefined;
-  }
-
-  #take({ state, kind, url, begins_at: from, ends_at: to, reason }) {
-    if (state !== "ready") return this.#cannotPlay(reason);
-    // A file holds every second of itself; a proxy only those that were asked for.
-    this.#source = kind === "file" ? { from: 0, to: null } : { from, to };
-    this.#source.begins = from;
-    this.message.textContent = "";
-    this.video.src = url;
-    return undefined;
-  }
-
-  #cannotPlay(reason) {
-    this.#media.stop();
-    this.video.hidden = true;
-    this.message.textContent = `Cannot be played: ${reason}`;
-    this.#showTime();
-  }
-
-  #start() {
-    this.video.play().catch((error) => {
-      // Without a click before it a browser plays only what makes no sound.
-      if (error.name !== "NotAllowedError" || this.video.muted) return;
-      this.video.muted = true;
-      this.video.play().catch(() => {}); // then the person presses Play
-    });
-  }
-
-  #seek(at) {
-    this.#position = at;
-    if (this.#source && this.video.readyState) this.video.currentTime = Math.max(0, at - this.#source.begins);
-    this.#showTime();
-  }
-
   /** A person points at a second: outside of the span the whole video is meant. */
   #point(at) {
     const [from, to] = this.#looped();
-    this.#seek(at);
-    if (at < from - SLACK_SECONDS || at > to + SLACK_SECONDS) this.#setWhole(true);
+    this.media.seek(at);
+    if (at < from - NEAR_SECONDS || at > to + NEAR_SECONDS) this.#setWhole(true);
   }
 
   #setWhole(whole) {
@@ -307,19 +220,14 @@ export class Player {
     if (done) go({ t: seconds(from), to: seconds(to), whole: null }, { replace: true });
   }
 
-  /** Go along with the video, and begin anew at the end of the span. */
-  #follow() {
-    if (!this.#source || this.video.seeking || this.video.hidden) return;
-    const [from, to] = this.#looped();
-    this.#position = this.#source.begins + this.video.currentTime;
-    const outside = this.#position >= to - SLACK_SECONDS || this.#position < from - SLACK_SECONDS;
-    if (!this.video.paused && outside) this.#seek(from);
-    this.#showTime();
-  }
-
   #showTime() {
-    this.timeline.setPosition(this.#position);
-    this.time.textContent = `${clock(this.#position)} / ${clock(this.#range[1])}`;
+    const { position, length } = this.media;
+    if (length !== this.#length) {
+      this.#length = length;
+      this.#settle(false); // the file has said how long it is
+    }
+    this.timeline.setPosition(position);
+    this.time.textContent = `${clock(position)} / ${clock(this.#range[1])}`;
     this.controls.classList.toggle("unplayable", this.video.hidden);
     if (this.video.hidden) this.#showStill();
   }
@@ -327,7 +235,7 @@ export class Player {
   #showStill() {
     const times = this.#opened?.frame_seconds ?? [];
     if (!times.length) return;
-    const at = times[nearestOf(times, this.#position)];
+    const at = times[nearestOf(times, this.media.position)];
     if (this.still.dataset.seconds === String(at) && this.still.firstChild) return;
     this.still.dataset.seconds = at;
     this.still.replaceChildren(frame(this.#opened.video, at, { height: 360, alt: `Frame at ${clock(at)}` }));
@@ -347,5 +255,4 @@ export class Player {
         : "The head compares no words with frames: the curve is how alike the stored features are, not a part of its score."));
     if (focused) this.why.querySelector(`[data-curve="${focused.dataset.curve}"]${focused.dataset.place ? `[data-place="${focused.dataset.place}"]` : ""}`)?.focus();
   }
-
 }

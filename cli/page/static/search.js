@@ -9,11 +9,13 @@ import { adjust, controls } from "./filters.js";
 import { addressWith, asking, asks, go, LISTED, listing, parametersOf } from "./state.js";
 
 const TOP = 24;
+const MOST_PICTURE_BYTES = 10_000_000;
 const TYPING_MILLISECONDS = 220;
 /** A slow answer dims what it will replace only after this, so that quick ones do not flicker. */
 const SLOW_MILLISECONDS = 250;
 
 const asked = new Latest();
+let shownText = "";
 let typing = false; // what is typed in one go is one entry of the history
 
 /** Make the box at the top work. */
@@ -50,7 +52,9 @@ function readText({ search }) {
 export function showQuery(state) {
   const box = document.getElementById("query");
   const text = state.q ?? "";
-  if (box.value.trim() !== text) box.value = text;
+  // What is being typed stays, whatever else changes meanwhile.
+  if (text !== shownText && box.value.trim() !== text) box.value = text;
+  shownText = text;
   const chip = document.getElementById("example");
   chip.hidden = !(state.like || state.picture);
   if (chip.hidden) return;
@@ -84,7 +88,7 @@ export function searchView(main, about) {
     if (list === listed) return; // only the player changed
     if (listed !== null) scrollTo(0, 0);
     listed = list;
-    const now = asks(state) ? `asked ${state.run}` : "browsed";
+    const now = asks(state) ? `asked ${state.run} ${Boolean(state.q)}` : "browsed";
     if (now === kind) adjust(bar, state, about);
     else renew(bar, controls(about, state, { browsing: !asks(state) }));
     kind = now;
@@ -187,4 +191,57 @@ function pages(state, offset, more) {
     offset ? make("a", { href: to(Math.max(0, offset - TOP)), rel: "prev" }, "← Previous") : null,
     more ? make("a", { href: to(offset + TOP), rel: "next" }, "Next →") : null,
   );
+}
+
+/** Take pictures as queries from now on: dropped anywhere on the page, pasted, or chosen. `say` tells the person what went wrong. */
+export function takePictures(say) {
+  const file = document.getElementById("picture-file");
+  const take = (picture) => searchFor(picture).catch((error) => say(error.message));
+
+  document.getElementById("choose-picture").addEventListener("click", () => file.click());
+  file.addEventListener("change", () => {
+    if (file.files.length) take(file.files[0]);
+    file.value = ""; // the same file may be chosen again
+  });
+  addEventListener("paste", (event) => {
+    const picture = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    if (!picture) return;
+    event.preventDefault();
+    take(picture);
+  });
+  takeDropped(take);
+}
+
+function takeDropped(take) {
+  const veil = document.getElementById("drop");
+  const brings = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!brings(event)) return;
+    event.preventDefault();
+    veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) veil.hidden = true;
+  });
+  addEventListener("drop", (event) => {
+    if (!brings(event)) return;
+    event.preventDefault(); // else the browser would leave the page for the file
+    veil.hidden = true;
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+  });
+}
+
+async function searchFor(picture) {
+  if (!picture.type.startsWith("image/")) {
+    throw new Error(`${picture.name} is not a picture. PNG, JPEG and WebP can be searched with.`);
+  }
+  if (picture.size > MOST_PICTURE_BYTES) {
+    throw new Error(`${picture.name} has ${(picture.size / 1e6).toFixed(1)} MB; at most 10 MB. Use a smaller copy.`);
+  }
+  const { picture: id } = await ask("/api/pictures", {}, {
+    method: "POST",
+    body: picture,
+    headers: { "Content-Type": picture.type },
+  });
+  go(asking({ picture: id }));
 }

@@ -78,11 +78,11 @@ export function go(changes, options) {
   visit(addressWith(changes), options);
 }
 
-/** What the search is asked for a state: so many results. */
+/** What the search is asked for a state: so many results. Moments are found by words alone. */
 export function parametersOf(state, top) {
   const { q, like, at, picture, run, by, split, status, folder, shortest, longest, offset } = state;
   const kind = q ? { q } : picture ? { picture } : { video: like, seconds: at };
-  return { ...kind, run, by, split, status, folder, shortest, longest, offset, top };
+  return { ...kind, run, by: q ? by : null, split, status, folder, shortest, longest, offset, top };
 }
 
 /** Whether a state asks anything. */

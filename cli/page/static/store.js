@@ -36,13 +36,13 @@ function draw(place, store) {
       tile(number(videos), "videos"), tile(number(read), "with frames"), tile(number(captions), "captions"),
       tile(number(frames), "frames"), tile(inBytes(bytes), "on disk"), tile(number(trouble), "with trouble")),
     make("p", {}, make("a", { class: "button", href: "/" }, "Look at its videos")),
-    make("section", {}, make("h2", {}, "What made it"), definitions({ "data set": dataset, sampling, encoder })),
-    Object.keys(splits).length ? table("Splits", ["split", "videos"], Object.entries(splits)) : null,
     make("section", { "aria-label": "Videos with trouble" }, make("h2", {}, "Videos with trouble"),
       failed.length < trouble ? make("p", {}, `The first ${failed.length.toLocaleString("en")} of ${trouble.toLocaleString("en")}:`) : null,
       failed.length
         ? make("ol", { class: "troubles" }, failed.map(troubled))
-        : make("p", { class: "empty" }, "None: every video was read to its end.")));
+        : make("p", { class: "empty" }, "None: every video was read to its end.")),
+    make("section", {}, make("h2", {}, "What made it"), definitions({ "data set": dataset, sampling, encoder })),
+    Object.keys(splits).length ? table("Splits", ["split", "videos"], Object.entries(splits)) : null);
 }
 
 function tile(figure, words) {
