@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,17 @@ class FileIdentity:
         if not S_ISREG(facts.st_mode):  # to open a named pipe is to wait for who writes to it
             raise OSError(EINVAL, "it is no regular file", str(path))
         with path.open("rb") as file:
-            return cls(facts.st_size, facts.st_mtime_ns, kind, _digest(file, facts.st_size, kind))
+            return cls.of_open(file, kind)
+
+    @classmethod
+    def of_open(cls, file: BinaryIO, kind: FileDigest = "ends") -> "FileIdentity":
+        """That of a file that is open at its beginning: who reads on from there reads what was looked at.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        facts = os.fstat(file.fileno())
+        return cls(facts.st_size, facts.st_mtime_ns, kind, _digest(file, facts.st_size, kind))
 
     @classmethod
     def parse(cls, text: str) -> "FileIdentity":

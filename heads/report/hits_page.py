@@ -11,15 +11,12 @@ from PIL import Image
 
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
-from ...pipeline.sampling import Sampling
 from ..search.answers import FoundVideo
+from ..search.frame_tasks import frame_of_store
 from .escaping import in_html
 from .render import document
 from .thumbnails import SIZE
 
-ONE_FRAME = Sampling(policy="uniform", num_frames=1)
-AROUND = 1e-3
-"""Seconds before and after the best frame's time in which it begins, and no other of up to 500 a second."""
 CAPTIONS_SHOWN = 3
 
 _Frames = Mapping[tuple[str, float], UInt8[np.ndarray, "height width 3"]]
@@ -78,9 +75,7 @@ def best_frames(found: Iterable[FoundVideo]) -> dict[tuple[str, float], UInt8[np
 def _task(name: str, hit: FoundVideo) -> DecodeTask | None:
     if hit.path is None or not hit.path.is_file():
         return None
-    at = hit.moment.frame_seconds
-    around = AROUND + float(np.spacing(np.float32(at)))  # stores keep times in float32
-    return DecodeTask(name, hit.path, ONE_FRAME, SIZE, max(0.0, at - around), at + around)
+    return frame_of_store(name, hit.path, hit.moment.frame_seconds, SIZE)
 
 
 def _items(found: Sequence[FoundVideo], frames: _Frames, heading: str) -> str:

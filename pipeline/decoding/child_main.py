@@ -38,7 +38,7 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
         # A parent that ignores the alarm would bequeath that.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     decoders = _decoders(decoder)
-    _limit_memory(memory_limit_bytes)
+    limit_memory(memory_limit_bytes)
     send_line(answers, {"ready": True})
     for line in sys.stdin.buffer:
         _answer(json.loads(line), decoders, answers)
@@ -55,7 +55,7 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
     task = task_of(message)
 
     def announce(duration_seconds: float) -> None:
-        _end_if_orphaned(time_limit(message["time_limit_seconds"], duration_seconds))
+        end_if_orphaned(time_limit(message["time_limit_seconds"], duration_seconds))
         send_line(answers, {"duration_seconds": duration_seconds})
 
     def hand_over(number: int, num_frames: int) -> None:
@@ -86,7 +86,7 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
         # What took the memory may keep it; the parent starts another process.
         sys.exit(0)
     send_video(answers, video)
-    _end_if_orphaned(0.0)
+    end_if_orphaned(0.0)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _paused_alarm() -> Generator[None]:
         signal.setitimer(signal.ITIMER_REAL, left)
 
 
-def _end_if_orphaned(seconds: float) -> None:
+def end_if_orphaned(seconds: float) -> None:
     """Let the kernel end this process some time after its parent should have; 0 takes the order back.
 
     A decoder that hangs in native code holds the interpreter lock: no Python code here would notice that the
@@ -110,7 +110,7 @@ def _end_if_orphaned(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds and seconds + _ORPHAN_SECONDS)
 
 
-def _limit_memory(limit_bytes: int) -> None:
+def limit_memory(limit_bytes: int) -> None:
     """Let allocations beyond the limit fail, counted from what importing has taken."""
     if sys.platform == "linux":
         import resource

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ...data.base import Video
 from ...data.contracts.identity import FileIdentity
@@ -50,7 +51,7 @@ def compared_files(
     Raises:
         StoreError: a receipt does not say what it should.
     """
-    known, unknown = _files_of(store, shards)
+    known, unknown = files_of(store, shards)
     there = {video: path for video in known if video in videos and (path := videos[video].path)}
     changed: dict[str, str] = {}
     for done, (video, path) in enumerate(there.items(), start=1):
@@ -79,8 +80,12 @@ def compared_by_request(
     return compared_files(store, requested_dataset(request).videos, on_file)
 
 
-def _files_of(store: FeatureStore, shards: Collection[str] | None) -> tuple[dict[str, FileIdentity], int]:
-    """The file that each video of these shards was made of, and of how many videos that is not known."""
+def files_of(store: FeatureStore, shards: Collection[str] | None) -> tuple[dict[str, FileIdentity], int]:
+    """The file that each video of these shards (None: of all) was made of, and of how many videos that is not known.
+
+    Raises:
+        StoreError: a receipt does not say what it should.
+    """
     known: dict[str, FileIdentity] = {}
     unknown = 0
     for name in store.shard_names("video"):
@@ -98,11 +103,22 @@ def difference_of(stored: FileIdentity, path: Path, *, by_time: bool = False) ->
     to say.
     """
     try:
-        if stored.is_that_of(path, by_time=by_time):
-            return ""
-        length = path.stat().st_size
+        return "" if stored.is_that_of(path, by_time=by_time) else _told(stored, path.stat().st_size)
     except OSError:
         return ""
+
+
+def difference_of_open(stored: FileIdentity, file: BinaryIO) -> str:
+    """The same of a file that is open at its beginning.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    now = FileIdentity.of_open(file, stored.kind)
+    return "" if now.digest == stored.digest else _told(stored, now.bytes)
+
+
+def _told(stored: FileIdentity, length: int) -> str:
     if length != stored.bytes:
         return f"{stored.bytes:,} bytes then, {length:,} now"
     return f"other content, {length:,} bytes long as before"

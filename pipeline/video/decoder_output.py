@@ -33,7 +33,7 @@ _STUFFED = ("mpeg1video", "mpeg2video")
 # Left to itself, PyAV prepares the conversion to RGB anew for every frame, from version 17 on with a thread for each
 # core, and keeps all of it as long as the frame: where many frames wait, the process runs out of threads.
 _REFORMATTER = VideoReformatter()
-_ON_ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+ON_ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 class ComplaintError(DecodeError):
@@ -72,7 +72,7 @@ class ShownFrame:
             DecodeError: FFmpeg cannot convert its colours.
         """
         try:
-            picture = _REFORMATTER.reformat(self.picture, format="rgb24", **_ON_ONE_THREAD)
+            picture = _REFORMATTER.reformat(self.picture, format="rgb24", **ON_ONE_THREAD)
         except av.error.FFmpegError:
             matrix = int(self.picture.colorspace)
             raise DecodeError(f"its colours cannot be converted to RGB (matrix {matrix} of H.273)") from None

@@ -1,0 +1,109 @@
+"""Frames as JPEG pictures: decoded once, however many ask, and kept as long as there is room."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from concurrent.futures import Future
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ...heads.search.frame_tasks import frame_of_store, frames_until, picture_size
+from ...pipeline.decoding.messages import DecodedVideo, DecodeTask
+from ...pipeline.decoding.pool import DecoderPool
+from .files import MediaError, OpenFile, facts_of
+
+HEIGHTS = (90, 180, 360)
+"""Of pictures, in pixels."""
+_MOST_WIDTH = 1280
+_QUALITY = 82
+_LIMIT_SECONDS = 30.0
+_NO_FRAME = "shows no frame"
+
+
+class FrameShelf:
+    """JPEG pictures of frames.
+
+    Args:
+        most_bytes: how much is kept.
+        children: processes that decode.
+    """
+
+    def __init__(self, most_bytes: int, children: int) -> None:
+        self._pool = DecoderPool(children, time_limit_seconds=_LIMIT_SECONDS)
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._coming: dict[Hashable, Future[bytes]] = {}
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+
+    def picture(self, opened: OpenFile, seconds: float, height: int, aspect: float) -> bytes:
+        """The frame that is on display at a time, upright.
+
+        Args:
+            opened: the video.
+            seconds: counted from its first displayed frame.
+            height: of the picture, one of ``HEIGHTS``.
+            aspect: width over height, as a player shows the video.
+
+        Raises:
+            MediaError: the file cannot be decoded, or shows nothing then.
+        """
+        key = opened.facts, round(seconds, 4), height
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            own = Future[bytes]()
+            coming = self._coming.setdefault(key, own)
+        if coming is not own:
+            return coming.result()
+        try:
+            width = min(_MOST_WIDTH, max(1, round(height * aspect)))
+            own.set_result(self._decoded(opened, seconds, height, width))
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._coming[key]
+        self._keep(key, own.result())
+        return own.result()
+
+    def _decoded(self, opened: OpenFile, seconds: float, height: int, width: int) -> bytes:
+        size = picture_size(height, width)
+        video = self._asked(frame_of_store("frame", opened.path, seconds, size))
+        if not len(video.frames) and _NO_FRAME in video.reason:
+            video = self._asked(frames_until("frame", opened.path, seconds, size))
+        if not len(video.frames):
+            raise MediaError(f"{opened.path.name}: {video.reason}")
+        try:
+            facts = facts_of(opened.path.stat())
+        except OSError:
+            facts = None
+        if facts != opened.facts:
+            raise MediaError(f"{opened.path.name}: another file was put in its place")
+        return _jpeg(video.frames[-1])
+
+    def _asked(self, task: DecodeTask) -> DecodedVideo:
+        return next(iter(self._pool.decode([task])))
+
+    def _keep(self, key: Hashable, picture: bytes) -> None:
+        with self._lock:
+            self._kept[key] = picture
+            self._kept_bytes += len(picture)
+            while self._kept_bytes > self._most_bytes:
+                _, oldest = self._kept.popitem(last=False)
+                self._kept_bytes -= len(oldest)
+
+
+def _jpeg(frame: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    held = BytesIO()
+    Image.fromarray(frame).save(held, "JPEG", quality=_QUALITY)
+    return held.getvalue()
