@@ -162,12 +162,12 @@ def opened_file(path: Path, *, is_moved: bool = False) -> OpenFile:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         facts = os.fstat(descriptor)
         if S_ISREG(facts.st_mode):
-            return OpenFile(os.fdopen(descriptor, "rb", buffering=0), path, facts_of(facts), is_moved)
+            return OpenFile(os.fdopen(descriptor, "rb", buffering=0), path, file_facts(facts), is_moved)
         os.close(descriptor)
     raise MediaError(f"{path.name}: no file any more, but a folder, a pipe or a device")
 
 
-def facts_of(status: os.stat_result) -> Facts:
+def file_facts(status: os.stat_result) -> Facts:
     """By which a file that nobody has written to is known again."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

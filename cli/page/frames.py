@@ -13,7 +13,7 @@ from PIL import Image
 from ...heads.search.frame_tasks import frame_of_store, frames_until, picture_size
 from ...pipeline.decoding.messages import DecodedVideo, DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
-from .files import MediaError, OpenFile, facts_of
+from .files import MediaError, OpenFile, file_facts
 
 HEIGHTS = (90, 180, 360)
 """Of pictures, in pixels."""
@@ -84,7 +84,7 @@ class FrameShelf:
         if not len(video.frames):
             raise MediaError(f"{opened.path.name}: {video.reason}")
         try:
-            facts = facts_of(opened.path.stat())
+            facts = file_facts(opened.path.stat())
         except OSError:
             facts = None
         if facts != opened.facts:

@@ -18,7 +18,7 @@ import av.error
 
 from ...data.contracts.errors import DecodeError
 from ...pipeline.decoding.child_main import end_if_orphaned, limit_memory
-from .probing import probed
+from .probing import probe_of
 from .proxy_writing import write_proxy
 
 _MOST_LINE_BYTES = 1 << 16
@@ -67,7 +67,7 @@ def _answer(request: Mapping[str, Any], descriptor: int) -> dict[str, Any]:
 
 def _done(request: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if request["target"] is None:
-        return dataclasses.asdict(probed(path))
+        return dataclasses.asdict(probe_of(path))
     span = request["begin"], request["end"]
     return dataclasses.asdict(write_proxy(path, Path(request["target"]), *span, copy=request["copy"]))
 

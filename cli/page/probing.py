@@ -52,7 +52,7 @@ class Probe:
     """As the file says it; 0 where it does not."""
 
 
-def probed(path: Path) -> Probe:
+def probe_of(path: Path) -> Probe:
     """Look at a file; its first frame is decoded.
 
     Raises:
