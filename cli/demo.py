@@ -117,9 +117,9 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     archive = opened_archive(None, store)
     out.print(f"\n{where_searched(archive)}", soft_wrap=True)
     names = [words_encoder.NAMED_AS.format(name) for name in words_encoder.class_names()]
-    asked = example_queries(archive, names, QUERIES)
-    out.print(_how_chosen(asked), soft_wrap=True)
     searcher = Searcher.open(archive, Catalogue(archive.store, dataset.videos), candidates)
+    asked = example_queries(searcher, names, QUERIES)
+    out.print(_how_chosen(asked), soft_wrap=True)
     found = [_asked(searcher, query, candidates) for query in asked]
     with waiting(TAKING_FRAMES):
         _write_hits(page, archive, asked, found)

@@ -60,6 +60,10 @@ COMMANDS = {
         "search:search",
         "Compare a sentence, a video or a picture with every video of a store and show the best ones.",
     ),
+    "serve": (
+        "serve:serve",
+        "Search, play and compare in a browser: a page on this machine, and the same as an HTTP API.",
+    ),
     "index": (
         "index:index",
         "Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest.",

@@ -1,11 +1,9 @@
 """A run's report: figures, curves, what went wrong, and what the head looks at. Markdown, and HTML in one file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from ...data.base import Video
@@ -16,7 +14,7 @@ from ..evaluation.evaluate_runs import Scored, Subject
 from ..runs.denoising import Denoising
 from ..runs.run_folder import read_metrics, read_result
 from ..search.alignment import Alignment, align
-from ..search.exact import Gallery
+from .misses import Miss, misses, worst_queries
 from .plots import alignment_map, curves, rank_histogram, strip
 from .render import Illustration, Section, markdown, page
 from .table import comparison_remarks, table_rows
@@ -24,17 +22,6 @@ from .thumbnails import thumbnail_name, thumbnails
 
 WORST, ALIGNED = 8, 3
 """How many of the worst queries and of the alignments are shown."""
-
-
-@dataclass(frozen=True)
-class Miss:
-    """A query that the head answers badly."""
-
-    text: str
-    rank: float
-    true_video: str
-    found_video: str
-    """The best hit."""
 
 
 def write_report(
@@ -74,27 +61,6 @@ def write_report(
     _write(subject.run / "report.md", markdown(title, sections))
     _write(subject.run / "report.html", page(title, sections, subject.run))
     return subject.run / "report.html"
-
-
-def worst_queries(subject: Subject, own: Scored, count: int) -> list[Miss]:
-    """The texts whose video comes last, the worst first."""
-    ranks, features = own.evaluation.ranks.t2v.ranks, subject.features
-    order = np.argsort(-ranks, kind="stable")[:count]
-    chosen = torch.from_numpy(order[ranks[order] > 1])
-    if not len(chosen):
-        return []
-    hits = Gallery(subject.head, features).search(
-        features.text_batch(chosen, subject.head.shape.num_words), 1
-    )
-    return [
-        Miss(
-            text=features.texts[item],
-            rank=float(ranks[item]),
-            true_video=features.video_ids[int(features.text_video[item])],
-            found_video=hit[0].video_id,
-        )
-        for item, hit in zip(chosen.tolist(), hits, strict=True)
-    ]
 
 
 def _figures_section(subject: Subject, scored: Sequence[Scored], *, compare: bool) -> Section:
@@ -148,23 +114,29 @@ def _ranks_section(own: Scored, folder: Path) -> Section:
 def _worst_section(
     subject: Subject, own: Scored, folder: Path, videos: Mapping[str, Video] | None
 ) -> Section:
-    misses = worst_queries(subject, own, WORST)
-    if not misses:
+    found = worst_misses(subject, own, WORST)
+    if not found:
         return Section("Worst queries", ("Every query has its video at rank 1.",))
     lines = tuple(
         f"rank {miss.rank:,.1f}: “{miss.text}” describes {miss.true_video}, found {miss.found_video}"
-        for miss in misses
+        for miss in found
     )
     if videos is None:
         return Section("Worst queries", lines)
-    frames = thumbnails(videos, [i for miss in misses for i in (miss.true_video, miss.found_video)])
+    frames = thumbnails(videos, [i for miss in found for i in (miss.true_video, miss.found_video)])
     pictures = tuple(
         picture
-        for number, miss in enumerate(misses, start=1)
+        for number, miss in enumerate(found, start=1)
         for which, video in (("described", miss.true_video), ("found", miss.found_video))
         for picture in _thumbnail(frames, video, f"{number}: “{miss.text}” {which}: {video}", folder)
     )
     return Section("Worst queries", lines, pictures=pictures)
+
+
+def worst_misses(subject: Subject, own: Scored, count: int) -> list[Miss]:
+    """The texts whose video comes last, the worst first."""
+    ranks = own.evaluation.ranks.t2v.ranks
+    return misses(subject.head, subject.features, ranks, worst_queries(ranks, count))
 
 
 def _thumbnail(

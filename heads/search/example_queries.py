@@ -13,6 +13,7 @@ from ..evaluation.scores import ITEMS_PER_BATCH
 from ..layers.padding import l2_normalise
 from .archive import Archive
 from .coarse import coarse_of
+from .searcher import Searcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +33,29 @@ class ExampleQuery:
         return found.index(self.video_id) + 1 if self.video_id in found else None
 
 
-def example_queries(archive: Archive, names: Sequence[str], count: int) -> list[ExampleQuery]:
+def example_queries(searcher: Searcher, names: Sequence[str], count: int) -> list[ExampleQuery]:
     """Captions of videos that lie evenly apart in the archive, no text twice; without captions, names.
 
     Args:
-        archive: what is to be searched.
+        searcher: of what is to be searched.
         names: what to choose from without captions, such as ``a photo of a dog``, no two the same.
         count: how many queries are wanted; there are fewer where the archive has fewer captions or there are no more
             names.
     """
-    captions = _captions(archive)
+    captions = _captions(searcher)
     if not captions:
-        return [ExampleQuery(name, None) for name in _nearest_names(archive, names, count)]
+        return [ExampleQuery(name, None) for name in _nearest_names(searcher.archive, names, count)]
     places = np.linspace(0, len(captions) - 1, min(count, len(captions))).round().astype(int)
     return [captions[place] for place in places]
 
 
-def _captions(archive: Archive) -> list[ExampleQuery]:
+def _captions(searcher: Searcher) -> list[ExampleQuery]:
     """The first caption of each video that has frames; of videos that share one, the first."""
-    if not archive.store.shard_names("text"):
-        return []
-    rows = archive.store.texts(archive.features.video_ids)
-    first: dict[str, str] = {}
-    for video, text in zip(rows.video_ids, rows.texts, strict=True):
-        first.setdefault(video, text)
+    captions = searcher.catalogue.captions
     owners: dict[str, str] = {}
-    for video, text in first.items():
-        owners.setdefault(text, video)
+    for video in searcher.archive.features.video_ids:
+        if video in captions:
+            owners.setdefault(captions[video][0], video)
     return [ExampleQuery(text, video) for text, video in owners.items()]
 
 

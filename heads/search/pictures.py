@@ -15,20 +15,28 @@ _WITHOUT_RANGE = ("I", "F")
 """Modes of Pillow whose numbers have 32 bits, of which nothing says which one is white."""
 
 
-def read_picture(file: Path) -> UInt8[np.ndarray, "height width 3"]:
+def read_picture(
+    file: Path, name: str | None = None, most_pixels: int = MOST_PIXELS
+) -> UInt8[np.ndarray, "height width 3"]:
     """The picture, of a moving one the first frame.
 
     Transparent parts are white, as in the pictures that the CLIP models of LAION were trained on.
 
+    Args:
+        file: the picture.
+        name: what errors call it; None: by its path.
+        most_pixels: more are not read.
+
     Raises:
-        DecodeError: the file is no picture, breaks off, or has more than ``MOST_PIXELS``.
+        DecodeError: the file is no picture, breaks off, or has too many pixels.
     """
+    called = name or str(file)
     try:
         with warnings.catch_warnings():
             # Pillow refuses twice as many pixels as it warns of, both below what cameras make today.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # of damaged notes beside a picture that can be seen
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most_pixels
             try:
                 with Image.open(file) as opened:
                     return np.asarray(_in_colours(ImageOps.exif_transpose(opened)))
@@ -36,15 +44,14 @@ def read_picture(file: Path) -> UInt8[np.ndarray, "height width 3"]:
                 Image.MAX_IMAGE_PIXELS = limit
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DecodeError(
-            f"{file} has more than {MOST_PIXELS:,} pixels: search with a smaller copy"
+            f"{called} has more than {most_pixels:,} pixels: search with a smaller copy"
         ) from error
     except UnidentifiedImageError as error:
         why = "it is empty" if not file.stat().st_size else "its first bytes are those of no picture format"
-        raise DecodeError(
-            f"{file} is not a readable picture: {why}. A video is searched with --video {pasteable(file)}"
-        ) from error
+        video = "" if name else f". A video is searched with --video {pasteable(file)}"
+        raise DecodeError(f"{called} is not a readable picture: {why}{video}") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise DecodeError(f"{file} is not a readable picture ({error})") from error
+        raise DecodeError(f"{called} is not a readable picture ({error})") from error
 
 
 def _in_colours(picture: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch.nn.utils.rnn import pad_sequence
 
 from ...data.base import Caption
@@ -152,9 +152,13 @@ class QueryFeatures:
         Raises:
             DecodeError: the file is no picture.
         """
-        frame = resize(read_picture(file), self.encoder.identity.preprocessing)
+        return self.of_pixels(read_picture(file))
+
+    def of_pixels(self, picture: UInt8[np.ndarray, "height width 3"]) -> VideoItems:
+        """The same of a picture that was read."""
+        frame = resize(picture, self.encoder.identity.preprocessing)
         frames = self._as_stored(self.encoder.encode_frames(frame[None]), "frames")
-        return video_items(VideoRows((file.name,), frames, np.array([0, 1]), np.zeros(1)))
+        return video_items(VideoRows(("picture",), frames, np.array([0, 1]), np.zeros(1)))
 
     def _as_stored(
         self, rows: Float[np.ndarray, "row dim"], column: FeatureColumn

@@ -14,7 +14,7 @@ from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, Subjec
 from tvr.heads.evaluation.ranks import BothRanks
 from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.features.from_store import features_of
-from tvr.heads.report.report import WORST, worst_queries, write_report
+from tvr.heads.report.report import WORST, worst_misses, write_report
 from tvr.heads.report.thumbnails import thumbnails
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
@@ -51,7 +51,7 @@ def clip(path: Path, colour: tuple[int, int, int]) -> Path:
 
 def test_report_says_and_shows_everything(made: Made, tmp_path: Path) -> None:
     subject, scored = made
-    miss = worst_queries(subject, scored[-1], 1)[0]
+    miss = worst_misses(subject, scored[-1], 1)[0]
     videos = {miss.true_video: Video(miss.true_video, clip(tmp_path / "red.mp4", (200, 0, 0)))}
     page = write_report(subject, scored, videos).read_text(encoding="utf-8")
     markdown = (subject.run / "report.md").read_text(encoding="utf-8")
@@ -136,7 +136,7 @@ def test_report_without_videos_and_without_metrics(made: Made, tmp_path: Path) -
 def test_worst_queries_are_the_last_ranked(made: Made) -> None:
     subject, scored = made
     own = scored[-1]
-    misses = worst_queries(subject, own, 5)
+    misses = worst_misses(subject, own, 5)
     ranks = own.evaluation.ranks.t2v.ranks
     assert [miss.rank for miss in misses] == sorted(ranks, reverse=True)[:5]
     assert all(miss.found_video != miss.true_video for miss in misses)
@@ -173,7 +173,7 @@ def test_a_report_of_hostile_names_and_captions(made: Made, tmp_path: Path) -> N
     videos = {name: Video(name, red) for name in hostile.values()}
     renamed = [replace(some, run=run if some.run else None, name="a|b\n`c`") for some in scored]
     write_report(replace(subject, run=run, features=features), renamed, videos)
-    own = worst_queries(replace(subject, run=run, features=features), renamed[-1], WORST)
+    own = worst_misses(replace(subject, run=run, features=features), renamed[-1], WORST)
     shown = {video for miss in own for video in (miss.true_video, miss.found_video)}
     assert len(list((run / "report").glob("video-*.png"))) == len(shown)
     text = (run / "report.md").read_text(encoding="utf-8")

@@ -1,0 +1,83 @@
+"""The page's server: every route, each a call of the rooms below."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from importlib.resources import files
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from ...data.contracts.errors import DecodeError, StoreError, TvrError, UsageError
+from .context import NotThereError, PageContext
+from .files import MediaError
+from .query_worker import BusyError
+from .records import Trouble
+from .run_routes import run_routes
+from .search_routes import search_routes
+from .video_routes import media_routes, video_routes
+
+PAGES = ("/", "/video", "/store", "/runs", "/runs/{name}", "/failures")
+"""Addresses that the page reads itself."""
+_CODES: tuple[tuple[type[TvrError], int], ...] = (
+    (NotThereError, 404),
+    (MediaError, 404),
+    (BusyError, 503),
+    (UsageError, 400),
+    (DecodeError, 422),
+    (StoreError, 409),
+    (TvrError, 500),
+)
+"""What each kind of error is called in HTTP, the special ones first."""
+
+
+def page_app(context: PageContext) -> FastAPI:
+    """The whole server, without what stands in front of it.
+
+    Args:
+        context: what is shown; entered here when the server starts, left when it stops.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        with context:
+            yield
+
+    app = FastAPI(
+        title="tvr",
+        version=version("tvr"),
+        description="Find the moment of a video that a text describes, and see why.",
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={code: {"model": Trouble} for code in sorted({code for _, code in _CODES} - {422})},
+    )
+    app.include_router(search_routes(context), prefix="/api")
+    app.include_router(video_routes(context), prefix="/api")
+    app.include_router(media_routes(context), prefix="/api")
+    app.include_router(run_routes(context), prefix="/api")
+    app.include_router(_pages())
+    app.mount("/static", StaticFiles(packages=[(__package__ or "", "static")]), name="static")
+    app.add_exception_handler(TvrError, _refused)
+    return app
+
+
+def _pages() -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+    index = files(__package__ or "").joinpath("static", "index.html")
+
+    def page() -> FileResponse:
+        return FileResponse(
+            str(index), media_type="text/html; charset=utf-8", headers={"cache-control": "no-cache"}
+        )
+
+    for address in PAGES:
+        routes.add_api_route(address, page, methods=["GET"])
+    return routes
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    code = next(code for kind, code in _CODES if isinstance(error, kind))
+    headers = {"retry-after": "1"} if code == 503 else None
+    return JSONResponse({"detail": str(error)}, code, headers)

@@ -1,0 +1,161 @@
+"""One thread that answers queries, those that wait together in one batch: two threads on the same cores would only be
+in each other's way, and media are sent meanwhile.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+from threading import Thread
+from typing import Any
+
+from ...data.contracts.errors import TvrError
+from ...heads.search.answers import Answer, Wish
+from ...heads.search.query_features import QueryText
+from ...heads.search.searcher import Searcher
+from .opened_store import OpenedStore
+
+AT_ONCE = 32
+"""The most queries of a batch."""
+MOST_WAITING = 1024
+"""More are refused: who asks so much does not look at the answers."""
+TEXTS_KEPT = 2048
+"""Encoded texts of which the last ones are kept: people go back, and the player asks for what the search asked."""
+
+
+class BusyError(TvrError):
+    """More queries wait than can be answered soon."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    run: str | None
+    text: str
+    wish: Wish
+    answer: "Future[Answer]" = field(default_factory=lambda: Future[Answer]())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    do: Callable[[], Any]
+    answer: "Future[Any]" = field(default_factory=lambda: Future[Any]())
+
+
+class QueryWorker:
+    """Answers what is asked of a store. A context manager; on leaving it, what still waits is cancelled."""
+
+    def __init__(self, opened: OpenedStore) -> None:
+        self._opened = opened
+        self._queue: Queue[_Asked | _Task | None] = Queue(MOST_WAITING)
+        self._texts: OrderedDict[str, QueryText] = OrderedDict()
+        self._thread = Thread(target=self._work, name="queries", daemon=True)
+
+    def __enter__(self) -> "QueryWorker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for waiting in self._waiting(MOST_WAITING):
+            waiting.answer.cancel()
+        self._queue.put(None)
+        self._thread.join()
+
+    def search(self, run: str | None, text: str, wish: Wish) -> "Future[Answer]":
+        """Ask for a text.
+
+        Raises:
+            BusyError: too much waits.
+        """
+        asked = _Asked(run, text, wish)
+        self._put(asked)
+        return asked.answer
+
+    def do(self, task: Callable[[], Any]) -> "Future[Any]":
+        """Do something else that needs a head or the encoder.
+
+        Raises:
+            BusyError: too much waits.
+        """
+        asked = _Task(task)
+        self._put(asked)
+        return asked.answer
+
+    def encoded(self, texts: Sequence[str]) -> list[QueryText]:
+        """Texts as the encoder reads them; for tasks in the thread."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if new:
+            self._texts.update(zip(new, self._opened.queries.of_texts(new), strict=True))
+        for text in texts:
+            self._texts.move_to_end(text)
+        found = [self._texts[text] for text in texts]
+        while len(self._texts) > TEXTS_KEPT:
+            self._texts.popitem(last=False)
+        return found
+
+    def _put(self, asked: _Asked | _Task) -> None:
+        try:
+            self._queue.put_nowait(asked)
+        except Full:
+            raise BusyError("too many queries wait for an answer; ask again in a moment") from None
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first, *self._waiting(AT_ONCE - 1)]
+            asked = [one for one in batch if isinstance(one, _Asked)]
+            for run in dict.fromkeys(one.run for one in asked):
+                self._answer(run, [one for one in asked if one.run == run])
+            for task in batch:
+                if isinstance(task, _Task):
+                    _settle([task.answer], lambda task=task: [task.do()])
+
+    def _waiting(self, most: int) -> list[_Asked | _Task]:
+        """What waits now, up to a sentinel, which is put back."""
+        found: list[_Asked | _Task] = []
+        while len(found) < most:
+            try:
+                asked = self._queue.get_nowait()
+            except Empty:
+                break
+            if asked is None:
+                self._queue.put(None)
+                break
+            found.append(asked)
+        return found
+
+    def _answer(self, run: str | None, asked: Sequence[_Asked]) -> None:
+        def answers() -> list[Answer]:
+            searcher: Searcher = self._opened.searcher(run)
+            return searcher.by_texts(self.encoded([one.text for one in asked]), [one.wish for one in asked])
+
+        if len(asked) == 1 or not _settle([one.answer for one in asked], answers, alone=False):
+            # One query that cannot be answered takes nobody else's answer away.
+            for one in asked:
+                self._answer_alone(run, one)
+
+    def _answer_alone(self, run: str | None, one: _Asked) -> None:
+        _settle(
+            [one.answer],
+            lambda: self._opened.searcher(run).by_texts(self.encoded([one.text]), [one.wish]),
+        )
+
+
+def _settle(
+    futures: Sequence["Future[Any]"], answers: Callable[[], Sequence[Any]], *, alone: bool = True
+) -> bool:
+    """Give each its answer, or the error; whether they are settled. Not alone, an error is left to be told each."""
+    try:
+        found = answers()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to whoever asked
+        if alone:
+            why = error
+            _give(futures, lambda future, _: future.set_exception(why))
+        return alone
+    _give(futures, lambda future, place: future.set_result(found[place]))
+    return True
+
+
+def _give(futures: Sequence["Future[Any]"], give: Callable[["Future[Any]", int], None]) -> None:
+    for place, future in enumerate(futures):
+        if future.set_running_or_notify_cancel():
+            give(future, place)
