@@ -13,7 +13,7 @@ from ...data.base import Video
 from .moments import Moment
 
 By = Literal["video", "moment"]
-CHANCE = 0.05
+CHANCE = 0.1
 """A best hit stands out if, were scores spread as a normal distribution, fewer than this many items would reach it."""
 
 

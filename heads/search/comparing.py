@@ -157,7 +157,9 @@ class NearestItems:
         text = self._head.encode_text(texts)
         found = self._nearest(self._coarse.of_texts(texts).cpu().numpy(), self.candidates, among)
         return [
-            self._compared({name: tensor[[row]] for name, tensor in text.items()}, torch.tensor(places))
+            self._compared(
+                {name: tensor[[row]] for name, tensor in text.items()}, torch.tensor(places, dtype=torch.long)
+            )
             for row, places in enumerate(found)
         ]
 
@@ -165,7 +167,7 @@ class NearestItems:
         drawn = [similarity_in_blocks(self._head, text, g.encoded)[0] for g in self._drawn.groups]
         usual = Usual.of(torch.cat(drawn).float().cpu(), self._features.num_videos)
         if not len(items):
-            return Compared(items.long(), torch.zeros(0), usual)
+            return Compared(items, torch.zeros(0), usual)
         videos = self._features.video_batch(items, self._head.shape.num_frames)
         scores = similarity_in_blocks(self._head, text, self._head.encode_video(videos))[0]
         return Compared(items, scores.float().cpu(), usual)
