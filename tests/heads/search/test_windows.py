@@ -7,7 +7,9 @@ import pytest
 import torch
 from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.search.windows import windows_of
-from tvr.pipeline.store.reader import TextRows, VideoRows
+from tvr.pipeline.store.reader import VideoRows
+
+from ...fixtures.generated import no_texts
 
 SEEN = 4
 
@@ -22,11 +24,7 @@ def features_of(*lengths: int) -> FeatureSet:
         offsets,
         np.concatenate([np.arange(length, dtype=np.float32) for length in lengths]),
     )
-    texts = TextRows(
-        (), (), (), np.zeros((0, 2), np.float16), np.zeros(0, np.int32), np.zeros(1, np.int64),
-        np.zeros(0, np.int32), np.zeros(0, np.bool_), None, None,
-    )  # fmt: skip
-    return FeatureSet(videos, texts, Origin())
+    return FeatureSet(videos, no_texts(2), Origin())
 
 
 def test_short_videos_are_seen_as_they_are() -> None:
