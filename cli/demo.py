@@ -34,7 +34,7 @@ from .main import app
 from .options import WHAT, WorkspaceOption, check_writable
 from .output.extraction import without_download
 from .output.interruptions import typed_command
-from .output.next_command import as_typed, print_next, search_words
+from .output.next_command import as_typed, print_next
 from .output.search import opened_archive, print_found, where_searched, write_page
 from .output.verbosity import ASKED
 from .output.waiting import TAKING_FRAMES, waiting
@@ -75,6 +75,9 @@ def demo(
             help=f"Generated videos to train on; fewer are faster and worse. Default: {VIDEOS['train_videos']}."
         ),
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then show everything in a browser, as `tvr serve --open` does.")
+    ] = False,
 ) -> None:
     """The whole path on generated videos, or with --videos ten searches of your own. No network, a few minutes."""
     if videos is not None:
@@ -83,10 +86,20 @@ def demo(
                 "--train-videos is of the generated demo, and --videos trains nothing. Leave one of them out."
             )
         _search_own(videos, workspace, html)
+        _go_on(workspace, serve=serve)
         return
     if html is not None:
         raise UsageError("--html is the page of the demo on your own videos: name their folder with --videos")
     _generated(workspace, VIDEOS["train_videos"] if train_videos is None else train_videos)
+    _go_on(workspace, serve=serve)
+
+
+def _go_on(workspace: Path, *, serve: bool) -> None:
+    """Show the page, or say how."""
+    if serve:
+        _type("serve", str(workspace), "--open")
+    else:
+        print_next("serve", workspace)
 
 
 def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
@@ -126,7 +139,6 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     if in_all := _in_all(archive, asked, found):
         out.print(in_all, soft_wrap=True)
     out.print(f"page: {page}", soft_wrap=True)
-    print_next(*search_words(None, store))
 
 
 def _loaded(root: Path) -> Dataset:
@@ -233,7 +245,7 @@ def _generated(workspace: Path, videos: int) -> None:
         soft_wrap=True,
     )
     own = ("extract", "--dataset", "folder", "--root", "DIR", "--model", without_download()[0])
-    print_next(*own, remark="   (DIR: a folder of your own videos)")
+    out.print(f"your own videos: {as_typed(*own)}   (DIR: their folder)", soft_wrap=True)
 
 
 def _print_twins(runs: Sequence[Path], videos: Path) -> None:

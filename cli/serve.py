@@ -48,8 +48,8 @@ def serve(
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="A run: its name as `tvr runs` lists it, or its folder. Default: the newest of the store, if there is "
-            "one."
+            help="A run: its name as `tvr runs` lists it, or its folder; or a workspace, such as tvr-demo. Default: "
+            "the newest run of the store, if there is one."
         ),
     ] = None,
     store: StoreOption = None,
@@ -101,6 +101,8 @@ def serve(
         )
     named = Named(root=root, settings=key_values(data, "--data"), model=model, pretrained=pretrained)
     place = Workspace(workspace)
+    if run is not None and Workspace(run).stores():
+        place, run = Workspace(run), None
     with _listening(host, port) as listening:
         taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
         context = _context(place, taken, named, candidates, zero_shot=zero_shot)
