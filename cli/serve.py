@@ -35,7 +35,7 @@ from .page.app import page_app
 from .page.connections import server_of
 from .page.context import PageContext
 from .page.guard import Guard, is_loopback, new_token
-from .page.media import MediaShelf
+from .page.media.shelf import MediaShelf
 from .page.opened_store import OpenedStore
 from .terminal import Meter, err, out, print_json
 

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from ...data.contracts.errors import DecodeError, StoreError, TvrError, UsageError
 from .context import NotThereError, PageContext
-from .files import MediaError
+from .media.files import MediaError
 from .query_worker import BusyError
 from .records import Trouble
 from .run_routes import run_routes

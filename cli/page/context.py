@@ -19,7 +19,7 @@ from ...heads.runs.newest import RunEntry
 from ...heads.search.catalogue import CataloguedVideo
 from ...heads.search.pictures import read_picture
 from ...pipeline.workspace import Workspace
-from .media import MediaShelf
+from .media.shelf import MediaShelf
 from .opened_store import ListedRun, OpenedStore
 from .query_worker import QueryWorker
 

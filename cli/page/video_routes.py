@@ -10,8 +10,8 @@ from fastapi.responses import Response
 from ...data.contracts.errors import UsageError
 from ...heads.search.catalogue import CataloguedVideo, Filter
 from .context import NotThereError, PageContext
-from .media import Playable
-from .ranges import FileAnswer
+from .media.ranges import FileAnswer
+from .media.shelf import Playable
 from .records import AlignmentRecord, PlayableRecord, VideoDetail, VideoPage, VideoRecord
 from .search_routes import LONGEST_TEXT, Name, Offset, Seconds, Top
 from .written_words import written_words

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from ...heads.search.frame_tasks import frame_of_store, frames_until, picture_size
-from ...pipeline.decoding.messages import DecodedVideo, DecodeTask
-from ...pipeline.decoding.pool import DecoderPool
+from ....heads.search.frame_tasks import frame_of_store, frames_until, picture_size
+from ....pipeline.decoding.messages import DecodedVideo, DecodeTask
+from ....pipeline.decoding.pool import DecoderPool
 from .files import MediaError, OpenFile, file_facts
 
 HEIGHTS = (90, 180, 360)

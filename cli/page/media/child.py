@@ -16,8 +16,8 @@ from typing import Any
 
 import av.error
 
-from ...data.contracts.errors import DecodeError
-from ...pipeline.decoding.child_main import end_if_orphaned, limit_memory
+from ....data.contracts.errors import DecodeError
+from ....pipeline.decoding.child_main import end_if_orphaned, limit_memory
 from .probing import probe_of
 from .proxy_writing import write_proxy
 

@@ -14,9 +14,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ...data.contracts.errors import DecodeError
-from ...pipeline.video.container import MATROSKA, MP4, is_encrypted, opened
-from ...pipeline.video.orientation import UPRIGHT, orientation_of, pixel_aspect_of
+from ....data.contracts.errors import DecodeError
+from ....pipeline.video.container import MATROSKA, MP4, is_encrypted, opened
+from ....pipeline.video.orientation import UPRIGHT, orientation_of, pixel_aspect_of
 
 Change = Literal["none", "container", "pictures"]
 """none: it goes out as it is. container: its packets can be copied into another one. pictures: they have to be encoded

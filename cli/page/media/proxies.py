@@ -21,8 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .files import MediaError, OpenFile, opened_file
-from .media_process import MediaProcesses
 from .probing import MP4_TYPE, WEBM_TYPE
+from .processes import MediaProcesses
 
 MARGIN_SECONDS = 5
 """Before and behind a span, so that who looks around it needs no other proxy."""

@@ -12,19 +12,19 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tvr.cli.page import proxies, proxy_writing
-from tvr.cli.page.files import MediaError
-from tvr.cli.page.frames import FrameShelf
-from tvr.cli.page.media import MediaShelf
+from tvr.cli.page.media import proxies, proxy_writing
+from tvr.cli.page.media.files import MediaError
+from tvr.cli.page.media.frames import FrameShelf
+from tvr.cli.page.media.shelf import MediaShelf
 from tvr.data.base import Video
 
 from benchmarks.decoding_truth.pictures import number_of
 
-from ...fixtures.circles import Circle, say_pixel_aspect, sides, write_circle
-from ...fixtures.mp4 import Movie, damage, write_movie, write_sound
-from ...fixtures.oracles import require
-from ...fixtures.remuxing import remuxed
-from ...fixtures.video_shelf import settled, shelf_of, store_of
+from ....fixtures.circles import Circle, say_pixel_aspect, sides, write_circle
+from ....fixtures.mp4 import Movie, damage, write_movie, write_sound
+from ....fixtures.oracles import require
+from ....fixtures.remuxing import remuxed
+from ....fixtures.video_shelf import settled, shelf_of, store_of
 
 FPS = 25
 UNEVEN = tuple(int(1000 * second) for second in np.cumsum([0, *([0.04] * 20), 0.5, *([0.1] * 20)]))

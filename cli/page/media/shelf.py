@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...data.base import Video
-from ...data.contracts.errors import DecodeError
-from ...pipeline.machine import usable_cores
-from ...pipeline.store.reader import FeatureStore
+from ....data.base import Video
+from ....data.contracts.errors import DecodeError
+from ....pipeline.machine import usable_cores
+from ....pipeline.store.reader import FeatureStore
 from .files import Facts, MediaError, OpenFile, StoreFiles
 from .frames import HEIGHTS, FrameShelf
-from .media_process import MediaProcesses
 from .probing import Probe
+from .processes import MediaProcesses
 from .proxies import Proxies, Proxy, Window
 
 CACHE_BYTES = 2 << 30

@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
-from ...pipeline.video.container import opened
+from ....pipeline.video.container import opened
 
 RATE = 48_000
 _BEFORE_SECONDS = 1.0

@@ -19,11 +19,11 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Float
 
-from ...data.contracts.errors import DecodeError
-from ...pipeline.decoders.pyav import Decoder
-from ...pipeline.video.container import opened
-from ...pipeline.video.damage import DamageLog
-from ...pipeline.video.decoder_output import (
+from ....data.contracts.errors import DecodeError
+from ....pipeline.decoders.pyav import Decoder
+from ....pipeline.video.container import opened
+from ....pipeline.video.damage import DamageLog
+from ....pipeline.video.decoder_output import (
     ON_ONE_THREAD,
     ComplaintError,
     DisorderError,
@@ -31,8 +31,8 @@ from ...pipeline.video.decoder_output import (
     packets_from,
     why_nothing,
 )
-from ...pipeline.video.frames import strict_frames
-from ...pipeline.video.packets import PacketIndex
+from ....pipeline.video.frames import strict_frames
+from ....pipeline.video.packets import PacketIndex
 from .probing import MP4_TYPE, WEBM_TYPE
 from .proxy_sound import Hearing, SoundTrack, sound_track
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from ...data.annotation_files.folder_tree import ids_of
-from ...data.annotation_files.listing import walk
-from ...data.base import Video
-from ...data.contracts.errors import DataError, TvrError
-from ...data.contracts.identity import FileIdentity
-from ...pipeline.store.reader import FeatureStore
-from ...pipeline.trust.changes import difference_of_open, files_of
+from ....data.annotation_files.folder_tree import ids_of
+from ....data.annotation_files.listing import walk
+from ....data.base import Video
+from ....data.contracts.errors import DataError, TvrError
+from ....data.contracts.identity import FileIdentity
+from ....pipeline.store.reader import FeatureStore
+from ....pipeline.trust.changes import difference_of_open, files_of
 
 _LOOK_AGAIN_SECONDS = 60.0
 """Until the folders are walked once more for files that were not found."""

@@ -92,7 +92,7 @@ class _MediaProcess:
         self._channel, theirs = socket.socketpair()
         program = _PROGRAM.format(
             path=sys.path,
-            module=f"{__package__}.media_child",
+            module=f"{__package__}.child",
             channel=theirs.fileno(),
             memory=memory_limit_bytes,
         )
