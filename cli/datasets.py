@@ -15,7 +15,7 @@ from ..data.contracts.cautions import DRAWINGS_DATASET, DRAWINGS_MODEL
 from ..data.contracts.errors import DataError, counted, one_line, pasteable
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..data.contracts.settings import Setting, settings_of
-from .options import JsonOption, key_values
+from .input.options import JsonOption, key_values
 from .output.next_command import print_next
 from .terminal import out, print_json, print_table_whole
 

@@ -30,8 +30,8 @@ from ..heads.search.searcher import Searcher
 from ..pipeline.encoders import words as words_encoder
 from ..pipeline.workspace import Workspace
 from .index import CANDIDATES
+from .input.options import WHAT, WorkspaceOption, check_writable
 from .main import app
-from .options import WHAT, WorkspaceOption, check_writable
 from .output.extraction import without_download
 from .output.interruptions import typed_command
 from .output.next_command import as_typed, print_next

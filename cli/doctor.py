@@ -11,7 +11,7 @@ from rich.text import Text
 from ..data.contracts.errors import UsageError, one_line
 from ..pipeline.doctor import Finding, examine
 from ..pipeline.options import EncoderSpec
-from .options import DEFAULT_WORKSPACE, MODEL, DeviceOption, JsonOption, WorkspaceOption
+from .input.options import DEFAULT_WORKSPACE, MODEL, DeviceOption, JsonOption, WorkspaceOption
 from .output.next_command import print_next
 from .output.waiting import waiting
 from .terminal import out, print_json

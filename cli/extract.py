@@ -31,7 +31,7 @@ from ..pipeline.summary import FailureBudget
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
-from .options import (
+from .input.options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
     FAILURES,

@@ -15,7 +15,7 @@ from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import new_run
 from .input.chosen_store import taken_store
-from .options import (
+from .input.options import (
     DEFAULT_WORKSPACE,
     MODEL,
     WHAT,

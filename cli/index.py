@@ -12,7 +12,7 @@ from ..heads.search.index_folder import INDEX_FOLDER
 from ..heads.search.windows import windows_of
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import INDEXED, taken_run
-from .options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
+from .input.options import DEFAULT_WORKSPACE, DatasetOption, StoreOption, WorkspaceOption
 from .output.next_command import print_next, search_words
 from .terminal import Meter, out
 

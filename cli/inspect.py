@@ -22,7 +22,7 @@ from ..pipeline.trust.files import verdicts_by_request
 from ..pipeline.trust.verdicts import Verdict
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
-from .options import (
+from .input.options import (
     DEFAULT_WORKSPACE,
     DatasetOption,
     JsonOption,

@@ -13,8 +13,8 @@ from ..heads.runs.run_folder import read_result
 from ..heads.runs.run_lock import holder_of, is_taken
 from ..heads.runs.training_config import score_in_words
 from ..pipeline.workspace import Workspace
+from .input.options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
-from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
 from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json

@@ -18,7 +18,7 @@ from ..heads.search.searcher import Searcher
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, named_run, taken_run
-from .options import (
+from .input.options import (
     DEFAULT_WORKSPACE,
     MODEL,
     WHAT,

@@ -16,7 +16,7 @@ from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import Taken, taken_run
 from .input.chosen_store import store_in_words
-from .options import (
+from .input.options import (
     DEFAULT_WORKSPACE,
     MACHINE,
     MODEL,

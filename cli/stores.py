@@ -10,8 +10,8 @@ from ..pipeline.request import extract_command
 from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.workspace import Workspace
+from .input.options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
-from .options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
 from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json

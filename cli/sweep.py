@@ -32,7 +32,7 @@ from ..pipeline.store.manifest import Manifest
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
-from .options import (
+from .input.options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
     FAILURES,

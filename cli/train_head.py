@@ -36,7 +36,7 @@ from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, new_run
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
-from .options import (
+from .input.options import (
     DEFAULT_WORKSPACE,
     MODEL,
     TRAINING,

@@ -13,7 +13,7 @@ from ..pipeline.store.verification import Verification
 from ..pipeline.store.verification import verify as verify_store
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
-from .options import (
+from .input.options import (
     DEFAULT_WORKSPACE,
     DatasetOption,
     JsonOption,

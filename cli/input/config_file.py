@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from ...data.contracts.errors import UsageError, one_line, unknown_name
-from ..options import WHAT
+from .options import WHAT
 
 ConfigOption = Annotated[
     str | None,

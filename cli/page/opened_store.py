@@ -37,7 +37,8 @@ MOST_HEADS = 4
 """Whose galleries are kept in memory: those that were asked last."""
 VALIDATION = "val"
 
-Report = Callable[[int, int], None]
+OnEncoded = Callable[[int, int], None]
+"""Told how many items are encoded, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class OpenedStore:
             raise UsageError(unknown_name("run", wanted, self.runs))
         return self.runs[wanted]
 
-    def searcher(self, name: str | None, report: Report = lambda done, total: None) -> Searcher:
+    def searcher(self, name: str | None, report: OnEncoded = lambda done, total: None) -> Searcher:
         """Who answers for a run. The first time its gallery is encoded, which takes a while.
 
         Raises:
@@ -133,7 +134,7 @@ class OpenedStore:
         run_store(run.entry.folder, record, self.store.folder)  # sees that it can read these features
         return head
 
-    def _loaded(self, run: ListedRun, report: Report) -> Searcher:
+    def _loaded(self, run: ListedRun, report: OnEncoded) -> Searcher:
         head = self.head(run).eval()
         archive = Archive(head, run.head, self.features, self.queries, self.store, run.folder, None)
         items = archive.windows.features

@@ -17,8 +17,8 @@ from ...pipeline.store.housekeeping import size_of
 from ...pipeline.store.reader import worst_first
 from .context import PageContext
 from .opened_store import VALIDATION, ListedRun
-from .records import (
-    CautionRecord,
+from .records import CautionRecord
+from .run_records import (
     EpochRecord,
     FailedVideo,
     FailureList,

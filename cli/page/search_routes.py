@@ -18,11 +18,11 @@ from ...pipeline.encoders.base import token_names
 from .context import NotThereError, PageContext
 from .opened_store import VALIDATION
 from .records import (
-    About,
     CautionRecord,
     HitRecord,
     MomentRecord,
     OwnVideoRecord,
+    PageAbout,
     PictureRecord,
     PlaceRecord,
     QueryRecord,
@@ -54,7 +54,7 @@ def search_routes(context: PageContext) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/about")
-    async def about() -> About:
+    async def about() -> PageAbout:
         return await asyncio.wrap_future(context.worker.do(lambda: _about(context)))
 
     @routes.get("/search")
@@ -204,11 +204,11 @@ def _record(context: PageContext, run: str, query: QueryRecord, wish: Wish, answ
     )
 
 
-def _about(context: PageContext) -> About:
+def _about(context: PageContext) -> PageAbout:
     opened = context.opened
     manifest = opened.store.manifest
     usual = opened.searcher(None)
-    return About(
+    return PageAbout(
         version=version("tvr"),
         dataset=manifest.dataset,
         store=context.name,

@@ -216,7 +216,7 @@ def test_a_training_says_how_much_is_kept_and_the_next_one_names_it(tmp_path: Pa
     assert "Traceback" not in training.said
     another = tvr(*line, "1", cwd=tmp_path)
     assert another.code == 0, another.err
-    left = f"run toy/seq_transformer-1 (stopped after {kept} of 100000 epochs)"
+    left = f"run toy/seq_transformer-1 (stopped after {kept} of 100,000 epochs)"
     assert (
         f"note: this is a new run. not finished: {left}; to go on: tvr train-head --run {run}" in another.err
     )

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import DecodeError, UsageError, pasteable
-from ..pipeline.cluster.config import ClusterConfig
-from .terminal import err
+from ...data.contracts.errors import DecodeError, UsageError, pasteable
+from ...pipeline.cluster.config import ClusterConfig
+from ..terminal import err
 
 WHAT, MODEL, SAMPLING, TRAINING = "What", "Model", "Sampling", "Training"
 FIGURES, REPORT, MACHINE, CLUSTER, FAILURES = "Figures", "Report", "Machine", "Cluster", "Failures"
