@@ -122,7 +122,8 @@ export function remarks(answer) {
   ];
 }
 
-function sentence(words) {
+/** Words with a capital and a full stop. */
+export function sentence(words) {
   return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
 }
 

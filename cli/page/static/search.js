@@ -1,7 +1,7 @@
 // The start page: what is asked, and what was found.
 
 import { ask, Latest } from "./api.js";
-import { cardList, hitCard, remarks, trueMark, trueWords, videoCard } from "./cards.js";
+import { cardList, hitCard, remarks, sentence, trueMark, trueWords, videoCard } from "./cards.js";
 import { compare, comparison } from "./compare.js";
 import { announce, counted, fill, frame, make } from "./dom.js";
 import { nextFailure } from "./failures.js";
@@ -143,11 +143,11 @@ function drawHits(answer, { state, about, summary, results }) {
       : `None of ${counted(answer.searched, "video")}`,
     `searched with ${answer.run}`,
   ].join(" · ");
-  fill(summary, make("p", { class: "counts" }, facts), trueWords(answer), nextFailure(state, about), remarks(answer));
+  fill(summary, make("p", { class: "counts" }, facts), trueWords(answer), nextFailure(state, about), answer.hits.length > 0 && remarks(answer));
   fill(results,
     answer.hits.length
       ? cardList("Results", answer.hits.map((hit) => hitCard(hit, answer, { extra: trueMark(answer, hit) })))
-      : make("p", { class: "empty" }, filtered(state) ? "No video passes the filters." : "Nothing was found."),
+      : make("p", { class: "empty" }, sentence(answer.remark || "nothing was found")),
     pages(state, answer.offset, answer.hits.length === TOP),
   );
   announce(`${facts}. ${answer.remark}`);

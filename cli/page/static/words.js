@@ -8,7 +8,8 @@ export function curvesOf({ curve, words, word_scores: scores, phrases, frame_sec
   return [
     one("query", "the whole query", curve, null, null),
     ...words.map((word, i) => one("word", `“${word}”`, scores[i], "word", i)),
-    ...phrases.map((phrase, i) => one("phrase", `“${phrase.words.map((at) => words[at]).join(" … ")}”`, phrase.curve, "phrase", i)),
+    // A phrase of the head that gathers no word says nothing to a reader.
+    ...phrases.flatMap((phrase, i) => phrase.words.length === 0 ? [] : one("phrase", `“${phrase.words.map((at) => words[at]).join(" … ")}”`, phrase.curve, "phrase", i)),
   ];
 }
 
