@@ -133,15 +133,15 @@ def _listening(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        # Who connects while the archive is loaded waits for its answer; and a socket that only has its port, without
+        # listening, would keep no other server from it.
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, dualstack_ipv6=both)
     except (OSError, OverflowError) as error:
         raise UsageError(
             f"cannot listen on {host} port {port} ({getattr(error, 'strerror', None) or error}): is another "
             "`tvr serve` running? --port 0 takes any port that is free"
         ) from error
-    return listening
 
 
 def _address(host: str, listening: socket.socket, token: str | None) -> str:

@@ -1,7 +1,7 @@
 """What the page's API answers, field by field: these classes are its OpenAPI document."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, TypeVar
 
 from ...data.contracts.cautions import Caution
 from ...heads.search.alignment import Alignment
@@ -11,6 +11,7 @@ from ...heads.search.moments import Moment, frame_borders
 from .written_words import Word
 
 LookedFor = Literal["text", "video", "frame", "picture"]
+_Video = TypeVar("_Video", bound="VideoRecord")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class VideoRecord:
     """How many are cached."""
 
     @classmethod
-    def of(cls, one: CataloguedVideo, **more: Any) -> Self:
+    def of(cls: type[_Video], one: CataloguedVideo, **more: Any) -> _Video:
         """What the page shows of a video, which is never where its file lies."""
         clip = one.video
         is_part = clip is not None and (clip.start_seconds > 0 or clip.end_seconds is not None)

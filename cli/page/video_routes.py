@@ -1,7 +1,8 @@
 """Routes of single videos: what is known of them, their frames, what plays them, and what a head sees in them."""
 
 import asyncio
-from typing import Annotated, Literal
+from enum import IntEnum
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -16,7 +17,13 @@ from .records import AlignmentRecord, PlayableRecord, VideoDetail, VideoPage, Vi
 from .search_routes import LONGEST_TEXT, Name, Offset, Seconds, Top
 from .written_words import written_words
 
-Height = Literal[90, 180, 360]
+
+class PictureHeight(IntEnum):
+    """Of a picture of a frame, in pixels."""
+
+    SMALL = 90
+    MIDDLE = 180
+    LARGE = 360
 
 
 def video_routes(context: PageContext) -> APIRouter:
@@ -80,7 +87,7 @@ def media_routes(context: PageContext) -> APIRouter:
     def frame(
         number: int,
         seconds: Annotated[float, Query(ge=0, le=1e9, allow_inf_nan=False)],
-        height: Annotated[Height, Query()] = 180,
+        height: PictureHeight = PictureHeight.MIDDLE,
     ) -> Response:
         picture = media.frame(context.video(number).id, seconds, height)
         return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
