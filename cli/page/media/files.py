@@ -100,6 +100,7 @@ class StoreFiles:
             return opened
         try:
             difference = difference_of_open(stored, opened.file)
+            opened.file.seek(0)
         except BaseException:
             opened.file.close()
             raise

@@ -40,6 +40,7 @@ _FAILED_SECONDS = 300.0
 _LEFT_OVER_SECONDS = 24 * 3600.0
 """After which what a server that was killed had begun is removed."""
 _MICRO = 1e6
+_BEGUN = "making-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +83,21 @@ class Proxies:
     Args:
         folder: where they are kept; made when the first one is.
         most_bytes: how much they may take together.
-        makers: how many are made at a time.
+        processes: which open files.
+        makers: how many of them make proxies at a time.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, makers: int) -> None:
+    def __init__(self, folder: Path, most_bytes: int, processes: MediaProcesses, makers: int) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
-        self._processes = MediaProcesses(makers)
+        self._processes = processes
         self._threads = ThreadPoolExecutor(makers, thread_name_prefix="proxies")
         self._lock = threading.Lock()
         self._making: dict[tuple[str, Window], Future[None]] = {}
         self._failed: OrderedDict[tuple[str, Window], tuple[float, str]] = OrderedDict()
 
     def close(self) -> None:
-        """Kill who makes some; what is whole stays."""
-        self._processes.close()
+        """Begin no more, and wait for those that are being made: who ends the processes first waits for none."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def found(self, opened: OpenFile, start: float, end: float | None) -> Proxy | None:
@@ -148,18 +149,14 @@ class Proxies:
         folder = self._folder / _key(opened)
         if any(proxy.window == window for proxy in self._there(folder.name)):
             return  # it came while somebody asked
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="making-", dir=self._folder) as making:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=_BEGUN, dir=self._folder) as making:
             target = Path(making, "proxy")
-            span = {
-                "begin": float(window.begin),
-                "end": float(window.end),
-                "copy": copy,
-                "target": str(target),
-            }
+            span = {"begin": window.begin, "end": window.end, "copy": copy, "target": str(target)}
             made = self._processes.ask(opened, span, _limit_seconds(window))
             inside = round(made["begins_at"] * _MICRO), round(made["ends_at"] * _MICRO)
             name = f"{window.begin:.0f}-{window.end:.0f}-{inside[0]}-{inside[1]}{_ENDINGS[made['type']]}"
+            folder.mkdir(exist_ok=True)
             target.replace(folder / name)
         self._evict(folder / name)
 
@@ -186,15 +183,16 @@ class Proxies:
 
     def _evict(self, newest: Path) -> None:
         """Remove proxies until the others have room, those first that nobody has played for longest."""
-        for path in self._folder.glob("making-*"):
-            if time.time() - path.stat().st_mtime > _LEFT_OVER_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
         there: list[tuple[int, int, Path]] = []
-        for path in self._folder.glob("*/*"):
-            with suppress(OSError):
-                facts = path.stat()
-                if _NAME.fullmatch(path.name):
-                    there.append((facts.st_mtime_ns, facts.st_size, path))
+        for folder in self._folder.iterdir():
+            with suppress(OSError):  # another server has removed it
+                if folder.name.startswith(_BEGUN):
+                    _remove_if_left_over(folder)
+                    continue
+                for path in folder.iterdir():
+                    facts = path.stat()
+                    if _NAME.fullmatch(path.name):
+                        there.append((facts.st_mtime_ns, facts.st_size, path))
         left = sum(size for _, size, _ in there)
         for _, size, path in sorted(there):
             if left <= self._most_bytes:
@@ -204,6 +202,11 @@ class Proxies:
                     left -= size
                     path.unlink()
                     path.parent.rmdir()
+
+
+def _remove_if_left_over(folder: Path) -> None:
+    if time.time() - folder.stat().st_mtime > _LEFT_OVER_SECONDS:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(opened: OpenFile) -> str:

@@ -20,6 +20,8 @@ from .proxies import Proxies, Proxy, Window
 CACHE_BYTES = 2 << 30
 _FRAME_BYTES = 64 << 20
 _PROBE_SECONDS = 20.0
+_LOOKING = 2
+"""Processes that are left to look at files, however many proxies are being made."""
 _MOST_PROBES = 20_000
 
 State = Literal["ready", "making", "failed", "missing"]
@@ -91,11 +93,12 @@ class MediaShelf:
         root: Path | None = None,
     ) -> None:
         children = max(2, len(usable_cores()))
+        makers = max(1, children // 2)
         self._videos = videos
         self._files = StoreFiles(store, videos, root)
-        self._probing = MediaProcesses(2)
+        self._processes = MediaProcesses(makers + _LOOKING)
         self._frames = FrameShelf(_FRAME_BYTES, children)
-        self._proxies = Proxies(cache, cache_bytes, max(1, children // 2))
+        self._proxies = Proxies(cache, cache_bytes, self._processes, makers)
         self._lock = threading.Lock()
         self._probes: OrderedDict[Facts, Probe | str] = OrderedDict()
 
@@ -108,8 +111,8 @@ class MediaShelf:
     def close(self) -> None:
         """End every process that it has started."""
         self._frames.close()
+        self._processes.close()
         self._proxies.close()
-        self._probing.close()
 
     def state(self, video_id: str) -> VideoState:
         """Whether a video can be shown, and if not, why."""
@@ -208,7 +211,7 @@ class MediaShelf:
             known = self._probes.get(opened.facts)
         if known is None:
             try:
-                known = Probe(**self._probing.ask(opened, {"target": None}, _PROBE_SECONDS))
+                known = Probe(**self._processes.ask(opened, {"target": None}, _PROBE_SECONDS))
             except MediaError as error:
                 known = str(error)
             with self._lock:
