@@ -90,6 +90,13 @@ def search(
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(help="How many results to show.")] = 5,
+    moments: Annotated[
+        bool,
+        typer.Option(
+            "--moments",
+            help="The best moments of all videos, of which one may have several, not the best videos.",
+        ),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with the best frame of each hit into this file.")
     ] = None,
@@ -101,7 +108,7 @@ def search(
     place = Workspace(workspace)
     named = Named(root=root, settings=key_values(data, "--data"), model=model, pretrained=pretrained)
     asked, run = _asked(place, words or [], run, video, image)
-    asked.check(candidates, html)
+    asked.check(candidates, html, moments=moments)
     if zero_shot and run is not None:
         raise UsageError(
             f"--zero-shot searches a store and takes no run, got {run}. Name the store with --store."
@@ -112,7 +119,8 @@ def search(
     for note in archive.notes:
         err.print(f"note: {archive.run}: {note}", soft_wrap=True)
     with waiting(f"comparing with {counted(archive.features.num_videos, 'video')}"):
-        results = _results(archive, asked, top_k, candidates, named)
+        wish = Wish(top_k, by="moment" if moments else "video")
+        results = _results(archive, asked, wish, candidates, named)
     if html is not None:
         with waiting(TAKING_FRAMES):
             _write_page(html, asked, archive, results.found)
@@ -130,7 +138,7 @@ class Asked:
     video: Path | None
     image: Path | None
 
-    def check(self, candidates: int | None, html: Path | None) -> None:
+    def check(self, candidates: int | None, html: Path | None, *, moments: bool) -> None:
         """See that the options go together.
 
         Raises:
@@ -141,6 +149,10 @@ class Asked:
         for option, file in (("--video", self.video), ("--image", self.image)):
             if file is not None:
                 check_readable(option, file)
+        if moments and (self.text is None or self.video is not None):
+            raise UsageError(
+                "--moments are found by a TEXT alone: leave --moments out, or --video and --image"
+            )
         if html is not None:
             check_writable("--html", html)
         if candidates is not None and self.text is None:
@@ -169,6 +181,8 @@ class Results:
     captions: tuple[CaptionHit, ...] = ()
     score: float | None = None
     """Of the one pair that was asked for."""
+    remark: str = ""
+    """What must be known of the hits as a whole."""
 
 
 def _see_that_it_is_a_run(place: Workspace, words: Sequence[str]) -> None:
@@ -212,18 +226,19 @@ def _asked(
     return Asked(words[0] if words else None, video, image), run
 
 
-def _results(archive: Archive, asked: Asked, top_k: int, candidates: int | None, named: Named) -> Results:
+def _results(archive: Archive, asked: Asked, wish: Wish, candidates: int | None, named: Named) -> Results:
     if asked.text is not None and asked.video is not None:
         return Results(score=archive.score(asked.text, asked.video))
     catalogue = Catalogue(archive.store, _videos(archive, named))
-    searcher, wish = Searcher.open(archive, catalogue, candidates), Wish(top_k)
+    searcher = Searcher.open(archive, catalogue, candidates)
     if asked.text is not None:
-        return Results(searcher.by_text(asked.text, wish).hits)
+        answer = searcher.by_text(asked.text, wish)
+        return Results(answer.hits, remark=answer.remark)
     if asked.image is not None:
         return Results(searcher.by_look(archive.image(asked.image), wish).hits)
     assert asked.video is not None, "something is asked for"
     video = archive.video(asked.video)
-    captions = archive.captions_of(video, top_k) if archive.store.shard_names("text") else []
+    captions = archive.captions_of(video, wish.top_k) if archive.store.shard_names("text") else []
     return Results(searcher.by_look(video, wish).hits, tuple(captions))
 
 
@@ -241,6 +256,8 @@ def _print_answer(asked: Asked, archive: Archive, results: Results, html: Path |
     out.print(where_searched(archive), soft_wrap=True)
     if results.score is not None:
         out.print(f"  1  {results.score:.3f}  {asked.words}", soft_wrap=True)
+    if results.remark:
+        out.print(results.remark, soft_wrap=True)
     print_found(results.found)
     if results.captions:
         print_captions(results.captions)
@@ -265,6 +282,7 @@ def _record(asked: Asked, archive: Archive, results: Results) -> dict[str, Any]:
         "dataset": manifest.dataset,
         "random_weights": manifest.random_weights,
         "caution": label_of(manifest.caution),
+        "remark": results.remark,
         "hits": hits,
         "captions": [
             {"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in results.captions

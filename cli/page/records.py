@@ -5,7 +5,6 @@ from typing import Any, Literal, TypeVar
 
 from ...data.contracts.cautions import Caution
 from ...heads.search.alignment import Alignment
-from ...heads.search.answers import Answer
 from ...heads.search.catalogue import CataloguedVideo
 from ...heads.search.moments import Moment, frame_borders
 from .written_words import Word
@@ -191,18 +190,6 @@ class SearchRecord:
     calibrated_on: str | None
     """Of what ``share_right`` is a share."""
     hits: list[HitRecord]
-
-
-def remark_on(answer: Answer) -> str:
-    """What a person must know of an answer as a whole; empty where there is nothing."""
-    remarks: list[str] = []
-    if not answer.searched:
-        remarks.append("no video passes the filters")
-    elif answer.stands_out is False:
-        remarks.append("nothing stands out: the best score is one that chance alone would bring")
-    if 0 < answer.compared < answer.searched:
-        remarks.append(f"the head compared the {answer.compared:,} nearest of {answer.searched:,} videos")
-    return "; ".join(remarks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ from .records import (
     QueryRecord,
     RunName,
     SearchRecord,
-    remark_on,
 )
 from .written_words import written_words
 
@@ -195,7 +194,7 @@ def _record(context: PageContext, run: str, query: QueryRecord, wish: Wish, answ
         compared=answer.compared,
         offset=wish.offset,
         stands_out=answer.stands_out,
-        remark=remark_on(answer),
+        remark=answer.remark,
         true_video=None if own is None else OwnVideoRecord(own.number, own.rank, own.score),
         calibrated_on=None
         if calibration is None

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from ...data.base import Video
+from ...data.contracts.errors import counted
 from .moments import Moment
 
 By = Literal["video", "moment"]
@@ -86,6 +87,20 @@ class Answer:
     """Whether the best hit of all is better than chance would have it; None: not known."""
     own: tuple["OwnVideo", ...] = ()
     """Where the videos stand that the text was written for, if it is a caption of the store."""
+
+    @property
+    def remark(self) -> str:
+        """What a person must know of the answer as a whole; empty where there is nothing."""
+        remarks: list[str] = []
+        if not self.searched:
+            remarks.append("no video passes the filters")
+        elif self.stands_out is False:
+            remarks.append("nothing stands out: chance alone would bring a best score like this")
+        if 0 < self.compared < self.searched:
+            remarks.append(
+                f"the head compared the {self.compared:,} nearest of {counted(self.searched, 'video')}"
+            )
+        return "; ".join(remarks)
 
 
 @dataclass(frozen=True, slots=True)
