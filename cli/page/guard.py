@@ -164,7 +164,11 @@ class Guard:
         shown = request.query_params.getlist("token")
         if shown and request.method in ("GET", "HEAD"):
             if _is_same(shown[0], self._token):
-                answer = RedirectResponse(_without_token(request), 303)
+                answer = (
+                    _again(request)
+                    if _is_foreign_link(request)
+                    else RedirectResponse(_without_token(request), 303)
+                )
                 answer.set_cookie(cookie, self._token, httponly=True, samesite="strict")
                 return answer
         else:
@@ -172,6 +176,8 @@ class Guard:
             known = bearer.strip() if kind.lower() == "bearer" else request.cookies.get(cookie, "")
             if _is_same(known, self._token):
                 return None
+            if _is_foreign_link(request):
+                return _again(request)
         sentence = "this server needs its token. Open the address that it printed when it started."
         return _Refusal(401, sentence, {"www-authenticate": "Bearer"}).answer()
 
@@ -276,6 +282,18 @@ def _refused_origin(request: Request) -> _Refusal | None:
     if not is_read and origin is not None and urlsplit(origin).netloc != request.headers["host"]:
         return _Refusal(403, "another site's page sent this. Open the address of this server itself.")
     return None
+
+
+def _is_foreign_link(request: Request) -> bool:
+    """Whether a link on another site's page was followed: then a browser keeps the cookie back."""
+    return request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+
+
+def _again(request: Request) -> Response:
+    """Has a browser ask for the address once more, this time from here, so that it sends the cookie if it has one."""
+    return Response(
+        status_code=200, headers={"refresh": f"0; url={_without_token(request)}", "cache-control": "no-store"}
+    )
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -12,7 +12,7 @@ from PIL import Image
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
 from ..search.answers import FoundVideo
-from ..search.frame_tasks import frame_of_store
+from ..search.frame_tasks import frame_task
 from .escaping import in_html
 from .render import document
 from .thumbnails import SIZE
@@ -75,7 +75,7 @@ def best_frames(found: Iterable[FoundVideo]) -> dict[tuple[str, float], UInt8[np
 def _task(name: str, hit: FoundVideo) -> DecodeTask | None:
     if hit.path is None or not hit.path.is_file():
         return None
-    return frame_of_store(name, hit.path, hit.moment.frame_seconds, SIZE)
+    return frame_task(name, hit.path, hit.moment.frame_seconds, SIZE)
 
 
 def _items(found: Sequence[FoundVideo], frames: _Frames, heading: str) -> str:

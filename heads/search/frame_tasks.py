@@ -11,28 +11,19 @@ from ...pipeline.sampling import Sampling
 AROUND_SECONDS = 1e-3
 """Before and after the time of a frame, in which it begins, and no other of up to 500 a second."""
 _ONE = Sampling(policy="uniform", num_frames=1)
-_ALL = Sampling(policy="all")
-_BEFORE_SECONDS = 1.0
-"""In which the frame that is on display at some time has begun; a still picture has whenever it began."""
 
 
-def frame_of_store(name: str, path: Path, seconds: float, size: Preprocessing) -> DecodeTask:
-    """Asks for the frame that begins at that time, as a store has it.
+def frame_task(name: str, path: Path, seconds: float, size: Preprocessing) -> DecodeTask:
+    """Asks for the frame that begins at that time, as a store has it; where none does, for the one on display.
 
     Args:
         name: of the task.
         path: the video's file.
-        seconds: when the frame is shown, counted from the first of the file.
+        seconds: when, counted from the first frame of the file.
         size: of the picture.
     """
     around = AROUND_SECONDS + float(np.spacing(np.float32(seconds)))  # stores keep times in float32
     return DecodeTask(name, path, _ONE, size, max(0.0, seconds - around), seconds + around)
-
-
-def frames_until(name: str, path: Path, seconds: float, size: Preprocessing) -> DecodeTask:
-    """Asks for the frames before any time, the last of which is on display then; arguments as above."""
-    start = max(0.0, seconds - _BEFORE_SECONDS)
-    return DecodeTask(name, path, _ALL, size, start, seconds + AROUND_SECONDS)
 
 
 def picture_size(height: int, width: int) -> Preprocessing:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from ....heads.search.frame_tasks import frame_of_store, frames_until, picture_size
+from ....heads.search.frame_tasks import frame_task, picture_size
 from ....pipeline.decoding.messages import DecodedVideo, DecodeTask
 from ....pipeline.decoding.pool import DecoderPool
 from .files import MediaError, OpenFile, file_facts
@@ -20,7 +20,6 @@ HEIGHTS = (90, 180, 360)
 _MOST_WIDTH = 1280
 _QUALITY = 82
 _LIMIT_SECONDS = 30.0
-_NO_FRAME = "shows no frame"
 
 
 class FrameShelf:
@@ -66,21 +65,20 @@ class FrameShelf:
             return coming.result()
         try:
             width = min(_MOST_WIDTH, max(1, round(height * aspect)))
-            own.set_result(self._decoded(opened, seconds, height, width))
+            picture = self._decoded(opened, seconds, height, width)
+            self._keep(key, picture)
+            own.set_result(picture)
         except BaseException as error:
             own.set_exception(error)
             raise
         finally:
             with self._lock:
                 del self._coming[key]
-        self._keep(key, own.result())
-        return own.result()
+        return picture
 
     def _decoded(self, opened: OpenFile, seconds: float, height: int, width: int) -> bytes:
         size = picture_size(height, width)
-        video = self._asked(frame_of_store("frame", opened.path, seconds, size))
-        if not len(video.frames) and _NO_FRAME in video.reason:
-            video = self._asked(frames_until("frame", opened.path, seconds, size))
+        video = self._asked(frame_task("frame", opened.path, seconds, size))
         if not len(video.frames):
             raise MediaError(f"{opened.path.name}: {video.reason}")
         try:
@@ -89,7 +87,7 @@ class FrameShelf:
             facts = None
         if facts != opened.facts:
             raise MediaError(f"{opened.path.name}: another file was put in its place")
-        return _jpeg(video.frames[-1])
+        return _jpeg(video.frames[0])
 
     def _asked(self, task: DecodeTask) -> DecodedVideo:
         return next(iter(self._pool.decode([task])))

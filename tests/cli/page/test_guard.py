@@ -181,6 +181,20 @@ def test_the_address_after_the_token_is_of_this_server(reachable: Served) -> Non
         assert "Set-Cookie: a=b" not in lines
 
 
+def test_a_link_of_another_site_is_followed_from_here(reachable: Served) -> None:
+    """A browser sends the cookie only with what this server's own pages ask for: so a page of it asks."""
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    with reachable.client() as client:
+        for address in ("/runs?q=a", f"/runs?q=a&token={TOKEN}"):
+            answer = client.get(address, headers=link)
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["refresh"] == "0; url=/runs?q=a"
+            assert ("set-cookie" in answer.headers) == ("token" in address)
+        client.cookies.clear()
+        own = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate"}
+        assert client.get("/runs?q=a", headers=own).status_code == 401
+
+
 def test_without_the_token_fails(reachable: Served) -> None:
     for headers in (
         {},
