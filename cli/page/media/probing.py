@@ -4,6 +4,7 @@ Runs in a process that can be killed, because a file from anywhere can crash who
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,11 +82,9 @@ def probe_of(path: Path) -> Probe:
 def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
     stream.codec_context.thread_count = 1
     for number, packet in enumerate(container.demux(stream)):
-        try:
-            for picture in packet.decode():
-                return picture
-        except av.error.FFmpegError:
-            pass  # a damaged beginning; a later frame may be sound
+        with suppress(av.error.FFmpegError):  # a damaged beginning; a later frame may be sound
+            if pictures := packet.decode():
+                return pictures[0]
         if number >= _PACKETS_TO_FIRST_FRAME:
             break
     raise DecodeError(
