@@ -23,6 +23,7 @@ TOGETHER = {
     "tests/cli/test_local_cluster.py": "clusters",
     "tests/heads/sweep/": "clusters",
     "tests/benchmarks/storyboard/": "storyboard",  # share one set of videos
+    "tests/cli/page/test_browser": "browser",  # share an archive, its server and a browser
 }
 """Tests that one worker runs one after another, by the start of their path; others go by their module."""
 

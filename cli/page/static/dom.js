@@ -31,7 +31,7 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== "" && child !== false);
 }
 
-const FIGURE = /^[-+]?\d[\d.,]*\W*$/;
+const FIGURE = /^[-+~]?\d[-\d.,\s·*%]*$/;
 
 /** A table of plain values with its caption. Figures are set to the right. */
 export function table(caption, columns, rows) {
