@@ -232,14 +232,27 @@ class AlignmentRecord:
     """Whether words and frames are compared as the head does; else the stored features are."""
     curve: list[float]
     word_scores: list[list[float]]
+    score: float
+    """Of the whole text with the whole video."""
+    scores_without: list[float]
+    """The same without each of the words; none where there is but one word, or too many."""
     phrases: list[PhraseRecord]
     clips: list[ClipRecord]
     """What the head gathers frames into."""
     spans: list[SpanRecord]
 
     @classmethod
-    def of(cls, found: Alignment, words: list[Word], spans: list[tuple[Moment, float]]) -> "AlignmentRecord":
-        """By the words as they are written: a word's curve is the mean of its tokens', its weight their sum."""
+    def of(
+        cls, found: Alignment, words: list[Word], spans: list[tuple[Moment, float]], scores: list[float]
+    ) -> "AlignmentRecord":
+        """By the words as they are written: a word's curve is the mean of its tokens', its weight their sum.
+
+        Args:
+            found: by tokens.
+            words: of the text.
+            spans: of the video, best first.
+            scores: of the whole text, then without each word.
+        """
         assert found.curve is not None, "every alignment has a curve"
         phrases: list[PhraseRecord] = []
         if found.phrases is not None and found.phrase_scores is not None:
@@ -256,6 +269,8 @@ class AlignmentRecord:
             is_of_head=found.is_of_head,
             curve=found.curve.tolist(),
             word_scores=[found.scores[word.tokens].mean(dim=0).tolist() for word in words],
+            score=scores[0],
+            scores_without=scores[1:],
             phrases=phrases,
             clips=[ClipRecord(*span) for span in found.spans],
             spans=[

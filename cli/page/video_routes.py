@@ -26,6 +26,10 @@ class PictureHeight(IntEnum):
     LARGE = 360
 
 
+MOST_WORDS = 40
+"""Of a text of which it is told what each word is worth: so many more texts are encoded."""
+
+
 def video_routes(context: PageContext) -> APIRouter:
     """``/videos``, one of them, and what a head sees in it."""
     routes = APIRouter()
@@ -138,6 +142,17 @@ def _aligned(
     context: PageContext, one: CataloguedVideo, text: str, run: str, near: float | None
 ) -> AlignmentRecord:
     searcher = context.opened.searcher(run)
-    [query] = context.worker.encoded([text])
+    query, *others = context.worker.encoded([text, *_without_each_word(text)])
     found = searcher.alignment(query, one.id, near)
-    return AlignmentRecord.of(found, written_words(text, found.words), searcher.moments(query, one.id))
+    words = written_words(text, found.words)
+    # A word that was cut off is not shown, and leaves nothing out.
+    scores = searcher.scores_of([query, *others[: len(words)]], one.id)
+    return AlignmentRecord.of(found, words, searcher.moments(query, one.id), scores)
+
+
+def _without_each_word(text: str) -> list[str]:
+    """The text with one word left out, each in turn; nothing of a text of one word or of very many."""
+    words = text.split()
+    if not 1 < len(words) <= MOST_WORDS:
+        return []
+    return [" ".join([*words[:place], *words[place + 1 :]]) for place in range(len(words))]

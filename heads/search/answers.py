@@ -31,6 +31,10 @@ class Wish:
     """True where a video of the gallery may be found; None: all."""
 
 
+FIRST_FEW = Wish()
+"""The best videos, as many as are looked at without asking for more."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundVideo:
     """One video that was found."""

@@ -163,6 +163,17 @@ class NearestItems:
             for row, places in enumerate(found)
         ]
 
+    def check(self, top_k: int) -> None:
+        """Whether so many results can be given.
+
+        Raises:
+            UsageError: fewer are compared.
+        """
+        if self.candidates < top_k:
+            raise UsageError(
+                f"candidates must be at least top_k, got candidates = {self.candidates} and {top_k = }"
+            )
+
     def _compared(self, text: Encoded, items: Int[Tensor, " item"]) -> Compared:
         drawn = [similarity_in_blocks(self._head, text, g.encoded)[0] for g in self._drawn.groups]
         usual = Usual.of(torch.cat(drawn).float().cpu(), self._features.num_videos)

@@ -11,13 +11,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ...data.contracts.errors import UsageError
 from ...pipeline.encoders.base import token_names
 from ..base import Encoded, TextFeatures, VideoFeatures
 from ..evaluation.blockwise import similarity_in_blocks
 from ..layers.padding import l2_normalise
 from .alignment import Alignment, align_pair
-from .answers import CHANCE, Answer, FoundVideo, OwnVideo, Wish
+from .answers import CHANCE, FIRST_FEW, Answer, FoundVideo, OwnVideo, Wish
 from .archive import Archive
 from .calibration import Calibration
 from .catalogue import Catalogue
@@ -31,9 +30,6 @@ from .query_features import QueryText, batch_of
 
 WINDOWS_FOR_MOMENTS = 20
 """Beside three times as many as moments are wanted, so many of the best windows are cut into moments."""
-
-FIRST = Wish()
-"""The best few videos."""
 
 
 class Searcher:
@@ -90,7 +86,7 @@ class Searcher:
             archive, catalogue, NearestItems(archive.head, features, coarse, index.nearest, candidates)
         )
 
-    def by_text(self, text: str | QueryText, wish: Wish = FIRST) -> Answer:
+    def by_text(self, text: str | QueryText, wish: Wish = FIRST_FEW) -> Answer:
         """The best videos, or moments, for a text.
 
         Raises:
@@ -104,7 +100,8 @@ class Searcher:
         """The same for several texts at once, each with its own wish."""
         for wish in wishes:
             check_top_k(wish.top_k)
-            self._check_candidates(wish)
+            if isinstance(self._compare, NearestItems) and wish.by == "video":
+                self._compare.check(wish.offset + wish.top_k)
         among = [self._items(wish) for wish in wishes]
         if all(mask is None for mask in among):
             compared = self._compare(batch_of(queries, self._head.shape.num_words))
@@ -116,7 +113,7 @@ class Searcher:
         return [self._text_answer(*one) for one in zip(queries, compared, wishes, strict=True)]
 
     @torch.no_grad()
-    def by_look(self, video: VideoFeatures, wish: Wish = FIRST, *, without: str | None = None) -> Answer:
+    def by_look(self, video: VideoFeatures, wish: Wish = FIRST_FEW, *, without: str | None = None) -> Answer:
         """The videos that look most alike: by the cosine of the head's global vectors of videos, or of the means of
         their frames where the head has none.
 
@@ -183,21 +180,29 @@ class Searcher:
         )
 
     @torch.no_grad()
+    def scores_of(self, queries: Sequence[QueryText], video_id: str) -> list[float]:
+        """What the head says of one video for each text: of a long one, in its best window.
+
+        Raises:
+            KeyError: the gallery has no such video.
+        """
+        windows = self._windows.of(self._places[video_id])
+        video = self._head.encode_video(
+            self._windows.features.video_batch(windows, self._head.shape.num_frames)
+        )
+        texts = self._head.encode_text(batch_of(queries, self._head.shape.num_words))
+        return similarity_in_blocks(self._head, texts, video).amax(dim=1).tolist()
+
+    @torch.no_grad()
     def moments(self, query: QueryText, video_id: str) -> list[tuple[Moment, float]]:
         """The moments of one video for a text, each with the head's score of its frames alone, best first.
 
         Raises:
             KeyError: the gallery has no such video.
         """
-        windows = (self._windows.owner == self._places[video_id]).nonzero().flatten().tolist()
+        windows = self._windows.of(self._places[video_id]).tolist()
         found = self._moments(self._head.encode_text(query.batch(self._head.shape.num_words)), query, windows)
         return [(moment, score) for _, moment, score in apart(found)]
-
-    def _check_candidates(self, wish: Wish) -> None:
-        most = self._compare.candidates if isinstance(self._compare, NearestItems) else None
-        if most is not None and wish.by == "video" and most < wish.offset + wish.top_k:
-            candidates, top_k = most, wish.offset + wish.top_k
-            raise UsageError(f"candidates must be at least top_k, got {candidates = } and {top_k = }")
 
     def _items(self, wish: Wish, without: str | None = None) -> Bool[Tensor, " window"] | None:
         """Which windows may be found."""
@@ -214,11 +219,9 @@ class Searcher:
         if wish.by == "moment":
             return self._by_moment(encoded, query, compared, wish)
         text = query.batch(self._head.shape.num_words)
-
-        def curve(window: int) -> Float[Tensor, " frame"]:
-            return self._curve(encoded, text, self._batch(window))
-
-        return self._answer(compared, wish, curve, query.text)
+        return self._answer(
+            compared, wish, lambda window: self._curve(encoded, text, self._batch(window)), query.text
+        )
 
     def _answer(
         self,
@@ -324,7 +327,7 @@ class Searcher:
     @torch.no_grad()
     def _window(self, text: TextFeatures, place: int, near_seconds: float | None) -> int:
         """Of a video the window whose middle is nearest to a time; without one the best."""
-        windows = (self._windows.owner == place).nonzero().flatten()
+        windows = self._windows.of(place)
         if len(windows) == 1:
             return int(windows[0])
         if near_seconds is not None:
@@ -337,7 +340,7 @@ class Searcher:
         return int(windows[int(scores.argmax())])
 
     def _batch(self, window: int) -> VideoFeatures:
-        """As many frames as the head sees: what it compares has a place for no more."""
+        """As many frames as the head sees."""
         return self._windows.features.video_batch(torch.tensor([window]), self._head.shape.num_frames)
 
     def _seconds(self, window: int) -> list[float]:

@@ -27,6 +27,10 @@ class Windows:
     owner: Int[Tensor, " window"]
     """Whose window it is: a place among ``videos``."""
 
+    def of(self, video: int) -> Int[Tensor, " own"]:
+        """The windows of a video."""
+        return (self.owner == video).nonzero().flatten()
+
     @property
     def num_long(self) -> int:
         """How many videos are cut."""

@@ -6,7 +6,7 @@ import { announce, clock, clocks, fill, frame, iconButton, make, nearestOf, rela
 import { Media } from "./media.js";
 import { go, opening, seconds } from "./state.js";
 import { rangeOf, spanOf, Timeline, windowOf } from "./timeline.js";
-import { chosenCurve, curvesOf, wordButtons } from "./words.js";
+import { chosenCurve, curvesOf, decision, wordButtons } from "./words.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2];
 /** A press this near to the span is meant for it. */
@@ -250,6 +250,7 @@ export class Player {
     const choose = ({ name, place }) => go({ word: null, phrase: null, ...(name && { [name]: place }) }, { replace: true });
     this.why.replaceChildren(
       wordButtons(this.#alignment, curves, chosen, choose),
+      decision(this.#alignment),
       make("p", { class: "fine" }, this.#alignment.is_of_head
         ? "The curve is the head's own comparison of words with frames."
         : "The head compares no words with frames: the curve is how alike the stored features are, not a part of its score."));

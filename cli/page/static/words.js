@@ -23,12 +23,13 @@ export function chosenCurve(curves, { word, phrase }) {
 export function wordButtons(alignment, curves, chosen, choose) {
   const all = alignment.word_scores.flat();
   const range = [Math.min(...all), Math.max(...all)];
+  const decided = decidingWord(alignment);
   const group = (label, kind, words = ({ label: text }) => [text.slice(1, -1)]) => {
     const own = curves.filter((one) => one.kind === kind);
     if (!own.length) return null;
     return make("div", { class: "word-row", role: "group", "aria-label": label },
       make("span", { class: "row-name", "aria-hidden": "true" }, label),
-      own.map((one) => button(one, words(one), one === chosen, range, choose)));
+      own.map((one) => button(one, words(one), one === chosen, range, choose, kind === "word" && one.place === decided)));
   };
   return make("div", { class: "words-of-query" },
     group("Query", "query", () => ["All words"]),
@@ -37,9 +38,24 @@ export function wordButtons(alignment, curves, chosen, choose) {
   );
 }
 
-function button(curve, words, pressed, range, choose) {
+/** A sentence on the word that decided the match; nothing where none did. */
+export function decision(alignment) {
+  const place = decidingWord(alignment);
+  if (place === null) return null;
+  return make("p", { class: "decision" }, "Decided by ", make("b", {}, `“${alignment.words[place]}”`),
+    `: without it this video's score is ${alignment.scores_without[place].toFixed(3)}, with it ${alignment.score.toFixed(3)}.`);
+}
+
+/** The place of the word without which the score falls most; null where none matters, or nobody looked. */
+export function decidingWord({ score, scores_without: without }) {
+  if (!without.length) return null;
+  const least = Math.min(...without);
+  return least < score ? without.indexOf(least) : null;
+}
+
+function button(curve, words, pressed, range, choose, decided = false) {
   return make("button", {
-    type: "button", class: `word ${curve.kind}`, "aria-pressed": pressed ? "true" : "false",
+    type: "button", class: `word ${curve.kind}${decided ? " decided" : ""}`, "aria-pressed": pressed ? "true" : "false",
     "data-curve": curve.kind, "data-place": curve.place, onclick: () => choose(curve),
   }, make("span", { class: "text" }, words), spark(curve.values, range));
 }

@@ -186,6 +186,17 @@ def test_words_and_frames_meet_as_the_head_has_them(
     assert expected.curve is not None
     assert found["curve"] == pytest.approx(expected.curve.tolist(), abs=1e-5)
     assert len(found["borders"]) == len(found["frame_seconds"]) + 1
+    whole = got(client, "/api/search", q=text, run=run, top=100)["hits"]
+    assert found["score"] == pytest.approx(
+        next(hit["score"] for hit in whole if hit["video"] == number), abs=1e-5
+    )
+    for place, score in enumerate(found["scores_without"]):
+        words = text.split()
+        rest = got(
+            client, "/api/search", q=" ".join([*words[:place], *words[place + 1 :]]), run=run, top=100
+        )["hits"]
+        assert score == pytest.approx(next(hit["score"] for hit in rest if hit["video"] == number), abs=1e-5)
+    assert len(found["scores_without"]) == len(text.split()) > 1
     assert found["spans"][0]["score"] == max(span["score"] for span in found["spans"])
 
 
