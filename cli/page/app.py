@@ -6,11 +6,13 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from ...data.contracts.errors import DecodeError, StoreError, TvrError, UsageError
 from .context import NotThereError, PageContext
+from .guard import STATUSES
 from .media.files import MediaError
 from .query_worker import BusyError
 from .records import Trouble
@@ -30,6 +32,7 @@ _CODES: tuple[tuple[type[TvrError], int], ...] = (
     (TvrError, 500),
 )
 """What each kind of error is called in HTTP, the special ones first."""
+_SHOWN_INPUT = 60
 
 
 def page_app(context: PageContext) -> FastAPI:
@@ -50,8 +53,9 @@ def page_app(context: PageContext) -> FastAPI:
         description="Find the moment of a video that a text describes, and see why.",
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # an address that is none leads nowhere
         lifespan=lifespan,
-        responses={code: {"model": Trouble} for code in sorted({code for _, code in _CODES} - {422})},
+        responses={code: {"model": Trouble} for code in sorted({*STATUSES, *(code for _, code in _CODES)})},
     )
     app.include_router(search_routes(context), prefix="/api")
     app.include_router(video_routes(context), prefix="/api")
@@ -60,6 +64,7 @@ def page_app(context: PageContext) -> FastAPI:
     app.include_router(_pages())
     app.mount("/static", StaticFiles(packages=[(__package__ or "", "static")]), name="static")
     app.add_exception_handler(TvrError, _refused)
+    app.add_exception_handler(RequestValidationError, _misread)
     return app
 
 
@@ -81,3 +86,13 @@ def _refused(request: Request, error: Exception) -> Response:
     code = next(code for kind, code in _CODES if isinstance(error, kind))
     headers = {"retry-after": "1"} if code == 503 else None
     return JSONResponse({"detail": str(error)}, code, headers)
+
+
+def _misread(request: Request, error: Exception) -> Response:
+    """In one sentence, as every other refusal, which parameters are not what they may be."""
+    assert isinstance(error, RequestValidationError), "nothing else is sent here"
+    found: dict[str, str] = {}
+    for one in error.errors():
+        given = "" if one["input"] is None else f", got {str(one['input'])[:_SHOWN_INPUT]!r}"
+        found.setdefault(str(one["loc"][-1]), f"{one['msg'].lower()}{given}")
+    return JSONResponse({"detail": "; ".join(f"{name}: {wrong}" for name, wrong in found.items())}, 422)

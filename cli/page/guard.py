@@ -22,6 +22,8 @@ MOST_BODY_BYTES = 10_000_000
 """Of one request."""
 MOST_ADDRESS_BYTES = 8192
 """Of path and query together."""
+STATUSES = (400, 401, 403, 408, 413, 414, 421, 503)
+"""Of the answers to what may not pass."""
 
 _MOST_BODIES_BYTES = 128_000_000
 """Of the bodies of all requests that are under way."""

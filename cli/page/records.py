@@ -114,7 +114,7 @@ class VideoRecord:
         return cls(
             video=one.number,
             id=one.id,
-            file=None if one.path is None else one.path.name,
+            file=one.file,
             folder=None if one.path is None else one.folder,
             status=one.status.status,
             reason=one.status.reason,

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from ...data.annotation_files.listing import printable
 from ...data.base import Video
 from ...data.contracts.errors import UsageError
 from ...pipeline.store.reader import FeatureStore, VideoStatus
@@ -43,6 +44,11 @@ class CataloguedVideo:
     def path(self) -> Path | None:
         """The file, if it is known and there."""
         return None if self.video is None or self.video.path is None else self.video.path.absolute()
+
+    @property
+    def file(self) -> str | None:
+        """The name of that file as text, whatever bytes it is made of."""
+        return None if self.path is None else printable(self.path.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class Catalogue:
         common = min(known, key=lambda one: len(one.parts))
         while not all(one.is_relative_to(common) for one in known):
             common = common.parent
-        below = {one: str(one.relative_to(common)) for one in known}
+        below = {one: printable(str(one.relative_to(common))) for one in known}
         return ["" if one is None or below[one] == "." else below[one] for one in parents]
 
     def _duration(self, video: str) -> float | None:
@@ -187,7 +193,7 @@ class Catalogue:
             return True
         status = self._statuses[number]
         video = self.videos.get(status.id)
-        file = "" if video is None or video.path is None else video.path.name
+        file = "" if video is None or video.path is None else printable(video.path.name)
         return name.casefold() in status.id.casefold() or name.casefold() in file.casefold()
 
     def _is_so_long(self, video: str, shortest: float | None, longest: float | None) -> bool:

@@ -14,7 +14,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from ....data.annotation_files.folder_tree import ids_of
-from ....data.annotation_files.listing import walk
+from ....data.annotation_files.listing import printable, walk
 from ....data.base import Video
 from ....data.contracts.errors import DataError, TvrError
 from ....data.contracts.identity import FileIdentity
@@ -49,6 +49,11 @@ class OpenFile:
     def bytes(self) -> int:
         """How long it is."""
         return self.facts[2]
+
+    @property
+    def name(self) -> str:
+        """Of the file, as text."""
+        return printable(self.path.name)
 
     def __enter__(self) -> "OpenFile":
         return self
@@ -89,7 +94,7 @@ class StoreFiles:
         for other in self._moved(video_id, path):
             with _reasons(), suppress(FileNotFoundError, NotADirectoryError):
                 return self._looked_at(video_id, opened_file(other, is_moved=True))
-        known = f"{path.name}: " if path else ""
+        known = f"{printable(path.name)}: " if path else ""
         raise MediaError(
             f"{known}its file is not where it was, and was not found elsewhere below the data set's folder"
         )
@@ -107,7 +112,7 @@ class StoreFiles:
         if difference:
             opened.file.close()
             raise MediaError(
-                f"{opened.path.name}: another file than the one whose features are stored ({difference}), so it is not "
+                f"{opened.name}: another file than the one whose features are stored ({difference}), so it is not "
                 "shown. `tvr extract` reads it anew"
             )
         self._known_same[video_id] = opened.facts
@@ -165,7 +170,7 @@ def opened_file(path: Path, *, is_moved: bool = False) -> OpenFile:
         if S_ISREG(facts.st_mode):
             return OpenFile(os.fdopen(descriptor, "rb", buffering=0), path, file_facts(facts), is_moved)
         os.close(descriptor)
-    raise MediaError(f"{path.name}: no file any more, but a folder, a pipe or a device")
+    raise MediaError(f"{printable(path.name)}: no file any more, but a folder, a pipe or a device")
 
 
 def file_facts(status: os.stat_result) -> Facts:

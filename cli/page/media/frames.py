@@ -80,13 +80,13 @@ class FrameShelf:
         size = picture_size(height, width)
         video = self._asked(frame_task("frame", opened.path, seconds, size))
         if not len(video.frames):
-            raise MediaError(f"{opened.path.name}: {video.reason}")
+            raise MediaError(f"{opened.name}: {video.reason}")
         try:
             facts = file_facts(opened.path.stat())
         except OSError:
             facts = None
         if facts != opened.facts:
-            raise MediaError(f"{opened.path.name}: another file was put in its place")
+            raise MediaError(f"{opened.name}: another file was put in its place")
         return _jpeg(video.frames[0])
 
     def _asked(self, task: DecodeTask) -> DecodedVideo:

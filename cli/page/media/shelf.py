@@ -219,7 +219,7 @@ class MediaShelf:
                 if len(self._probes) > _MOST_PROBES:
                     self._probes.popitem(last=False)
         if isinstance(known, str):
-            raise MediaError(f"{opened.path.name}: {known}")
+            raise MediaError(f"{opened.name}: {known}")
         return known
 
 

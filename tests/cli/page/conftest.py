@@ -7,11 +7,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ...fixtures.chromium import PATIENCE_MILLISECONDS, chromium_path, opened, running_chromium
+from ...fixtures.served_page import ServedPage, page_served
 from ...fixtures.serving import served_by_command
 from ...fixtures.shown_archive import ShownArchive, write_shown_archive
 
 Open = Callable[..., Page]
 """Opens a path of the page in a browser that remembers nothing; further arguments are Playwright's of a context."""
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServedPage]:
+    """A server on eleven small videos, with a trained head."""
+    with page_served(tmp_path_factory.mktemp("page")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
