@@ -1,6 +1,6 @@
 // A video as a card: its best picture, what it is called, how well it matches and when; and what is said above cards.
 
-import { announce, clock, clocks, counted, definitions, frame, known, make, nearestOf, percent, score } from "./dom.js";
+import { announce, clock, clocks, counted, definitions, frame, known, make, nearestOf, percent, rounded, score } from "./dom.js";
 import { addressWith, asking, current, go, opening, seconds } from "./state.js";
 
 const SIZES = "(min-width: 2800px) 420px, (min-width: 1600px) 320px, 260px";
@@ -26,7 +26,7 @@ export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = 
         make("b", {}, score(hit.score)),
         known(place?.deviations) && [
           make("span", { class: "bar", "aria-hidden": "true" }, barOf(place.deviations)),
-          make("span", { class: "sigma" }, `${place.deviations.toFixed(1)} σ`),
+          make("span", { class: "sigma" }, `${rounded(place.deviations, 1)} σ`),
         ],
       ),
       place && make("p", { class: "place" }, placeWords(place, searched)),

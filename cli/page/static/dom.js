@@ -95,9 +95,14 @@ export function known(value) {
   return value !== null && value !== undefined;
 }
 
+/** A figure with so many decimals; what rounds to nothing has no sign. */
+export function rounded(value, decimals) {
+  return value.toFixed(decimals).replace(/^-(0\.0+)$/, "$1");
+}
+
 /** A score as it stands everywhere. */
 export function score(value) {
-  return value.toFixed(3).replace(/^-(0\.000)$/, "$1");
+  return rounded(value, 3);
 }
 
 /** "1 video", "2,000 videos". */

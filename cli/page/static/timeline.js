@@ -1,6 +1,6 @@
 // The time line of a video: how well each moment matches, the span that loops, the cached frames, and where we are.
 
-import { clock, frame, make, makeSvg, nearestOf } from "./dom.js";
+import { clock, clocks, frame, make, makeSvg, nearestOf, score } from "./dom.js";
 
 const WIDTH = 1000;
 const HEIGHT = 100;
@@ -94,11 +94,20 @@ export class Timeline {
     this.plot.replaceChildren(...shown.map((curve) => this.#path(curve, y)));
     const looked = shown.at(-1);
     this.plot.setAttribute("aria-label", looked ? spoken(looked) : "No curve: the query is no sentence");
-    this.scale.replaceChildren(...(looked ? [high, low].map((one) => make("span", {}, one.toFixed(3))) : []));
+    this.scale.replaceChildren(...(looked ? [high, low].map((one) => make("span", {}, score(one))) : []));
     this.slider.classList.toggle("bare", !looked);
-    this.legend.textContent = looked
-      ? `How well each moment matches ${looked.label}${shown.length > 1 ? ` (dashed: ${shown[0].label})` : ""}`
-      : "";
+    this.legend.textContent = looked ? this.#legendOf(looked, shown) : "";
+  }
+
+  #legendOf({ label, seconds }, shown) {
+    const borders = bordersOf(seconds);
+    const [from, to] = [borders[0], borders.at(-1)];
+    // Of a long video a head looks at a part.
+    const isPart = from > this.#from + (to - from) / 4 || to < this.#to - (to - from) / 4;
+    return [
+      `How well each moment${isPart ? ` of ${clocks(from, to)}` : ""} matches ${label}`,
+      shown.length > 1 ? ` (dashed: ${shown[0].label})` : "",
+    ].join("");
   }
 
   #path({ kind, label, values, seconds }, y) {
@@ -186,7 +195,7 @@ export class Timeline {
     this.readout.hidden = false;
     this.readout.style.insetInlineStart = `${100 * this.#share(seconds)}%`;
     this.readout.classList.toggle("late", this.#share(seconds) > 0.7);
-    this.readout.textContent = looked ? `${clock(seconds)}   ${looked.values[nearest].toFixed(3)}` : clock(seconds);
+    this.readout.textContent = looked ? `${clock(seconds)}   ${score(looked.values[nearest])}` : clock(seconds);
   }
 }
 
@@ -227,6 +236,6 @@ function sorted(one, other) {
 
 function spoken({ label, values, seconds }) {
   const [low, high] = [values.indexOf(Math.min(...values)), values.indexOf(Math.max(...values))];
-  return `Match of ${label}: highest ${values[high].toFixed(3)} at ${clock(seconds[high])}, lowest ${values[low].toFixed(3)} at ${clock(seconds[low])}`;
+  return `Match of ${label}: highest ${score(values[high])} at ${clock(seconds[high])}, lowest ${score(values[low])} at ${clock(seconds[low])}`;
 }
 

@@ -16,7 +16,6 @@ PAGES = {
     "results": ("/?q=a+red+circle", ".card[data-rank='1']"),
     "player": ("/?q=a+red+circle+moves&run=hcmi-1&video=2&t=1&to=3&word=1", ".word"),
     "compared": ("/?q=a+red+circle&run=zero-shot&against=hcmi-1", ".column .card"),
-    "alike": ("/?like=3", ".card[data-rank='1']"),
     "store": ("/store", ".troubles"),
     "runs": ("/runs", "table"),
     "run": ("/runs/hcmi-1", ".chart"),
