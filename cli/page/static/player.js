@@ -248,7 +248,7 @@ export class Player {
     this.timeline.setCurves(chosen === curves[0] ? [chosen] : [curves[0], chosen]);
     const focused = document.activeElement?.closest?.(".word");
     const choose = ({ name, place }) => go({ word: null, phrase: null, ...(name && { [name]: place }) }, { replace: true });
-    this.why.replaceChildren(
+    fill(this.why,
       wordButtons(this.#alignment, curves, chosen, choose),
       decision(this.#alignment),
       make("p", { class: "fine" }, this.#alignment.is_of_head

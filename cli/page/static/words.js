@@ -1,6 +1,6 @@
 // The words of the query as buttons: each shows when it is seen in the video; phrases and the whole query, too.
 
-import { make, makeSvg } from "./dom.js";
+import { make, makeSvg, score } from "./dom.js";
 
 /** Every curve there is to choose: the whole query's, each word's, each phrase's. */
 export function curvesOf({ curve, words, word_scores: scores, phrases, frame_seconds: seconds }) {
@@ -43,14 +43,14 @@ export function decision(alignment) {
   const place = decidingWord(alignment);
   if (place === null) return null;
   return make("p", { class: "decision" }, "Decided by ", make("b", {}, `“${alignment.words[place]}”`),
-    `: without it this video's score is ${alignment.scores_without[place].toFixed(3)}, with it ${alignment.score.toFixed(3)}.`);
+    `: without it this video's score is ${score(alignment.scores_without[place])}, with it ${score(alignment.score)}.`);
 }
 
 /** The place of the word without which the score falls most; null where none matters, or nobody looked. */
-export function decidingWord({ score, scores_without: without }) {
+export function decidingWord({ score: whole, scores_without: without }) {
   if (!without.length) return null;
   const least = Math.min(...without);
-  return least < score ? without.indexOf(least) : null;
+  return least < whole ? without.indexOf(least) : null;
 }
 
 function button(curve, words, pressed, range, choose, decided = false) {

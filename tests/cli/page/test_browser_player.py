@@ -101,6 +101,14 @@ def test_a_head_without_words_says_what_the_curve_is_of(visit: Open, query: str)
     expect(page.get_by_text("The head compares no words with frames")).to_be_visible()
 
 
+def test_the_word_that_decided_is_named(player: Locator) -> None:
+    said = player.locator(".decision")
+    expect(said).to_have_text(
+        re.compile(r"^Decided by “[a-z]+”: without it .* is -?0\.\d{3}, with it -?0\.\d{3}\.$")
+    )
+    expect(player.locator(".word.decided .text")).to_have_text(said.locator("b").inner_text().strip("“”"))
+
+
 def test_keys_set_the_span(player: Locator) -> None:
     page = player.page
     page.keyboard.press(" ")
