@@ -193,7 +193,7 @@ def _record(context: PageContext, run: str, query: QueryRecord, wish: Wish, answ
         searched=answer.searched,
         compared=answer.compared,
         offset=wish.offset,
-        stands_out=answer.stands_out,
+        stands_out=None if answer.nothing_stands_out is None else not answer.nothing_stands_out,
         remark=answer.remark,
         true_video=None if own is None else OwnVideoRecord(own.number, own.rank, own.score),
         calibrated_on=None

@@ -14,8 +14,6 @@ from ...data.contracts.errors import counted
 from .moments import Moment
 
 By = Literal["video", "moment"]
-CHANCE = 0.1
-"""A best hit stands out if, were scores spread as a normal distribution, fewer than this many items would reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,8 @@ class Answer:
     """How many videos were there to be found."""
     compared: int
     """How many of them the head compared."""
-    stands_out: bool | None
-    """Whether the best hit of all is better than chance would have it; None: not known."""
+    nothing_stands_out: str | None
+    """Why the best hit of all is worth little; empty: it stands out; None: not known."""
     own: tuple["OwnVideo", ...] = ()
     """Where the videos stand that the text was written for, if it is a caption of the store."""
 
@@ -98,8 +96,8 @@ class Answer:
         remarks: list[str] = []
         if not self.searched:
             remarks.append("no video passes the filters")
-        elif self.stands_out is False:
-            remarks.append("nothing stands out: chance alone would bring a best score like this")
+        elif self.nothing_stands_out:
+            remarks.append(f"nothing stands out: {self.nothing_stands_out}")
         if 0 < self.compared < self.searched:
             remarks.append(
                 f"the head compared the {self.compared:,} nearest of {counted(self.searched, 'video')}"

@@ -16,7 +16,12 @@ from ..base import Head
 from ..evaluation.blockwise import similarity_in_blocks
 from ..evaluation.scores import EncodedTexts, EncodedVideos
 from ..features.feature_set import FeatureSet
+from .comparing import Usual
 
+CHANCE = 0.5
+"""Where nothing was measured, a best hit stands out if chance would bring fewer items than this to its score."""
+SELDOM = 0.1
+"""Where it was, if this share of hits of its score were right."""
 HITS = 10
 """Of each query so many of the best are counted."""
 FEWEST_QUERIES = 20
@@ -37,6 +42,22 @@ class Calibration:
     def share_right(self, score: float) -> float:
         """Which share of validation's hits of such a score were right."""
         return float(self.shares[max(0, int(np.searchsorted(self.scores, score, side="right")) - 1)])
+
+
+def nothing_stands_out(best: float, usual: Usual | None, calibration: Calibration | None) -> str | None:
+    """Why the best hit of a query is worth little; empty: it stands out; None: not known.
+
+    Args:
+        best: its score.
+        usual: the scores of the query; None where they are spread in a way of their own, as a trained head's are.
+        calibration: of the head, where it was measured.
+    """
+    if calibration is not None:
+        is_worth = calibration.share_right(best) >= SELDOM
+        return "" if is_worth else "fewer than one in ten hits of such a score were right on validation"
+    if usual is None:
+        return None
+    return "" if usual.by_chance(best) < CHANCE else "chance alone would bring a best score like this"
 
 
 @torch.no_grad()

@@ -16,9 +16,9 @@ from ..base import Encoded, TextFeatures, VideoFeatures
 from ..evaluation.blockwise import similarity_in_blocks
 from ..layers.padding import l2_normalise
 from .alignment import Alignment, align_pair
-from .answers import CHANCE, FIRST_FEW, Answer, FoundVideo, OwnVideo, Wish
+from .answers import FIRST_FEW, Answer, FoundVideo, OwnVideo, Wish
 from .archive import Archive
-from .calibration import Calibration
+from .calibration import Calibration, nothing_stands_out
 from .catalogue import Catalogue
 from .coarse import CoarseVectors, coarse_of
 from .comparing import Compared, Comparer, EveryItem, NearestItems, Usual
@@ -241,22 +241,28 @@ class Searcher:
             hits.append(self._found(place, float(scores[place]), moment, compared.usual))
         if self.calibration is not None and text is not None:
             hits = [replace(hit, share_right=self.calibration.share_right(hit.score)) for hit in hits]
-        best = float(scores[order[0]]) if len(order) else None
-        own = () if text is None else self._own(text, scores, order)
-        return self._said(hits, wish, len(order), (best, compared.usual), own)
+        return self._said(
+            hits,
+            wish,
+            scores[order],
+            None if text is None else compared.usual,
+            self._own(text, scores, order),
+        )
 
     def _said(
         self,
         hits: Sequence[FoundVideo],
         wish: Wish,
-        compared: int,
-        best: tuple[float | None, Usual | None],
+        ranked: Float[Tensor, " ranked"],
+        usual: Usual | None,
         own: tuple[OwnVideo, ...],
     ) -> Answer:
         searched = self.archive.features.num_videos if wish.among is None else int(wish.among.sum())
-        score, usual = best
-        stands_out = None if score is None or usual is None else usual.by_chance(score) < CHANCE
-        return Answer(tuple(hits), searched, compared, stands_out, own)
+        why = None
+        if len(ranked) and usual is not None:
+            spread = usual if self.archive.run is None else None  # a trained head's is of its own kind
+            why = nothing_stands_out(float(ranked[0]), spread, self.calibration)
+        return Answer(tuple(hits), searched, len(ranked), why, own)
 
     def _by_moment(self, encoded: Encoded, query: QueryText, compared: Compared, wish: Wish) -> Answer:
         """Stretches of the best windows, by the head's score of their frames alone."""
@@ -269,10 +275,8 @@ class Searcher:
         ]
         scores, _ = compared.by_owner(self._windows.owner, self.archive.features.num_videos)
         ranked = scores.argsort(descending=True, stable=True)[: int(scores.isfinite().sum())]
-        top = float(scores[ranked[0]]) if len(ranked) else None
-        return self._said(
-            hits, wish, len(ranked), (top, compared.usual), self._own(query.text, scores, ranked)
-        )
+        own = self._own(query.text, scores, ranked)
+        return self._said(hits, wish, scores[ranked], compared.usual, own)
 
     def _moments(
         self, encoded: Encoded, query: QueryText, windows: Sequence[int]
@@ -311,12 +315,11 @@ class Searcher:
         )
 
     def _own(
-        self, text: str, scores: Float[Tensor, " video"], order: Int[Tensor, " ranked"]
+        self, text: str | None, scores: Float[Tensor, " video"], order: Int[Tensor, " ranked"]
     ) -> tuple[OwnVideo, ...]:
         found: list[OwnVideo] = []
-        for number in self.catalogue.owners.get(text, ()):
-            video = self.catalogue[number].id
-            place = self._places.get(video)
+        for number in self.catalogue.owners.get(text or "", ()):
+            place = self._places.get(video := self.catalogue[number].id)
             if place is None or not bool(scores[place].isfinite()):
                 found.append(OwnVideo(video, number, None, None))
             else:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import tvr
-from tvr.cli import options
+from tvr.cli.input import options
 from tvr.cli.main import COMMANDS, app
 from typer.testing import CliRunner
 

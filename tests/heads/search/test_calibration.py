@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 from tvr.heads import mean_pool
-from tvr.heads.search.calibration import FEWEST_QUERIES, HITS, calibrated, isotonic
+from tvr.heads.search.calibration import (
+    FEWEST_QUERIES,
+    HITS,
+    Calibration,
+    calibrated,
+    isotonic,
+    nothing_stands_out,
+)
+from tvr.heads.search.comparing import Usual
 
 from ...fixtures.generated import generated_features
 
@@ -57,3 +65,13 @@ def test_a_share_is_that_of_hits_of_such_a_score() -> None:
 def test_of_few_captions_nothing_is_said() -> None:
     features = generated_features(videos=FEWEST_QUERIES - 1)
     assert calibrated(mean_pool.Head(mean_pool.Config(), features.shape()), features) is None
+
+
+def test_a_hit_stands_out_by_what_was_measured_or_else_by_chance() -> None:
+    measured = Calibration(np.array([0.1, 0.5]), np.array([0.02, 0.8]), 50, 50)
+    usual = Usual(0.0, 0.1, 100)
+    assert nothing_stands_out(0.6, None, measured) == ""
+    assert "one in ten" in str(nothing_stands_out(0.2, usual, measured))
+    assert nothing_stands_out(0.3, usual, None) == "", "0.13 of 100 items reach three deviations"
+    assert "chance alone" in str(nothing_stands_out(0.2, usual, None)), "2.3 reach two"
+    assert nothing_stands_out(0.2, None, None) is None
