@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import Head
 from tvr.heads.evaluation.evaluate import evaluate
@@ -26,6 +27,8 @@ from tvr.heads.search.searcher import Searcher
 from tvr.heads.training.loop import train
 from tvr.pipeline.store.reader import FeatureStore
 
+from .fixtures.chromium import chromium_path, opened, running_chromium
+from .fixtures.serving import served_by_command
 from .fixtures.shell import tvr
 
 pytestmark = pytest.mark.slow
@@ -73,6 +76,32 @@ def test_every_clip_has_features(store: FeatureStore) -> None:
     assert [status.status for status in store.statuses()] == ["ok"] * 84
     assert store.manifest.model == "words"
     assert not store.manifest.random_weights
+
+
+def test_the_page_finds_plays_and_explains_a_real_clip(workspace: Path) -> None:
+    chromium_path()  # without a browser no server is started
+    words = ("--workspace", workspace, "--dataset", f"folder-{CLIPS}", "--zero-shot")
+    with (
+        served_by_command(*words, cwd=workspace.parent) as address,
+        running_chromium() as browser,
+        opened(browser, address) as page,
+    ):
+        page.goto("/?q=an+elephant")
+        first = page.locator(".card").first
+        expect(first).to_contain_text("CxeY8J99jEw.19")
+        first.locator(".open").click()
+        page.wait_for_function(
+            """() => {
+                const { from, to } = document.querySelector(".span-mark").dataset;
+                const at = document.querySelector("video").currentTime;
+                return Number(from) < at && at < Number(to);
+            }"""
+        )
+        expect(page.get_by_text("Decided by “elephant”")).to_be_visible()
+        curve = page.locator(".curve:last-child .line")
+        whole = curve.get_attribute("d") or ""
+        page.get_by_role("group", name="Words").get_by_role("button", name="elephant").click()
+        expect(curve).not_to_have_attribute("d", whole)
 
 
 @pytest.mark.parametrize(("dataset", "least"), [(CLIPS, 35.0), (OTHERS, 20.0)])

@@ -4,9 +4,9 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
-from ...fixtures.chromium import PATIENCE_MILLISECONDS, chromium_path, opened, running_chromium
+from ...fixtures.chromium import chromium_path, opened, running_chromium
 from ...fixtures.served_page import ServedPage, page_served
 from ...fixtures.serving import served_by_command
 from ...fixtures.shown_archive import ShownArchive, write_shown_archive
@@ -39,7 +39,6 @@ def address(shown: ShownArchive) -> Generator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
     """Of a module, for while Playwright runs no other test may start an event loop of its own."""
-    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with running_chromium() as browser:
         yield browser
 
