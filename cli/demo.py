@@ -117,7 +117,8 @@ def _search_own(root: Path, workspace: Path, html: Path | None) -> None:
     store = place.store_folder(dataset.name, WORDS_MODEL, words_encoder.WEIGHTS, None)
     usual = dataset.preset.num_frames
     err.print(
-        f"{FRAMES} frames of each video, where a folder gets {usual}: enough for short clips", soft_wrap=True
+        f"{counted(int(FRAMES), 'frame')} of each video, where a folder gets {usual}: enough for short clips",
+        soft_wrap=True,
     )
     _type(
         *("extract", "--dataset", "folder", "--root", str(root), "--model", WORDS_MODEL),

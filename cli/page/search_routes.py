@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from ...data.contracts.errors import UsageError
+from ...data.contracts.errors import UsageError, counted
 from ...heads.search.answers import Answer, Wish
 from ...heads.search.catalogue import Filter
 from ...heads.search.example_queries import example_queries
@@ -198,7 +198,7 @@ def _record(context: PageContext, run: str, query: QueryRecord, wish: Wish, answ
         true_video=None if own is None else OwnVideoRecord(own.number, own.rank, own.score),
         calibrated_on=None
         if calibration is None
-        else f"{calibration.queries:,} captions and {calibration.videos:,} videos of {VALIDATION}",
+        else f"{counted(calibration.queries, 'caption')} and {counted(calibration.videos, 'video')} of {VALIDATION}",
         hits=hits,
     )
 
