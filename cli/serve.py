@@ -34,7 +34,7 @@ from .output.waiting import waiting
 from .page.app import page_app
 from .page.connections import server_of
 from .page.context import PageContext
-from .page.guard import Guard, is_loopback, new_token
+from .page.guard import Guard, is_every_address, is_loopback, new_token
 from .page.media.shelf import MediaShelf
 from .page.opened_store import OpenedStore
 from .terminal import Meter, err, out, print_json
@@ -146,7 +146,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _address(host: str, listening: socket.socket, token: str | None) -> str:
     """What is typed into a browser."""
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104  # compared, not listened on
+    name = socket.gethostname() if is_every_address(host) else host
     name = f"[{name}]" if ":" in name else name
     question = "" if token is None else f"?token={token}"
     return f"http://{name}:{listening.getsockname()[1]}/{question}"

@@ -76,6 +76,14 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def is_every_address(host: str) -> bool:
+    """Whether a server that listens on this host has no address of its own, but all of the machine's."""
+    try:
+        return ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
 def new_token() -> str:
     """A secret that nobody guesses, for an address."""
     return secrets.token_urlsafe(24)
@@ -254,10 +262,7 @@ def _names_of(host: str) -> tuple[frozenset[str], bool]:
     """By which names a server may be called, and whether by any address of the machine."""
     named = host.lower().strip("[]")
     names = {*_LOOPBACK_NAMES, f"[{named}]" if ":" in named else named}
-    try:
-        is_any = ip_address(named).is_unspecified
-    except ValueError:
-        is_any = False
+    is_any = is_every_address(named)
     if is_any:
         own = socket.gethostname().lower()
         names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
