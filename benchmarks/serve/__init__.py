@@ -1,0 +1,1 @@
+"""How fast `tvr serve` answers many people over many videos: ``python -m benchmarks.serve``."""
