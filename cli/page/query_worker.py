@@ -81,6 +81,10 @@ class QueryWorker:
         self._put(asked)
         return asked.answer
 
+    def kept(self, text: str) -> QueryText | None:
+        """A text that was encoded lately; None of any other. For every thread."""
+        return self._texts.get(text)
+
     def encoded(self, texts: Sequence[str]) -> list[QueryText]:
         """Texts as the encoder reads them; for tasks in the thread."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]

@@ -13,7 +13,7 @@ from ...data.contracts.errors import UsageError, counted
 from ...heads.search.answers import Answer, Wish
 from ...heads.search.catalogue import Filter
 from ...heads.search.example_queries import example_queries
-from ...heads.search.query_features import ONLY
+from ...heads.search.query_features import ONLY, QueryText
 from ...pipeline.encoders.base import token_names
 from .context import NotThereError, PageContext
 from .opened_store import VALIDATION
@@ -75,7 +75,8 @@ def search_routes(context: PageContext) -> APIRouter:
         query = _query(q, video, seconds, picture)
         wanted = Filter(split, status, folder, shortest, longest)
         chosen = context.run(run).name
-        wish = _wish(context, wanted, by, top, offset)
+        # With filters it looks at every video, meanwhile others are answered.
+        wish = await asyncio.to_thread(_wish, context, wanted, by, top, offset)
         answer, query = await _answered(context, chosen, query, wish)
         return _record(context, chosen, query, wish, answer)
 
@@ -128,19 +129,22 @@ async def _answered(
     if query.text is not None:
         text = query.text
         answer = await asyncio.wrap_future(context.worker.search(run, text, wish))
-        read = await asyncio.wrap_future(context.worker.do(lambda: _read_part(context, text)))
+        # Kept since it was answered: who waits again for the thread waits behind everybody else's queries.
+        encoded = context.worker.kept(text) or await asyncio.wrap_future(
+            context.worker.do(lambda: context.worker.encoded([text])[0])
+        )
+        read = _read_part(context, encoded)
         return answer, QueryRecord("text", text=text, cut=read is not None, read=read or "")
     found: Future[Answer] = context.worker.do(_look(context, run, query, wish))
     return await asyncio.wrap_future(found), query
 
 
-def _read_part(context: PageContext, text: str) -> str | None:
+def _read_part(context: PageContext, encoded: QueryText) -> str | None:
     """The words that the encoder reads of a text that is too long for it; None of one that is not."""
-    [encoded] = context.worker.encoded([text])
     if not encoded.cut:
         return None
     names = token_names(context.opened.store.manifest.model, encoded.token_ids(MOST_TOKENS))
-    return " ".join(word.text for word in written_words(text, names))
+    return " ".join(word.text for word in written_words(encoded.text, names))
 
 
 def _look(context: PageContext, run: str, query: QueryRecord, wish: Wish) -> Callable[[], Answer]:

@@ -1,10 +1,12 @@
 """The page's HTTP API over real sockets: what it answers to one, to fifty at once, and to what nobody should ask."""
 
+import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from itertools import cycle, product
 from threading import Barrier
+from typing import Any
 
 import httpx
 import pytest
@@ -117,3 +119,26 @@ def test_fifty_at_once_lose_nothing(api: ServedPage) -> None:
         assert found.json()["query"]["text"] == text
         assert [hit["score"] for hit in hits] == pytest.approx([one.score for one in alone], abs=1e-5)
         assert [hit["video"] for hit in hits] == [one.number for one in alone]
+
+
+def test_a_search_waits_for_its_turn_once(api: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read of a text is known since it was answered: to ask for that is to wait behind everybody again."""
+    monkeypatch.setattr(api.context.worker, "do", lambda task: pytest.fail("it waits a second time"))
+    with api.client() as client:
+        found = client.get("/api/search", params={"q": "a ring " * 100}).json()
+    assert found["query"]["cut"] and 0 < len(found["query"]["read"]) < len("a ring " * 100)
+
+
+def test_filters_are_looked_at_while_others_are_answered(
+    api: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, loops = api.context.opened.catalogue.mask, []
+
+    def observed(*arguments: Any) -> Any:
+        loops.append(asyncio._get_running_loop())
+        return mask(*arguments)
+
+    monkeypatch.setattr(api.context.opened.catalogue, "mask", observed)
+    with api.client() as client:
+        assert client.get("/api/search", params={"q": "a ring", "longest": 100}).json()["hits"]
+    assert loops == [None], "in a thread that answers nobody else"
