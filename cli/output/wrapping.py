@@ -9,7 +9,7 @@ from rich.text import Text
 
 LONGEST_LABEL = 16
 """Characters; what is longer than that is no label, but words of the sentence."""
-_COMMAND = re.compile(r"(?:(?<=: )|^)(?:\$ )?tvr (?=[a-z])")
+_COMMAND = re.compile(r"(?:(?<=: )|^)(?:\$ )?tvr (?=[a-z'$-])")
 """A command begins at the line's start, with or without a prompt, or behind a colon, and goes on to the end of the
 line."""
 _UNIT = re.compile(r"(?:`[^`]*`|\S)+\s*")

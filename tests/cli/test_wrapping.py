@@ -65,6 +65,15 @@ def test_a_command_in_prose_fails_to_stay_whole_without_a_colon() -> None:
     assert COMMAND not in [line.plain for line in lines_of(Text(f"as it was begun by {COMMAND}"), 60)]
 
 
+@pytest.mark.parametrize("before", ["-q", "--log-file /tmp/a-long-name.log", "'--log-file=a b'", r"$'--log-file=\x09'"])
+@pytest.mark.parametrize("label", ["to go on", "next"])
+def test_a_command_behind_global_options_is_whole(before: str, label: str) -> None:
+    command = f"tvr {before} extract --config a-workspace/features/folder-holiday-pictures/ViT-B-32-openai/extract.toml"
+    *prose, last = (line.plain for line in lines_of(Text(f"tvr: {label}: {command}"), 80))
+    assert last.removeprefix(f"tvr: {label}: ") == command
+    assert not prose
+
+
 def test_a_command_behind_a_prompt_is_whole() -> None:
     assert [line.plain for line in lines_of(Text(f"$ {COMMAND}"), 20)] == [f"$ {COMMAND}"]
 
