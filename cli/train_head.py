@@ -10,7 +10,7 @@ import typer
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import TrainingError, counted
 from ..data.contracts.records import configured, reconfigured
-from ..heads.base import configured_head
+from ..heads.base import check_trainable, configured_head
 from ..heads.evaluation.evaluate import evaluate
 from ..heads.evaluation.evaluate_runs import zero_shot
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
@@ -153,7 +153,8 @@ def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry |
 
 def _head_name(begun: RunEntry | None, head: str | None) -> str:
     if begun is None:
-        return head or DEFAULT_HEAD
+        check_trainable(chosen := head or DEFAULT_HEAD, "--head NAME")
+        return chosen
     if head not in (None, begun.record.head):
         raise TrainingError(
             f"{begun.folder} holds a run of head {begun.record.head}, not of {head}. Leave --head out to go on with "

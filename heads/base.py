@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..data.contracts.errors import UsageError, unknown_name
 from ..data.contracts.numbers import Count, Positive, check_numbers
-from ..data.contracts.plug_ins import load_plug_in
+from ..data.contracts.plug_ins import load_plug_in, plug_in_names
 from ..data.contracts.records import configured, reconfigured
 from .layers.losses import symmetric_info_nce
 
@@ -94,6 +94,8 @@ class Head(nn.Module):
     """Whether ``loss`` looks for pairs that are wrongly labelled as negatives, and counts them."""
     needs_words = True
     """Whether word features are read; a head that only reads ``sentence`` works on a store without words."""
+    has_weights = True
+    """Whether there is anything to train."""
 
     logit_scale: Float[Tensor, ""]
 
@@ -149,6 +151,33 @@ class Head(nn.Module):
         """
         logits = self.logit_scale * self.similarity(text, views[0])
         return {"total": symmetric_info_nce(logits, same_video)}
+
+
+def heads_with_weights(*, trained: bool = True) -> list[str]:
+    """Names of the heads that have weights to train, or of those that have none."""
+    names = plug_in_names("tvr.heads")
+    return [name for name in names if load_plug_in("tvr.heads", name).Head.has_weights is trained]
+
+
+def check_trainable(name: str, option: str) -> None:
+    """See that a head is there and has weights to train.
+
+    Args:
+        name: of the head.
+        option: what is typed to choose another one, such as ``--head NAME``.
+
+    Raises:
+        UsageError: it is not there, or has none; the message names those that have.
+    """
+    trainable = heads_with_weights()
+    if name in trainable:
+        return
+    if name in plug_in_names("tvr.heads"):
+        raise UsageError(
+            f"head {name!r} has no parameters to train (tvr eval --zero-shot {name} scores it as it is); choose "
+            f"another one with {option}: {', '.join(trainable)}"
+        )
+    raise UsageError(unknown_name("head", name, trainable))
 
 
 def configured_head(name: str, settings: Mapping[str, str]) -> Any:

@@ -22,6 +22,7 @@ class Head(Contract):
     """Cosine of the sentence with the mean of the unit-length frames: the measure of every other head."""
 
     needs_words = False
+    has_weights = False
 
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)

@@ -53,6 +53,8 @@ class Head(Contract):
     pictures, and it has nothing to learn.
     """
 
+    has_weights = False
+
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)
         self.config = config

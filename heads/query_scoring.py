@@ -44,6 +44,7 @@ class Head(Contract):
     """
 
     needs_words = False
+    has_weights = False
 
     def __init__(self, config: Config, shape: FeatureShape) -> None:
         super().__init__(shape)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...data.contracts.cautions import Caution, caution_of, label_of
-from ...data.contracts.errors import UsageError
-from ...data.contracts.plug_ins import load_plug_in, plug_in_names
+from ...data.contracts.errors import UsageError, unknown_name
+from ...data.contracts.plug_ins import load_plug_in
 from ...pipeline.machine import torch_device
 from ...pipeline.store.atomic_files import atomic_write, write_json
 from ...pipeline.store.reader import FeatureStore
-from ..base import FeatureShape, Head, build_head
+from ..base import FeatureShape, Head, build_head, heads_with_weights
 from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.find_store import run_store, store_notes
@@ -119,28 +119,22 @@ def scored_untrained(store: FeatureStore, heads: Sequence[str], options: Evaluat
     """
     ground = _ground(store, options)
     shape = ground.features.shape()
-    names = _untrained(shape) if list(heads) == [EVERYTHING] else list(dict.fromkeys(heads))
+    untrained = heads_with_weights(trained=False)
+    names = untrained if list(heads) == [EVERYTHING] else list(dict.fromkeys(heads))
     if not names:
-        raise UsageError(f"--zero-shot names no head: {', '.join(_untrained(shape))}, or {EVERYTHING}")
+        raise UsageError(f"--zero-shot names no head: {', '.join(untrained)}, or {EVERYTHING}")
     found: list[Scored] = []
     for name in names:
-        head = _usual(name, shape)
-        if _has_weights(head):
+        if name in heads_with_weights():
             raise UsageError(
-                f"--zero-shot takes heads that have nothing to train ({', '.join(_untrained(shape))}), and {name} has: "
+                f"--zero-shot takes heads that have nothing to train ({', '.join(untrained)}), and {name} has: "
                 f"tvr train-head --head {name}"
             )
+        if name not in untrained:
+            raise UsageError(unknown_name("head of --zero-shot", name, untrained))
+        head = _usual(name, shape)
         found.append(_scored(f"{name} (zero-shot)", head.to(ground.features.device), ground, options))
     return found
-
-
-def _untrained(shape: FeatureShape) -> list[str]:
-    """Names of all heads that have nothing to train."""
-    return [name for name in plug_in_names("tvr.heads") if not _has_weights(_usual(name, shape))]
-
-
-def _has_weights(head: Head) -> bool:
-    return any(True for _ in head.parameters())
 
 
 def _usual(name: str, shape: FeatureShape) -> Head:

@@ -11,7 +11,7 @@ from ...data.contracts.errors import UsageError, unknown_name
 from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import configured
 from ...data.contracts.toml_text import toml_of
-from ..base import configured_head
+from ..base import check_trainable, configured_head
 from ..runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
 Grid = Mapping[str, Sequence[str]]
@@ -54,12 +54,15 @@ def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
         fixed: settings that all trials share; the grid wins.
 
     Raises:
-        UsageError: an unknown head or setting, or a value that is not allowed. Nothing has been trained yet.
+        UsageError: an unknown head or setting, a head with nothing to train, or a value that is not allowed. Nothing
+            has been trained yet.
     """
     for key, values in grid.items():
         if not values:
             raise UsageError(f"the grid gives no value for {key}; write {key}=value1,value2")
     heads = list(grid.get("head", ())) or [fixed.get("head", "seq_transformer")]
+    for head in heads:
+        check_trainable(head, "--grid head=NAME" if "head" in grid else "--set head=NAME")
     settings = {key: values for key, values in grid.items() if key != "head"}
     known = {head: _fields(head) for head in heads}
     _refuse_unknown([*settings, *(key for key in fixed if key != "head")], known)

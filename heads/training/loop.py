@@ -217,7 +217,7 @@ def _check(
     for features in sets.values():
         check_fit(head, features)
     if not any(parameter.requires_grad for parameter in head.parameters()):
-        raise UsageError(f"head {head_name!r} has no parameters to train; choose another one with --head")
+        raise UsageError(f"head {head_name!r} has no parameters to train; choose another one")
     if config.batch_size % distributed.count:
         raise UsageError(
             f"batch_size must be divisible by the number of processes, got batch_size={config.batch_size} "

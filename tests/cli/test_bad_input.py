@@ -60,7 +60,16 @@ def test_manifests(archive: Path, csv: str, parts: list[str] | None) -> None:
         ((*EXTRACT, "archive", "--decoder", "ffmpeg"), 2, ["ffmpeg", "decord", "pyav"]),
         ((*EXTRACT, "archive", "--data", "frames"), 2, ["--data takes key=value, got 'frames'"]),
         ((*EXTRACT, "archive", "--data", "colour=red"), 2, ["unknown setting of folder 'colour'"]),
-        (("train-head", "--head", "mean_pol"), 2, ["unknown head 'mean_pol'. Did you mean 'mean_pool'?"]),
+        (
+            ("train-head", "--head", "xpol"),
+            2,
+            ["unknown head 'xpol'. Did you mean 'xpool'? Known: hbi, hcmi, seq_"],
+        ),
+        (
+            ("train-head", "--head", "mug"),
+            2,
+            ["no parameters to train", "another one with --head NAME: hbi, hcmi"],
+        ),
         (("train-head",), 4, ["no features in tvr-workspace", "tvr extract"]),
         (
             ("train-head", "--train", "alike=4"),

@@ -77,7 +77,10 @@ def test_eval_scores_what_needs_no_training_without_a_run(trained: Path) -> None
     ("words", "said"),
     [
         (["--zero-shot", "wti"], "nothing to train (mean_pool, mug, query_scoring), and wti has"),
-        (["--zero-shot", "nosuch"], "nosuch"),
+        (
+            ["--zero-shot", "nosuch"],
+            "unknown head of --zero-shot 'nosuch'. Known: mean_pool, mug, query_scoring.",
+        ),
         (["--zero-shot", ","], "--zero-shot names no head: mean_pool, mug, query_scoring, or all"),
         (["--split", "all"], "on the videos it was trained on"),
         (["--zero-shot", "mug", "--report"], "--zero-shot takes no run"),

@@ -65,7 +65,9 @@ def test_a_command_in_prose_fails_to_stay_whole_without_a_colon() -> None:
     assert COMMAND not in [line.plain for line in lines_of(Text(f"as it was begun by {COMMAND}"), 60)]
 
 
-@pytest.mark.parametrize("before", ["-q", "--log-file /tmp/a-long-name.log", "'--log-file=a b'", r"$'--log-file=\x09'"])
+@pytest.mark.parametrize(
+    "before", ["-q", "--log-file /tmp/a-long-name.log", "'--log-file=a b'", r"$'--log-file=\x09'"]
+)
 @pytest.mark.parametrize("label", ["to go on", "next"])
 def test_a_command_behind_global_options_is_whole(before: str, label: str) -> None:
     command = f"tvr {before} extract --config a-workspace/features/folder-holiday-pictures/ViT-B-32-openai/extract.toml"

@@ -35,6 +35,10 @@ def fresh(module: ModuleType, shape: FeatureShape = SHAPE) -> Head:
     return module.Head(module.Config(), shape).eval().double()
 
 
+def test_it_says_whether_there_is_anything_to_train(module: ModuleType) -> None:
+    assert module.Head.has_weights is bool(list(fresh(module).parameters()))
+
+
 def variants() -> list[tuple[str, str, Any]]:
     """Every switch of every head, turned the other way: (head, field of its Config, value)."""
     found: list[tuple[str, str, Any]] = []

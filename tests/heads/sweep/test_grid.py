@@ -66,6 +66,10 @@ def test_values_may_hold_commas() -> None:
         (["seed=0", "seed=1"], "names seed twice"),
         (["seed="], "no value for seed"),
         (["head=wit"], "unknown head 'wit'. Did you mean 'wti'"),
+        (
+            ["head=wti,mug"],
+            "'mug' has no parameters .*--zero-shot mug.* with --grid head=NAME: hbi, hcmi, seq_lstm",
+        ),
         (["laers=1,2"], "unknown setting of seq_transformer 'laers'. Did you mean 'layers'"),
         (["alike=1,2", "hard_negatives=1"], "alike is the former name of hard_negatives: write hard_neg"),
         (["lr=0.1,-1"], "lr must be greater than 0"),
@@ -75,3 +79,10 @@ def test_values_may_hold_commas() -> None:
 def test_plan_fails_before_anything_is_trained(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plan_trials(parse_grid(words), {})
+
+
+def test_a_head_that_all_trials_share_fails_without_weights() -> None:
+    with pytest.raises(
+        UsageError, match=r"'mean_pool' has no parameters .* choose another one with --set head=NAME"
+    ):
+        plan_trials({"seed": ["0"]}, {"head": "mean_pool"})
