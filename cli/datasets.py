@@ -227,7 +227,9 @@ def _print_dataset(dataset: Dataset, name: str, root: Path) -> None:
 
 def _print_extraction(name: str, *where: object) -> None:
     """An extraction that works, whether there is a network or not."""
-    from .output.extraction import without_download  # torch: not for a list of data sets' names and files
+    from .output.missing_weights import (
+        without_download,  # torch: not for a list of data sets' names and files
+    )
 
     if name == DRAWINGS_DATASET:
         print_next("extract", "--dataset", name, *where, "--model", DRAWINGS_MODEL)

@@ -32,8 +32,8 @@ from ..pipeline.workspace import Workspace
 from .index import CANDIDATES
 from .input.options import WHAT, WorkspaceOption, check_writable
 from .main import app
-from .output.extraction import without_download
 from .output.interruptions import typed_command
+from .output.missing_weights import without_download
 from .output.next_command import as_typed, print_next
 from .output.search import opened_archive, print_found, where_searched, write_page
 from .output.verbosity import ASKED

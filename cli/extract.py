@@ -62,9 +62,9 @@ from .output.extraction import (
     print_patch_size,
     print_remarks,
     print_summary,
-    works_here_offered,
 )
 from .output.interruptions import interruptible
+from .output.missing_weights import works_here_offered
 from .output.waiting import loaded, loaded_to_measure, waiting
 from .terminal import Meter
 
@@ -266,7 +266,7 @@ def extract(
     )
     if dry_run:
         # What it would cost can be said without its weights, what a store has of them cannot.
-        measured = loaded_to_measure(encoder) if retry is None else loaded(encoder)
+        measured, lacks = loaded_to_measure(encoder) if retry is None else (loaded(encoder), False)
         announce(described, measured.identity)
         folder = store or place.store_folder(
             described.name, measured.identity.model, measured.identity.pretrained, limit
@@ -274,7 +274,7 @@ def extract(
         estimated = _estimated(described, measured, options, batch_size, folder)
         print_estimate(estimated, _retried(described, measured, options, folder, share), as_json=as_json)
         if not as_json:
-            print_after_dry_run(cluster)
+            print_after_dry_run(cluster, lacks_weights=lacks)
         return
     with _runner(cluster, encoder, described, options) as runner:
         announce(described, identity := runner.identity)

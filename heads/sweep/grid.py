@@ -144,7 +144,7 @@ def _refuse_unknown(keys: Sequence[str], known: Mapping[str, set[str]]) -> None:
             raise UsageError(
                 f"both training and a head have a setting {key!r}: write {TRAINING}{key} or {HEAD}{key}"
             )
-        raise UsageError(unknown_name(f"setting of {', '.join(known)}", key, set.union(*known.values())))
+        raise UsageError(unknown_name(f"setting of {', '.join(known)}", key, {"head"}.union(*known.values())))
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...data.contracts.errors import StoreError, counted
 from .claim import is_being_written
-from .manifest import MANIFEST_NAME, Manifest
+from .manifest import MANIFEST_NAME, REQUEST_NAME, Manifest
 from .reader import FeatureStore
 
 
@@ -21,7 +21,7 @@ class StoreEntry:
     lacking: str
     """What keeps anybody from training on it, in words; empty where it is whole."""
     written: float
-    """When the newest of its records was written, in seconds since 1970."""
+    """When the newest of the records of its features was written, in seconds since 1970."""
     is_being_written: bool = False
     """Whether another process is at it now."""
 
@@ -55,8 +55,10 @@ def is_begun(folder: Path) -> bool:
 
 def store_entry(folder: Path) -> StoreEntry:
     """What is in the folder of a store, whole or not."""
-    # Every shard has a record of its own, so the newest tells when the store came to be as it is.
-    written = max((file.stat().st_mtime for file in folder.glob("*.json")), default=folder.stat().st_mtime)
+    # Every shard has a record of its own, so the newest tells when the store came to be as it is. The request is none:
+    # it changes when a finished extraction is asked for in other words.
+    records = [file for file in folder.glob("*.json") if file.name != REQUEST_NAME]
+    written = max((file.stat().st_mtime for file in records), default=folder.stat().st_mtime)
     try:
         store = FeatureStore.open(folder, complete=False)
         absent = len(store.absent_shards())

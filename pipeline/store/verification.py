@@ -46,7 +46,7 @@ def verify(folder: Path, report: Callable[[int, int], None] = lambda done, total
 
     Args:
         folder: the store.
-        report: called with how many of how many shards were looked at.
+        report: called with how many of how many files were looked at, shards and records.
 
     Raises:
         StoreError: the folder holds no store.
@@ -54,13 +54,14 @@ def verify(folder: Path, report: Callable[[int, int], None] = lambda done, total
     manifest, damages = _manifest_of(folder)
     damages += _damaged_records(folder, manifest)
     names = _shard_names(folder, manifest)
-    for done, name in enumerate(names):
-        report(done, len(names))
+    records = sum((folder / name).exists() for name in (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME))
+    num_files = records + len(names)
+    for done, name in enumerate(names, start=records):
+        report(done, num_files)
         problem = damage_of(folder / name) or (manifest and _strangeness(folder / name, manifest))
         damages += [Damage(name, problem)] if problem else []
-    report(len(names), len(names))
-    records = sum((folder / name).exists() for name in (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME))
-    return Verification(folder, len(names) + records, tuple(damages))
+    report(num_files, num_files)
+    return Verification(folder, num_files, tuple(damages))
 
 
 def damage_of(shard: Path) -> str:

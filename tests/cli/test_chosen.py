@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tvr.cli.input.chosen_run import INDEXED, begun_run, named_run, needed_run, new_run, taken_run
 from tvr.cli.input.chosen_store import begun_store, taken_store
-from tvr.data.contracts.errors import StoreError, TrainingError, UsageError
+from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.store.manifest import load_manifest
 from tvr.pipeline.workspace import Workspace
 
@@ -92,7 +92,7 @@ def test_the_newest_store_decides_and_not_the_newest_run(
 def test_eval_fails_without_a_run_of_the_newest_store_and_names_the_newest_of_another(
     place: Workspace,
 ) -> None:
-    with pytest.raises(TrainingError, match=r"no finished run on .*new/model") as error:
+    with pytest.raises(UsageError, match=r"no finished run on .*new/model") as error:
         needed_run(place, None, None)
     assert "Train one: tvr train-head --store" in str(error.value)
     _, train, score, other = str(error.value).splitlines()
@@ -186,7 +186,7 @@ def test_train_head_goes_on_by_the_name_of_the_run_alone(made: Path, tmp_path: P
     assert "of 600)" in again.out
     assert "tvr-workspace/runs/old/seq_transformer-1" in again.out
     other = tvr("train-head", "--run", "old/seq_transformer-1", "--head", "wti", cwd=tmp_path)
-    assert other.code == 7
+    assert other.code == 2
     assert "holds a run of head seq_transformer, not of wti" in other.err
     assert len(other.err.splitlines()) == 1
 

@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tvr.cli.output.extraction import without_download, works_here_offered
+from tvr.cli.output.extraction import print_after_dry_run
+from tvr.cli.output.missing_weights import without_download, works_here_offered
 from tvr.cli.output.next_command import print_next, search_words
 from tvr.cli.output.verbosity import ASKED
 from tvr.data.contracts.errors import MissingWeightsError
@@ -167,6 +168,18 @@ def test_missing_weights_are_three_short_lines_and_the_last_works(place: Path) -
         assert works.endswith(" --model words" + (" --pretrained imagenet-minilm" if more else ""))
     made = tvr(*shlex.split(works.partition(": tvr ")[2]), cwd=place)
     assert (made.code, "words-imagenet-minilm" in made.out) == (0, True), made.err
+
+
+def test_a_dry_run_fails_to_advise_weights_that_are_not_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tvr", *MISSING, "--dry-run"])
+    print_after_dry_run(None, lacks_weights=False)
+    assert capsys.readouterr().out == f"next: tvr {shlex.join(MISSING)}\n"
+    print_after_dry_run(None, lacks_weights=True)
+    model, _, caution = without_download()
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == f"what works here ({caution.label}): tvr {shlex.join([*MISSING, '--model', model])}"
 
 
 def test_missing_weights_fail_over_to_what_comes_with_tvr(

@@ -70,6 +70,7 @@ def test_values_may_hold_commas() -> None:
             ["head=wti,mug"],
             "'mug' has no parameters .*--zero-shot mug.* with --grid head=NAME: hbi, hcmi, seq_lstm",
         ),
+        (["hed=xpool"], "Did you mean 'head'"),
         (["laers=1,2"], "unknown setting of seq_transformer 'laers'. Did you mean 'layers'"),
         (["alike=1,2", "hard_negatives=1"], "alike is the former name of hard_negatives: write hard_neg"),
         (["lr=0.1,-1"], "lr must be greater than 0"),

@@ -118,6 +118,13 @@ def test_a_receipt_that_disagrees(folder: Path, changes: dict[str, object] | Non
     assert said in damage_of(folder / VIDEO)
 
 
+def test_progress_counts_the_files_that_the_result_counts(folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    found = verify(folder, lambda done, total: told.append((done, total)))
+    assert {total for _, total in told} == {found.num_files}
+    assert told[-1][0] == found.num_files
+
+
 def test_verify_fails_where_there_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no feature store"):
         verify(tmp_path)
