@@ -120,6 +120,8 @@ class PageContext:
             DecodeError: it is none.
         """
         name = hashlib.sha256(body).hexdigest()[:24]
+        if name in self._pictures:
+            return name
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "picture"
             file.write_bytes(body)

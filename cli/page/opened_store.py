@@ -82,8 +82,7 @@ class OpenedStore:
         self.catalogue = Catalogue(store, videos)
         self.queries = QueryFeatures(store, encoder_of(store, named))
         self.features = gallery_of(store)
-        listed = [ListedRun(entry.folder.name, entry.record.head, entry) for entry in runs]
-        self.runs = {run.name: run for run in [*listed, ListedRun(ZERO_SHOT, "mean_pool", None)]}
+        self.runs = {run.name: run for run in _named(runs)}
         self.usual = next(iter(self.runs)) if begins_with_run else ZERO_SHOT
         """The name of the run that is asked unless another is named."""
         self._candidates = candidates
@@ -147,6 +146,7 @@ class OpenedStore:
         else:
             compare = NearestItems(head, items, coarse_of(head), vectors.nearest, candidates)
         searcher = Searcher(archive, self.catalogue, compare, vectors)
+        _ = archive.notes  # read while the run is there as it was loaded
         self._measuring.submit(self._calibrate, searcher, head)
         return searcher
 
@@ -159,3 +159,16 @@ class OpenedStore:
             searcher.calibration = calibrated(head, features_of(self.store, VALIDATION))
         except TvrError:  # a split of which nothing can be used
             return
+
+
+def _named(runs: Sequence[RunEntry]) -> list[ListedRun]:
+    """Each run by the name of its folder, told from others of that name by a number; mean pooling as the last."""
+    taken = {ZERO_SHOT}
+    listed: list[ListedRun] = []
+    for entry in runs:
+        name, number = entry.folder.name, 2
+        while name in taken:
+            name, number = f"{entry.folder.name} ({number})", number + 1
+        taken.add(name)
+        listed.append(ListedRun(name, entry.record.head, entry))
+    return [*listed, ListedRun(ZERO_SHOT, "mean_pool", None)]

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from ...data.contracts.errors import UsageError
+from ...data.contracts.errors import TvrError, UsageError
 from ...heads.evaluation.evaluate import evaluate
 from ...heads.evaluation.evaluate_runs import EvaluationOptions, scored_runs, scored_untrained
 from ...heads.features.from_store import features_of
 from ...heads.report.misses import misses, wrong_queries
 from ...heads.report.published import METRICS, TEST_SPLIT
 from ...heads.report.table import by_heading, cell, comparison_remarks, mark_remarks, table_rows
+from ...heads.runs.newest import RunEntry
 from ...heads.runs.run_folder import load_record, read_metrics, read_result
 from ...pipeline.store.housekeeping import size_of
 from ...pipeline.store.reader import worst_first
@@ -44,7 +45,10 @@ def run_routes(context: PageContext) -> APIRouter:
 
     @routes.get("/runs")
     def runs() -> RunList:
-        return RunList([_listed(entry) for entry in context.entries])
+        names = {run.folder: run.name for run in context.opened.runs.values()}
+        return RunList(
+            [_listed(entry, names.get(entry.folder, entry.folder.name)) for entry in context.entries]
+        )
 
     @routes.get("/runs/{name}")
     async def run(name: str) -> TrainedRun:
@@ -78,15 +82,18 @@ def run_routes(context: PageContext) -> APIRouter:
     return routes
 
 
-def _listed(entry: Any) -> ListedRunRecord:
-    result = read_result(entry.folder) or {}
+def _listed(entry: RunEntry, name: str) -> ListedRunRecord:
+    try:
+        result, state = read_result(entry.folder) or {}, entry.state
+    except TvrError as error:  # of one run, which hides no other one
+        result, state = {}, str(error)
     best = result.get("best_score")
     return ListedRunRecord(
-        name=entry.folder.name,
+        name=name,
         head=entry.record.head,
         trained=entry.day,
         finished=entry.is_finished,
-        state=entry.state,
+        state=state,
         seconds=result.get("seconds"),
         validation=None if best is None else ValidationRecord(int(result["best_epoch"]), float(best)),
     )
@@ -172,7 +179,9 @@ def _epoch(line: dict[str, Any]) -> EpochRecord:
 def _ranked(context: PageContext, run: ListedRun, split: str) -> Any:
     """Features of a split, the head of a run, and where each text's own video stands."""
     features = features_of(context.opened.store, split)
-    head = context.opened.head(run).eval()
+    head = context.opened.searcher(
+        run.name
+    ).archive.head  # the one that answers, whatever its folder holds by now
     return features, head, evaluate(head, features).ranks.t2v.ranks
 
 

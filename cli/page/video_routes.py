@@ -145,8 +145,9 @@ def _aligned(
     query, *others = context.worker.encoded([text, *_without_each_word(text)])
     found = searcher.alignment(query, one.id, near)
     words = written_words(text, found.words)
-    # A word that was cut off is not shown, and leaves nothing out.
-    scores = searcher.scores_of([query, *others[: len(words)]], one.id)
+    # A word that is not shown leaves nothing out.
+    without = [others[word.place] for word in words] if others else []
+    scores = searcher.scores_of([query, *without], one.id)
     return AlignmentRecord.of(found, words, searcher.moments(query, one.id), scores)
 
 

@@ -51,9 +51,9 @@ class Archive:
         """What is compared with queries: the videos, long ones in windows."""
         return windows_of(self.features, self.head.shape.num_frames)
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
-        """How the features differ from those that the head was trained on, as for a figure of them."""
+        """How the features differ from those that the head was trained on, as for a figure of them; read once."""
         return () if self.run is None else tuple(store_notes(load_record(self.run), self.store))
 
     def text(self, text: str) -> TextFeatures:

@@ -1,6 +1,6 @@
 """Where in a video a query is seen best: the frame, and the seconds around it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..base import Encoded, Head, TextFeatures, VideoFeatures
+from ..features.feature_set import FeatureSet
 from ..layers.padding import l2_normalise
 
 _WORD_NAMES = ("mixed_words", "words", "parts", "entity")
@@ -113,6 +114,31 @@ def frame_curve(
     asked = words[1:] if len(words) > 1 else words
     asked = asked if is_of_head else text.sentence
     return (l2_normalise(asked.float()) @ l2_normalise(frames.float()).T).mean(dim=0).cpu()
+
+
+@torch.no_grad()
+def window_curves(
+    head: Head, features: FeatureSet, asked: tuple[Encoded, TextFeatures], windows: Sequence[int]
+) -> Iterator[tuple[int, Float[Tensor, "frame dim"], Float[Tensor, " frame"]]]:
+    """Of each window its frames, and how well each suits a text; those of one length are encoded together.
+
+    Args:
+        head: that compares.
+        features: the windows.
+        asked: the only text, encoded and as it is.
+        windows: places among ``features``.
+    """
+    chosen, most = torch.tensor(windows, dtype=torch.long), head.shape.num_frames
+    lengths = features.frames.lengths[chosen].clamp(max=most)
+    for length in lengths.unique():
+        own = chosen[lengths == length]
+        videos = features.video_batch(own, most)
+        together = head.encode_video(videos)
+        for row, window in enumerate(own.tolist()):
+            one = {name: tensor[[row]] for name, tensor in together.items()}
+            alone = VideoFeatures(videos.frames[[row]], videos.mask[[row]])
+            words, frames, is_of_head = compared_parts(asked[0], one, asked[1], alone)
+            yield window, alone.frames[0], frame_curve(words, frames, asked[1], is_of_head=is_of_head)
 
 
 def compared_parts(

@@ -16,7 +16,7 @@ _WITHOUT_RANGE = ("I", "F")
 
 
 def read_picture(
-    file: Path, name: str | None = None, most_pixels: int = MOST_PIXELS
+    file: Path, name: str | None = None, most_pixels: int | None = None
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture, of a moving one the first frame.
 
@@ -25,27 +25,25 @@ def read_picture(
     Args:
         file: the picture.
         name: what errors call it; None: by its path.
-        most_pixels: more are not read.
+        most_pixels: more are not read; None: ``MOST_PIXELS``.
 
     Raises:
         DecodeError: the file is no picture, breaks off, or has too many pixels.
     """
-    called = name or str(file)
+    called, most = name or str(file), most_pixels or MOST_PIXELS
     try:
         with warnings.catch_warnings():
             # Pillow refuses twice as many pixels as it warns of, both below what cameras make today.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # of damaged notes beside a picture that can be seen
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most_pixels
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most
             try:
                 with Image.open(file) as opened:
                     return np.asarray(_in_colours(ImageOps.exif_transpose(opened)))
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DecodeError(
-            f"{called} has more than {most_pixels:,} pixels: search with a smaller copy"
-        ) from error
+        raise DecodeError(f"{called} has more than {most:,} pixels: search with a smaller copy") from error
     except UnidentifiedImageError as error:
         why = "it is empty" if not file.stat().st_size else "its first bytes are those of no picture format"
         video = "" if name else f". A video is searched with --video {pasteable(file)}"

@@ -25,11 +25,11 @@ from .comparing import Compared, Comparer, EveryItem, NearestItems, Usual
 from .exact import check_top_k
 from .faiss_index import checked_index
 from .index_folder import INDEX_FOLDER, VideoIndex
-from .moments import Moment, apart, compared_parts, frame_curve, moment_of, moments_of
+from .moments import Moment, apart, moment_of, moments_of, window_curves
 from .query_features import QueryText, batch_of
 
-WINDOWS_FOR_MOMENTS = 20
-"""Beside three times as many as moments are wanted, so many of the best windows are cut into moments."""
+WINDOWS_FOR_MOMENTS = 100
+"""So many of the best windows are cut into moments, whichever part of these is wanted."""
 
 
 class Searcher:
@@ -90,18 +90,18 @@ class Searcher:
         """The best videos, or moments, for a text.
 
         Raises:
-            UsageError: fewer than one is wanted.
+            UsageError: fewer than one is wanted, or more than are compared.
         """
+        if isinstance(self._compare, NearestItems):
+            self._compare.check(wish.offset + wish.top_k)
         query = self.archive.queries.of_text(text) if isinstance(text, str) else text
         return self.by_texts([query], [wish])[0]
 
     @torch.no_grad()
     def by_texts(self, queries: Sequence[QueryText], wishes: Sequence[Wish]) -> list[Answer]:
-        """The same for several texts at once, each with its own wish."""
+        """The same for several texts at once, each with its own wish; what was not compared is not there."""
         for wish in wishes:
             check_top_k(wish.top_k)
-            if isinstance(self._compare, NearestItems) and wish.by == "video":
-                self._compare.check(wish.offset + wish.top_k)
         among = [self._items(wish) for wish in wishes]
         if all(mask is None for mask in among):
             compared = self._compare(batch_of(queries, self._head.shape.num_words))
@@ -218,10 +218,12 @@ class Searcher:
         encoded = self._head.encode_text(query.batch(self._head.shape.num_words))
         if wish.by == "moment":
             return self._by_moment(encoded, query, compared, wish)
-        text = query.batch(self._head.shape.num_words)
-        return self._answer(
-            compared, wish, lambda window: self._curve(encoded, text, self._batch(window)), query.text
-        )
+        asked = encoded, query.batch(self._head.shape.num_words)
+
+        def curve(window: int) -> Float[Tensor, " frame"]:
+            return next(window_curves(self._head, self._windows.features, asked, [window]))[2]
+
+        return self._answer(compared, wish, curve, query.text)
 
     def _answer(
         self,
@@ -268,7 +270,7 @@ class Searcher:
         """Stretches of the best windows, by the head's score of their frames alone."""
         wanted = wish.offset + wish.top_k
         order = compared.scores.argsort(descending=True, stable=True)
-        best = compared.items[order[: 3 * wanted + WINDOWS_FOR_MOMENTS]].tolist()
+        best = compared.items[order[:WINDOWS_FOR_MOMENTS]].tolist()
         found = apart(self._moments(encoded, query, best))
         hits = [
             self._found(place, score, moment, None) for place, moment, score in found[wish.offset : wanted]
@@ -283,24 +285,21 @@ class Searcher:
     ) -> list[tuple[int, Moment, float]]:
         """The moments of some windows, each with its video and the head's score of its frames, best first."""
         text = query.batch(self._head.shape.num_words)
-        cut: list[tuple[int, Moment, Tensor]] = []
-        for window in windows:
-            video = self._batch(window)
-            curve = self._curve(encoded, text, video)
-            for moment, frames in moments_of(curve, self._seconds(window)):
-                cut.append((int(self._windows.owner[window]), moment, video.frames[0][frames]))
+        cut = [
+            (int(self._windows.owner[window]), moment, frames[part])
+            for window, frames, curve in window_curves(
+                self._head, self._windows.features, (encoded, text), windows
+            )
+            for moment, part in moments_of(curve, self._seconds(window))
+        ]
         if not cut:
             return []
         frames = pad_sequence([rows for _, _, rows in cut], batch_first=True)
         mask = pad_sequence([torch.ones(len(rows), dtype=torch.bool) for _, _, rows in cut], batch_first=True)
-        videos = self._head.encode_video(VideoFeatures(frames, mask))
-        scores = similarity_in_blocks(self._head, encoded, videos)[0].float().cpu().tolist()
+        spans = self._head.encode_video(VideoFeatures(frames, mask))
+        scores = similarity_in_blocks(self._head, encoded, spans)[0].float().cpu().tolist()
         found = [(place, moment, score) for (place, moment, _), score in zip(cut, scores, strict=True)]
         return sorted(found, key=lambda one: -one[2])
-
-    def _curve(self, encoded: Encoded, text: TextFeatures, video: VideoFeatures) -> Float[Tensor, " frame"]:
-        words, frames, is_of_head = compared_parts(encoded, self._head.encode_video(video), text, video)
-        return frame_curve(words, frames, text, is_of_head=is_of_head)
 
     def _found(self, place: int, score: float, moment: Moment, usual: Usual | None) -> FoundVideo:
         video = self.archive.features.video_ids[place]

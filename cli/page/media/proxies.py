@@ -138,11 +138,12 @@ class Proxies:
         """
         try:
             opened = opened_file(proxy.path)
-            os.utime(opened.file.fileno())
         except OSError as error:
             raise MediaError(
                 f"its proxy cannot be read ({error.strerror or error}). Ask for it again"
             ) from None
+        with suppress(OSError):  # in a workspace that is only read nothing is removed either
+            os.utime(opened.file.fileno())
         return opened
 
     def _make(self, opened: OpenFile, window: Window, *, copy: bool) -> None:
@@ -174,7 +175,7 @@ class Proxies:
                 self._failed.popitem(last=False)
 
     def _there(self, key: str) -> Iterator[Proxy]:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # who makes one tells what is wrong with the folder
             for path in sorted((self._folder / key).iterdir()):
                 if found := _NAME.fullmatch(path.name):
                     begin, end, begins_at, ends_at = (int(found[group]) for group in range(1, 5))

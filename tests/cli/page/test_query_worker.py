@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tvr.cli.page import query_worker
-from tvr.cli.page.opened_store import OpenedStore
+from tvr.cli.page.opened_store import ZERO_SHOT, OpenedStore
 from tvr.cli.page.query_worker import BusyError, QueryWorker
 from tvr.data.contracts.errors import UsageError
+from tvr.heads.runs.newest import RunEntry
 from tvr.heads.search.answers import Wish
 from tvr.pipeline.store.reader import FeatureStore
 
@@ -33,6 +35,20 @@ def held(worker: QueryWorker) -> threading.Event:
     worker.do(wait)
     begun.wait()
     return go_on
+
+
+def test_runs_of_one_name_are_told_apart() -> None:
+    entry = RunEntry.of(WRITTEN / "run")
+    other = replace(entry, written=0.0)
+    opened = OpenedStore(FeatureStore.open(WRITTEN / "store"), {}, [entry, other])
+    assert [(name, run.entry) for name, run in opened.runs.items()] == [
+        ("run", entry),
+        ("run (2)", other),
+        (ZERO_SHOT, None),
+    ]
+    called_so = OpenedStore(opened.store, {}, [replace(entry, folder=Path(ZERO_SHOT))])
+    assert list(called_so.runs) == [f"{ZERO_SHOT} (2)", ZERO_SHOT]
+    assert called_so.usual == f"{ZERO_SHOT} (2)"
 
 
 def test_a_batch_gives_each_its_own_answer(opened: OpenedStore) -> None:

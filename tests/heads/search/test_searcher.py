@@ -11,7 +11,8 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive, open_archive
 from tvr.heads.search.catalogue import Catalogue
-from tvr.heads.search.comparing import EveryItem
+from tvr.heads.search.coarse import CoarseVectors, coarse_of
+from tvr.heads.search.comparing import EveryItem, NearestItems
 from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.store.reader import VideoRows
 
@@ -42,6 +43,27 @@ def test_pages_follow_one_another(archive: Archive) -> None:
     assert [hit.score for hit in whole] == sorted((hit.score for hit in whole), reverse=True)
     assert len({hit.video_id for hit in whole}) == archive.features.num_videos
     assert searcher.by_text(text, Wish(5, 10_000)).hits == ()
+
+
+def test_moments_do_not_depend_on_the_page_they_are_on(archive: Archive) -> None:
+    searcher = searcher_of(archive)
+    text = "a big red circle grows"
+    whole = searcher.by_text(text, Wish(1000, by="moment")).hits
+    parts = [searcher.by_text(text, Wish(4, at, by="moment")).hits for at in range(0, len(whole), 4)]
+    assert [hit.moment for part in parts for hit in part] == [hit.moment for hit in whole]
+
+
+def test_a_page_ends_where_the_compared_ones_do(archive: Archive) -> None:
+    items = archive.windows.features
+    vectors = CoarseVectors(coarse_of(archive.head), items)
+    some = NearestItems(archive.head, items, coarse_of(archive.head), vectors.nearest, 5)
+    searcher = searcher_of(archive, comparer=some)
+    query = archive.queries.of_text("a big red circle grows")
+    pages = searcher.by_texts([query] * 3, [Wish(3), Wish(3, 3), Wish(3, 6)])
+    assert [len(page.hits) for page in pages] == [3, 2, 0]
+    assert {page.compared for page in pages} == {5}
+    with pytest.raises(UsageError, match="candidates must be at least top_k"):
+        searcher.by_text(query, Wish(6))
 
 
 def test_a_batch_answers_as_one_by_one(archive: Archive) -> None:
