@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from ...data.contracts.errors import UsageError, one_line, unknown_name
+from ..terminal import err
 from .options import WHAT
 
 ConfigOption = Annotated[
@@ -24,6 +25,8 @@ ConfigOption = Annotated[
 NAME = "config"
 SETTINGS, TRAINING, GRID, STORE, DATASET = "settings", "training", "grid", "store", "dataset"
 """Arguments of commands that exclude each other in part."""
+HEAD, SET = "head", "set"
+"""Of a training: an option, and the one of that head's settings."""
 SHARED, PREFIX = (SETTINGS, TRAINING), f"{TRAINING}."
 """Of a sweep: both give what all trials share, and what says that a setting is one of the training."""
 
@@ -55,7 +58,8 @@ def with_file(command: Any, context: Any, words: Sequence[str]) -> list[str]:
     file = typed.get(NAME)
     if not isinstance(file, str) or typed.get("help"):
         return list(words)
-    return [*_File(file, command, typed).words(_read(file)), *words]
+    read = _File(file, command, typed)
+    return [*read.words(read.of_typed_head(_read(file))), *words]
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -78,6 +82,16 @@ class _File:
     command: Any
     typed: Mapping[str, Any]
     """What was typed, by the names of the command's arguments."""
+
+    def of_typed_head(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The file's values; without its settings of a head where another one was typed, which is said."""
+        own, asked = values.get(HEAD), self.typed.get(HEAD)
+        if own is None or asked in (None, own) or SET not in values:
+            return values
+        err.print(
+            f"note: without `{SET}` of {self.name}, which is of the head {one_line(str(own))}", soft_wrap=True
+        )
+        return {key: value for key, value in values.items() if key != SET}
 
     def words(self, values: Mapping[str, Any]) -> list[str]:
         """Every option of the file that none takes the place of which was typed."""

@@ -83,6 +83,17 @@ def test_a_wrong_file_fails(text: str | None, message: str, tmp_path: Path) -> N
     assert str(tmp_path / "my.toml") in str(refused.value)
 
 
+def test_settings_of_a_head_fail_to_reach_another_one_that_is_typed(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("head = 'hcmi'\nset.levels = 'word,sentence'\n")
+    answer = tvr(
+        "train-head", "--config", "run.toml", "--head", "wti", "--set", "word_layers=1", cwd=tmp_path
+    )
+    assert answer.err.startswith("note: without `set` of run.toml, which is of the head hcmi\n")
+    assert (answer.code, "no features in" in answer.err) == (4, True), "wti's own settings are good"
+    same = tvr("train-head", "--config", "run.toml", "--head", "hcmi", cwd=tmp_path)
+    assert "note: without" not in same.err
+
+
 def test_a_wrong_setting_in_a_file_fails_as_if_typed(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("set = {lairs = 1}")
     answer = tvr("train-head", "--config", "my.toml", cwd=tmp_path)
