@@ -14,7 +14,7 @@ from ..pipeline.request import Named, root_of, videos_of_store
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
-from .input.chosen_run import Taken, taken_run
+from .input.chosen_run import SERVED, Taken, taken_run
 from .input.chosen_store import store_in_words
 from .input.options import (
     DEFAULT_WORKSPACE,
@@ -104,23 +104,27 @@ def serve(
     if run is not None and Workspace(run).stores():
         place, run = Workspace(run), None
     with _listening(host, port) as listening:
-        taken = taken_run(place, run, store, dataset, zero_shot=zero_shot)
+        taken = taken_run(place, run, store, dataset, zero_shot=zero_shot, wording=SERVED)
         context = _context(place, taken, named, candidates, zero_shot=zero_shot)
         token = None if is_loopback(host) else new_token()
         address = _address(host, listening, token)
-        if as_json:
-            print_json({"address": address})
-        else:
-            out.print(f"{address}   (Ctrl-C ends it)", soft_wrap=True)
-            if token is not None:
-                out.print("whoever has this address can search and watch these videos", soft_wrap=True)
-        if open_:
-            webbrowser.open(address)
         server = server_of(Guard(page_app(context), host, token), host, port)
         try:
+            _say(address, has_token=token is not None, as_json=as_json)
+            if open_:
+                webbrowser.open(address)
             server.run(sockets=[listening])
         except KeyboardInterrupt:  # the server has ended what was under way, and tells who started it
             err.print("stopped")
+
+
+def _say(address: str, *, has_token: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"address": address})
+        return
+    out.print(f"{address}   (Ctrl-C ends it)", soft_wrap=True)
+    if has_token:
+        out.print("whoever has this address can search and watch these videos", soft_wrap=True)
 
 
 def _listening(host: str, port: int) -> socket.socket:

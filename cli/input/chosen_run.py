@@ -31,6 +31,7 @@ class RunWording:
 
 
 SEARCHED = RunWording(": zero-shot", "--run", "--zero-shot takes none")
+SERVED = RunWording(": zero-shot", "the name of a run", "--zero-shot begins without one")
 INDEXED = RunWording(": zero-shot", "the name of a run", "--zero-shot takes none")
 SCORED = RunWording("", "the name of a run")
 

@@ -93,6 +93,7 @@ def _misread(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "nothing else is sent here"
     found: dict[str, str] = {}
     for one in error.errors():
-        given = "" if one["input"] is None else f", got {str(one['input'])[:_SHOWN_INPUT]!r}"
+        given = str(one["input"])
+        given = "" if one["input"] is None or len(given) > _SHOWN_INPUT else f", got {given!r}"
         found.setdefault(str(one["loc"][-1]), f"{one['msg'].lower()}{given}")
     return JSONResponse({"detail": "; ".join(f"{name}: {wrong}" for name, wrong in found.items())}, 422)

@@ -129,7 +129,8 @@ class Searcher:
         vectors = self._vectors or CoarseVectors(self._coarse, self._windows.features)
         scores = vectors.scores(self._coarse.of_videos(video))[0]
         usual = Usual.of(scores, len(scores))
-        items = self._items(wish, without)
+        wish = self._without(wish, without)
+        items = self._items(wish)
         chosen = torch.arange(len(scores)) if items is None else items.nonzero().flatten()
         look = l2_normalise(l2_normalise(video.frames[0][video.mask[0]].float()).mean(dim=0))
 
@@ -204,15 +205,18 @@ class Searcher:
         found = self._moments(self._head.encode_text(query.batch(self._head.shape.num_words)), query, windows)
         return [(moment, score) for _, moment, score in apart(found)]
 
-    def _items(self, wish: Wish, without: str | None = None) -> Bool[Tensor, " window"] | None:
-        """Which windows may be found."""
-        if wish.among is None and without is None:
-            return None
+    def _without(self, wish: Wish, video: str | None) -> Wish:
+        """The same wish, but for one video that cannot be found."""
+        if video is None or video not in self._places:
+            return wish
         count = self.archive.features.num_videos
         among = torch.ones(count, dtype=torch.bool) if wish.among is None else wish.among.clone()
-        if without is not None and without in self._places:
-            among[self._places[without]] = False
-        return among[self._windows.owner]
+        among[self._places[video]] = False
+        return replace(wish, among=among)
+
+    def _items(self, wish: Wish) -> Bool[Tensor, " window"] | None:
+        """Which windows may be found."""
+        return None if wish.among is None else wish.among[self._windows.owner]
 
     def _text_answer(self, query: QueryText, compared: Compared, wish: Wish) -> Answer:
         encoded = self._head.encode_text(query.batch(self._head.shape.num_words))

@@ -113,7 +113,7 @@ class StoreFiles:
             opened.file.close()
             raise MediaError(
                 f"{opened.name}: another file than the one whose features are stored ({difference}), so it is not "
-                "shown. `tvr extract` reads it anew"
+                "shown. `tvr extract` with `--retry changed` reads it anew"
             )
         self._known_same[video_id] = opened.facts
         return opened

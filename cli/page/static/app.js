@@ -135,7 +135,12 @@ function pressed(event) {
   if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") escape(event);
-  else if (!writes(event.target) && KEYS[event.key]?.(event)) event.preventDefault();
+  else if ((!writes(event.target) || leavesBox(event)) && KEYS[event.key]?.(event)) event.preventDefault();
+}
+
+/** From the search box down to the first card. */
+function leavesBox({ key, target }) {
+  return key === "ArrowDown" && target.id === "query";
 }
 
 /** What a key does; true where it did something. */

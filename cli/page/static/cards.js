@@ -30,7 +30,7 @@ export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = 
         ],
       ),
       place && make("p", { class: "place" }, placeWords(place, searched)),
-      known(hit.share_right) && make("p", { class: "place" }, `${Math.round(100 * hit.share_right)} % of such hits were right on ${calibrated ?? "validation"}`),
+      known(hit.share_right) && hit.share_right >= 0.005 && make("p", { class: "place" }, `${Math.round(100 * hit.share_right)} % of such hits were right on ${calibrated ?? "validation"}`),
       extra,
     ],
   });
@@ -72,7 +72,7 @@ function card(video, { at, address, corner, facts, rank = null, t = null }) {
       more > 0 ? make("p", { class: "file" }, `and ${counted(more, "more caption")}`) : null,
       make("p", { class: "file", title: video.id }, [video.folder, video.file ?? video.id].filter(Boolean).join("/")),
       facts,
-      make("a", { class: "alike", href: addressWith(asking({ like: video.video })) },
+      video.frames > 0 && make("a", { class: "alike", href: addressWith(asking({ like: video.video })) },
         "More like this", make("span", { class: "hidden-label" }, `: ${title}`)),
     ),
   );

@@ -99,8 +99,18 @@ export class Media {
     video.addEventListener("click", () => this.toggle());
     video.addEventListener("ended", () => this.#goOn());
     video.addEventListener("error", () => {
-      if (video.getAttribute("src")) this.cannotPlay("This browser cannot play the file.");
+      if (video.getAttribute("src")) this.#failed();
     });
+  }
+
+  /** A browser says the same of a file that it cannot play and of a server that is gone. */
+  async #failed() {
+    try {
+      await ask("/api/runs");
+      this.cannotPlay("This browser cannot play the file.");
+    } catch (error) {
+      this.cannotPlay(error.message);
+    }
   }
 
   #holds(at) {

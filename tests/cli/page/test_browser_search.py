@@ -302,3 +302,11 @@ def test_a_server_that_is_gone_is_said_and_found_again(visit: Open) -> None:
     page.context.set_offline(False)
     expect(page.locator("#gone")).to_have_count(0)
     expect(page.locator(".card[data-rank='1']")).to_be_visible()
+
+
+def test_the_down_arrow_leads_from_the_box_to_the_first_card(visit: Open) -> None:
+    page = visit("/?q=a+big+red+circle")
+    expect(page.locator(".card .open").first).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".card .open").first).to_be_focused()
