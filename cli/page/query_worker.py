@@ -2,12 +2,12 @@
 in each other's way, and media are sent meanwhile.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from ...data.contracts.errors import TvrError
@@ -49,6 +49,7 @@ class QueryWorker:
         self._opened = opened
         self._queue: Queue[_Asked | _Task | None] = Queue(MOST_WAITING)
         self._texts: OrderedDict[str, QueryText] = OrderedDict()
+        self._ending = Event()
         self._thread = Thread(target=self._work, name="queries", daemon=True)
 
     def __enter__(self) -> "QueryWorker":
@@ -56,6 +57,7 @@ class QueryWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ending.set()
         for waiting in self._waiting(MOST_WAITING):
             waiting.answer.cancel()
         self._queue.put(None)
@@ -104,14 +106,24 @@ class QueryWorker:
             raise BusyError("too many queries wait for an answer; ask again in a moment") from None
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first, *self._waiting(AT_ONCE - 1)]
+        """Queries before all else: nobody sees anything until they are answered, and a task is done meanwhile."""
+        tasks: deque[_Task] = deque()
+        while not self._ending.is_set():
+            if tasks:
+                batch = self._waiting(AT_ONCE)
+            elif (first := self._queue.get()) is not None:
+                batch = [first, *self._waiting(AT_ONCE - 1)]
+            else:
+                break
+            tasks.extend(one for one in batch if isinstance(one, _Task))
             asked = [one for one in batch if isinstance(one, _Asked)]
             for run in dict.fromkeys(one.run for one in asked):
                 self._answer(run, [one for one in asked if one.run == run])
-            for task in batch:
-                if isinstance(task, _Task):
-                    _settle([task.answer], lambda task=task: [task.do()])
+            if tasks:
+                task = tasks.popleft()
+                _settle([task.answer], lambda task=task: [task.do()])
+        for task in tasks:
+            task.answer.cancel()
 
     def _waiting(self, most: int) -> list[_Asked | _Task]:
         """What waits now, up to a sentinel, which is put back."""

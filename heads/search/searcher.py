@@ -3,7 +3,7 @@
 The command line, programs and the page ask here, so that nothing is found twice in two ways.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -134,11 +134,10 @@ class Searcher:
         chosen = torch.arange(len(scores)) if items is None else items.nonzero().flatten()
         look = l2_normalise(l2_normalise(video.frames[0][video.mask[0]].float()).mean(dim=0))
 
-        def curve(window: int) -> Float[Tensor, " frame"]:
-            frames = self._batch(window).frames[0]
-            return (l2_normalise(frames.float()) @ look).cpu()
+        def curves(windows: Sequence[int]) -> Mapping[int, Float[Tensor, " frame"]]:
+            return {window: (l2_normalise(self._batch(window).frames[0]) @ look).cpu() for window in windows}
 
-        return self._answer(Compared(chosen, scores[chosen], usual), wish, curve, None)
+        return self._answer(Compared(chosen, scores[chosen], usual), wish, curves, None)
 
     def video(self, video_id: str) -> VideoFeatures:
         """A video of the gallery as the head sees it, a batch of one.
@@ -224,36 +223,37 @@ class Searcher:
             return self._by_moment(encoded, query, compared, wish)
         asked = encoded, query.batch(self._head.shape.num_words)
 
-        def curve(window: int) -> Float[Tensor, " frame"]:
-            return next(window_curves(self._head, self._windows.features, asked, [window]))[2]
+        def curves(windows: Sequence[int]) -> Mapping[int, Float[Tensor, " frame"]]:
+            found = window_curves(self._head, self._windows.features, asked, windows)
+            return {window: curve for window, _, curve in found}
 
-        return self._answer(compared, wish, curve, query.text)
+        return self._answer(compared, wish, curves, query.text)
 
     def _answer(
         self,
         compared: Compared,
         wish: Wish,
-        curve: Callable[[int], Float[Tensor, " frame"]],
+        curves: Callable[[Sequence[int]], Mapping[int, Float[Tensor, " frame"]]],
         text: str | None,
     ) -> Answer:
         """Videos, each by its best window."""
         scores, window = compared.by_owner(self._windows.owner, self.archive.features.num_videos)
         order = scores.argsort(descending=True, stable=True)
         order = order[: int(scores.isfinite().sum())]
-        hits: list[FoundVideo] = []
-        for place in order[wish.offset : wish.offset + wish.top_k].tolist():
-            best_window = int(window[place])
-            moment = moment_of(curve(best_window), self._seconds(best_window))
-            hits.append(self._found(place, float(scores[place]), moment, compared.usual))
+        wanted = {
+            int(window[place]): place for place in order[wish.offset : wish.offset + wish.top_k].tolist()
+        }
+        of_windows = curves(list(wanted))
+        hits = [
+            self._found(
+                place, float(scores[place]), moment_of(of_windows[own], self._seconds(own)), compared.usual
+            )
+            for own, place in wanted.items()
+        ]
         if self.calibration is not None and text is not None:
             hits = [replace(hit, share_right=self.calibration.share_right(hit.score)) for hit in hits]
-        return self._said(
-            hits,
-            wish,
-            scores[order],
-            None if text is None else compared.usual,
-            self._own(text, scores, order),
-        )
+        usual = None if text is None else compared.usual
+        return self._said(hits, wish, scores[order], usual, self._own(text, scores, order))
 
     def _said(
         self,
@@ -320,15 +320,13 @@ class Searcher:
     def _own(
         self, text: str | None, scores: Float[Tensor, " video"], order: Int[Tensor, " ranked"]
     ) -> tuple[OwnVideo, ...]:
-        found: list[OwnVideo] = []
-        for number in self.catalogue.owners.get(text or "", ()):
-            place = self._places.get(video := self.catalogue[number].id)
-            if place is None or not bool(scores[place].isfinite()):
-                found.append(OwnVideo(video, number, None, None))
-            else:
-                rank = int((order == place).nonzero()[0]) + 1
-                found.append(OwnVideo(video, number, rank, float(scores[place])))
-        return tuple(found)
+        own = [self.catalogue[number] for number in self.catalogue.owners.get(text or "", ())]
+        ranks = {place: rank for rank, place in enumerate(order.tolist(), start=1)} if own else {}
+        places = [self._places.get(one.id, -1) for one in own]
+        return tuple(
+            OwnVideo(one.id, one.number, ranks.get(place), float(scores[place]) if place in ranks else None)
+            for one, place in zip(own, places, strict=True)
+        )
 
     @torch.no_grad()
     def _window(self, text: TextFeatures, place: int, near_seconds: float | None) -> int:
@@ -337,9 +335,7 @@ class Searcher:
         if len(windows) == 1:
             return int(windows[0])
         if near_seconds is not None:
-            seconds = [self._seconds(window) for window in windows.tolist()]
-            away = [abs((own[0] + own[-1]) / 2 - near_seconds) for own in seconds]
-            return int(windows[away.index(min(away))])
+            return self._windows.nearest(windows, near_seconds, self._head.shape.num_frames)
         batch = self._windows.features.video_batch(windows, self._head.shape.num_frames)
         encoded = self._head.encode_text(text)
         scores = similarity_in_blocks(self._head, encoded, self._head.encode_video(batch))[0]

@@ -31,6 +31,12 @@ class Windows:
         """The windows of a video."""
         return (self.owner == video).nonzero().flatten()
 
+    def nearest(self, windows: Int[Tensor, " own"], seconds: float, num_frames: int) -> int:
+        """Of some windows the one whose middle is nearest to a time, as a head of so many frames sees them."""
+        times = [self.features.frame_seconds(window, num_frames) for window in windows.tolist()]
+        away = [abs(float(own[0] + own[-1]) / 2 - seconds) for own in times]
+        return int(windows[away.index(min(away))])
+
     @property
     def num_long(self) -> int:
         """How many videos are cut."""

@@ -116,3 +116,16 @@ def test_encoded_texts_are_kept(opened: OpenedStore, monkeypatch: pytest.MonkeyP
     assert worker.encoded(["a"])[0] is first[0]
     assert worker.encoded(["b"])[0] is not first[1]
     assert [one.text for one in worker.encoded(["x", "y", "z"])] == ["x", "y", "z"], "more than are kept"
+
+
+def test_queries_go_before_tasks_that_wait(opened: OpenedStore) -> None:
+    done: list[str] = []
+    with QueryWorker(opened) as worker:
+        go_on = held(worker)
+        tasks = [worker.do(lambda name=name: done.append(name)) for name in ("first", "second")]
+        query = worker.search(None, "a circle", Wish(1))
+        query.add_done_callback(lambda _: done.append("query"))
+        go_on.set()
+        for one in (*tasks, query):
+            one.result(60)
+    assert done == ["query", "first", "second"]

@@ -55,3 +55,12 @@ def test_a_head_of_one_frame_sees_each() -> None:
     assert [windows.features.frame_seconds(window, 1).tolist() for window in range(5)] == [
         [float(second)] for second in range(5)
     ]
+
+
+def test_the_window_nearest_to_a_time_has_it_in_its_middle() -> None:
+    windows = windows_of(features_of(3, 40), SEEN)
+    for seconds in (0.0, 7.4, 20.0, 39.0):
+        found = windows.nearest(windows.of(1), seconds, SEEN)
+        times = windows.features.frame_seconds(found, SEEN)
+        assert windows.owner[found] == 1
+        assert float(times[0]) - 0.5 <= seconds <= float(times[-1]) + 0.5
