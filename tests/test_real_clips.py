@@ -161,7 +161,7 @@ def test_the_demo_searches_what_is_extracted_and_shows_it_on_a_page(workspace: P
     again = tvr(*queries[2], "--json", cwd=workspace.parent)
     best = json.loads(again.out)["hits"][0]
     assert f"  1  {best['score']:.3f}  {best['video']}  " in answer.out
-    assert answer.out.count("next: tvr search ") == 1
+    assert answer.out.count("next: tvr serve ") == 1
 
 
 def picture_of(shared: Path, clip: str, frame: int = 30) -> Image.Image:

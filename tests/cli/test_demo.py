@@ -147,6 +147,7 @@ def test_demo(tmp_path: Path) -> None:
     assert "1,000 videos (1,000 ok) and 1,000 captions" in answer.out
     assert "the top hit is right" in answer.out
     assert answer.out.count("next: ") == 1, "what comes in between is typed by the demo itself"
+    assert answer.out.endswith("next: tvr serve tvr-demo\n")
     on_twins = re.search(r"hcmi +│ +(\d+\.\d) │ +(\d+\.\d) │", answer.out)
     assert on_twins is not None
     assert min(map(float, on_twins.groups())) > 55
