@@ -33,7 +33,7 @@ def test_a_log_file_is_added_to(tmp_path: Path) -> None:
 def test_a_log_file_fails_where_it_cannot_be_written(tmp_path: Path) -> None:
     answer = tvr("inspect", "--log-file", str(tmp_path / "no folder" / "log.txt"), cwd=tmp_path)
     assert answer.code == 2
-    assert "cannot be written (No such file or directory)" in answer.err
+    assert "cannot be written: there is no folder" in answer.err
 
 
 def test_quiet_leaves_results_and_errors(tmp_path: Path) -> None:
