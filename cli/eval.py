@@ -25,7 +25,7 @@ from ..pipeline.store.manifest import REQUEST_NAME
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import chosen_runs
-from .input.chosen_store import taken_store
+from .input.chosen_store import taken_store, typed_with_places
 from .input.options import (
     DEFAULT_WORKSPACE,
     FIGURES,
@@ -39,7 +39,7 @@ from .input.options import (
     key_values,
 )
 from .output.evaluation import print_table, record
-from .output.next_command import print_next, search_words, typed_with_places
+from .output.next_command import print_next, search_words
 from .output.waiting import waiting
 from .terminal import err, out, print_caution, print_json
 

@@ -18,6 +18,7 @@ from ..heads.search.searcher import Searcher
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, named_run, taken_run
+from .input.chosen_store import typed_with_places
 from .input.options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -33,7 +34,7 @@ from .input.options import (
     check_writable,
     key_values,
 )
-from .output.next_command import print_next, typed_with_places
+from .output.next_command import print_next
 from .output.search import opened_archive, print_captions, print_found, where_searched, write_page
 from .output.waiting import TAKING_FRAMES, waiting
 from .terminal import err, out, print_json

@@ -9,6 +9,7 @@ import typer
 
 from ..data.base import Video
 from ..data.contracts.errors import TvrError, UsageError, counted
+from ..heads.runs.find_store import run_store
 from ..heads.runs.newest import RunEntry, run_entries
 from ..pipeline.request import Named, root_of, videos_of_store
 from ..pipeline.store.entries import StoreEntry, store_entry
@@ -183,8 +184,6 @@ def _context(
 
 
 def _store_of(run: RunEntry | None) -> Path:
-    from ..heads.runs.find_store import run_store
-
     assert run is not None, "there is a run or a store"
     return run_store(run.folder, run.record).folder
 

@@ -4,11 +4,14 @@ A store is named by its folder or, as ``tvr stores`` lists it, by its name in th
 stands for its newest store.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ...pipeline.request import extract_command
+from ...pipeline.request import NotAskedHereError, extract_command
 from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
+from ..output.interruptions import typed_command
 from ..terminal import err
 
 
@@ -79,3 +82,17 @@ def is_there(path: Path) -> bool:
 def say(line: str) -> None:
     """A line on what was taken."""
     err.print(line, soft_wrap=True)
+
+
+@contextmanager
+def typed_with_places() -> Generator[None]:
+    """Where a store of somebody else needs places that nobody typed, offer the whole command that was typed with them.
+
+    Raises:
+        NotAskedHereError: as it came, with that command.
+    """
+    try:
+        yield
+    except NotAskedHereError as error:
+        again = typed_command(*error.left_open)
+        raise NotAskedHereError(error.folder, error.left_open, again) from error

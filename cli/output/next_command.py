@@ -1,13 +1,10 @@
 """What a command says can be typed next: one line, whole, that does what it says when it is pasted."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...data.contracts.errors import pasteable
-from ...pipeline.request import NotAskedHereError
 from ..terminal import out
-from .interruptions import typed_command
 from .verbosity import ASKED
 
 SOMETHING = '"what you look for"'
@@ -24,20 +21,6 @@ def print_next(*words: object, remark: str = "", label: str = "next") -> None:
     """
     if ASKED.advises and not ASKED.quiet:
         out.print(f"{label}: {as_typed(*words)}{remark}", soft_wrap=True)
-
-
-@contextmanager
-def typed_with_places() -> Generator[None]:
-    """Where a store of somebody else needs places that nobody typed, offer the whole command that was typed with them.
-
-    Raises:
-        NotAskedHereError: as it came, with that command.
-    """
-    try:
-        yield
-    except NotAskedHereError as error:
-        again = typed_command(*error.left_open)
-        raise NotAskedHereError(error.folder, error.left_open, again) from error
 
 
 def as_typed(*words: object) -> str:

@@ -30,8 +30,8 @@ WHOLE = {
 """What has to follow each of these wherever it is printed."""
 MODEL = ("--model", "tvr-storyboard", "--num-frames", "2")
 """The one that needs no weights of elsewhere."""
-ALONE = {"demo", "doctor"}
-"""They take no name but the workspace's, and have tests of their own."""
+ALONE = {"demo", "doctor", "serve"}
+"""The first two take no name but the workspace's; a server does not end. They have tests of their own."""
 
 
 @dataclass(frozen=True)

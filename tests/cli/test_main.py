@@ -35,10 +35,10 @@ IN_FUNCTIONS = {
     ("main.py", "output.wrapping"),
     ("main.py", "output.interruptions"),
     ("datasets.py", "pipeline.options"),
-    ("datasets.py", "output.extraction"),
+    ("datasets.py", "output.missing_weights"),
     ("search.py", "heads.report.hits_page"),
     ("demo.py", "heads.report.hits_page"),
-    ("extraction.py", "pipeline.encoders.words"),
+    ("missing_weights.py", "pipeline.encoders.words"),
 }
 """Imports that would cost every run of a command what only some of them use: Dask, matplotlib, rich."""
 
