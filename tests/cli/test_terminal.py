@@ -2,8 +2,8 @@
 
 import logging
 import re
-import time
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -127,7 +127,7 @@ def metered(
 ) -> str:
     """What stands on a terminal of 80 columns after updates at these seconds with so many done."""
     now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: now[0]))  # not everybody's clock
     screen = StringIO()
     console = terminal.Remarks(file=screen, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(terminal, "err", console)

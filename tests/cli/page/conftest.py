@@ -15,7 +15,7 @@ Open = Callable[..., Page]
 """Opens a path of the page in a browser that remembers nothing; further arguments are Playwright's of a context."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop lives in this process, and other modules' tests set its clock
 def api(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServedPage]:
     """A server on eleven small videos, with a trained head."""
     with page_served(tmp_path_factory.mktemp("page")) as made:

@@ -91,7 +91,9 @@ def test_what_cannot_be_read_fails_in_one_sentence(api: ServedPage) -> None:
         answer = client.get("/api/search", params={"q": "a", "top": "x" * 100, "offset": -1})
     assert answer.status_code == 422
     top, offset = answer.json()["detail"].split("; ")
-    assert top.startswith("top: ") and top.endswith(f"got '{'x' * 60}'")
+    assert top == "top: input should be a valid integer, unable to parse string as an integer", (
+        "too long to repeat"
+    )
     assert offset == "offset: input should be greater than or equal to 0, got '-1'"
 
 
