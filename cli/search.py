@@ -1,24 +1,23 @@
 """``tvr search``: find videos of an archive with a sentence, a video or a picture."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..data.base import Video
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import TvrError, UsageError, counted, pasteable
+from ..data.contracts.errors import UsageError, counted, pasteable
 from ..heads.search.answers import FoundVideo, Wish
 from ..heads.search.archive import Archive, CaptionHit
 from ..heads.search.catalogue import Catalogue
 from ..heads.search.searcher import Searcher
-from ..pipeline.request import Named, videos_of_store
+from ..pipeline.request import Named
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, named_run, taken_run
-from .input.chosen_store import typed_with_places
+from .input.chosen_store import typed_with_places, videos_or_note
 from .input.options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -230,7 +229,9 @@ def _asked(
 def _results(archive: Archive, asked: Asked, wish: Wish, candidates: int | None, named: Named) -> Results:
     if asked.text is not None and asked.video is not None:
         return Results(score=archive.score(asked.text, asked.video))
-    catalogue = Catalogue(archive.store, _videos(archive, named))
+    catalogue = Catalogue(
+        archive.store, videos_or_note(archive.store.folder, named, "search", "without the paths of the files")
+    )
     searcher = Searcher.open(archive, catalogue, candidates)
     if asked.text is not None:
         answer = searcher.by_text(asked.text, wish)
@@ -241,16 +242,6 @@ def _results(archive: Archive, asked: Asked, wish: Wish, candidates: int | None,
     video = archive.video(asked.video)
     captions = archive.captions_of(video, wish.top_k) if archive.store.shard_names("text") else []
     return Results(searcher.by_look(video, wish).hits, tuple(captions))
-
-
-def _videos(archive: Archive, named: Named) -> Mapping[str, Video]:
-    """The files of the store's data set; none, and the reason as a note, where nobody knows."""
-    try:
-        with typed_with_places():
-            return videos_of_store(archive.store.folder, named, "search")
-    except TvrError as error:
-        err.print(f"note: without the paths of the files: {error}", soft_wrap=True)
-        return {}
 
 
 def _print_answer(asked: Asked, archive: Archive, results: Results, html: Path | None) -> None:

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from ..data.base import Video
-from ..data.contracts.errors import TvrError, UsageError, counted
+from ..data.contracts.errors import UsageError, counted
 from ..heads.runs.find_store import run_store
 from ..heads.runs.newest import RunEntry, run_entries
-from ..pipeline.request import Named, root_of, videos_of_store
+from ..pipeline.request import Named, root_of
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import SERVED, Taken, taken_run
-from .input.chosen_store import store_in_words
+from .input.chosen_store import store_in_words, videos_or_note
 from .input.options import (
     DEFAULT_WORKSPACE,
     MACHINE,
@@ -190,11 +190,7 @@ def _store_of(run: RunEntry | None) -> Path:
 
 def _videos(folder: Path, named: Named) -> dict[str, Video]:
     """The files of the store's data set; none, and the reason as a note, where nobody knows."""
-    try:
-        found = dict(videos_of_store(folder, named, "serve"))
-    except TvrError as error:
-        err.print(f"note: nothing can be played or shown: {error}", soft_wrap=True)
-        return {}
+    found = dict(videos_or_note(folder, named, "serve", "nothing can be played or shown"))
     missing = sum(video.path is None for video in found.values())
     if missing:
         err.print(f"note: the files of {counted(missing, 'video')} are not there", soft_wrap=True)

@@ -4,11 +4,13 @@ A store is named by its folder or, as ``tvr stores`` lists it, by its name in th
 stands for its newest store.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...pipeline.request import NotAskedHereError, extract_command
+from ...data.base import Video
+from ...data.contracts.errors import TvrError
+from ...pipeline.request import Named, NotAskedHereError, extract_command, videos_of_store
 from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
 from ..output.interruptions import typed_command
@@ -96,3 +98,20 @@ def typed_with_places() -> Generator[None]:
     except NotAskedHereError as error:
         again = typed_command(*error.left_open)
         raise NotAskedHereError(error.folder, error.left_open, again) from error
+
+
+def videos_or_note(store: Path, named: Named, command: str, without: str) -> Mapping[str, Video]:
+    """The files of a store's data set; none, and the reason as a note, where nobody knows.
+
+    Args:
+        store: its folder.
+        named: by the person: where they are, if they have moved or the store is somebody else's.
+        command: that asks.
+        without: what is missing then, in words.
+    """
+    try:
+        with typed_with_places():
+            return videos_of_store(store, named, command)
+    except TvrError as error:
+        say(f"note: {without}: {error}")
+        return {}

@@ -137,14 +137,15 @@ class OpenedStore:
         head = self.head(run).eval()
         archive = Archive(head, run.head, self.features, self.queries, self.store, run.folder, None)
         items = archive.windows.features
-        vectors = CoarseVectors(coarse_of(head), items, report)
+        coarse = coarse_of(head)
+        vectors = CoarseVectors(coarse, items, report)
         candidates = self._candidates
         if candidates is None and items.num_videos > COMPARED_WHOLE:
             candidates = CANDIDATES
         if candidates is None:
             compare = EveryItem(head, items, kept=True)
         else:
-            compare = NearestItems(head, items, coarse_of(head), vectors.nearest, candidates)
+            compare = NearestItems(head, items, coarse, vectors.nearest, candidates)
         searcher = Searcher(archive, self.catalogue, compare, vectors)
         _ = archive.notes  # read while the run is there as it was loaded
         self._measuring.submit(self._calibrate, searcher, head)

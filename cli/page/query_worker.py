@@ -144,16 +144,10 @@ class QueryWorker:
             searcher: Searcher = self._opened.searcher(run)
             return searcher.by_texts(self.encoded([one.text for one in asked]), [one.wish for one in asked])
 
-        if len(asked) == 1 or not _settle([one.answer for one in asked], answers, alone=False):
+        if not _settle([one.answer for one in asked], answers, alone=len(asked) == 1):
             # One query that cannot be answered takes nobody else's answer away.
             for one in asked:
-                self._answer_alone(run, one)
-
-    def _answer_alone(self, run: str | None, one: _Asked) -> None:
-        _settle(
-            [one.answer],
-            lambda: self._opened.searcher(run).by_texts(self.encoded([one.text]), [one.wish]),
-        )
+                self._answer(run, [one])
 
 
 def _settle(

@@ -182,3 +182,12 @@ class NearestItems:
         videos = self._features.video_batch(items, self._head.shape.num_frames)
         scores = similarity_in_blocks(self._head, text, self._head.encode_video(videos))[0]
         return Compared(items, scores.float().cpu(), usual)
+
+
+def best_first(scores: Float[Tensor, " video"]) -> Int[Tensor, " ranked"]:
+    """The places of the videos that were compared, those of equal scores in their order.
+
+    Args:
+        scores: minus infinity where a video was not.
+    """
+    return scores.argsort(descending=True, stable=True)[: int(scores.isfinite().sum())]

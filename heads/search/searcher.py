@@ -21,7 +21,7 @@ from .archive import Archive
 from .calibration import Calibration, nothing_stands_out
 from .catalogue import Catalogue
 from .coarse import CoarseVectors, coarse_of
-from .comparing import Compared, Comparer, EveryItem, NearestItems, Usual
+from .comparing import Compared, Comparer, EveryItem, NearestItems, Usual, best_first
 from .exact import check_top_k
 from .faiss_index import checked_index
 from .index_folder import INDEX_FOLDER, VideoIndex
@@ -238,8 +238,7 @@ class Searcher:
     ) -> Answer:
         """Videos, each by its best window."""
         scores, window = compared.by_owner(self._windows.owner, self.archive.features.num_videos)
-        order = scores.argsort(descending=True, stable=True)
-        order = order[: int(scores.isfinite().sum())]
+        order = best_first(scores)
         wanted = {
             int(window[place]): place for place in order[wish.offset : wish.offset + wish.top_k].tolist()
         }
@@ -280,7 +279,7 @@ class Searcher:
             self._found(place, score, moment, None) for place, moment, score in found[wish.offset : wanted]
         ]
         scores, _ = compared.by_owner(self._windows.owner, self.archive.features.num_videos)
-        ranked = scores.argsort(descending=True, stable=True)[: int(scores.isfinite().sum())]
+        ranked = best_first(scores)
         own = self._own(query.text, scores, ranked)
         return self._said(hits, wish, scores[ranked], compared.usual, own)
 
