@@ -7,7 +7,8 @@ from importlib.resources import files
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from ...data.contracts.errors import DecodeError, StoreError, TvrError, UsageError
@@ -16,6 +17,7 @@ from .guard import STATUSES
 from .media.files import MediaError
 from .query_worker import BusyError
 from .records import Trouble
+from .refusals import Refusal
 from .run_routes import run_routes
 from .search_routes import search_routes
 from .video_routes import media_routes, video_routes
@@ -65,6 +67,7 @@ def page_app(context: PageContext) -> FastAPI:
     app.mount("/static", StaticFiles(packages=[(__package__ or "", "static")]), name="static")
     app.add_exception_handler(TvrError, _refused)
     app.add_exception_handler(RequestValidationError, _misread)
+    app.add_exception_handler(HTTPException, _no_such)
     return app
 
 
@@ -84,8 +87,14 @@ def _pages() -> APIRouter:
 
 def _refused(request: Request, error: Exception) -> Response:
     code = next(code for kind, code in _CODES if isinstance(error, kind))
-    headers = {"retry-after": "1"} if code == 503 else None
-    return JSONResponse({"detail": str(error)}, code, headers)
+    return Refusal(code, str(error), {"retry-after": "1"} if code == 503 else {}).answer(request)
+
+
+def _no_such(request: Request, error: Exception) -> Response:
+    """An address that is none, or a method that it does not know."""
+    assert isinstance(error, HTTPException), "nothing else is sent here"
+    sentence = "there is nothing under this address" if error.status_code == 404 else error.detail
+    return Refusal(error.status_code, sentence, dict(error.headers or {})).answer(request)
 
 
 def _misread(request: Request, error: Exception) -> Response:
@@ -96,4 +105,5 @@ def _misread(request: Request, error: Exception) -> Response:
         given = str(one["input"])
         given = "" if one["input"] is None or len(given) > _SHOWN_INPUT else f", got {given!r}"
         found.setdefault(str(one["loc"][-1]), f"{one['msg'].lower()}{given}")
-    return JSONResponse({"detail": "; ".join(f"{name}: {wrong}" for name, wrong in found.items())}, 422)
+    sentence = "; ".join(f"{name}: {wrong}" for name, wrong in found.items())
+    return Refusal(422, sentence).answer(request)

@@ -9,14 +9,16 @@ import asyncio
 import re
 import secrets
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .refusals import Refusal
 
 MOST_BODY_BYTES = 10_000_000
 """Of one request."""
@@ -52,16 +54,6 @@ class Patience:
     """Until the body of a request has come."""
     send_seconds: float = 60.0
     """Until somebody takes the next piece of an answer. A browser that has paused asks again from where it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    status: int
-    sentence: str
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-
-    def answer(self) -> Response:
-        return JSONResponse({"detail": self.sentence}, self.status, self.headers)
 
 
 class _StalledError(Exception):
@@ -124,7 +116,8 @@ class Guard:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._under_way >= self._patience.requests:
             busy = f"{self._under_way:,} requests are under way. Ask again in a second."
-            await _Refusal(503, busy, {"retry-after": "1"}).answer()(scope, receive, send)
+            refusal = Refusal(503, busy, {"retry-after": "1"})
+            await refusal.answer(Request(scope))(scope, receive, send)
             return
         self._under_way += 1
         try:
@@ -140,23 +133,23 @@ class Guard:
         """The answer to what may not pass; None: it may."""
         refusal = self._refused_address(request) or _refused_origin(request)
         if refusal is not None:
-            return refusal.answer()
+            return refusal.answer(request)
         return self._refused_stranger(request) if self._token is not None else None
 
-    def _refused_address(self, request: Request) -> _Refusal | None:
+    def _refused_address(self, request: Request) -> Refusal | None:
         hosts = request.headers.getlist("host")
         if len(hosts) != 1 or not self._is_own_name(hosts[0]):
             named = ", ".join(hosts)[:200] or "nothing"
-            return _Refusal(
+            return Refusal(
                 421, f"this server is not called {named!r}. Open it under the address that it printed."
             )
         path, query = request.scope["path"], request.scope["query_string"]
         if len(request.scope.get("raw_path") or path.encode()) + len(query) > MOST_ADDRESS_BYTES:
-            return _Refusal(
+            return Refusal(
                 414, f"an address has at most {MOST_ADDRESS_BYTES:,} bytes. Ask for something shorter."
             )
         if not path.startswith("/"):
-            return _Refusal(400, "an address begins with a slash.")
+            return Refusal(400, "an address begins with a slash.")
         return None
 
     def _is_own_name(self, header: str) -> bool:
@@ -189,7 +182,7 @@ class Guard:
             if _is_foreign_link(request):
                 return _again(request)
         sentence = "this server needs its token. Open the address that it printed when it started."
-        return _Refusal(401, sentence, {"www-authenticate": "Bearer"}).answer()
+        return Refusal(401, sentence, {"www-authenticate": "Bearer"}).answer(request)
 
     async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         """Let the app answer as soon as the body is here; the answer of the guard where it does not come so."""
@@ -198,7 +191,7 @@ class Guard:
             await self._app(scope, receive, send)
             return None
         if claimed > MOST_BODY_BYTES:
-            return _TOO_LARGE.answer()
+            return _TOO_LARGE.answer(Request(scope))
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(self._patience.body_seconds):
@@ -207,14 +200,14 @@ class Guard:
                 await self._app(scope, _given(b"".join(pieces), receive), send)
         except TimeoutError:
             seconds = self._patience.body_seconds
-            refusal = _Refusal(
+            refusal = Refusal(
                 408, f"what was sent did not come within {seconds:g} s. Send it again.", _CLOSING
             )
         finally:
             self._body_bytes -= sum(map(len, pieces))
-        return refusal and refusal.answer()
+        return refusal and refusal.answer(Request(scope))
 
-    async def _read(self, receive: Receive, pieces: list[bytes]) -> _Refusal | None:
+    async def _read(self, receive: Receive, pieces: list[bytes]) -> Refusal | None:
         """Take a body piece by piece, as long as it is small enough."""
         size = 0
         while True:
@@ -228,7 +221,7 @@ class Guard:
             pieces.append(piece)
             self._body_bytes += len(piece)
             if self._body_bytes > _MOST_BODIES_BYTES:
-                return _Refusal(503, "too much is being sent at once. Try again in a second.", _BUSY)
+                return Refusal(503, "too much is being sent at once. Try again in a second.", _BUSY)
             if not message.get("more_body", False):
                 return None
 
@@ -252,7 +245,7 @@ class Guard:
 
 
 _CLOSING = {"connection": "close"}
-_TOO_LARGE = _Refusal(
+_TOO_LARGE = Refusal(
     413, f"at most {MOST_BODY_BYTES // 1_000_000} MB may be sent. Send something smaller.", _CLOSING
 )
 _BUSY = {"connection": "close", "retry-after": "1"}
@@ -278,16 +271,16 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _refused_origin(request: Request) -> _Refusal | None:
+def _refused_origin(request: Request) -> Refusal | None:
     """Why a request that another site's page makes does not pass: all but a link that is followed."""
     is_read = request.method in ("GET", "HEAD", "OPTIONS")
     site = request.headers.get("sec-fetch-site", "none")
     is_followed = is_read and request.headers.get("sec-fetch-mode") == "navigate"
     if site not in ("same-origin", "none") and not is_followed:
-        return _Refusal(403, "another site's page asked for this. Open the address of this server itself.")
+        return Refusal(403, "another site's page asked for this. Open the address of this server itself.")
     origin = request.headers.get("origin")
     if not is_read and origin is not None and urlsplit(origin).netloc != request.headers["host"]:
-        return _Refusal(403, "another site's page sent this. Open the address of this server itself.")
+        return Refusal(403, "another site's page sent this. Open the address of this server itself.")
     return None
 
 

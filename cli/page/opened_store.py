@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -10,7 +11,7 @@ from threading import Lock
 import torch
 
 from ...data.base import Video
-from ...data.contracts.errors import TvrError, UsageError, unknown_name
+from ...data.contracts.errors import TvrError, UsageError, counted, unknown_name
 from ...heads.base import Head
 from ...heads.evaluation.evaluate_runs import zero_shot
 from ...heads.features.from_store import features_of, gallery_of
@@ -18,7 +19,7 @@ from ...heads.runs.find_store import run_store
 from ...heads.runs.newest import RunEntry
 from ...heads.runs.run_folder import load_run
 from ...heads.search.archive import Archive
-from ...heads.search.calibration import calibrated
+from ...heads.search.calibration import FEWEST_QUERIES, calibrated
 from ...heads.search.catalogue import Catalogue
 from ...heads.search.coarse import CoarseVectors, coarse_of
 from ...heads.search.comparing import EveryItem, NearestItems
@@ -88,6 +89,7 @@ class OpenedStore:
         self._candidates = candidates
         self._searchers: OrderedDict[str, Searcher] = OrderedDict()
         self._lock = Lock()
+        self._uncalibrated: dict[str, str] = {}
         self._measuring = ThreadPoolExecutor(1, thread_name_prefix="calibrating")
 
     def close(self) -> None:
@@ -148,18 +150,27 @@ class OpenedStore:
             compare = NearestItems(head, items, coarse, vectors.nearest, candidates)
         searcher = Searcher(archive, self.catalogue, compare, vectors)
         _ = archive.notes  # read while the run is there as it was loaded
-        self._measuring.submit(self._calibrate, searcher, head)
+        self._measuring.submit(self._calibrate, run.name, searcher, head)
         return searcher
 
+    def uncalibrated(self, name: str) -> str:
+        """Why nobody knows how often hits of a run's scores are right; empty where it is known, or still measured."""
+        return self._uncalibrated.get(name, "")
+
     @torch.no_grad()
-    def _calibrate(self, searcher: Searcher, head: Head) -> None:
-        """Measure how often a score is right; without captions, or a validation split, nothing is said of that."""
-        if VALIDATION not in self.store.splits or not self.store.manifest.num_texts:
-            return
-        try:
-            searcher.calibration = calibrated(head, features_of(self.store, VALIDATION))
-        except TvrError:  # a split of which nothing can be used
-            return
+    def _calibrate(self, name: str, searcher: Searcher, head: Head) -> None:
+        """Measure how often a score is right, on the captions of the validation split."""
+        texts = 0
+        if VALIDATION in self.store.splits and self.store.manifest.num_texts:
+            with suppress(TvrError):  # a split of which nothing can be used
+                validation = features_of(self.store, VALIDATION)
+                texts = validation.num_texts
+                searcher.calibration = calibrated(head, validation)
+        if searcher.calibration is None:
+            self._uncalibrated[name] = (
+                f"how often hits of such scores are right is not known: that takes {FEWEST_QUERIES} captions of the "
+                f"split {VALIDATION!r}, and there {'is' if texts == 1 else 'are'} {counted(texts, 'caption')}"
+            )
 
 
 def _named(runs: Sequence[RunEntry]) -> list[ListedRun]:

@@ -189,6 +189,8 @@ class SearchRecord:
     """The best of those that the text was written for, where it is a caption of the store."""
     calibrated_on: str | None
     """Of what ``share_right`` is a share."""
+    uncalibrated: str
+    """Why nobody knows what a score is worth; empty where it is known or nothing is said of it."""
     hits: list[HitRecord]
 
 

@@ -173,7 +173,8 @@ def _look(context: PageContext, run: str, query: QueryRecord, wish: Wish) -> Cal
 def _record(context: PageContext, run: str, query: QueryRecord, wish: Wish, answer: Answer) -> SearchRecord:
     searcher = context.opened.searcher(run)
     own = min(answer.own, key=lambda one: (one.rank is None, one.rank or 0), default=None)
-    calibration = searcher.calibration if query.kind == "text" and wish.by == "video" else None
+    is_measured = query.kind == "text" and wish.by == "video"
+    calibration = searcher.calibration if is_measured else None
     hits: list[HitRecord] = []
     for rank, hit in enumerate(answer.hits, start=wish.offset + 1):
         place = None
@@ -203,6 +204,7 @@ def _record(context: PageContext, run: str, query: QueryRecord, wish: Wish, answ
         calibrated_on=None
         if calibration is None
         else f"{counted(calibration.queries, 'caption')} and {counted(calibration.videos, 'video')} of {VALIDATION}",
+        uncalibrated=context.opened.uncalibrated(run) if is_measured else "",
         hits=hits,
     )
 

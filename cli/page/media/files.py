@@ -96,7 +96,8 @@ class StoreFiles:
                 return self._looked_at(video_id, opened_file(other, is_moved=True))
         known = f"{printable(path.name)}: " if path else ""
         raise MediaError(
-            f"{known}its file is not where it was, and was not found elsewhere below the data set's folder"
+            f"{known}its file is not where it was, and was not found elsewhere below the data set's folder. "
+            "If the folder has moved, `tvr serve --root DIR` says where it is"
         )
 
     def _looked_at(self, video_id: str, opened: OpenFile) -> OpenFile:

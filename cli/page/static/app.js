@@ -81,8 +81,8 @@ function showNotices() {
 function say(words) {
   const notice = make("p", { class: "notice strong said", role: "alert" }, words,
     make("button", { type: "button", class: "icon", "aria-label": "Put away", onclick: () => notice.remove() }, "×"));
-  notices.querySelector(".said")?.remove();
-  notices.append(notice);
+  document.querySelector(".said")?.remove();
+  document.body.append(notice); // where it is seen, however far down the page one is
 }
 
 async function begin() {

@@ -6,6 +6,7 @@ import { addressWith, asking, current, go, opening, seconds } from "./state.js";
 const SIZES = "(min-width: 2800px) 420px, (min-width: 1600px) 320px, 260px";
 /** So many standard deviations above the mean of all scores fill the bar of a card. */
 const FULL = 6;
+const ENDING_CHARACTERS = 100;
 
 /** A list of cards, which are walked by arrows. */
 export function cardList(label, cards) {
@@ -30,7 +31,7 @@ export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = 
         ],
       ),
       place && make("p", { class: "place" }, placeWords(place, searched)),
-      known(hit.share_right) && hit.share_right >= 0.005 && make("p", { class: "place" }, `${Math.round(100 * hit.share_right)} % of such hits were right on ${calibrated ?? "validation"}`),
+      known(hit.share_right) && hit.share_right >= 0.005 && make("p", { class: "place" }, `For captions, ${Math.round(100 * hit.share_right)} % of hits of such a score were right (${calibrated ?? "validation"})`),
       extra,
     ],
   });
@@ -117,9 +118,15 @@ function copyLink({ target }) {
 export function remarks(answer) {
   const { query } = answer;
   return [
-    query.cut ? make("p", { class: "notice mild" }, `The query is longer than the model reads. It read: “${query.read}”`) : null,
+    query.cut ? make("p", { class: "notice mild", title: query.read }, `The query is longer than the model reads. It read: “${ending(query.read)}”`) : null,
     answer.remark ? make("p", { class: "notice mild" }, sentence(answer.remark)) : null,
+    answer.uncalibrated ? make("p", { class: "fine" }, sentence(answer.uncalibrated)) : null,
   ];
+}
+
+/** Of long words their end, which tells where reading stopped. */
+function ending(words) {
+  return words.length > ENDING_CHARACTERS ? `… ${words.slice(-ENDING_CHARACTERS)}` : words;
 }
 
 /** Words with a capital and a full stop. */

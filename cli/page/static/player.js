@@ -11,6 +11,8 @@ import { chosenCurve, curvesOf, decision, wordButtons } from "./words.js";
 const SPEEDS = [0.25, 0.5, 1, 2];
 /** A press this near to the span is meant for it. */
 const NEAR_SECONDS = 0.03;
+/** What is shorter would flicker: it plays with some of what is around it. */
+const SHORTEST_LOOP_SECONDS = 1;
 
 export class Player {
   #state = {};
@@ -199,7 +201,11 @@ export class Player {
   }
 
   #looped() {
-    return this.whole.checked || !this.#span ? this.#range : this.#span;
+    const range = this.#range;
+    if (this.whole.checked || !this.#span) return range;
+    const [from, to] = this.#span;
+    const around = Math.max(0, SHORTEST_LOOP_SECONDS - (to - from)) / 2;
+    return [Math.max(range[0], from - around), Math.min(range[1], to + around)];
   }
 
   /** A person points at a second: outside of the span the whole video is meant. */
@@ -252,8 +258,10 @@ export class Player {
       wordButtons(this.#alignment, curves, chosen, choose),
       decision(this.#alignment),
       make("p", { class: "fine" }, this.#alignment.is_of_head
-        ? "The curve is the head's own comparison of words with frames."
-        : "The head compares no words with frames: the curve is how alike the stored features are, not a part of its score."));
+        ? "The curve is the head's own comparison of words with frames, one by one."
+        : "The head compares no words with frames: the curve is how alike the stored features are, not a part of its score."),
+      this.#state.by === "moment" && make("p", { class: "fine" },
+        "A moment's place in the list comes from the head's score of its frames together: another number than the curve's or the whole video's."));
     if (focused) this.why.querySelector(`[data-curve="${focused.dataset.curve}"]${focused.dataset.place ? `[data-place="${focused.dataset.place}"]` : ""}`)?.focus();
   }
 }

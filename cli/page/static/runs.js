@@ -2,7 +2,7 @@
 
 import { ask, Latest } from "./api.js";
 import { definitions, fill, make, makeSvg, number, readable, table } from "./dom.js";
-import { page } from "./state.js";
+import { page, visit } from "./state.js";
 
 const asked = new Latest();
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [560, 260, 52, 30, 12, 12];
@@ -26,10 +26,16 @@ function row({ name, head, trained, finished, state, seconds, validation }) {
   ];
 }
 
-function compared({ runs }) {
+/** Two runs to choose, and the way to their answers side by side: to a caption of the store, where it has any. */
+function compared({ runs, examples }) {
   if (runs.length < 2) return null;
-  const [one, other] = runs.slice(-2);
-  return make("p", {}, make("a", { href: page("/", { run: other.name, against: one.name }) }, `Compare ${other.name} with ${one.name}`));
+  const choice = (label, chosen) => make("label", { class: "field" }, make("span", {}, label),
+    make("select", {}, runs.map(({ name }, place) => make("option", { value: name, selected: place === chosen }, name))));
+  const [one, other] = [choice("Compare", 0), choice("with", 1)];
+  const go = () => visit(page("/", {
+    q: examples[0], run: one.lastChild.value, against: other.lastChild.value,
+  }));
+  return make("div", { class: "controls" }, one, other, make("button", { type: "button", onclick: go }, "Side by side"));
 }
 
 function pathOf(name) {

@@ -92,7 +92,7 @@ export function searchView(main, about) {
     if (now === kind) adjust(bar, state, about);
     else renew(bar, controls(about, state, { browsing: !asks(state) }));
     kind = now;
-    fill(greeting, !asks(state) && !filtered(state) && welcome(about));
+    fill(greeting, !asks(state) && !filtered(state) && welcome(about, state));
     const slow = setTimeout(() => {
       results.setAttribute("aria-busy", "true");
       if (!results.firstChild) fill(results, make("p", { class: "empty" }, "Searching …"));
@@ -172,12 +172,13 @@ function drawVideos({ total, videos }, { state, summary, results }) {
   announce(counts);
 }
 
-function welcome(about) {
+function welcome(about, { run, against }) {
   const examples = about.examples.map((text) =>
     make("li", {}, make("a", { href: addressWith(asking({ q: text })) }, text)));
   return make("section", { class: "welcome" },
     make("h2", {}, "Describe a moment. See where it is."),
     make("p", {}, `${counted(about.videos, "video")} in ${about.store}. Write what is to be seen, drop a picture, or take a video below as the example.`),
+    against && make("p", {}, `What is asked is answered by ${run ?? about.run} and by ${against}, side by side.`),
     examples.length
       ? [make("p", { class: "try" }, "Captions of this store to try:"), make("ul", { class: "examples" }, examples)]
       : make("p", { class: "try" }, "The store has no captions; a plain sentence such as “a dog on a beach” will do."),

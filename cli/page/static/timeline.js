@@ -5,8 +5,8 @@ import { clock, clocks, frame, make, makeSvg, nearestOf, score } from "./dom.js"
 const WIDTH = 1000;
 const HEIGHT = 100;
 const STRIP_MOST = 24;
-/** A shorter span would flicker rather than play. */
-const LEAST_SECONDS = 0.5;
+/** A shorter span could not be taken hold of. */
+const LEAST_SECONDS = 0.1;
 /** Of a long video the time line shows so many times its span, and no less than so many seconds. */
 const WINDOW_SPANS = 8;
 const LEAST_WINDOW_SECONDS = 60;

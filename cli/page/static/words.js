@@ -43,7 +43,7 @@ export function decision(alignment) {
   const place = decidingWord(alignment);
   if (place === null) return null;
   return make("p", { class: "decision" }, "Decided by ", make("b", {}, `“${alignment.words[place]}”`),
-    `: without it this video's score is ${score(alignment.scores_without[place])}, with it ${score(alignment.score)}.`);
+    `: without it the score of the whole video is ${score(alignment.scores_without[place])}, with it ${score(alignment.score)}.`);
 }
 
 /** The place of the word without which the score falls most; null where none matters, or nobody looked. */

@@ -95,6 +95,18 @@ def test_a_run_shows_its_curves_and_tables(visit: Open) -> None:
     expect(page).to_have_url(re.compile(r"/\?run=hcmi-1$"))
 
 
+def test_two_runs_are_chosen_to_be_compared(visit: Open) -> None:
+    page = visit("/runs")
+    page.get_by_role("combobox", name="Compare").select_option("zero-shot")
+    page.get_by_role("combobox", name="with").select_option("hcmi-1")
+    page.get_by_role("button", name="Side by side").click()
+    for run in ("zero-shot", "hcmi-1"):
+        expect(page.get_by_role("region", name=f"Results of {run}").locator(".card").first).to_be_visible()
+    page.get_by_role("searchbox", name="Describe").fill("")
+    page.get_by_role("searchbox", name="Describe").press("Enter")
+    expect(page.get_by_text("answered by zero-shot and by hcmi-1, side by side")).to_be_visible()
+
+
 def test_failures_lead_to_the_query(visit: Open) -> None:
     page = visit("/failures?run=zero-shot&split=train")
     row = page.get_by_role("list", name="Wrong queries").get_by_role("listitem").first

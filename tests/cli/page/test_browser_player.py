@@ -60,6 +60,18 @@ def test_the_video_plays_its_span_over_and_over(player: Locator) -> None:
     assert sum(at <= last for at in seen["positions"]) > len(seen["positions"]) / 2, (seen, last)
 
 
+def test_a_span_of_a_blink_plays_with_what_is_around_it(visit: Open, shown: ShownArchive) -> None:
+    page = visit("/?name=test-00005")
+    page.locator(".card .open").click()
+    page.wait_for_function(PLAYING)
+    page.goto(f"{page.url.partition('&t=')[0]}&t=1.5&to=1.6")
+    page.wait_for_function(PLAYING)
+    page.locator("video").evaluate(WATCH)
+    page.wait_for_function("() => seen.starts.length >= 1")
+    assert page.evaluate("Math.max(...seen.starts)") == pytest.approx(1.05, abs=0.1)
+    expect(page.locator(".span-words")).to_have_text(re.compile("1.5.1.6"))
+
+
 def test_a_switch_plays_all(player: Locator) -> None:
     _, last = span(player)
     player.get_by_role("combobox", name="Speed").select_option("2")

@@ -185,8 +185,10 @@ def test_a_picture_is_dropped_or_pasted(visit: Open, still: Path, way: str) -> N
 def test_a_picture_fails(visit: Open, name: str, kind: str, content: bytes, size: int, said: str) -> None:
     page = visit()
     expect(page.locator(".card").first).to_be_visible()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
     bring(page, "drop", name, kind, content, size)
     expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.get_by_role("alert")).to_be_in_viewport()
     page.get_by_role("button", name="Put away").click()
     expect(page.get_by_role("alert")).to_have_count(0)
 

@@ -210,6 +210,13 @@ def test_without_the_token_fails(reachable: Served) -> None:
             assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
 
 
+def test_a_browser_without_the_token_fails_with_a_page(reachable: Served) -> None:
+    with reachable.client(accept="text/html,*/*;q=0.8") as client:
+        answer = client.get("/")
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "This server needs its token." in answer.text
+
+
 def test_only_loopback_needs_none() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.8.0.1", "localhost", "::1", "[::1]")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.7", "archive.example")))

@@ -1,9 +1,11 @@
 """The page's HTTP API over a real socket, on a store and a run that lie in the repository."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -25,6 +27,7 @@ from tvr.pipeline.workspace import Workspace
 
 from ...fixtures.http_server import served
 
+PATIENCE_SECONDS = 60
 WRITTEN = Path(__file__).resolve().parents[2] / "fixtures" / "before_rooms"
 
 
@@ -170,6 +173,25 @@ def test_a_search_fails(client: httpx.Client, parameters: dict[str, Any], code: 
     answer = client.get("/api/search", params=parameters)
     assert answer.status_code == code, answer.text
     assert sentence in str(answer.json()["detail"])
+
+
+def test_an_address_that_is_none_fails(client: httpx.Client) -> None:
+    """A program reads JSON, a person a page, on which what was asked is no markup."""
+    for address, code in (("/nowhere", 404), ("/api/videos/99", 404), ("/api/search?q=a&run=<b>", 404)):
+        assert client.get(address).status_code == code
+        assert client.get(address).headers["content-type"] == "application/json"
+        page = client.get(address, headers={"accept": "text/html"})
+        assert (page.status_code, page.headers["content-type"]) == (code, "text/html; charset=utf-8")
+        assert "<h1>tvr</h1>" in page.text and "<b>" not in page.text
+
+
+def test_what_scores_are_worth_is_not_known_of_few_captions(client: httpx.Client) -> None:
+    end = monotonic() + PATIENCE_SECONDS
+    while not (said := got(client, "/api/search", q="a ring")["uncalibrated"]) and monotonic() < end:
+        sleep(0.01)  # it is measured behind the back of the queries
+    assert re.search(r"that takes 20 captions of the split 'val', and there are \d captions", said)
+    assert got(client, "/api/search", q="a ring", by="moment")["uncalibrated"] == ""
+    assert got(client, "/api/search", video=0)["uncalibrated"] == ""
 
 
 @pytest.mark.parametrize("run", ["run", ZERO_SHOT])
