@@ -84,13 +84,13 @@ def _extract_into(
     folder, options, manifest = recipe.folder, recipe.options, recipe.manifest
     compared = _compared(dataset, options, folder, shards, on_progress)
     _refuse_other_files(folder, options, compared.changed)
+    ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
+    selected = _select_shards(shards, folder, options, ids_to_retry)
     root = root_of(folder)
     moved = options.request is not None and root not in (None, options.request.root.absolute())
     if root is None or not (compared.changed or (moved and compared.unknown)):
-        save_request(folder, options)
+        save_request(folder, options, extends=bool(selected))
 
-    ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
-    selected = _select_shards(shards, folder, options, ids_to_retry)
     summary = Summary(folder, manifest.num_videos, manifest.num_texts, manifest.caution)
     summary.is_moved = moved
     summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown

@@ -55,9 +55,16 @@ _UNREPAIRED = (
 )
 
 
-def save_request(folder: Path, options: ExtractionOptions) -> None:
-    """Write ``request.json``, with absolute paths: a repair may be started anywhere; and remember who asked for it."""
-    if options.request is None:
+def save_request(folder: Path, options: ExtractionOptions, *, extends: bool = True) -> None:
+    """Write ``request.json``, with absolute paths: a repair may be started anywhere; and remember who asked for it.
+
+    Args:
+        folder: of the store.
+        options: what is asked for.
+        extends: whether any feature is to be written. Where none is, other words for the same thing are not kept; other
+            places where its files lie now are.
+    """
+    if options.request is None or not (extends or _is_news(folder, options.request)):
         return
     record = dataclasses.asdict(options) | {"request": _as_record(options.request)}
     kept = {name: value for name, value in record.items() if name not in _OF_ONE_RUN}
@@ -65,6 +72,24 @@ def save_request(folder: Path, options: ExtractionOptions) -> None:
         keep_text(folder / OPTIONS_NAME, _as_options(options, options.request.for_any_folder()))
         write_checksummed(folder / REQUEST_NAME, kept)
     _remember(folder / REQUEST_NAME)
+
+
+def _is_news(folder: Path, request: Request) -> bool:
+    """Whether a store does not know yet where its videos and weights lie, or that this user asked for it here."""
+    try:
+        known = load_request(folder)[0]
+    except StoreError:
+        return True
+    return not _was_asked_here(folder) or _places_of(known) != _places_of(request.for_any_folder())
+
+
+def _places_of(request: Request) -> tuple[str, set[str], list[str]]:
+    """The data set's name, and options that say where it and an encoder of no published name lie."""
+    return (
+        request.dataset,
+        set(NOTHING_NAMED.left_open(request)),
+        NOTHING_NAMED.left_open_of_encoder(request.encoder),
+    )
 
 
 def load_request(folder: Path, otherwise: str = _UNREPAIRED) -> tuple[Request, ExtractionOptions]:

@@ -56,7 +56,7 @@ def is_begun(folder: Path) -> bool:
 def store_entry(folder: Path) -> StoreEntry:
     """What is in the folder of a store, whole or not."""
     # Every shard has a record of its own, so the newest tells when the store came to be as it is. The request is none:
-    # it changes when a finished extraction is asked for in other words.
+    # it changes when the videos of a finished extraction lie elsewhere.
     records = [file for file in folder.glob("*.json") if file.name != REQUEST_NAME]
     written = max((file.stat().st_mtime for file in records), default=folder.stat().st_mtime)
     try:

@@ -144,8 +144,16 @@ def test_extract_needs_nothing_but_a_file(tmp_path: Path) -> None:
     assert written["root"] == str(tmp_path / "clips")
     assert (written["data"], written["num-frames"], written["patches"]) == ({"name": "mine"}, 3, True)
     shutil.copytree(tmp_path / "store", tmp_path / "copy")
-    same = tvr("extract", "--config", "store/extract.toml", "--store", "copy", cwd=tmp_path)
+    before = {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "copy").iterdir()
+    }
+    line = ("--config", "store/extract.toml", "--store", "copy", "--device", "cpu")
+    same = tvr("extract", *line, cwd=tmp_path)
     assert same.code == 0, same.err
+    after = {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "copy").iterdir()
+    }
+    assert before == after, "other words for what is there"
     assert "0 shards" in same.out or "already there" in same.out
     again = tvr("extract", "--config", "store/extract.toml", "--store", "again", cwd=tmp_path)
     assert again.code == 0, again.err

@@ -43,6 +43,38 @@ def test_a_root_that_is_not_utf8_is_read_back(tmp_path: Path) -> None:
     assert load_request(tmp_path)[0].root == root
 
 
+@pytest.mark.parametrize(
+    ("encoder", "root", "is_kept"),
+    [
+        (EncoderSpec("RN50", "openai", "cpu", "fp32"), "videos", True),
+        (EncoderSpec("RN50"), "elsewhere", False),
+        (EncoderSpec("RN50", "openai=weights.pt"), "videos", False),
+    ],
+)
+def test_of_a_finished_store_other_places_alone_are_written(
+    encoder: EncoderSpec, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_kept: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pt").touch()
+    save_request(tmp_path, options_for(Path("videos"), EncoderSpec("RN50")))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")}
+    save_request(tmp_path, options_for(Path(root), encoder), extends=False)
+    assert (before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")}) is is_kept
+    request_to_repair(tmp_path, NOTHING_NAMED)
+    save_request(tmp_path, options_for(Path("videos"), EncoderSpec("RN50", device="cpu")))
+    assert load_request(tmp_path)[0].encoder.device == "cpu", "what is extracted is always kept"
+
+
+def test_who_takes_over_somebody_elses_finished_store_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "others"))
+    save_request(tmp_path, options_for(tmp_path / "videos", EncoderSpec("RN50")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "own"))
+    save_request(tmp_path, options_for(tmp_path / "videos", EncoderSpec("RN50")), extends=False)
+    request_to_repair(tmp_path, NOTHING_NAMED)
+
+
 def test_the_encoder_stands_among_the_other_keys(tmp_path: Path) -> None:
     save_request(tmp_path, options_for(tmp_path, EncoderSpec("RN50", device="cpu")))
     record = json.loads((tmp_path / "request.json").read_text())["request"]
