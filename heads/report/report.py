@@ -17,7 +17,7 @@ from ..search.alignment import Alignment, align
 from .misses import Miss, misses, worst_queries
 from .plots import alignment_map, curves, rank_histogram, strip
 from .render import Illustration, Section, markdown, page
-from .table import comparison_remarks, table_rows
+from .table import comparison_remarks, table_rows, worse_than_untrained
 from .thumbnails import thumbnail_name, thumbnails
 
 WORST, ALIGNED = 8, 3
@@ -68,6 +68,7 @@ def _figures_section(subject: Subject, scored: Sequence[Scored], *, compare: boo
     lines = (
         f"{own_parameters(subject):,} trained parameters on features of {facts['model']} {facts['pretrained']}.",
         *dict.fromkeys(f"Coverage: {some.evaluation.coverage}." for some in scored),
+        *(f"{line}." for line in worse_than_untrained(scored)),
         *(f"Published figures: {line}." for line in (comparison_remarks(scored) if compare else ())),
         f"Head settings: {_settings(record.head_config)}.",
         f"Training settings: {_settings(record.training)}.",

@@ -15,6 +15,7 @@ from tvr.heads.evaluation.ranks import BothRanks
 from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.features.from_store import features_of
 from tvr.heads.report.report import WORST, worst_misses, write_report
+from tvr.heads.report.table import worse_than_untrained
 from tvr.heads.report.thumbnails import thumbnails
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
@@ -97,6 +98,24 @@ def test_a_part_of_the_split_and_few_candidates_show_in_a_report(made: Made, tmp
     whole = write_report(subject, scored).with_suffix(".md").read_text(encoding="utf-8")
     assert "not comparable" not in whole
     assert "fewer than 2K" not in whole
+
+
+@pytest.mark.parametrize(("ahead", "is_said"), [(19, True), (0, False)])
+def test_a_head_that_is_worse_than_no_training_is_told_in_its_report(
+    made: Made, tmp_path: Path, ahead: int, *, is_said: bool
+) -> None:
+    subject, scored = made
+    run = Path(shutil.copytree(subject.run, tmp_path / "run", ignore=shutil.ignore_patterns("report*")))
+    own = next(some for some in scored if some.run)
+    both = own.evaluation.ranks
+    ways = {way: getattr(both, way) for way in ("t2v", "v2t")}
+    same = {way: replace(ranks, ahead=np.full_like(ranks.ahead, ahead)) for way, ranks in ways.items()}
+    ranked = replace(own, run=run, evaluation=replace(own.evaluation, ranks=replace(both, **same)))
+    others = [some for some in scored if some.run is None]
+    page = write_report(replace(subject, run=run), [*others, ranked]).read_text(encoding="utf-8")
+    markdown = (run / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    (said, *_) = worse_than_untrained([*others, ranked]) or ["is worse here than zero-shot mean pooling"]
+    assert [said in text for text in (page, markdown)] == [is_said, is_said]
 
 
 def among(candidates: int, ranks: BothRanks) -> BothRanks:
