@@ -231,7 +231,9 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _end_at_once(_signum: int, _frame: FrameType | None) -> None:
     """Ctrl-C while modules are imported, and behind a command: an exception that C++ code meets there aborts it."""
-    os.write(2, b"tvr: interrupted\n")
+    os.write(
+        2, b"\ntvr: interrupted\n" if os.isatty(2) else b"tvr: interrupted\n"
+    )  # behind the keys it shows
     os._exit(INTERRUPTED)
 
 

@@ -83,6 +83,9 @@ LOG_SECONDS = 30
 """Without a terminal, one line in so many seconds."""
 BAR = 20
 """Characters of a bar, so that count and time have room beside it on 80 columns."""
+ECHO = len("^C")
+"""Characters that a bar leaves free at the end of its line, where the terminal shows the keys of an interrupt: drawn
+again, it takes these away; on the next line they would stay, and the bar above them."""
 AT_ONCE = 0.5
 """Seconds: what is done by then was done before."""
 
@@ -333,7 +336,7 @@ class Meter:
         assert self._bar is not None
         ends = None if left is None else time.monotonic() + left
         taken = len(self.title) + BAR + len(f"{total}/{total}") + len("00:00:00 left") + 4
-        rate = fitting(parts, err.width - taken)
+        rate = fitting(parts, err.width - taken - ECHO)
         if self._task is None:
             # With what is done: a task is drawn as soon as it is added.
             self._task = self._bar.add_task(self.title, total=total, completed=done, ends=ends, rate=rate)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -105,7 +104,11 @@ def _agrees(question: str) -> bool:
         UsageError: standard input is no terminal, or has ended.
     """
     if sys.stdin and sys.stdin.isatty():
-        with suppress(EOFError):
+        try:
             return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
-        out.print()
+        except EOFError:
+            out.print()
+        except KeyboardInterrupt:  # the question stays, and what is said of it stands below
+            out.print()
+            raise
     raise UsageError(f"{question} Nobody is here to answer: add --yes if that is meant")

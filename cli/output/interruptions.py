@@ -16,6 +16,7 @@ from .verbosity import ASKED, LOG
 from .wrapping import for_standard_error
 
 SHOW_CURSOR = "\x1b[?25h"
+ERASE_LINE = "\r\x1b[2K"
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Gen
     try:
         yield
     except KeyboardInterrupt as interrupt:  # and from here on another one ends it at once
+        sys.stderr.write(begun_line())
         _tell(f"interrupted: {str(interrupt) or otherwise}")
         _tell(f"to go on: {ASKED.demo or (again or typed_command)()}")
         raise typer.Exit(INTERRUPTED) from None
@@ -47,6 +49,14 @@ def typed_command(*more: str) -> str:
     """This command as it was typed, with more options behind, so that it can be pasted; of two values of an option the
     last one counts."""
     return " ".join(["tvr", *map(pasteable, (*sys.argv[1:], *more))])
+
+
+def begun_line() -> str:
+    """What brings a terminal to the beginning of an empty line, where it shows the keys of an interrupt; nothing where
+    standard error is none."""
+    if not os.isatty(2):
+        return ""
+    return "\n" if os.environ.get("TERM", "dumb") in ("dumb", "unknown") else ERASE_LINE
 
 
 def _is_deaf() -> bool:

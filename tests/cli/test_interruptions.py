@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 from tvr.cli import demo, index, inspect, verify
+from tvr.cli.input.upkeep import Upkeep
 from tvr.cli.main import app
 from tvr.cli.output.interruptions import SHOW_CURSOR, interruptible, typed_command
 from tvr.heads.runs.run_folder import read_metrics
@@ -19,6 +21,7 @@ from tvr.pipeline.store.receipts import read_receipt
 from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.generated import generated_store
+from ..fixtures.screen import typed_into
 from ..fixtures.shell import tvr
 from ..fixtures.warm_shell import warm_shell
 
@@ -131,6 +134,68 @@ def test_a_second_one_ends_at_once() -> None:
     while is_alive(child) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_alive(child)
+
+
+AT_TERMINAL = """
+import signal, sys, threading, time
+from tvr.cli.output.interruptions import interruptible
+from tvr.cli.terminal import Meter
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests
+sys.argv = ["tvr", "runs"]
+
+def bar():
+    with Meter("training hcmi", "epochs") as meter:
+        meter.begin(time.monotonic() - 100)
+        meter.update(1, 20, "x" * 40)
+        threading.Event().wait()
+
+def nothing():
+    print("begun", flush=True)
+    threading.Event().wait()
+
+try:
+    with interruptible("nothing was changed"):
+        {what}()
+except BaseException as ended:
+    sys.exit(ended.exit_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "until", "above"),
+    [
+        ("bar", "1/20", r"training hcmi .* 1/20 .* left 100\.0 s/epoch(, x)+"),
+        ("nothing", "begun\r\n", "begun"),
+    ],
+)
+def test_what_is_said_begins_a_line_of_its_own_below_what_was_there(
+    what: str, until: str, above: str
+) -> None:
+    code, lines = typed_into(AT_TERMINAL.format(what=what), until)
+    assert code == 130, lines
+    assert lines[1:] == ["tvr: interrupted: nothing was changed", "tvr: to go on: tvr runs"], lines
+    assert re.fullmatch(above, lines[0]), lines
+
+
+def test_what_is_said_of_a_question_begins_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(question: str) -> str:
+        sys.stdout.write(f"{question}^C")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(typer.Exit):
+            Upkeep(rename=None, note=None, delete=True, yes=False).do(tmp_path, "run", in_use=None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = capsys.readouterr()
+    assert said.out.endswith("? [y/N]: ^C\n")
+    assert said.err.startswith("tvr: interrupted: nothing was deleted\n")
 
 
 EARLY = """
