@@ -25,8 +25,12 @@ ConfigOption = Annotated[
 NAME = "config"
 SETTINGS, TRAINING, GRID, STORE, DATASET = "settings", "training", "grid", "store", "dataset"
 """Arguments of commands that exclude each other in part."""
-HEAD, SET = "head", "set"
-"""Of a training: an option, and the one of that head's settings."""
+BELONGINGS: Mapping[str, tuple[str, ...]] = {
+    "head": ("set",),
+    DATASET: ("root", "data"),
+    "model": ("pretrained",),
+}
+"""Options that mean something only together with the value of another one."""
 SHARED, PREFIX = (SETTINGS, TRAINING), f"{TRAINING}."
 """Of a sweep: both give what all trials share, and what says that a setting is one of the training."""
 
@@ -59,7 +63,7 @@ def with_file(command: Any, context: Any, words: Sequence[str]) -> list[str]:
     if not isinstance(file, str) or typed.get("help"):
         return list(words)
     read = _File(file, command, typed)
-    return [*read.words(read.of_typed_head(_read(file))), *words]
+    return [*read.words(read.of_typed(_read(file))), *words]
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -83,15 +87,19 @@ class _File:
     typed: Mapping[str, Any]
     """What was typed, by the names of the command's arguments."""
 
-    def of_typed_head(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The file's values; without its settings of a head where another one was typed, which is said."""
-        own, asked = values.get(HEAD), self.typed.get(HEAD)
-        if own is None or asked in (None, own) or SET not in values:
-            return values
-        err.print(
-            f"note: without `{SET}` of {self.name}, which is of the head {one_line(str(own))}", soft_wrap=True
-        )
-        return {key: value for key, value in values.items() if key != SET}
+    def of_typed(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The file's values, without what belongs to a head, a data set or a model of its own where another one was
+        typed, which is said."""
+        left_out: dict[str, str] = {}
+        for owner, belongings in BELONGINGS.items():
+            own = values.get(owner)
+            if own is not None and self.typed.get(owner) not in (None, own):
+                left_out |= {key: f"the {owner} {own}" for key in belongings if key in values}
+        for key, whose in left_out.items():
+            if key not in self.typed or isinstance(values[key], Mapping | list):
+                said = f"note: without `{key}` of {self.name}, which is of {one_line(whose)}"
+                err.print(said, soft_wrap=True)
+        return {key: value for key, value in values.items() if key not in left_out}
 
     def words(self, values: Mapping[str, Any]) -> list[str]:
         """Every option of the file that none takes the place of which was typed."""

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tvr.cli.input.config_file import with_file
 from tvr.cli.main import LazyCommand
 from tvr.data.contracts.errors import UsageError
 from tvr.data.contracts.toml_text import toml_of
@@ -92,6 +93,35 @@ def test_settings_of_a_head_fail_to_reach_another_one_that_is_typed(tmp_path: Pa
     assert (answer.code, "no features in" in answer.err) == (4, True), "wti's own settings are good"
     same = tvr("train-head", "--config", "run.toml", "--head", "hcmi", cwd=tmp_path)
     assert "note: without" not in same.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "left_out", "kept"),
+    [
+        (["--dataset", "msrvtt"], ["root", "data"], ["--model=ViT-B-32", "--pretrained=openai"]),
+        (["--dataset", "msrvtt", "--root", "there"], ["data"], ["--model=ViT-B-32", "--pretrained=openai"]),
+        (["--model", "words"], ["pretrained"], ["--dataset=folder", "--root=here", "--data=name=mine"]),
+        (["--dataset", "folder", "--model", "ViT-B-32"], [], None),
+    ],
+)
+def test_what_belongs_to_another_data_set_or_model_fails_to_reach_the_typed_one(
+    typed: list[str],
+    left_out: list[str],
+    kept: list[str] | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "extract.toml"
+    file.write_text(
+        "dataset = 'folder'\nroot = 'here'\nmodel = 'ViT-B-32'\npretrained = 'openai'\ndata.name = 'mine'\n"
+    )
+    command = LazyCommand("extract").loaded()
+    words = with_file(command, command.context_class(command), line := ["--config", str(file), *typed])
+    if kept is None:
+        kept = ["--root=here", "--pretrained=openai", "--data=name=mine"]
+    assert sorted(words[: -len(line)]) == sorted(kept)
+    said = capsys.readouterr().err
+    assert [key for key in ("root", "data", "pretrained") if f"note: without `{key}` of" in said] == left_out
 
 
 def test_a_wrong_setting_in_a_file_fails_as_if_typed(tmp_path: Path) -> None:
