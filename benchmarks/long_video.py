@@ -25,9 +25,9 @@ from tvr.data.base import load_dataset
 from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive, open_archive
 from tvr.heads.search.catalogue import Catalogue
+from tvr.heads.search.gallery.windows import Windows
 from tvr.heads.search.moments import Moment
 from tvr.heads.search.searcher import Searcher
-from tvr.heads.search.windows import Windows
 from tvr.pipeline.encoders.base import load_encoder
 from tvr.pipeline.extract import extract
 from tvr.pipeline.options import EncoderSpec, ExtractionOptions, Request, sampling_of

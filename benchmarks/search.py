@@ -26,9 +26,9 @@ from tvr.heads.base import TextFeatures, build_head
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.items import TextItems, VideoItems
 from tvr.heads.features.rows import Rows
-from tvr.heads.search.exact import Hit, search
-from tvr.heads.search.faiss_index import IndexedGallery, build_index
-from tvr.heads.search.index_folder import VideoIndex
+from tvr.heads.search.gallery.exact import Hit, search
+from tvr.heads.search.gallery.faiss_index import IndexedGallery, build_index
+from tvr.heads.search.gallery.index_folder import VideoIndex
 
 from .record import keep
 

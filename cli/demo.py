@@ -24,8 +24,8 @@ from ..heads.evaluation.twins import twin_accuracy
 from ..heads.search.answers import FoundVideo, Wish
 from ..heads.search.archive import Archive
 from ..heads.search.catalogue import Catalogue
-from ..heads.search.exact import Gallery
 from ..heads.search.example_queries import ExampleQuery, example_queries
+from ..heads.search.gallery.exact import Gallery
 from ..heads.search.searcher import Searcher
 from ..pipeline.encoders import words as words_encoder
 from ..pipeline.workspace import Workspace

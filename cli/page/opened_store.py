@@ -11,9 +11,10 @@ from threading import Lock
 import torch
 
 from ...data.base import Video
-from ...data.contracts.errors import TvrError, UsageError, counted, unknown_name
+from ...data.contracts.errors import StoreError, TvrError, UsageError, counted, unknown_name
 from ...heads.base import Head
 from ...heads.evaluation.evaluate_runs import zero_shot
+from ...heads.features.feature_set import FeatureSet
 from ...heads.features.from_store import features_of, gallery_of
 from ...heads.runs.find_store import run_store
 from ...heads.runs.newest import RunEntry
@@ -21,8 +22,10 @@ from ...heads.runs.run_folder import load_run
 from ...heads.search.archive import Archive
 from ...heads.search.calibration import FEWEST_QUERIES, calibrated
 from ...heads.search.catalogue import Catalogue
-from ...heads.search.coarse import CoarseVectors, coarse_of
 from ...heads.search.comparing import EveryItem, NearestItems
+from ...heads.search.gallery.coarse import CoarseVectors, coarse_of
+from ...heads.search.gallery.encoded_items import EncodedItems, EncodedNow
+from ...heads.search.gallery.kept_encodings import ENCODINGS_FOLDER, kept_encodings
 from ...heads.search.query_features import QueryFeatures, encoder_of
 from ...heads.search.searcher import Searcher
 from ...pipeline.request import NOTHING_NAMED, Named
@@ -140,15 +143,16 @@ class OpenedStore:
         archive = Archive(head, run.head, self.features, self.queries, self.store, run.folder, None)
         items = archive.windows.features
         coarse = coarse_of(head)
-        vectors = CoarseVectors(coarse, items, report)
         candidates = self._candidates
         if candidates is None and items.num_videos > COMPARED_WHOLE:
             candidates = CANDIDATES
+        encoded = EncodedNow(head, items) if candidates is None else _encoded(run, head, items, report)
+        vectors = CoarseVectors(coarse, encoded, report)
         if candidates is None:
             compare = EveryItem(head, items, kept=True)
         else:
-            compare = NearestItems(head, items, coarse, vectors.nearest, candidates)
-        searcher = Searcher(archive, self.catalogue, compare, vectors)
+            compare = NearestItems(encoded, coarse, vectors.nearest, candidates)
+        searcher = Searcher(archive, self.catalogue, compare, vectors, encoded)
         _ = archive.notes  # read while the run is there as it was loaded
         self._measuring.submit(self._calibrate, run.name, searcher, head)
         return searcher
@@ -171,6 +175,17 @@ class OpenedStore:
                 f"how often hits of such scores are right is not known: that takes {FEWEST_QUERIES} captions of the "
                 f"split {VALIDATION!r}, and there {'is' if texts == 1 else 'are'} {counted(texts, 'caption')}"
             )
+
+
+def _encoded(run: ListedRun, head: Head, items: FeatureSet, report: OnEncoded) -> EncodedItems:
+    """Every item as the head encodes it, kept beside the run; encoded anew for each query where nothing can be kept,
+    and for mean pooling, which takes no time."""
+    if run.folder is None or not head.has_weights:
+        return EncodedNow(head, items)
+    try:
+        return kept_encodings(head, items, run.folder / ENCODINGS_FOLDER, report)
+    except StoreError:
+        return EncodedNow(head, items)
 
 
 def _named(runs: Sequence[RunEntry]) -> list[ListedRun]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ..base import Head
 from ..features.feature_set import FeatureSet
-from ..search.exact import Hit, search
+from ..search.gallery.exact import Hit, search
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of, gallery_of
 from ..runs.find_store import run_store, store_notes
 from ..runs.run_folder import load_record, load_run
-from .exact import check_top_k
+from .gallery.exact import check_top_k
+from .gallery.windows import Windows, windows_of
 from .query_features import ONLY, QueryFeatures, encoder_of
-from .windows import Windows, windows_of
 
 
 @dataclass(frozen=True, slots=True)

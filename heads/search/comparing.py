@@ -4,7 +4,7 @@ Both say, beside the scores, what a usual score of this query is: a cosine alone
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import erfc, sqrt
 from typing import Protocol, runtime_checkable
 
@@ -16,10 +16,10 @@ from torch import Tensor
 from ...data.contracts.errors import UsageError
 from ..base import Encoded, Head, TextFeatures
 from ..evaluation.blockwise import similarity_in_blocks
-from ..evaluation.scores import EncodedVideos
 from ..features.feature_set import FeatureSet
-from .coarse import Coarse
-from .exact import Gallery, scores_in_batches
+from .gallery.coarse import Coarse
+from .gallery.encoded_items import EncodedItems
+from .gallery.exact import Gallery, scores_in_batches
 
 DRAWN = 256
 """Items by which a usual score is known where not every item is compared: the same for every query."""
@@ -83,11 +83,32 @@ class Compared:
         return scores, best
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AskedTexts:
+    """A batch of texts that are looked for, as it is and as a head encodes it."""
+
+    features: TextFeatures
+    encoded: Encoded
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, head: Head, texts: TextFeatures) -> "AskedTexts":
+        """Encoded by a head."""
+        return cls(texts, head.encode_text(texts))
+
+    def row(self, place: int) -> "AskedTexts":
+        """One of them, as long as the batch."""
+        columns = {one.name: getattr(self.features, one.name) for one in fields(TextFeatures)}
+        present = {name: column[[place]] for name, column in columns.items() if column is not None}
+        encoded = {name: tensor[[place]] for name, tensor in self.encoded.items()}
+        return AskedTexts(replace(self.features, **present), encoded)
+
+
 @runtime_checkable
 class Comparer(Protocol):
     """Compares queries with a gallery."""
 
-    def __call__(self, texts: TextFeatures, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
+    def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
         """Each text with the items of the gallery, or of a part of it.
 
         Args:
@@ -112,10 +133,9 @@ class EveryItem:
         self._gallery = Gallery(head, features) if kept else None
 
     @torch.no_grad()
-    def __call__(self, texts: TextFeatures, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
+    def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
         """See ``Comparer``."""
-        text = self._head.encode_text(texts)
-        scores = self._gallery.scores(text) if self._gallery else self._streamed(text)
+        scores = self._gallery.scores(texts.encoded) if self._gallery else self._streamed(texts.encoded)
         items = torch.arange(scores.shape[1]) if among is None else among.nonzero().flatten()
         return [Compared(items, row[items], Usual.of(row, len(row))) for row in scores]
 
@@ -131,35 +151,34 @@ class NearestItems:
     """Compares with the nearest items by coarse vector alone.
 
     Args:
-        head: that compares.
-        features: the items.
+        items: with the head that compares.
         coarse: whose vectors are near or not.
         nearest: finds them.
         candidates: how many are compared.
     """
 
-    def __init__(
-        self, head: Head, features: FeatureSet, coarse: Coarse, nearest: Nearest, candidates: int
-    ) -> None:
+    def __init__(self, items: EncodedItems, coarse: Coarse, nearest: Nearest, candidates: int) -> None:
         if candidates < 1:
             raise UsageError(f"candidates must be at least 1, got {candidates}")
-        self._head = head.eval()
-        self._features = features
+        self._head = items.head.eval()
+        self._items = items
         self._coarse = coarse
         self._nearest = nearest
         self.candidates = candidates
-        drawn = torch.randperm(features.num_videos, generator=torch.Generator().manual_seed(0))[:DRAWN]
-        self._drawn = EncodedVideos(head, features, drawn)
+        self._count = items.features.num_videos
+        drawn = torch.randperm(self._count, generator=torch.Generator().manual_seed(0))[:DRAWN]
+        with torch.no_grad():
+            self._drawn = items.of(drawn)
 
     @torch.no_grad()
-    def __call__(self, texts: TextFeatures, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
+    def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
         """See ``Comparer``."""
-        text = self._head.encode_text(texts)
-        found = self._nearest(self._coarse.of_texts(texts).cpu().numpy(), self.candidates, among)
+        vectors = self._coarse.of_texts(
+            texts.features, texts.encoded if self._coarse.head is self._head else None
+        )
+        found = self._nearest(vectors.cpu().numpy(), self.candidates, among)
         return [
-            self._compared(
-                {name: tensor[[row]] for name, tensor in text.items()}, torch.tensor(places, dtype=torch.long)
-            )
+            self._compared(texts.row(row).encoded, torch.tensor(places, dtype=torch.long))
             for row, places in enumerate(found)
         ]
 
@@ -175,12 +194,10 @@ class NearestItems:
             )
 
     def _compared(self, text: Encoded, items: Int[Tensor, " item"]) -> Compared:
-        drawn = [similarity_in_blocks(self._head, text, g.encoded)[0] for g in self._drawn.groups]
-        usual = Usual.of(torch.cat(drawn).float().cpu(), self._features.num_videos)
+        usual = Usual.of(similarity_in_blocks(self._head, text, self._drawn)[0].float().cpu(), self._count)
         if not len(items):
             return Compared(items, torch.zeros(0), usual)
-        videos = self._features.video_batch(items, self._head.shape.num_frames)
-        scores = similarity_in_blocks(self._head, text, self._head.encode_video(videos))[0]
+        scores = similarity_in_blocks(self._head, text, self._items.of(items))[0]
         return Compared(items, scores.float().cpu(), usual)
 
 

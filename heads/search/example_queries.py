@@ -12,7 +12,7 @@ from torch import Tensor
 from ..evaluation.scores import ITEMS_PER_BATCH
 from ..layers.padding import l2_normalise
 from .archive import Archive
-from .coarse import coarse_of
+from .gallery.coarse import coarse_of
 from .searcher import Searcher
 
 

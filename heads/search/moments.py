@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..base import Encoded, Head, TextFeatures, VideoFeatures
-from ..features.feature_set import FeatureSet
 from ..layers.padding import l2_normalise
+from .gallery.kept_encodings import EncodedItems
 
 _WORD_NAMES = ("mixed_words", "words", "parts", "entity")
 _FRAME_NAMES = ("frames", "parts", "entity")
@@ -118,22 +118,21 @@ def frame_curve(
 
 @torch.no_grad()
 def window_curves(
-    head: Head, features: FeatureSet, asked: tuple[Encoded, TextFeatures], windows: Sequence[int]
+    items: EncodedItems, asked: tuple[Encoded, TextFeatures], windows: Sequence[int]
 ) -> Iterator[tuple[int, Float[Tensor, "frame dim"], Float[Tensor, " frame"]]]:
     """Of each window its frames, and how well each suits a text; those of one length are encoded together.
 
     Args:
-        head: that compares.
-        features: the windows.
+        items: the windows, and the head that compares.
         asked: the only text, encoded and as it is.
-        windows: places among ``features``.
+        windows: places among the items.
     """
-    chosen, most = torch.tensor(windows, dtype=torch.long), head.shape.num_frames
-    lengths = features.frames.lengths[chosen].clamp(max=most)
+    chosen, most = torch.tensor(windows, dtype=torch.long), items.head.shape.num_frames
+    lengths = items.features.frames.lengths[chosen].clamp(max=most)
     for length in lengths.unique():
         own = chosen[lengths == length]
-        videos = features.video_batch(own, most)
-        together = head.encode_video(videos)
+        videos = items.features.video_batch(own, most)
+        together = items.of(own)
         for row, window in enumerate(own.tolist()):
             one = {name: tensor[[row]] for name, tensor in together.items()}
             alone = VideoFeatures(videos.frames[[row]], videos.mask[[row]])

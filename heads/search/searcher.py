@@ -20,11 +20,13 @@ from .answers import FIRST_FEW, Answer, FoundVideo, OwnVideo, Wish
 from .archive import Archive
 from .calibration import Calibration, nothing_stands_out
 from .catalogue import Catalogue
-from .coarse import CoarseVectors, coarse_of
-from .comparing import Compared, Comparer, EveryItem, NearestItems, Usual, best_first
-from .exact import check_top_k
-from .faiss_index import checked_index
-from .index_folder import INDEX_FOLDER, VideoIndex
+from .comparing import AskedTexts, Compared, Comparer, EveryItem, NearestItems, Usual, best_first
+from .gallery.coarse import CoarseVectors, coarse_of
+from .gallery.encoded_items import EncodedItems, EncodedNow
+from .gallery.exact import check_top_k
+from .gallery.faiss_index import checked_index
+from .gallery.index_folder import INDEX_FOLDER, VideoIndex
+from .gallery.kept_encodings import ENCODINGS_FOLDER, kept_or_anew
 from .moments import Moment, apart, moment_of, moments_of, window_curves
 from .query_features import QueryText, batch_of
 
@@ -40,6 +42,7 @@ class Searcher:
         catalogue: what is known of the videos.
         comparer: how a text meets the gallery; None: with every item, of which nothing is kept.
         vectors: one vector an item for what looks alike; None: made for each query.
+        encoded: the items as the head encodes them; None: made for each query.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Searcher:
         catalogue: Catalogue,
         comparer: Comparer | None = None,
         vectors: CoarseVectors | None = None,
+        encoded: EncodedItems | None = None,
     ) -> None:
         self.archive = archive
         self.catalogue = catalogue
@@ -57,6 +61,7 @@ class Searcher:
         self._windows = archive.windows
         self._compare = comparer or EveryItem(self._head, self._windows.features, kept=False)
         self._vectors = vectors
+        self._encoded = encoded or EncodedNow(self._head, self._windows.features)
         self._coarse = coarse_of(self._head)
         self._places = {video: place for place, video in enumerate(archive.features.video_ids)}
 
@@ -79,12 +84,12 @@ class Searcher:
         catalogue = catalogue or Catalogue(archive.store, {})
         if candidates is None:
             return cls(archive, catalogue)
-        features = archive.windows.features
-        index = VideoIndex.load((archive.run or archive.store.folder) / INDEX_FOLDER)
+        features, folder = archive.windows.features, archive.run or archive.store.folder
+        index = VideoIndex.load(folder / INDEX_FOLDER)
         coarse = checked_index(archive.head, features, index)
-        return cls(
-            archive, catalogue, NearestItems(archive.head, features, coarse, index.nearest, candidates)
-        )
+        encoded = kept_or_anew(archive.head, features, folder / ENCODINGS_FOLDER)
+        compare = NearestItems(encoded, coarse, index.nearest, candidates)
+        return cls(archive, catalogue, compare, encoded=encoded)
 
     def by_text(self, text: str | QueryText, wish: Wish = FIRST_FEW) -> Answer:
         """The best videos, or moments, for a text.
@@ -103,14 +108,14 @@ class Searcher:
         for wish in wishes:
             check_top_k(wish.top_k)
         among = [self._items(wish) for wish in wishes]
+        asked = AskedTexts.of(self._head, batch_of(queries, self._head.shape.num_words))
+        rows = [asked.row(place) for place in range(len(queries))]
         if all(mask is None for mask in among):
-            compared = self._compare(batch_of(queries, self._head.shape.num_words))
+            compared = self._compare(asked)
         else:
-            compared = [
-                self._compare(query.batch(self._head.shape.num_words), mask)[0]
-                for query, mask in zip(queries, among, strict=True)
-            ]
-        return [self._text_answer(*one) for one in zip(queries, compared, wishes, strict=True)]
+            compared = [self._compare(row, mask)[0] for row, mask in zip(rows, among, strict=True)]
+        encoded = [row.encoded for row in rows]
+        return [self._text_answer(*one) for one in zip(queries, encoded, compared, wishes, strict=True)]
 
     @torch.no_grad()
     def by_look(self, video: VideoFeatures, wish: Wish = FIRST_FEW, *, without: str | None = None) -> Answer:
@@ -126,7 +131,7 @@ class Searcher:
             UsageError: fewer than one is wanted.
         """
         check_top_k(wish.top_k)
-        vectors = self._vectors or CoarseVectors(self._coarse, self._windows.features)
+        vectors = self._vectors or CoarseVectors(self._coarse, self._encoded)
         scores = vectors.scores(self._coarse.of_videos(video))[0]
         usual = Usual.of(scores, len(scores))
         wish = self._without(wish, without)
@@ -217,14 +222,13 @@ class Searcher:
         """Which windows may be found."""
         return None if wish.among is None else wish.among[self._windows.owner]
 
-    def _text_answer(self, query: QueryText, compared: Compared, wish: Wish) -> Answer:
-        encoded = self._head.encode_text(query.batch(self._head.shape.num_words))
+    def _text_answer(self, query: QueryText, encoded: Encoded, compared: Compared, wish: Wish) -> Answer:
         if wish.by == "moment":
             return self._by_moment(encoded, query, compared, wish)
         asked = encoded, query.batch(self._head.shape.num_words)
 
         def curves(windows: Sequence[int]) -> Mapping[int, Float[Tensor, " frame"]]:
-            found = window_curves(self._head, self._windows.features, asked, windows)
+            found = window_curves(self._encoded, asked, windows)
             return {window: curve for window, _, curve in found}
 
         return self._answer(compared, wish, curves, query.text)
@@ -290,9 +294,7 @@ class Searcher:
         text = query.batch(self._head.shape.num_words)
         cut = [
             (int(self._windows.owner[window]), moment, frames[part])
-            for window, frames, curve in window_curves(
-                self._head, self._windows.features, (encoded, text), windows
-            )
+            for window, frames, curve in window_curves(self._encoded, (encoded, text), windows)
             for moment, part in moments_of(curve, self._seconds(window))
         ]
         if not cut:

@@ -1,6 +1,7 @@
 """``tvr search`` and ``tvr index`` as typed, on generated videos."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -47,6 +48,15 @@ def test_an_index_with_all_candidates_is_exact(made: Path) -> None:
     exact = videos_found(made, "a red circle grows", "--run", RUN)
     assert videos_found(made, RUN, "a red circle grows", "--candidates", "40") == exact
     assert len(exact) == 5
+    kept = made / RUN / "encodings"
+    assert re.search(rf"their encodings in {RUN}/encodings \([\d.]+ [kM]B\) in ", answer.out)
+    files = {file: file.stat().st_mtime_ns for file in kept.glob("*.array")}
+    assert tvr("index", RUN, cwd=made).code == 0
+    assert files and {file: file.stat().st_mtime_ns for file in files} == files, "they are there already"
+    shutil.rmtree(kept)
+    assert "encodings" not in tvr("index", RUN, "--no-encodings", cwd=made).out
+    assert videos_found(made, RUN, "a red circle grows", "--candidates", "40") == exact
+    assert not kept.exists()
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ from tvr.heads.features import from_store as stored
 from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, fits_in_memory, gallery_of
 from tvr.heads.features.rows import ConcatenatedArrays
-from tvr.heads.search.exact import search
-from tvr.heads.search.faiss_index import IndexedGallery, build_index
+from tvr.heads.search.gallery.exact import search
+from tvr.heads.search.gallery.faiss_index import IndexedGallery, build_index
 from tvr.pipeline.store.manifest import SplitRecord, ids_digest
 from tvr.pipeline.store.reader import FeatureStore, common_dtype
 from tvr.pipeline.store.shards import TextRow, VideoRow, shard_name, write_text_shard, write_video_shard

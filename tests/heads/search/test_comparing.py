@@ -6,8 +6,9 @@ import pytest
 import torch
 from tvr.data.contracts.errors import UsageError
 from tvr.heads import mean_pool, wti
-from tvr.heads.search.coarse import CoarseVectors, coarse_of
-from tvr.heads.search.comparing import FEWEST, Compared, EveryItem, NearestItems, Usual
+from tvr.heads.search.comparing import FEWEST, AskedTexts, Compared, EveryItem, NearestItems, Usual
+from tvr.heads.search.gallery.coarse import CoarseVectors, coarse_of
+from tvr.heads.search.gallery.encoded_items import EncodedNow
 
 from ...fixtures.generated import generated_features
 
@@ -46,12 +47,12 @@ def test_every_item_is_compared_or_those_that_may_be_found(kept: bool) -> None:
     with torch.no_grad():
         videos = head.encode_video(features.video_batch(torch.arange(30), head.shape.num_frames))
         expected = head.similarity(head.encode_text(texts), videos)
-    compare = EveryItem(head, features, kept=kept)
-    for row, found in zip(expected, compare(texts), strict=True):
+    compare, asked = EveryItem(head, features, kept=kept), AskedTexts.of(head, texts)
+    for row, found in zip(expected, compare(asked), strict=True):
         torch.testing.assert_close(found.scores, row)
         assert found.items.tolist() == list(range(30))
     among = torch.arange(30) % 3 == 1
-    for row, found in zip(expected, compare(texts, among), strict=True):
+    for row, found in zip(expected, compare(asked, among), strict=True):
         torch.testing.assert_close(found.scores, row[among])
         assert found.items.tolist() == list(range(1, 30, 3))
         usual = Usual.of(row, 30)
@@ -62,11 +63,11 @@ def test_every_item_is_compared_or_those_that_may_be_found(kept: bool) -> None:
 def test_candidates_are_the_nearest_and_scored_by_the_head() -> None:
     features = generated_features(videos=60, noise=1.0)
     head = mean_pool.Head(mean_pool.Config(), features.shape()).eval()
-    vectors = CoarseVectors(coarse_of(head), features)
-    texts = features.text_batch(torch.arange(5), head.shape.num_words)
+    vectors = CoarseVectors(coarse_of(head), EncodedNow(head, features))
+    texts = AskedTexts.of(head, features.text_batch(torch.arange(5), head.shape.num_words))
     every = EveryItem(head, features, kept=True)(texts)
     for among in (None, torch.arange(60) % 2 == 0):
-        some = NearestItems(head, features, coarse_of(head), vectors.nearest, 10)(texts, among)
+        some = NearestItems(EncodedNow(head, features), coarse_of(head), vectors.nearest, 10)(texts, among)
         for whole, found in zip(every, some, strict=True):
             allowed = whole.scores if among is None else whole.scores.masked_fill(~among, -torch.inf)
             assert set(found.items.tolist()) == set(allowed.topk(10).indices.tolist())
@@ -81,16 +82,16 @@ def test_candidates_fail_for_none() -> None:
     features = generated_features(videos=3)
     head = mean_pool.Head(mean_pool.Config(), features.shape())
     with pytest.raises(UsageError, match="candidates must be at least 1"):
-        NearestItems(head, features, coarse_of(head), lambda *_: [], 0)
+        NearestItems(EncodedNow(head, features), coarse_of(head), lambda *_: [], 0)
 
 
 def test_nothing_is_found_where_nothing_may_be() -> None:
     features = generated_features(videos=30)
     head = mean_pool.Head(mean_pool.Config(), features.shape())
-    vectors = CoarseVectors(coarse_of(head), features)
+    vectors = CoarseVectors(coarse_of(head), EncodedNow(head, features))
     nobody = torch.zeros(30, dtype=torch.bool)
-    [found] = NearestItems(head, features, coarse_of(head), vectors.nearest, 5)(
-        features.text_batch(torch.arange(1), 8), nobody
+    [found] = NearestItems(EncodedNow(head, features), coarse_of(head), vectors.nearest, 5)(
+        AskedTexts.of(head, features.text_batch(torch.arange(1), 8)), nobody
     )
     assert not len(found.items)
 

@@ -18,8 +18,8 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.features.from_store import features_of, gallery_of
 from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive
-from tvr.heads.search.faiss_index import build_index
-from tvr.heads.search.index_folder import INDEX_FOLDER
+from tvr.heads.search.gallery.faiss_index import build_index
+from tvr.heads.search.gallery.index_folder import INDEX_FOLDER
 from tvr.heads.search.query_features import ONLY, QueryFeatures
 from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.encoders.base import EncodedFrames, EncodedText, Encoder, EncoderIdentity

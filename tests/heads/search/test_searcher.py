@@ -11,8 +11,9 @@ from tvr.heads.features.feature_set import FeatureSet
 from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive, open_archive
 from tvr.heads.search.catalogue import Catalogue
-from tvr.heads.search.coarse import CoarseVectors, coarse_of
 from tvr.heads.search.comparing import EveryItem, NearestItems
+from tvr.heads.search.gallery.coarse import CoarseVectors, coarse_of
+from tvr.heads.search.gallery.encoded_items import EncodedNow
 from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.store.reader import VideoRows
 
@@ -55,8 +56,8 @@ def test_moments_do_not_depend_on_the_page_they_are_on(archive: Archive) -> None
 
 def test_a_page_ends_where_the_compared_ones_do(archive: Archive) -> None:
     items = archive.windows.features
-    vectors = CoarseVectors(coarse_of(archive.head), items)
-    some = NearestItems(archive.head, items, coarse_of(archive.head), vectors.nearest, 5)
+    vectors = CoarseVectors(coarse_of(archive.head), EncodedNow(archive.head, items))
+    some = NearestItems(EncodedNow(archive.head, items), coarse_of(archive.head), vectors.nearest, 5)
     searcher = searcher_of(archive, comparer=some)
     query = archive.queries.of_text("a big red circle grows")
     pages = searcher.by_texts([query] * 3, [Wish(3), Wish(3, 3), Wish(3, 6)])

@@ -22,14 +22,14 @@ from tvr.heads import wti
 from tvr.heads.base import FeatureShape, Head, build_head
 from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.features.from_store import CONTENT_DIGEST
-from tvr.heads.search.coarse import coarse_of
-from tvr.heads.search.faiss_index import IndexedGallery, build_index
-from tvr.heads.search.index_folder import LOCK, RECORD, IndexKind, IndexRecord, MadeOf, VideoIndex
+from tvr.heads.search.gallery.coarse import coarse_of
+from tvr.heads.search.gallery.faiss_index import IndexedGallery, build_index
+from tvr.heads.search.gallery.index_folder import LOCK, RECORD, IndexKind, IndexRecord, MadeOf, VideoIndex
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.file_locks import FileLock
 
-from ...fixtures.fuzz import cases
-from ...fixtures.generated import generated_rows
+from ....fixtures.fuzz import cases
+from ....fixtures.generated import generated_rows
 
 SHAPE = FeatureShape(dim=16, num_frames=6, num_words=8)
 
@@ -165,7 +165,7 @@ import random, sys, time
 from pathlib import Path
 import faiss, numpy as np
 from tvr.data.contracts.errors import StoreError
-from tvr.heads.search.index_folder import IndexRecord, MadeOf, VideoIndex
+from tvr.heads.search.gallery.index_folder import IndexRecord, MadeOf, VideoIndex
 
 {inspect.getsource(made)}
 

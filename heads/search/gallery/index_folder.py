@@ -17,13 +17,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ...data.contracts.errors import StoreError, UsageError, pasteable
-from ...data.contracts.identity import differing_settings, sha256_of
-from ...data.contracts.records import restored
-from ...pipeline.store.atomic_files import atomic_write, remove_leftovers
-from ...pipeline.store.checksummed_json import read_checksummed, write_checksummed
-from ...pipeline.store.file_locks import FileLock
-from ...pipeline.store.manifest import MANIFEST_NAME
+from ....data.contracts.errors import StoreError, UsageError, pasteable
+from ....data.contracts.identity import differing_settings, sha256_of
+from ....data.contracts.records import restored
+from ....pipeline.store.atomic_files import atomic_write, remove_leftovers
+from ....pipeline.store.checksummed_json import read_checksummed, write_checksummed
+from ....pipeline.store.file_locks import FileLock
+from ....pipeline.store.manifest import MANIFEST_NAME
 
 INDEX_FOLDER = "index"
 """Of a run, or of a store: what ``tvr index`` made."""

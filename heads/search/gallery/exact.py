@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...data.contracts.errors import UsageError
-from ..base import Encoded, Head, TextFeatures
-from ..evaluation.blockwise import similarity_in_blocks
-from ..evaluation.scores import ITEMS_PER_BATCH, EncodedVideos, check_fit
-from ..features.feature_set import FeatureSet
+from ....data.contracts.errors import UsageError
+from ...base import Encoded, Head, TextFeatures
+from ...evaluation.blockwise import similarity_in_blocks
+from ...evaluation.scores import ITEMS_PER_BATCH, EncodedVideos, check_fit
+from ...features.feature_set import FeatureSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads.base import Head, TextFeatures, build_head
 from tvr.heads.features.feature_set import FeatureSet
-from tvr.heads.search.coarse import coarse_of
-from tvr.heads.search.exact import search
-from tvr.heads.search.faiss_index import IndexedGallery, build_index
-from tvr.heads.search.index_folder import IndexKind, VideoIndex
+from tvr.heads.search.gallery.coarse import coarse_of
+from tvr.heads.search.gallery.exact import search
+from tvr.heads.search.gallery.faiss_index import IndexedGallery, build_index
+from tvr.heads.search.gallery.index_folder import IndexKind, VideoIndex
 
-from ...fixtures.generated import generated_features
+from ....fixtures.generated import generated_features
 
 
 @cache

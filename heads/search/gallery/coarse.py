@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ...data.contracts.plug_ins import load_plug_in
-from ..base import Encoded, Head, TextFeatures, VideoFeatures, build_head
-from ..evaluation.scores import ITEMS_PER_BATCH
-from ..features.feature_set import FeatureSet
-from ..layers.padding import l2_normalise
+from ....data.contracts.plug_ins import load_plug_in
+from ...base import Encoded, Head, TextFeatures, VideoFeatures, build_head
+from ...evaluation.scores import ITEMS_PER_BATCH
+from ...layers.padding import l2_normalise
+from .encoded_items import EncodedItems, EncodedNow
 
 _PAIRS = (("sentence", "video"), ("whole", "whole"))
 """What heads call the single vector of a text and of a video among what they encode."""
@@ -34,22 +34,36 @@ class Coarse:
     @property
     def digest(self) -> str:
         """sha256 of everything that decides the vectors: the head's settings, its shape and all its weights."""
-        settings = (type(self.head).__module__, getattr(self.head, "config", None), self.head.shape)
-        digest = hashlib.sha256(repr((*settings, self.text_name, self.video_name)).encode())
-        for name, weights in sorted(self.head.state_dict().items()):
-            digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
-            digest.update(weights.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest_of(self.head, self.text_name, self.video_name)
 
     @torch.no_grad()
     def of_videos(self, videos: VideoFeatures) -> Float[Tensor, "video dim"]:
         """Unit vectors of some videos."""
-        return l2_normalise(self.head.encode_video(videos)[self.video_name].float())
+        return self.of_encoded(self.head.encode_video(videos))
+
+    def of_encoded(self, videos: Encoded) -> Float[Tensor, "video dim"]:
+        """The same of videos that the head has encoded."""
+        return l2_normalise(videos[self.video_name].float())
 
     @torch.no_grad()
-    def of_texts(self, texts: TextFeatures) -> Float[Tensor, "text dim"]:
-        """Unit vectors of some texts."""
-        return l2_normalise(self.head.encode_text(texts)[self.text_name].float())
+    def of_texts(self, texts: TextFeatures, encoded: Encoded | None = None) -> Float[Tensor, "text dim"]:
+        """Unit vectors of some texts.
+
+        Args:
+            texts: as they are.
+            encoded: by this head, if they were.
+        """
+        return l2_normalise((encoded or self.head.encode_text(texts))[self.text_name].float())
+
+
+def digest_of(head: Head, *names: str) -> str:
+    """sha256 of a head's settings, its shape and all its weights, and of the names of what it encodes."""
+    settings = (type(head).__module__, getattr(head, "config", None), head.shape)
+    digest = hashlib.sha256(repr((*settings, *names)).encode())
+    for name, weights in sorted(head.state_dict().items()):
+        digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+        digest.update(weights.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def coarse_of(head: Head) -> Coarse:
@@ -85,21 +99,23 @@ class CoarseVectors:
 
     Args:
         coarse: whose vectors.
-        features: the items.
+        items: of the gallery; what another head than that of these vectors has encoded is encoded again.
         report: called with how many are done, and how many there are.
     """
 
     def __init__(
         self,
         coarse: Coarse,
-        features: FeatureSet,
+        items: EncodedItems,
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         parts: list[Tensor] = []
-        for items in torch.arange(features.num_videos).split(ITEMS_PER_BATCH):
-            batch = features.video_batch(items, coarse.head.shape.num_frames)
-            parts.append(coarse.of_videos(batch).cpu())
-            report(int(items[-1]) + 1, features.num_videos)
+        count = items.features.num_videos
+        items = items if items.head is coarse.head else EncodedNow(coarse.head, items.features)
+        with torch.no_grad():
+            for some in torch.arange(count).split(ITEMS_PER_BATCH):
+                parts.append(coarse.of_encoded(items.of(some)).cpu())
+                report(int(some[-1]) + 1, count)
         self._vectors = torch.cat(parts)
 
     def scores(self, vectors: Float[Tensor, "query dim"]) -> Float[Tensor, "query item"]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ..features.feature_set import FeatureSet
+from ...features.feature_set import FeatureSet
 
 LONG = 2
 """A video with more than this many times the frames that a head sees is long."""

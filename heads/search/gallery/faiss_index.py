@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...data.contracts.errors import StoreError, UsageError
-from ..base import Head, TextFeatures
-from ..evaluation.blockwise import similarity_in_blocks
-from ..evaluation.scores import ITEMS_PER_BATCH
-from ..features.feature_set import FeatureSet
-from ..features.from_store import CONTENT_DIGEST
+from ....data.contracts.errors import StoreError, UsageError
+from ...base import Head, TextFeatures
+from ...evaluation.blockwise import similarity_in_blocks
+from ...evaluation.scores import ITEMS_PER_BATCH
+from ...features.feature_set import FeatureSet
+from ...features.from_store import CONTENT_DIGEST
 from .coarse import Coarse, coarse_of
 from .exact import Hit, check_top_k
 from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, faiss_module, remedy

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from tvr.heads.features.feature_set import FeatureSet, Origin
-from tvr.heads.search.windows import windows_of
+from tvr.heads.search.gallery.windows import windows_of
 from tvr.pipeline.store.reader import VideoRows
 
-from ...fixtures.generated import no_texts
+from ....fixtures.generated import no_texts
 
 SEEN = 4
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from tvr.data.contracts.errors import UsageError
 from tvr.heads import mean_pool, wti
-from tvr.heads.search.exact import Gallery, search
+from tvr.heads.search.gallery.exact import Gallery, search
 
-from ...fixtures.generated import generated_features
+from ....fixtures.generated import generated_features
 
 
 def test_search_ranks_as_the_similarity_does() -> None:

@@ -1,0 +1,1 @@
+"""What is searched: items, their coarse vectors and encodings, and indexes of them."""
