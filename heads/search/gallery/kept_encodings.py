@@ -145,6 +145,8 @@ def kept_encodings(
             the head encodes.
     """
     try:
+        if folder.is_symlink():
+            raise StoreError(f"{folder} is a link, and nothing is written where it leads. Remove it")
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCK) as lock:
             if not lock.acquire():
@@ -206,7 +208,9 @@ def _described(rows: np.ndarray, items: int) -> KeptArray:
 def _allocate(folder: Path, record: EncodingsRecord) -> None:
     """Take all the room at once: a mapped file that finds the disk full kills its process."""
     for name, one in record.arrays.items():
-        with _file(folder, name).open("wb") as file:
+        path = _file(folder, name)
+        path.unlink(missing_ok=True)  # who put a link there shall not have written where it leads
+        with path.open("xb") as file:
             size = max(1, math.prod(one.shape) * np.dtype(one.kind).itemsize)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -218,7 +222,7 @@ def _mapped(folder: Path, record: EncodingsRecord, mode: Literal["r", "r+"]) -> 
     """The arrays of a record; none where a file is not there, or not as large as it should be."""
     try:
         return {
-            name: np.memmap(_file(folder, name), np.dtype(one.kind), mode, shape=one.shape)
+            name: np.memmap(_plain_file(folder, name), np.dtype(one.kind), mode, shape=one.shape)
             for name, one in record.arrays.items()
         }
     except (OSError, ValueError):
@@ -229,6 +233,13 @@ def _file(folder: Path, name: str) -> Path:
     if not name.isidentifier():
         raise ValueError(f"{name!r} names no encoding")
     return folder / f"{name}.array"
+
+
+def _plain_file(folder: Path, name: str) -> Path:
+    path = _file(folder, name)
+    if path.is_symlink() or not path.is_file():
+        raise ValueError(f"{path} is no file")
+    return path
 
 
 def _flush(folder: Path, record: EncodingsRecord, arrays: dict[str, np.memmap]) -> None:

@@ -123,6 +123,26 @@ def test_a_record_that_names_another_file_fails(features: FeatureSet, tmp_path: 
         KeptEncodings.opened(tmp_path / "kept", head, features)
 
 
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_link_in_a_strangers_run_fails_to_lead_writing_elsewhere(
+    link: str, features: FeatureSet, tmp_path: Path
+) -> None:
+    head, mine, folder = head_of(features), tmp_path / "mine", tmp_path / "encodings"
+    kept_encodings(head, features, mine)
+    before = {file: file.read_bytes() for file in mine.iterdir()}
+    if link == "folder":
+        folder.symlink_to(mine)
+        with pytest.raises(StoreError, match="is a link"):
+            kept_encodings(head_of(features, seed=1), features, folder)
+    else:
+        folder.mkdir()
+        for file in mine.iterdir():
+            (folder / file.name).symlink_to(file)
+        kept_encodings(head_of(features, seed=1), features, folder)
+        assert not any(file.is_symlink() for file in folder.iterdir())
+    assert {file: file.read_bytes() for file in before} == before
+
+
 def test_two_at_once_fail(features: FeatureSet, tmp_path: Path) -> None:
     with FileLock(tmp_path / LOCK) as lock:
         assert lock.acquire()
