@@ -285,10 +285,19 @@ def extract(
         options = replace(options, frames_per_batch=frames)
         with extraction_meters(is_random=identity.random_weights) as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
-    print_remarks(summary, retry, pixels)
-    print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
-    if code := print_faults(summary, budget):
-        raise typer.Exit(code)
+    with _all_in_place():
+        print_remarks(summary, retry, pixels)
+        print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
+        raise typer.Exit(print_faults(summary, budget))
+
+
+@contextmanager
+def _all_in_place() -> Generator[None]:
+    """Ctrl-C loses nothing any more."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("every shard is in its place, and nothing is lost") from None
 
 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> Dataset:

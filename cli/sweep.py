@@ -16,19 +16,21 @@ from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import UsageError, counted
 from ..data.contracts.numbers import AT_LEAST_ONE, check_number
 from ..data.contracts.strict_json import read_json
+from ..heads.evaluation.evaluate_runs import zero_shot_score
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import summed_figures
-from ..heads.runs.training_config import FORMER_NAMES, best_score
+from ..heads.features.from_store import features_of
+from ..heads.runs.training_config import FORMER_NAMES, Selection, best_score
 from ..heads.sweep.grid import OPTIONS, Trial, options_of, parse_grid, plan_trials
 from ..heads.sweep.grid import TRAINING as TRAIN
 from ..heads.sweep.processes import run_in_processes
-from ..heads.sweep.results import TrialRow, groups_of, save_table, table_of
+from ..heads.sweep.results import GroupRow, TrialRow, groups_of, save_table, table_of
 from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
 from ..heads.sweep.trial import TrialTask
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
 from ..pipeline.store.atomic_files import keep_text
-from ..pipeline.store.manifest import Manifest
+from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
@@ -53,6 +55,7 @@ from .input.options import (
     key_values,
     note_former_names,
 )
+from .output.evaluation import untrained_is_better
 from .output.interruptions import interruptible, typed_command
 from .output.next_command import print_next
 from .terminal import NAME_WIDTH, Meter, err, out, print_json, print_table_whole
@@ -151,7 +154,7 @@ def sweep(
         else:
             run_on_dask(waiting, cluster, show)
     rows = save_table(target, tasks)
-    _print_result(rows, tasks, table_of(target, tasks), as_json=as_json, manifest=opened.manifest)
+    _print_result(rows, tasks, table_of(target, tasks), as_json=as_json, store=opened)
     if any(task.has_failed for task in mine):
         raise typer.Exit(SOME_FAILED)
 
@@ -218,22 +221,34 @@ def _usual_workers() -> int:
 
 
 def _print_result(
-    rows: Sequence[TrialRow], tasks: Sequence[TrialTask], saved: Path, *, as_json: bool, manifest: Manifest
+    rows: Sequence[TrialRow], tasks: Sequence[TrialTask], saved: Path, *, as_json: bool, store: FeatureStore
 ) -> None:
+    manifest = store.manifest
     if as_json:
         cautions = {"random_weights": manifest.random_weights, "caution": label_of(manifest.caution)}
         print_json(read_json(saved) | cautions)
         return
-    scales = {best_score(task.trial.training.select_by) for task in tasks}
+    selections: set[Selection] = {task.trial.training.select_by for task in tasks}
+    scales = {best_score(selection) for selection in selections}
     score = f"score of {scales.pop()}" if len(scales) == 1 else "score"
     caution = f" ({manifest.caution.label})" if manifest.caution else ""
     summed = {name for task in tasks for name in summed_figures(task.trial.training.select_by)}
     _print_groups(rows, f"validation split, {score}, mean ± deviation over seeds{caution}", summed)
+    if len(selections) == 1:
+        _print_worse(groups_of(rows), selections.pop(), store)
     _print_failures(rows)
     best = rows[0]
     out.print(f"all trials: {saved}", soft_wrap=True)
     if best.score is not None:
         print_next("eval", best.folder)
+
+
+def _print_worse(groups: Sequence[GroupRow], select_by: Selection, store: FeatureStore) -> None:
+    """Which settings were better left untrained."""
+    zero = zero_shot_score(features_of(store, "val"), select_by)
+    worse = [group.group for group in groups if group.mean is not None and group.mean < zero]
+    if worse:
+        out.print(f"{untrained_is_better(zero, select_by)}: {'; '.join(worse)}", soft_wrap=True)
 
 
 def _print_failures(rows: Sequence[TrialRow]) -> None:

@@ -11,18 +11,15 @@ from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import UsageError, counted
 from ..data.contracts.records import configured, reconfigured
 from ..heads.base import check_trainable, configured_head
-from ..heads.evaluation.evaluate import evaluate
-from ..heads.evaluation.evaluate_runs import zero_shot
+from ..heads.evaluation.evaluate_runs import zero_shot_score
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import few_candidates_of_score
-from ..heads.features.feature_set import FeatureSet
 from ..heads.features.from_store import features_of
 from ..heads.runs.find_store import run_store
 from ..heads.runs.newest import RunEntry, goes_on, left_note, run_entries
 from ..heads.runs.run_folder import load_record, read_metrics
 from ..heads.runs.training_config import (
     FORMER_NAMES,
-    Selection,
     TrainingConfig,
     score_in_words,
     with_current_names,
@@ -49,6 +46,7 @@ from .input.options import (
     key_values,
     note_former_names,
 )
+from .output.evaluation import untrained_is_better
 from .output.interruptions import interruptible, typed_command
 from .output.next_command import print_next
 from .terminal import Meter, err, out, print_json
@@ -134,7 +132,8 @@ def train_head(
         )
     if Distributed().is_first:
         was_finished = begun is not None and begun.is_finished
-        zero = _zero_shot_score(features.get("val"), chosen.select_by)
+        validation = features.get("val")
+        zero = None if validation is None else zero_shot_score(validation, chosen.select_by)
         _print_result(result, opened.manifest, zero, was_finished=was_finished, as_json=as_json)
 
 
@@ -222,11 +221,6 @@ def _training_config(
     return reconfigured(begun.record.config, {**there, **settings}, "training")
 
 
-def _zero_shot_score(validation: FeatureSet | None, select_by: Selection) -> float | None:
-    """The validation score without any training; None without a validation split."""
-    return None if validation is None else evaluate(zero_shot(validation), validation).score(select_by)
-
-
 def _print_result(
     result: TrainingResult, manifest: Manifest, zero: float | None, *, was_finished: bool, as_json: bool
 ) -> None:
@@ -253,11 +247,7 @@ def _print_result(
         soft_wrap=True,
     )
     if result.best_score is not None and zero is not None and result.best_score < zero:
-        out.print(
-            f"worse than no training: zero-shot mean pooling scores {score_in_words(zero, select_by)} on the same "
-            "validation split",
-            soft_wrap=True,
-        )
+        out.print(untrained_is_better(zero, select_by), soft_wrap=True)
     if few:
         out.print(FEW_REMARK, soft_wrap=True)
     if result.denoising is not None:

@@ -105,13 +105,13 @@ def _extract_into(
     try:
         for shard, receipt in runner.run(selected, recipe, on_progress):
             started = summary.add(shard, receipt, started)
+        # Only now do all features come from there, so that time alone vouches for a file.
+        if compared.changed and ids_to_retry.issuperset(compared.changed):
+            save_request(folder, options)
+        untrusted = ids_to_retry if options.retried == UNTRUSTED else ()
+        summary.count_store(FeatureStore.open(folder, complete=False), untrusted)
     except KeyboardInterrupt as interrupt:
         raise summary.interrupted(selected, runner.shards_in_work) from interrupt
-    # Only now do all features come from there, so that time alone vouches for a file.
-    if compared.changed and ids_to_retry.issuperset(compared.changed):
-        save_request(folder, options)
-    untrusted = ids_to_retry if options.retried == UNTRUSTED else ()
-    summary.count_store(FeatureStore.open(folder, complete=False), untrusted)
     return summary
 
 

@@ -90,16 +90,43 @@ class _File:
     def of_typed(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The file's values, without what belongs to a head, a data set or a model of its own where another one was
         typed, which is said."""
-        left_out: dict[str, str] = {}
+        values, left_out = self._of_typed_heads(values), dict[str, str]()
         for owner, belongings in BELONGINGS.items():
             own = values.get(owner)
             if own is not None and self.typed.get(owner) not in (None, own):
                 left_out |= {key: f"the {owner} {own}" for key in belongings if key in values}
         for key, whose in left_out.items():
             if key not in self.typed or isinstance(values[key], Mapping | list):
-                said = f"note: without `{key}` of {self.name}, which is of {one_line(whose)}"
-                err.print(said, soft_wrap=True)
+                self._note_without(key, whose)
         return {key: value for key, value in values.items() if key not in left_out}
+
+    def _of_typed_heads(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a sweep for which heads were typed: without the file's heads, and without the settings that these have and
+        those have not, which is said."""
+        if not self._is_sweep:
+            return values
+        from ...heads.sweep.grid import foreign_settings, heads_of
+
+        typed = [self.typed.get(name) or () for name in (GRID, "more", SETTINGS)]
+        if not (heads := heads_of([*typed[0], *typed[1]], typed[2])):
+            return values
+        written = {
+            name: self._all_pairs(name, name, values[name]) for name in ("grid", "set") if name in values
+        }
+        own = heads_of(written.get("grid", ()), written.get("set", ()), usual=True)
+        foreign = foreign_settings(own, heads)
+        found = dict(values)
+        for name, pairs in written.items():
+            keys = [pair.partition("=")[0] for pair in pairs]
+            for key in foreign.intersection(keys):
+                self._note_without(f"{name}.{key}", f"the head {', '.join(own)}")
+            found[name] = [
+                pair for pair, key in zip(pairs, keys, strict=True) if key not in {*foreign, "head"}
+            ]
+        return found
+
+    def _note_without(self, key: str, whose: str) -> None:
+        err.print(f"note: without `{key}` of {self.name}, which is of {one_line(whose)}", soft_wrap=True)
 
     def words(self, values: Mapping[str, Any]) -> list[str]:
         """Every option of the file that none takes the place of which was typed."""
@@ -137,12 +164,7 @@ class _File:
 
     def _pairs(self, name: str, key: str, value: Any) -> list[str]:
         """``key=value`` of ``--set`` and the like, but for keys that were typed."""
-        if isinstance(value, Mapping):
-            pairs = [f"{one}={self._joined(name, f'{key}.{one}', some)}" for one, some in value.items()]
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            pairs = [self._text(key, one, str) for one in value]
-        else:
-            raise self._refusal(key, 'a table of settings, or a list of "setting=value"', value)
+        pairs = self._all_pairs(name, key, value)
         # A sweep's --set takes what its --train takes, too: what was typed by either wins over the file's.
         told = {SETTINGS: SHARED, TRAINING: SHARED, GRID: (GRID, "more")} if self._is_sweep else {}
         typed = [str(word) for option in told.get(name, (name,)) for word in self.typed.get(option) or ()]
@@ -150,6 +172,13 @@ class _File:
         if name == TRAINING:  # --epochs is short for --train epochs
             taken |= self.typed.keys()
         return [pair for pair in pairs if pair.partition("=")[0].removeprefix(PREFIX) not in taken]
+
+    def _all_pairs(self, name: str, key: str, value: Any) -> list[str]:
+        if isinstance(value, Mapping):
+            return [f"{one}={self._joined(name, f'{key}.{one}', some)}" for one, some in value.items()]
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return [self._text(key, one, str) for one in value]
+        raise self._refusal(key, 'a table of settings, or a list of "setting=value"', value)
 
     @property
     def _is_sweep(self) -> bool:

@@ -18,6 +18,7 @@ from ...heads.report.table import (
     mark_remarks,
     worse_than_untrained,
 )
+from ...heads.runs.training_config import Selection, score_in_words
 from ..terminal import NAME_WIDTH, fit, out, print_tables_whole
 
 NARROW = 8
@@ -123,3 +124,16 @@ def record(scored: Sequence[Scored], *, intervals: bool) -> dict[str, Any]:
             for some in scored
         ]
     }
+
+
+def untrained_is_better(zero: float, select_by: Selection) -> str:
+    """What is said of a head that validation finds worse than the mean of the frames.
+
+    Args:
+        zero: the score of zero-shot mean pooling.
+        select_by: which score it is.
+    """
+    return (
+        f"worse than no training: zero-shot mean pooling scores {score_in_words(zero, select_by)} on the same "
+        "validation split"
+    )

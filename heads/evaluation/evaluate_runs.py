@@ -18,6 +18,7 @@ from ..features.feature_set import FeatureSet
 from ..features.from_store import features_of
 from ..runs.find_store import run_store, store_notes
 from ..runs.run_folder import RunRecord, load_run
+from ..runs.training_config import Selection
 from .evaluate import Evaluation, chosen_temperatures, evaluate
 from .normalisations import PUBLISHED, TEMPERATURES, NormalisationConfig, column
 from .scores import EncodedTexts, EncodedVideos, HeadScores
@@ -214,6 +215,11 @@ def _ground(store: FeatureStore, options: EvaluationOptions) -> Ground:
 def zero_shot(features: FeatureSet) -> Head:
     """Mean pooling over as many frames as heads usually see."""
     return _usual("mean_pool", features.shape())
+
+
+def zero_shot_score(validation: FeatureSet, select_by: Selection) -> float:
+    """The validation score without any training."""
+    return evaluate(zero_shot(validation), validation).score(select_by)
 
 
 def save_similarity(subject: Subject, file: Path) -> None:

@@ -191,10 +191,7 @@ class Searcher:
         Raises:
             KeyError: the gallery has no such video.
         """
-        windows = self._windows.of(self._places[video_id])
-        video = self._head.encode_video(
-            self._windows.features.video_batch(windows, self._head.shape.num_frames)
-        )
+        video = self._encoded.of(self._windows.of(self._places[video_id]))
         texts = self._head.encode_text(batch_of(queries, self._head.shape.num_words))
         return similarity_in_blocks(self._head, texts, video).amax(dim=1).tolist()
 
@@ -337,9 +334,8 @@ class Searcher:
             return int(windows[0])
         if near_seconds is not None:
             return self._windows.nearest(windows, near_seconds, self._head.shape.num_frames)
-        batch = self._windows.features.video_batch(windows, self._head.shape.num_frames)
         encoded = self._head.encode_text(text)
-        scores = similarity_in_blocks(self._head, encoded, self._head.encode_video(batch))[0]
+        scores = similarity_in_blocks(self._head, encoded, self._encoded.of(windows))[0]
         return int(windows[int(scores.argmax())])
 
     def _batch(self, window: int) -> VideoFeatures:

@@ -19,6 +19,8 @@ Grid = Mapping[str, Sequence[str]]
 
 OPTIONS = "sweep.toml"
 """Of a sweep's folder: what repeats the sweep that was started last."""
+USUAL_HEAD = "seq_transformer"
+"""Of a sweep that names none."""
 TRAINING, HEAD = "training.", "head."
 """What is put before a setting that both Configs have, to say which one is meant."""
 
@@ -60,7 +62,7 @@ def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
     for key, values in grid.items():
         if not values:
             raise UsageError(f"the grid gives no value for {key}; write {key}=value1,value2")
-    heads = list(grid.get("head", ())) or [fixed.get("head", "seq_transformer")]
+    heads = list(grid.get("head", ())) or [fixed.get("head", USUAL_HEAD)]
     for head in heads:
         check_trainable(head, "--grid head=NAME" if "head" in grid else "--set head=NAME")
     settings = {key: values for key, values in grid.items() if key != "head"}
@@ -100,6 +102,26 @@ def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Path) -
         "train": {key: value for key, value in trained.items() if key not in own},
     }
     return toml_of(options, f"Sweeps the same grid again: tvr sweep --config {OPTIONS}")
+
+
+def heads_of(grid: Sequence[str], settings: Sequence[str], *, usual: bool = False) -> list[str]:
+    """The heads that a sweep's words name, as they were typed; with ``usual`` the usual one where they name none.
+
+    Raises:
+        UsageError: the grid is not written as ``parse_grid`` reads it.
+    """
+    fixed = [value for key, _, value in (word.partition("=") for word in settings) if key == "head"]
+    return parse_grid(grid).get("head") or fixed or ([USUAL_HEAD] if usual else [])
+
+
+def foreign_settings(heads: Sequence[str], others: Sequence[str]) -> set[str]:
+    """The settings of heads that none of some other heads has.
+
+    Raises:
+        UsageError: a head is not there.
+    """
+    own, known = ({key for head in some for key in _fields(head)} for some in (heads, others))
+    return own - known
 
 
 def _trial(head: str, varied: dict[str, str], fixed: dict[str, str]) -> Trial:

@@ -31,7 +31,10 @@ _STDERR_TAIL_BYTES = 2000
 
 # Not multiprocessing: its spawn imports the parent's main module, and with it torch, and a daemonic process (a Dask
 # worker) may not use it at all.
-_PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import serve; serve({decoder!r}, {memory!r})"
+_PROGRAM = (
+    "import os, sys; os.nice({niceness!r}); sys.path[:] = {path!r}; "
+    "from {module} import serve; serve({decoder!r}, {memory!r})"
+)
 
 
 _CHILDREN: "WeakSet[ChildProcess]" = WeakSet()
@@ -61,9 +64,15 @@ class ChunkTaker(Protocol):
 
 
 class ChildProcess:
-    """A process that decodes one video at a time."""
+    """A process that decodes one video at a time.
 
-    def __init__(self, decoder: str, memory_limit_bytes: int) -> None:
+    Args:
+        decoder: name of the first one that is asked.
+        memory_limit_bytes: what it may allocate.
+        niceness: by how much others go before it.
+    """
+
+    def __init__(self, decoder: str, memory_limit_bytes: int, niceness: int = 0) -> None:
         self.videos = 0
         """How many it has decoded."""
         self._killed_because = ""
@@ -74,7 +83,11 @@ class ChildProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
         self._frames = SharedFrames()
         program = _PROGRAM.format(
-            path=sys.path, module=f"{__package__}.child_main", decoder=decoder, memory=memory_limit_bytes
+            niceness=niceness,
+            path=sys.path,
+            module=f"{__package__}.child_main",
+            decoder=decoder,
+            memory=memory_limit_bytes,
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", program],

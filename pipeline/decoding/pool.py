@@ -45,6 +45,7 @@ class DecoderPool:
         time_limit_seconds: wall-clock limit of one video; None: at least 30 s and twice its duration.
         memory_limit_bytes: what one child may allocate for a video (enforced on Linux).
         recycle_after: videos after which a child is replaced, because decoders leak.
+        niceness: by how much other processes go before the children.
 
     Raises:
         UsageError: no decoder has that name, or a number is not positive.
@@ -57,6 +58,7 @@ class DecoderPool:
         time_limit_seconds: float | None = None,
         memory_limit_bytes: int = 4 * _GIBIBYTE,
         recycle_after: int = 500,
+        niceness: int = 0,
     ) -> None:
         known = plug_in_names("tvr.pipeline.decoders")
         if decoder not in known:
@@ -73,6 +75,7 @@ class DecoderPool:
         self._time_limit_seconds = time_limit_seconds
         self._memory_limit_bytes = memory_limit_bytes
         self._recycle_after = recycle_after
+        self._niceness = niceness
         self._num_children = num_children
         self._threads = ThreadPoolExecutor(num_children, thread_name_prefix="decoding")
         self._lock = threading.Lock()
@@ -184,7 +187,7 @@ class DecoderPool:
             self._refuse_when_closed()
             if self._idle:
                 return self._idle.pop()
-            child = ChildProcess(self._decoder, self._memory_limit_bytes)
+            child = ChildProcess(self._decoder, self._memory_limit_bytes, self._niceness)
             self._children.add(child)
         return child
 

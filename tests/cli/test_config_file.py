@@ -124,6 +124,24 @@ def test_what_belongs_to_another_data_set_or_model_fails_to_reach_the_typed_one(
     assert [key for key in ("root", "data", "pretrained") if f"note: without `{key}` of" in said] == left_out
 
 
+@pytest.mark.parametrize("typed", [["--grid", "head=wti"], ["head=wti"], ["--set", "head=wti"]])
+def test_settings_of_another_head_fail_to_reach_a_sweeps_typed_one(
+    typed: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        "grid.head = ['hcmi']\ngrid.levels = ['frame-word;']\ngrid.seed = ['0', '1']\nset.layers = '1'\n"
+        "set.phrases_from = 'words'\ntrain.epochs = 2\n"
+    )
+    command = LazyCommand("sweep").loaded()
+    words = with_file(command, command.context_class(command), line := ["--config", str(file), *typed])
+    kept = ["--grid=seed=0,1", "--set=layers=1", "--train=epochs=2"]
+    assert sorted(words[: -len(line)]) == sorted(kept)
+    said = capsys.readouterr().err
+    assert said.count("which is of the head hcmi") == 2
+    assert "note: without `grid.levels` of" in said and "note: without `set.phrases_from` of" in said
+
+
 def test_a_wrong_setting_in_a_file_fails_as_if_typed(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("set = {lairs = 1}")
     answer = tvr("train-head", "--config", "my.toml", cwd=tmp_path)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from tvr.cli import demo, index, inspect, verify
+from tvr.cli import demo, extract, index, inspect, verify
 from tvr.cli.input.upkeep import Upkeep
 from tvr.cli.main import app
 from tvr.cli.output.interruptions import SHOW_CURSOR, interruptible, typed_command
@@ -80,6 +80,27 @@ def test_extract_says_what_is_kept_and_goes_on_where_it_says(tmp_path: Path) -> 
     again = tvr(*shlex.split(typed), cwd=tmp_path)
     assert again.code == 0, again.err
     assert f"{kept} already there" in again.out
+
+
+def test_while_the_summary_is_written_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    write_sample(tmp_path / "00.mp4")
+    line = ["extract", "--dataset", "folder", "--root", str(tmp_path), "--store", str(tmp_path / "store")]
+    line += ["--model", "tvr-storyboard", "--num-frames", "2", "--decoding-processes", "1"]
+    monkeypatch.setattr(sys, "argv", ["tvr", *line])
+    monkeypatch.setattr(extract, "print_summary", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = app(line, prog_name="tvr", standalone_mode=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == 130
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "tvr: interrupted: every shard is in its place, and nothing is lost" in said
 
 
 def test_below_one_shard_it_says_that_nothing_is_kept_and_what_keeps_more(tmp_path: Path) -> None:

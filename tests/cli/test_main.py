@@ -36,6 +36,7 @@ IN_FUNCTIONS = {
     ("main.py", "output.interruptions"),
     ("datasets.py", "pipeline.options"),
     ("datasets.py", "output.missing_weights"),
+    ("config_file.py", "heads.sweep.grid"),
     ("search.py", "heads.report.hits_page"),
     ("demo.py", "heads.report.hits_page"),
     ("missing_weights.py", "pipeline.encoders.words"),

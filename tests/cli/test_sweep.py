@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.sweep.grid import plan_trials
-from tvr.heads.sweep.results import TrialRow
+from tvr.heads.sweep.results import TrialRow, groups_of
 from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.store.reader import FeatureStore
 
 from ..fixtures.generated import generated_store
 from ..fixtures.shell import tvr
@@ -101,6 +102,20 @@ def test_a_reason_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     import_module("tvr.cli.sweep")._print_failures(rows)
     said = capsys.readouterr().out
     assert said == "failed hcmi,lr=0.001,seed=0 (and 3 other trials): out of memory\n"
+
+
+def test_settings_that_are_worse_than_no_training_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = FeatureStore.open(generated_store(tmp_path / "store"))
+    show = import_module("tvr.cli.sweep")._print_worse
+    groups = groups_of([replace(row, score=1.0 if "0.0001" in row.group else 600.0) for row in trials([])])
+    show(groups, "recall_sum", store)
+    said = capsys.readouterr().out
+    assert said.startswith("worse than no training: zero-shot mean pooling scores ")
+    assert said.endswith("on the same validation split: hcmi,lr=0.0001,hard_negatives=4\n")
+    show(groups[:1], "recall_sum", store)
+    assert capsys.readouterr().out == ""
 
 
 FIGURES = [f"{way} R@{k}" for way in ("t2v", "v2t") for k in (1, 5, 10)]

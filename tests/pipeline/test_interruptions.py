@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tvr.data.base import load_dataset
+from tvr.pipeline.extract import extract
+from tvr.pipeline.progress import Progress
 from tvr.pipeline.store.verification import verify
+from tvr.pipeline.summary import ExtractionInterrupted, Summary
 from tvr.pipeline.video.sample_clip import write_sample
 
-from ..fixtures.archive import bytes_of
+from ..fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
 from ..fixtures.warm_shell import Running, WarmShell, warm_shell
 
 LINE = "extract --dataset folder --model tvr-storyboard --num-frames 4 --decoding-processes 1 --videos-per-shard 3"
@@ -308,3 +312,32 @@ def appears(folder: Path, pattern: str, seconds: float = 60) -> bool:
             return True
         time.sleep(0.001)
     return False
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("videos", r"kept: 0 of 5 shards \(0 of 5 videos\); lost at most: 1 shard in work with 2 videos"),
+        ("texts", r"kept: 3 of 5 shards \(5 of 5 videos\); lost at most: 1 shard in work, 0 s of work$"),
+        ("counting", r"kept: 5 of 5 shards \(5 of 5 videos\); nothing is lost$"),
+    ],
+)
+def test_in_every_stage_it_says_what_is_kept(
+    stage: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, encoder = write_archive(tmp_path / "archive"), built_in_encoder()
+    dataset, options = load_dataset("folder", root, {}), options_for(root)
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == stage:
+            raise KeyboardInterrupt
+
+    def counting(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(ExtractionInterrupted, match=said):
+        if stage == "counting":
+            patch.setattr(Summary, "count_store", counting)
+        extract(dataset, encoder, options, tmp_path / "store", on_progress=stop)
+    extract(dataset, encoder, options, tmp_path / "store")
+    assert bytes_of(tmp_path / "store") == bytes_of(extracted(root, encoder, tmp_path / "whole"))

@@ -14,6 +14,7 @@ from ....heads.search.frame_tasks import frame_task, picture_size
 from ....pipeline.decoding.messages import DecodedVideo, DecodeTask
 from ....pipeline.decoding.pool import DecoderPool
 from .files import MediaError, OpenFile, file_facts
+from .processes import NICENESS
 
 HEIGHTS = (90, 180, 360)
 """Of pictures, in pixels."""
@@ -31,7 +32,7 @@ class FrameShelf:
     """
 
     def __init__(self, most_bytes: int, children: int) -> None:
-        self._pool = DecoderPool(children, time_limit_seconds=_LIMIT_SECONDS)
+        self._pool = DecoderPool(children, time_limit_seconds=_LIMIT_SECONDS, niceness=NICENESS)
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, bytes] = OrderedDict()

@@ -13,12 +13,15 @@ from typing import Any
 
 from .files import MediaError, OpenFile
 
+NICENESS = 5
+"""Of all processes that open files: pictures come after the answer that they illustrate."""
 _START_SECONDS = 120.0
 _GIBIBYTE = 1 << 30
 _MOST_SUFFIX = 16
 # As for decoding: the parent's paths, without importing its main module.
 _PROGRAM = (
-    "import sys; sys.path[:] = {path!r}; from {module} import serve_media; serve_media({channel}, {memory})"
+    "import os, sys; os.nice({niceness}); sys.path[:] = {path!r}; "
+    "from {module} import serve_media; serve_media({channel}, {memory})"
 )
 
 
@@ -91,6 +94,7 @@ class _MediaProcess:
     def __init__(self, memory_limit_bytes: int) -> None:
         self._channel, theirs = socket.socketpair()
         program = _PROGRAM.format(
+            niceness=NICENESS,
             path=sys.path,
             module=f"{__package__}.child",
             channel=theirs.fileno(),

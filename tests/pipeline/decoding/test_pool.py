@@ -351,6 +351,14 @@ def test_a_child_that_died_while_idle_costs_nothing(tmp_path: Path) -> None:
         assert [video.status for video in pool.decode([task(path)])] == ["ok"]
 
 
+def test_children_let_others_go_first_where_that_is_asked_for(tmp_path: Path) -> None:
+    before, path = children(), write_movie(tmp_path / "movie.mp4", Movie(num_frames=8))
+    with DecoderPool(1, niceness=3) as pool:
+        assert [video.status for video in pool.decode([task(path)])] == ["ok"]
+        (child,) = children() - before
+        assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, 0) + 3
+
+
 def test_children_are_replaced_after_a_number_of_videos(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=8))
     before = children()
