@@ -105,10 +105,17 @@ def node(tmp_path: Path) -> Path:
 
 
 def submitted(node: Path, script: str, *options: str | Path, **slurm: str) -> str:
-    """What a job printed."""
+    """What a job printed that ended well."""
+    job = ended(node, script, *options, **slurm)
+    assert job.returncode == 0, job.stdout + job.stderr
+    return job.stdout
+
+
+def ended(node: Path, script: str, *options: str | Path, **slurm: str) -> subprocess.CompletedProcess[str]:
+    """A job that has ended."""
     environment = os.environ | {f"SLURM_{name}": value for name, value in slurm.items()}
     environment |= {"PATH": f"{node / 'bin'}:{os.environ['PATH']}"}
-    job = subprocess.run(
+    return subprocess.run(
         ["bash", script, *map(str, options)],
         cwd=node,
         env=environment,
@@ -117,8 +124,6 @@ def submitted(node: Path, script: str, *options: str | Path, **slurm: str) -> st
         timeout=240,
         check=False,
     )
-    assert job.returncode == 0, job.stdout + job.stderr
-    return job.stdout
 
 
 @pytest.mark.slow
@@ -137,6 +142,16 @@ def test_the_dask_job_runs(node: Path) -> None:
     assert "2 shards written" in answer or "3 shards written" in answer
     assert "next: tvr search" in answer
     assert list(node.glob("dask-*/tls.pem")) == []
+
+
+def test_a_dask_job_whose_scheduler_cannot_start_fails_and_says_why(node: Path) -> None:
+    refuses = '[ "$1" = worker ] || { echo no port is free >&2; exit 1; }'
+    (node / "bin" / "dask").write_text(f"#!/bin/bash\n{refuses}\n")
+    job = ended(node, "dask.sbatch", "--dataset", "folder", JOB_ID="17", NTASKS="1")
+    assert job.returncode == 9
+    assert "no port is free" in job.stderr
+    assert "the Dask scheduler ended before it listened; it says why above" in job.stderr
+    assert list(node.glob("dask-*")) == []
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = 
           make("span", { class: "sigma" }, `${rounded(place.deviations, 1)} σ`),
         ],
       ),
-      place && make("p", { class: "place" }, placeWords(place, searched)),
+      place && make("p", { class: "place" }, placeWords(place, hit.rank, searched)),
       known(hit.share_right) && hit.share_right >= 0.005 && make("p", { class: "place" }, `For captions, ${Math.round(100 * hit.share_right)} % of hits of such a score were right (${calibrated ?? "validation"})`),
       extra,
     ],
@@ -55,8 +55,10 @@ export function titleOf(video) {
 }
 
 /** How good a score is among all scores of its query. */
-export function placeWords(place, searched) {
-  return `better than ${percent(place.share_below)} of ${counted(searched, "video")}`;
+export function placeWords(place, rank, searched) {
+  if (rank === 1) return `best of ${counted(searched, "video")}`;
+  const below = Math.floor(1000 * place.share_below) / 1000; // all but one are never 100.0 %
+  return `better than ${percent(below)} of ${counted(searched, "video")}`;
 }
 
 function card(video, { at, address, corner, facts, rank = null, t = null }) {

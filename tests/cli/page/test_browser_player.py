@@ -83,6 +83,12 @@ def test_a_switch_plays_all(player: Locator) -> None:
     assert player.page.evaluate("seen.starts[0]") == pytest.approx(0, abs=0.1)
 
 
+def test_what_closes_it_stays_in_view(player: Locator) -> None:
+    player.evaluate("(panel) => panel.scrollTo(0, panel.scrollHeight)")
+    player.get_by_role("button", name="Close the player").click()
+    expect(player).to_be_hidden()
+
+
 def test_a_word_has_a_curve_of_its_own(player: Locator) -> None:
     words = player.get_by_role("group", name="Words").get_by_role("button")
     curves = []
