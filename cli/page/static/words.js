@@ -2,6 +2,8 @@
 
 import { make, makeSvg, score } from "./dom.js";
 
+const ORDINALS = ["first", "second", "third", "fourth", "fifth"];
+
 /** Every curve there is to choose: the whole query's, each word's, each phrase's. */
 export function curvesOf({ curve, words, word_scores: scores, phrases, frame_seconds: seconds }) {
   const one = (kind, label, values, name, place) => ({ kind, label, values, seconds, name, place });
@@ -42,8 +44,14 @@ export function wordButtons(alignment, curves, chosen, choose) {
 export function decision(alignment) {
   const place = decidingWord(alignment);
   if (place === null) return null;
-  return make("p", { class: "decision" }, "Decided by ", make("b", {}, `“${alignment.words[place]}”`),
+  return make("p", { class: "decision" }, "Decided by ", which(alignment.words, place), make("b", {}, `“${alignment.words[place]}”`),
     `: without it the score of the whole video is ${score(alignment.scores_without[place])}, with it ${score(alignment.score)}.`);
+}
+
+/** Of a word that stands several times, which of them. */
+function which(words, place) {
+  const same = words.flatMap((word, i) => (word === words[place] ? [i] : []));
+  return same.length > 1 ? `the ${ORDINALS[same.indexOf(place)] ?? "last of many"} ` : "";
 }
 
 /** The place of the word without which the score falls most; null where none matters, or nobody looked. */
