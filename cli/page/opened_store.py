@@ -40,6 +40,7 @@ CANDIDATES = 200
 MOST_HEADS = 4
 """Whose galleries are kept in memory: those that were asked last."""
 VALIDATION = "val"
+_STILL_MEASURING = "how often hits of such scores are right is being measured; ask again in a moment"
 
 OnEncoded = Callable[[int, int], None]
 """Told how many items are encoded, and how many there are."""
@@ -154,27 +155,33 @@ class OpenedStore:
             compare = NearestItems(encoded, coarse, vectors.nearest, candidates)
         searcher = Searcher(archive, self.catalogue, compare, vectors, encoded)
         _ = archive.notes  # read while the run is there as it was loaded
+        searcher.is_measuring = True
+        self._uncalibrated[run.name] = _STILL_MEASURING
         self._measuring.submit(self._calibrate, run.name, searcher, head)
         return searcher
 
     def uncalibrated(self, name: str) -> str:
-        """Why nobody knows how often hits of a run's scores are right; empty where it is known, or still measured."""
+        """Why nobody knows how often hits of a run's scores are right; empty where it is known."""
         return self._uncalibrated.get(name, "")
 
     @torch.no_grad()
     def _calibrate(self, name: str, searcher: Searcher, head: Head) -> None:
         """Measure how often a score is right, on the captions of the validation split."""
-        texts = 0
-        if VALIDATION in self.store.splits and self.store.manifest.num_texts:
-            with suppress(TvrError):  # a split of which nothing can be used
-                validation = features_of(self.store, VALIDATION)
-                texts = validation.num_texts
-                searcher.calibration = calibrated(head, validation)
-        if searcher.calibration is None:
-            self._uncalibrated[name] = (
-                f"how often hits of such scores are right is not known: that takes {FEWEST_QUERIES} captions of the "
-                f"split {VALIDATION!r}, and there {'is' if texts == 1 else 'are'} {counted(texts, 'caption')}"
-            )
+        texts, why = 0, ""
+        try:
+            if VALIDATION in self.store.splits and self.store.manifest.num_texts:
+                with suppress(TvrError):  # a split of which nothing can be used
+                    validation = features_of(self.store, VALIDATION)
+                    texts = validation.num_texts
+                    searcher.calibration = calibrated(head, validation)
+            if searcher.calibration is None:
+                why = (
+                    f"how often hits of such scores are right is not known: that takes {FEWEST_QUERIES} captions of "
+                    f"the split {VALIDATION!r}, and there {'is' if texts == 1 else 'are'} {counted(texts, 'caption')}"
+                )
+        finally:
+            searcher.is_measuring = False
+            self._uncalibrated[name] = why
 
 
 def _encoded(run: ListedRun, head: Head, items: FeatureSet, report: OnEncoded) -> EncodedItems:

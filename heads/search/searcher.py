@@ -57,6 +57,8 @@ class Searcher:
         self.catalogue = catalogue
         self.calibration: Calibration | None = None
         """Set by who has measured it."""
+        self.is_measuring = False
+        """Whether it is being measured: until then nothing is said of what a score is worth."""
         self._head = archive.head.eval()
         self._windows = archive.windows
         self._compare = comparer or EveryItem(self._head, self._windows.features, kept=False)
@@ -265,7 +267,7 @@ class Searcher:
     ) -> Answer:
         searched = self.archive.features.num_videos if wish.among is None else int(wish.among.sum())
         why = None
-        if len(ranked) and usual is not None:
+        if len(ranked) and usual is not None and not self.is_measuring:
             spread = usual if self.archive.run is None else None  # a trained head's is of its own kind
             why = nothing_stands_out(float(ranked[0]), spread, self.calibration)
         return Answer(tuple(hits), searched, len(ranked), why, own)

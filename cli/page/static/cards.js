@@ -18,7 +18,7 @@ export function hitCard(hit, { searched, calibrated_on: calibrated }, { extra = 
   const { moment, place } = hit;
   return card(hit, {
     at: moment.frame_seconds,
-    address: addressWith({ ...opening(hit.video, moment), ...(run && { run }) }),
+    address: addressWith({ ...opening(hit.video, moment), of: run === current().against ? run : null }),
     corner: clocks(moment.start_seconds, moment.end_seconds),
     rank: hit.rank,
     t: opening(hit.video, moment).t,

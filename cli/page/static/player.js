@@ -13,6 +13,7 @@ const SPEEDS = [0.25, 0.5, 1, 2];
 const NEAR_SECONDS = 0.03;
 /** What is shorter would flicker: it plays with some of what is around it. */
 const SHORTEST_LOOP_SECONDS = 1;
+const SHORTEST_SPAN_SECONDS = 0.1;
 
 export class Player {
   #state = {};
@@ -41,7 +42,7 @@ export class Player {
     this.#state = state;
     if (!state.video) return this.#close();
     if (state.video !== before.video || !this.isOpen) this.#open();
-    const compared = ["video", "q", "run"].some((name) => state[name] !== before[name]);
+    const compared = ["video", "q", "run", "of"].some((name) => state[name] !== before[name]);
     if (compared || this.#isElsewhere(state)) this.#align();
     const moved = ["video", "t", "to", "whole"].some((name) => state[name] !== before[name]);
     if (moved) this.#settle(true);
@@ -58,6 +59,7 @@ export class Player {
     const [from, to] = this.#span ?? this.#range;
     const at = this.media.position;
     if (which === "start") this.#setSpan(at, at < to ? to : this.#range[1], true);
+    else if (Math.abs(at - from) < SHORTEST_SPAN_SECONDS) this.#setSpan(from, from + SHORTEST_SPAN_SECONDS, true);
     else this.#setSpan(at > from ? from : this.#range[0], at, true);
   }
 
@@ -161,7 +163,8 @@ export class Player {
   }
 
   #align() {
-    const { video, q, run, t } = this.#state;
+    const { video, q, t } = this.#state;
+    const run = this.#state.of ?? this.#state.run;
     [this.#alignment, this.#near] = [null, t];
     this.why.replaceChildren();
     this.timeline.setCurves([]);
@@ -260,6 +263,7 @@ export class Player {
       make("p", { class: "fine" }, this.#alignment.is_of_head
         ? "The curve is the head's own comparison of words with frames, one by one."
         : "The head compares no words with frames: the curve is how alike the stored features are, not a part of its score."),
+      this.#state.of && make("p", { class: "fine" }, `Curve and scores here are those of ${this.#state.of}.`),
       this.#state.by === "moment" && make("p", { class: "fine" },
         "A moment's place in the list comes from the head's score of its frames together: another number than the curve's or the whole video's."));
     if (focused) this.why.querySelector(`[data-curve="${focused.dataset.curve}"]${focused.dataset.place ? `[data-place="${focused.dataset.place}"]` : ""}`)?.focus();

@@ -3,8 +3,8 @@
 /** What a query is. Any of these begins a new list of results. */
 export const QUERY = ["q", "like", "at", "picture"];
 const CHOICES = ["run", "against", "by", "split", "status", "folder", "shortest", "longest", "name", "offset", "failure"];
-/** Which video is open, which span of it loops, and whose curve is shown. */
-export const PLAYER = ["video", "t", "to", "whole", "word", "phrase"];
+/** Which video is open, which span of it loops, whose curve is shown, and of which run, where that is not the first. */
+export const PLAYER = ["video", "t", "to", "whole", "word", "phrase", "of"];
 /** What decides which results are listed. */
 export const LISTED = [...QUERY, ...CHOICES];
 // The order of an address, so that one state has one address.

@@ -148,6 +148,15 @@ def test_keys_set_the_span(player: Locator) -> None:
     expect(player.locator(".span-words")).to_have_text(re.compile(r"^Span 0\.0.\d"))
 
 
+def test_a_span_that_ends_where_it_begins_keeps_its_beginning(player: Locator) -> None:
+    player.get_by_role("button", name="Pause").click()
+    player.page.keyboard.press("[")
+    first, _ = span(player)
+    player.page.keyboard.press("]")
+    expect(player.page).to_have_url(re.compile(r"t=[\d.]+&to=[\d.]+"))
+    assert span(player) == pytest.approx((first, first + 0.1), abs=0.002)
+
+
 def test_the_time_line_is_pressed_and_dragged(player: Locator) -> None:
     page, line = player.page, player.get_by_role("slider")
     page.keyboard.press(" ")

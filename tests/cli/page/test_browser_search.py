@@ -233,6 +233,19 @@ def test_two_runs_beside_each_other(visit: Open, found_first: tuple[str, str]) -
     )
 
 
+def test_a_card_of_the_second_run_opens_beside_the_comparison(visit: Open) -> None:
+    page = visit("/?q=a+red+circle&run=zero-shot&against=hcmi-1")
+    page.get_by_role("region", name="Results of hcmi-1").locator(".card .open").first.click()
+    player = page.get_by_role("complementary")
+    expect(player.get_by_text("Curve and scores here are those of hcmi-1.")).to_be_visible()
+    expect(player.get_by_text("The curve is the head's own comparison")).to_be_visible()
+    for run in ("zero-shot", "hcmi-1"):
+        expect(page.get_by_role("region", name=f"Results of {run}").locator(".card").first).to_be_visible()
+    page.get_by_role("region", name="Results of zero-shot").locator(".card .open").first.click()
+    expect(player.get_by_text("The head compares no words with frames")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"run=zero-shot&against=hcmi-1&video=\d+(&t=[\d.]+)?(&to=[\d.]+)?$"))
+
+
 def test_the_next_wrong_query(visit: Open) -> None:
     page = visit("/?q=a+red+circle&run=zero-shot&against=hcmi-1")
     wrong = page.request.get("/api/runs/zero-shot/failures?split=test&top=2").json()["failures"]

@@ -167,3 +167,11 @@ def long_video(archive: Archive) -> Archive:
     return replace(
         archive, features=FeatureSet(joined, no_texts(rows.frames.shape[1]), archive.features.origin)
     )
+
+
+def test_while_it_is_measured_nothing_is_said_of_what_a_score_is_worth(archive: Archive) -> None:
+    """What is said would be another thing a moment later."""
+    searcher = searcher_of(archive)
+    searcher.is_measuring = True
+    answer = searcher.by_text("a small ring")
+    assert (answer.nothing_stands_out, answer.remark) == (None, "")
