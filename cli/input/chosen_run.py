@@ -110,12 +110,14 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
         return TakenRun(taken.run, taken.store)
     assert taken.store is not None, "without a run there is a store"
     # A line each, so that every command stands at the end of its own.
-    message = f"no finished run on {taken.store}\n"
     if load_manifest(taken.store).num_texts:
         on = f"--store {pasteable(taken.store)}{_workspace_option(place)}"
-        message += f"Train one: tvr train-head {on}\nOr score without: tvr eval --zero-shot mean_pool {on}"
+        message = (
+            f"no finished run on {taken.store}\n"
+            f"Train one: tvr train-head {on}\nOr score without: tvr eval --zero-shot mean_pool {on}"
+        )
     else:
-        message += only_searched(taken.store)
+        message = only_searched(taken.store)
     others = [entry for entry in run_entries(place) if entry.is_finished]
     if others:
         newest = others[0]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...data.base import Video
-from ...data.contracts.errors import TvrError
+from ...data.contracts.errors import TvrError, UsageError
 from ...pipeline.request import Named, NotAskedHereError, extract_command, videos_of_store
 from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
@@ -44,7 +44,14 @@ def named_store(place: Workspace, store: Path) -> Path:
     Raises:
         UsageError: it is neither.
     """
-    return store if is_there(store) or not place.root.is_dir() else place.named_store(str(store))
+    if is_there(store) or not place.root.is_dir():
+        return store
+    if store.is_absolute():
+        raise UsageError(
+            f"there is no store at {store}: it was renamed, moved or deleted. `tvr stores` lists those that are there; "
+            "name one with --store"
+        )
+    return place.named_store(str(store))
 
 
 def begun_store(place: Workspace, store: Path | None) -> Path | None:

@@ -31,6 +31,8 @@ BELONGINGS: Mapping[str, tuple[str, ...]] = {
     "model": ("pretrained",),
 }
 """Options that mean something only together with the value of another one."""
+TELLING = {GRID: "sweep", "head": "train-head", "model": "extract"}
+"""What only the file of one command has."""
 SHARED, PREFIX = (SETTINGS, TRAINING), f"{TRAINING}."
 """Of a sweep: both give what all trials share, and what says that a setting is one of the training."""
 
@@ -135,7 +137,7 @@ class _File:
         for key, value in values.items():
             option = key.replace("_", "-")
             if option not in options:
-                raise UsageError(f"--config {self.name}: {unknown_name('option', key, options)}")
+                raise UsageError(f"--config {self.name}: {self._unknown(key, values, options)}")
             name = options[option]
             kind = next((part for part in get_args(hints[name]) if part is not type(None)), hints[name])
             if kind not in _ALLOWED:
@@ -149,6 +151,15 @@ class _File:
             else:
                 words.append(f"--{option}={text}")
         return words
+
+    def _unknown(self, key: str, values: Mapping[str, Any], options: Mapping[str, str]) -> str:
+        """What is wrong with a key that is no option, most of all where the file is another command's."""
+        owner = next(
+            (command for name, command in TELLING.items() if name in values and name not in options), None
+        )
+        if owner is None:
+            return unknown_name("option", key, options)
+        return f"{key!r} is no option of this command: the file is one of `tvr {owner}`"
 
     def _options(self) -> dict[str, str]:
         """The command's arguments by their long options."""

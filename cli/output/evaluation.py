@@ -49,7 +49,8 @@ def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: 
             "v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)",
             soft_wrap=True,
         )
-    for line in dict.fromkeys(f"{some.evaluation.coverage}; {_features(some)}" for some in scored):
+    several = len({some.facts["store"] for some in scored}) > 1
+    for line in dict.fromkeys(_basis(some, named=several) for some in scored):
         out.print(line, soft_wrap=True)
     for line in comparison_remarks(scored) if compare else ():
         out.print(line, soft_wrap=True)
@@ -101,6 +102,12 @@ def _title(heading: Heading) -> Text:
     if not heading.unlike:
         return Text(heading.section)
     return Text.assemble((heading.section, "strike"), f"; {heading.unlike}")
+
+
+def _basis(scored: Scored, *, named: bool) -> str:
+    """What its figures are of; of which data set, where there are several."""
+    of = f"{scored.facts['dataset']}, " if named else ""
+    return f"{of}{scored.evaluation.coverage}; {_features(scored)}"
 
 
 def _features(scored: Scored) -> str:

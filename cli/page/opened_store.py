@@ -176,8 +176,8 @@ class OpenedStore:
                     searcher.calibration = calibrated(head, validation)
             if searcher.calibration is None:
                 why = (
-                    f"how often hits of such scores are right is not known: that takes {FEWEST_QUERIES} captions of "
-                    f"the split {VALIDATION!r}, and there {'is' if texts == 1 else 'are'} {counted(texts, 'caption')}"
+                    "how often hits of such scores are right is not known: that takes "
+                    f"{counted(FEWEST_QUERIES, 'caption')} of the split {VALIDATION!r}, which has {texts:,}"
                 )
         finally:
             searcher.is_measuring = False

@@ -219,3 +219,8 @@ def test_a_store_is_named_as_a_run_is_fails(place: Workspace) -> None:
     (place.root / "features" / "new" / "model").rename(place.root / "features" / "new" / "renamed")
     with pytest.raises(UsageError, match=r"unknown store 'renmaed'. Did you mean 'renamed'"):
         taken_store(place, Path("renmaed"), None)
+    gone = place.root / "features" / "new" / "model"
+    with pytest.raises(
+        UsageError, match=r"there is no store at .*/new/model: it was renamed, moved or deleted"
+    ):
+        taken_store(place, gone.absolute(), None)

@@ -142,6 +142,23 @@ def test_settings_of_another_head_fail_to_reach_a_sweeps_typed_one(
     assert "note: without `grid.levels` of" in said and "note: without `set.phrases_from` of" in said
 
 
+@pytest.mark.parametrize(
+    ("command", "text", "owner"),
+    [
+        ("sweep", "head = 'hcmi'", "train-head"),
+        ("train-head", "grid.head = ['hcmi']", "sweep"),
+        ("train-head", "model = 'words'", "extract"),
+    ],
+)
+def test_a_file_of_another_command_fails_and_is_called_so(
+    command: str, text: str, owner: str, tmp_path: Path
+) -> None:
+    (tmp_path / "my.toml").write_text(text)
+    answer = tvr(command, "--config", "my.toml", cwd=tmp_path)
+    assert answer.code == 2
+    assert f"is no option of this command: the file is one of `tvr {owner}`" in " ".join(answer.err.split())
+
+
 def test_a_wrong_setting_in_a_file_fails_as_if_typed(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("set = {lairs = 1}")
     answer = tvr("train-head", "--config", "my.toml", cwd=tmp_path)

@@ -192,7 +192,7 @@ def test_what_scores_are_worth_is_not_known_of_few_captions(client: httpx.Client
         and monotonic() < end
     ):
         sleep(0.01)  # behind the back of the queries
-    assert re.search(r"that takes 20 captions of the split 'val', and there are \d captions", said)
+    assert re.search(r"that takes 20 captions of the split 'val', which has \d$", said)
     assert got(client, "/api/search", q="a ring", by="moment")["uncalibrated"] == ""
     assert got(client, "/api/search", video=0)["uncalibrated"] == ""
 
