@@ -63,7 +63,7 @@ from .output.extraction import (
     print_remarks,
     print_summary,
 )
-from .output.interruptions import interruptible
+from .output.interruptions import interruptible, nothing_to_lose
 from .output.missing_weights import works_here_offered
 from .output.waiting import loaded, loaded_to_measure, waiting
 from .terminal import Meter
@@ -285,19 +285,10 @@ def extract(
         options = replace(options, frames_per_batch=frames)
         with extraction_meters(is_random=identity.random_weights) as show:
             summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
-    with _all_in_place():
+    with nothing_to_lose("every shard is in its place"):
         print_remarks(summary, retry, pixels)
         print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
         raise typer.Exit(print_faults(summary, budget))
-
-
-@contextmanager
-def _all_in_place() -> Generator[None]:
-    """Ctrl-C loses nothing any more."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("every shard is in its place, and nothing is lost") from None
 
 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> Dataset:

@@ -45,6 +45,19 @@ def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Gen
     signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def nothing_to_lose(kept: str) -> Generator[None]:
+    """Within an interruptible command: from here on Ctrl-C loses nothing any more.
+
+    Args:
+        kept: what is said of it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{kept}, and nothing is lost") from None
+
+
 def typed_command(*more: str) -> str:
     """This command as it was typed, with more options behind, so that it can be pasted; of two values of an option the
     last one counts."""
