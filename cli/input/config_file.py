@@ -1,7 +1,7 @@
 """``--config FILE``: options of a command from a TOML file, in front of those that are typed, which win."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -107,15 +107,16 @@ class _File:
         those have not, which is said."""
         if not self._is_sweep:
             return values
-        from ...heads.sweep.grid import foreign_settings, heads_of
+        from ...heads.sweep.grid import USUAL_HEAD, foreign_settings, heads_of, parse_grid
 
         typed = [self.typed.get(name) or () for name in (GRID, "more", SETTINGS)]
-        if not (heads := heads_of([*typed[0], *typed[1]], typed[2])):
+        if not (heads := heads_of(parse_grid([*typed[0], *typed[1]]), _by_key(typed[2]))):
             return values
         written = {
             name: self._all_pairs(name, name, values[name]) for name in ("grid", "set") if name in values
         }
-        own = heads_of(written.get("grid", ()), written.get("set", ()), usual=True)
+        grid, fixed = parse_grid(written.get("grid", ())), _by_key(written.get("set", ()))
+        own = heads_of(grid, fixed) or [USUAL_HEAD]
         foreign = foreign_settings(own, heads)
         found = dict(values)
         for name, pairs in written.items():
@@ -216,3 +217,7 @@ class _File:
 
     def _refusal(self, key: str, allowed: str, value: Any) -> UsageError:
         return UsageError(f"--config {self.name}: {key} must be {allowed}, got {one_line(repr(value))[:200]}")
+
+
+def _by_key(pairs: Iterable[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}

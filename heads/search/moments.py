@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..base import Encoded, Head, TextFeatures, VideoFeatures
 from ..layers.padding import l2_normalise
-from .gallery.kept_encodings import EncodedItems
+from .gallery.encoded_items import EncodedItems
 
 _WORD_NAMES = ("mixed_words", "words", "parts", "entity")
 _FRAME_NAMES = ("frames", "parts", "entity")

@@ -62,7 +62,7 @@ def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
     for key, values in grid.items():
         if not values:
             raise UsageError(f"the grid gives no value for {key}; write {key}=value1,value2")
-    heads = list(grid.get("head", ())) or [fixed.get("head", USUAL_HEAD)]
+    heads = heads_of(grid, fixed) or [USUAL_HEAD]
     for head in heads:
         check_trainable(head, "--grid head=NAME" if "head" in grid else "--set head=NAME")
     settings = {key: values for key, values in grid.items() if key != "head"}
@@ -104,14 +104,10 @@ def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Path) -
     return toml_of(options, f"Sweeps the same grid again: tvr sweep --config {OPTIONS}")
 
 
-def heads_of(grid: Sequence[str], settings: Sequence[str], *, usual: bool = False) -> list[str]:
-    """The heads that a sweep's words name, as they were typed; with ``usual`` the usual one where they name none.
-
-    Raises:
-        UsageError: the grid is not written as ``parse_grid`` reads it.
-    """
-    fixed = [value for key, _, value in (word.partition("=") for word in settings) if key == "head"]
-    return parse_grid(grid).get("head") or fixed or ([USUAL_HEAD] if usual else [])
+def heads_of(grid: Grid, fixed: Mapping[str, str]) -> list[str]:
+    """The heads that a sweep names; none where it leaves that to ``USUAL_HEAD``."""
+    fixed_head = fixed.get("head")
+    return list(grid.get("head", ())) or ([] if fixed_head is None else [fixed_head])
 
 
 def foreign_settings(heads: Sequence[str], others: Sequence[str]) -> set[str]:

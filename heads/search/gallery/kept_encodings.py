@@ -114,8 +114,8 @@ class KeptEncodings:
             raise StoreError(f"{folder} holds no encodings of this head and these features")
         if record.done < record.made_of.items:
             raise StoreError(f"{folder} holds {record.done:,} of {record.made_of.items:,} encodings")
-        arrays = _mapped(folder, record, "r")
-        if not arrays or _digests(arrays, record.done) != record.blocks:
+        arrays = _checked(folder, record, "r")
+        if not arrays:
             raise StoreError(f"{folder} holds other encodings than were written there")
         return cls(head, features, arrays)
 
@@ -185,8 +185,8 @@ def _begun(folder: Path, made_of: EncodingsOf) -> tuple[EncodingsRecord, dict[st
     """What is there already of these encodings; nothing where it is not what was written."""
     record = _record(folder)
     if record is not None and record.made_of == made_of:
-        arrays = _mapped(folder, record, "r+")
-        if arrays and _digests(arrays, record.done) == record.blocks:
+        arrays = _checked(folder, record, "r+")
+        if arrays:
             return record, arrays
     return EncodingsRecord(made_of, 0, {}, []), {}
 
@@ -227,6 +227,12 @@ def _mapped(folder: Path, record: EncodingsRecord, mode: Literal["r", "r+"]) -> 
         }
     except (OSError, ValueError):
         return {}
+
+
+def _checked(folder: Path, record: EncodingsRecord, mode: Literal["r", "r+"]) -> dict[str, np.memmap]:
+    """The arrays of a record; none where their bytes are not those that were written."""
+    arrays = _mapped(folder, record, mode)
+    return arrays if _digests(arrays, record.done) == record.blocks else {}
 
 
 def _file(folder: Path, name: str) -> Path:
