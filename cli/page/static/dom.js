@@ -31,6 +31,12 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== "" && child !== false);
 }
 
+/** One of several values to choose, with what it is of before it. */
+export function chooser(label, values, chosen, attributes = {}) {
+  return make("label", { class: "field" }, make("span", {}, label),
+    make("select", attributes, values.map((value) => make("option", { value, selected: value === chosen }, value))));
+}
+
 const FIGURE = /^[-+~]?\d[-\d.,\s·*%]*$/;
 
 /** A table of plain values with its caption. Figures are set to the right. */

@@ -1,7 +1,7 @@
 // Queries that a run gets wrong: a table of them, and the way from one to the next.
 
 import { ask, Latest } from "./api.js";
-import { announce, counted, fill, frame, make, score } from "./dom.js";
+import { announce, chooser, counted, fill, frame, make, score } from "./dom.js";
 import { addressWith, asking, go, page } from "./state.js";
 
 const TOP = 20;
@@ -73,9 +73,7 @@ export function failuresView(main, about) {
 }
 
 function choice(label, name, values, chosen) {
-  return make("label", { class: "field" }, make("span", {}, label),
-    make("select", { name, onchange: ({ target }) => go({ [name]: target.value, offset: null }) },
-      values.map((value) => make("option", { value, selected: value === chosen }, value))));
+  return chooser(label, values, chosen, { name, onchange: ({ target }) => go({ [name]: target.value, offset: null }) });
 }
 
 function draw({ queries, wrong, failures, split }, { place, state, run, offset }) {

@@ -1,7 +1,7 @@
 // Trained heads: a list of them, and one with its curves, its settings, its tables and what was published.
 
 import { ask, Latest } from "./api.js";
-import { definitions, fill, make, makeSvg, number, readable, table } from "./dom.js";
+import { chooser, definitions, fill, make, makeSvg, number, readable, table } from "./dom.js";
 import { page, visit } from "./state.js";
 
 const asked = new Latest();
@@ -29,9 +29,8 @@ function row({ name, head, trained, finished, state, seconds, validation }) {
 /** Two runs to choose, and the way to their answers side by side: to a caption of the store, where it has any. */
 function compared({ runs, examples }) {
   if (runs.length < 2) return null;
-  const choice = (label, chosen) => make("label", { class: "field" }, make("span", {}, label),
-    make("select", {}, runs.map(({ name }, place) => make("option", { value: name, selected: place === chosen }, name))));
-  const [one, other] = [choice("Compare", 0), choice("with", 1)];
+  const names = runs.map(({ name }) => name);
+  const [one, other] = [chooser("Compare", names, names[0]), chooser("with", names, names[1])];
   const go = () => visit(page("/", {
     q: examples[0], run: one.lastChild.value, against: other.lastChild.value,
   }));
