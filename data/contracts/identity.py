@@ -22,6 +22,8 @@ FileDigest = Literal["ends", "whole"]
 """ends: of the length, the first and the last 64 KiB, which no other recording shares, at the price of two reads.
 whole: of every byte."""
 
+_SHA256, _SHOWN_DIGITS = re.compile("[0-9a-f]{64}"), 12
+
 _END_BYTES = 1 << 16
 
 _IDENTITY = re.compile(r"(\d{1,20}) bytes, modified (-?\d{1,20}), (ends|whole) ([0-9a-f]{32})")
@@ -116,6 +118,11 @@ class Difference:
     stored: Any
     wanted: Any
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both as a message has them: of a sha256, which nobody reads, so much as tells two apart."""
+        return _shown(self.stored), _shown(self.wanted)
+
 
 def differing_settings(
     stored: Any, wanted: Any, may_differ: Callable[[str], bool], name: str = ""
@@ -137,6 +144,11 @@ def differing_settings(
             for difference in differing_settings(stored.get(key), wanted.get(key), may_differ, dotted)
         ]
     return [] if _plain(stored) == _plain(wanted) else [Difference(name, stored, wanted)]
+
+
+def _shown(value: Any) -> str:
+    is_digest = isinstance(value, str) and _SHA256.fullmatch(value)
+    return repr(value[:_SHOWN_DIGITS] if is_digest else value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The features a run was trained on, found again wherever run and store have gone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError
@@ -23,19 +23,23 @@ def run_store(run: Path, record: RunRecord, store: Path | None = None) -> Featur
     bytes is taken.
 
     Raises:
-        StoreError: it is in none of these places, and the message says by what those differ that are there; or the
-            features of the one that was named are another encoder's.
+        StoreError: it is there and cannot be used, and the message says why; it is in none of these places, and the
+            message says by what those differ that are there; or the features of the one that was named are another
+            encoder's.
     """
     if store is not None:
         opened = FeatureStore.open(store)
         _check_encoder(opened, record)
         return opened
-    found = _Found(record)
-    for folder in dict.fromkeys(folder.resolve() for folder in _places(run, record)):
+    recorded = {place.resolve(): None for place in _recorded_places(run, record)}
+    found = _Found(record, recorded)
+    for folder in recorded | {place.resolve(): None for place in _places_around(run)}:
         if (folder / MANIFEST_NAME).is_file() and found.is_settled_by(folder):
             break
     if found.best is not None:
         return found.best
+    if found.unusable:
+        raise StoreError("\n".join([*found.unusable, f"{run} was trained on these features"]))
     raise StoreError(
         f"the features that {run} was trained on ({record.store.get('dataset', 'unknown data set')}) are neither at "
         f"{record.store.get('path', 'a known place')} nor near the run. Name their folder with --store."
@@ -65,9 +69,11 @@ def store_notes(record: RunRecord, store: FeatureStore) -> list[str]:
 class _Found:
     """The best of the stores that were looked at, and why the others are not it."""
 
-    def __init__(self, record: RunRecord) -> None:
-        self._recorded = record.store
+    def __init__(self, record: RunRecord, places: Collection[Path]) -> None:
+        self._recorded, self._places = record.store, places
         self.best: FeatureStore | None = None
+        self.unusable: list[str] = []
+        """Why stores cannot be read that are the one, by what they say of themselves or by where they lie."""
         self.others: list[str] = []
 
     def is_settled_by(self, folder: Path) -> bool:
@@ -79,9 +85,13 @@ class _Found:
                 if manifest.dataset == self._recorded.get("dataset"):
                     self.others.append(f"{folder} is another store: {in_one_line(differing)}")
                 return False
+        except StoreError as error:
+            (self.unusable if folder in self._places else self.others).append(str(error))
+            return False
+        try:
             opened = FeatureStore.open(folder)
         except StoreError as error:
-            self.others.append(str(error))
+            self.unusable.append(str(error))
             return False
         self.best = self.best or opened
         if self._recorded.get(CONTENT_DIGEST, opened.digest) != opened.digest:
@@ -90,12 +100,15 @@ class _Found:
         return True
 
 
-def _places(run: Path, record: RunRecord) -> Iterator[Path]:
+def _recorded_places(run: Path, record: RunRecord) -> Iterator[Path]:
     # Of a run of a stranger these may be anything.
     if isinstance(relative := record.store.get("relative_path"), str):
         yield run / relative
     if isinstance(path := record.store.get("path"), str):
         yield Path(path)
+
+
+def _places_around(run: Path) -> Iterator[Path]:
     for above in list(run.resolve().parents)[:DEPTH]:
         yield from (manifest.parent for manifest in sorted(above.glob(f"features/*/*/{MANIFEST_NAME}")))
 

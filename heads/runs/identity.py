@@ -34,7 +34,7 @@ def run_differences(stored: Settings, wanted: Settings) -> list[str]:
     told = {**stored, "store": _completed(stored["store"])}
     found = differing_settings(told, known, _of_no_consequence)
     return [
-        f"{each.name} is {each.stored!r} there and {each.wanted!r} here" + _remark(each) for each in found
+        f"{each.name} is {each.shown[0]} there and {each.shown[1]} here" + _remark(each) for each in found
     ]
 
 
@@ -53,7 +53,7 @@ def store_differences(recorded: Settings, store: Settings, *, other_dataset: boo
     )
     found = differing_settings(told, known, lambda name: _of_no_consequence(_STORE + name))
     return [
-        f"{each.name}: the run was trained on {each.stored!r}, the store has {each.wanted!r}"
+        f"{each.name}: the run was trained on {each.shown[0]}, the store has {each.shown[1]}"
         for each in found
     ]
 

@@ -307,7 +307,8 @@ def differing(name: str, stored: Any, wanted: Any, sides: tuple[str, str] = _STO
 
 
 def _in_line(difference: Difference, sides: tuple[str, str]) -> str:
-    return f"{difference.name}: {sides[0]} {difference.stored!r}, {sides[1]} {difference.wanted!r}"
+    stored, wanted = difference.shown
+    return f"{difference.name}: {sides[0]} {stored}, {sides[1]} {wanted}"
 
 
 def _typed_with(setting: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from ...data.contracts.errors import StoreError, counted
+from ...data.contracts.errors import StoreError, counted, pasteable
 from .claim import is_being_written
 from .manifest import Manifest, load_manifest, load_split_ids
 from .patches import dequantised
@@ -118,16 +118,17 @@ class FeatureStore:
         """Open a store for reading.
 
         Raises:
-            StoreError: there is no store, or (with ``complete``) some of its shards are not there yet.
+            StoreError: there is no store, or (with ``complete``) some of its shards are not there; it says which.
         """
         store = cls(folder, load_manifest(folder))
         absent = store.absent_shards()
         if complete and absent:
             total = counted(len(store.shard_names("video")) + len(store.shard_names("text")), "shard")
-            lacking = f"{folder} is incomplete: {len(absent):,} of {total} missing (first: {absent[0]})"
-            busy = "Another process writes it now: wait until that has ended"
-            then = busy if is_being_written(folder) else "Run the same `tvr extract` again; it resumes"
-            raise StoreError(f"{lacking}. {then}.")
+            names = ", ".join(absent[:3]) + (f" and {len(absent) - 3:,} more" if len(absent) > 3 else "")
+            then = f"To extract what is missing: tvr verify --repair --store {pasteable(folder)}"
+            if is_being_written(folder):
+                then = "Another process writes it now: wait until that has ended."
+            raise StoreError(f"{folder} is incomplete: {len(absent):,} of {total} missing ({names}). {then}")
         return store
 
     def shard_names(self, kind: str) -> list[str]:
@@ -149,7 +150,7 @@ class FeatureStore:
         if receipt and not receipt.is_of(self.manifest):
             raise StoreError(
                 f"{self.folder / name} was made for another store, with other features. "
-                f"`tvr verify --store {self.folder} --repair` makes it anew"
+                f"`tvr verify --store {pasteable(self.folder)} --repair` makes it anew"
             )
         return receipt
 

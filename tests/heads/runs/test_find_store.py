@@ -154,8 +154,36 @@ def test_a_store_that_cannot_be_read_does_not_hide_the_own_one(workspace: Path) 
     next(broken.glob("video-*.h5")).unlink()
     assert run_store(workspace / RUN, load_record(workspace / RUN)).folder == own
     shutil.rmtree(own)
-    with pytest.raises(StoreError, match=r"neither at[\s\S]*a-broken is incomplete: 1 of 2 shards"):
+    with pytest.raises(StoreError) as error:
         run_store(workspace / RUN, load_record(workspace / RUN))
+    assert str(error.value) == (
+        f"{broken} is incomplete: 1 of 2 shards missing (video-00000-of-00001.h5). To extract what is missing: "
+        f"tvr verify --repair --store {broken}\n{workspace / RUN} was trained on these features"
+    )
+
+
+def test_a_damaged_store_where_the_run_left_it_is_the_reason_fails(workspace: Path) -> None:
+    """And not that it is not there; that of a neighbour is named behind where it was looked for."""
+    manifest = workspace / STORE / "store.json"
+    manifest.write_text("{")
+    with pytest.raises(StoreError, match=rf"^{manifest} .*\n.*was trained on these features$"):
+        run_store(workspace / RUN, load_record(workspace / RUN))
+    (workspace / STORE).rename(workspace / STORE.parent / "moved")
+    with pytest.raises(StoreError, match=r"^the features .* are neither at .*\n.*moved/store\.json"):
+        run_store(workspace / RUN, load_record(workspace / RUN))
+
+
+def test_another_store_is_told_by_few_digits_fails(workspace: Path) -> None:
+    """Nobody compares two lines of 64 digits."""
+    splits = read_checksummed(workspace / STORE / "store.json")["splits"]
+    digest = splits["test"]["digest"]
+    assert len(digest) == 64
+    changed(workspace / STORE, lambda values: values["splits"]["test"].update(digest="f" * 64))
+    with pytest.raises(StoreError) as error:
+        run_store(workspace / RUN, load_record(workspace / RUN))
+    assert f"splits.test: the run was trained on '{digest[:12]}', the store has '{'f' * 12}'" in str(
+        error.value
+    )
 
 
 def test_a_run_of_an_earlier_version_finds_its_store_and_says_what_it_does_not_know(workspace: Path) -> None:
