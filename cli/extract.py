@@ -243,7 +243,7 @@ def extract(
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
     budget = FailureBudget.parse(max_failed) if max_failed else None
     place = Workspace(workspace)
-    root, store = root or place.dataset_root(dataset), begun_store(place, store)
+    root, store = root or place.dataset_root(dataset), begun_store(place, store, dataset)
     share = JobShare.parse(shard) if shard else EVERYTHING
     cluster = cluster_choice(scheduler, (slurm, pbs), workers, wait_seconds, job, device)
     encoder = EncoderSpec(model, pretrained, device, precision, compile_)

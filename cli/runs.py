@@ -14,7 +14,7 @@ from ..heads.runs.run_lock import holder_of, is_taken
 from ..heads.runs.training_config import score_in_words
 from ..pipeline.workspace import Workspace
 from .input.options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
-from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
+from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folders
 from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json
@@ -37,13 +37,13 @@ def runs(
     """List trained heads with their validation scores, the newest first; rename one, keep a note, delete it."""
     place = Workspace(workspace)
     upkeep = Upkeep(rename, note, delete, yes)
-    folder = named_folder("run", name, place.run_folders(), partial(place.named_run, dataset=dataset))
+    found = named_folders("run", name, place.run_folders(), partial(place.runs_named, dataset=dataset))
     if upkeep.is_asked(name):
-        assert folder is not None
+        folder = upkeep.needs_one("runs", name, found, workspace_words(workspace))
         upkeep.do(folder, "run", in_use=holder_of(folder) if is_taken(folder) else None)
         print_next("runs", *workspace_words(workspace))
         return
-    entries = run_entries(place, dataset) if folder is None else [RunEntry.of(folder)]
+    entries = run_entries(place, dataset) if name is None else list(map(RunEntry.of, found))
     if as_json:
         print_json([_record(entry) for entry in entries])
     elif not entries:

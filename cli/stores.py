@@ -1,17 +1,19 @@
 """``tvr stores``: the feature stores of a workspace."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..data.contracts.errors import pasteable
+from ..data.contracts.file_names import folder_name
 from ..pipeline.request import extract_command
 from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.workspace import Workspace
 from .input.options import DEFAULT_WORKSPACE, WHAT, JsonOption, WorkspaceOption, workspace_words
-from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folder
+from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folders
 from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json
@@ -19,7 +21,10 @@ from .terminal import out, print_json
 
 def stores(
     name: Annotated[
-        str | None, typer.Argument(metavar="[STORE]", help="One of them, by its name. Default: all.")
+        str | None,
+        typer.Argument(
+            metavar="[STORE]", help="One of them, or those of a data set, by its name. Default: all."
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Only those of this data set.", rich_help_panel=WHAT)
@@ -35,16 +40,16 @@ def stores(
     place = Workspace(workspace)
     upkeep = Upkeep(rename, note, delete, yes)
     begun = [entry.folder for entry in place.stores()]
-    folder = named_folder("store", name, begun, place.named_store)
+    found = named_folders("store", name, begun, partial(_named, place, dataset))
     if upkeep.is_asked(name):
-        assert folder is not None
+        folder = upkeep.needs_one("stores", name, found, workspace_words(workspace))
         busy = "another process" if is_being_written(folder) else None
         upkeep.do(folder, "store", in_use=busy)
         if rename is not None:
             _print_place(folder.parent / rename)
         print_next("stores", *workspace_words(workspace))
         return
-    entries = place.stores(dataset) if folder is None else [store_entry(folder)]
+    entries = place.stores(dataset) if name is None else list(map(store_entry, found))
     if as_json:
         print_json([_record(entry) for entry in entries])
     elif not entries:
@@ -52,6 +57,13 @@ def stores(
     else:
         _print_table(entries)
         print_next("inspect", "--store", entries[0].folder)
+
+
+def _named(place: Workspace, dataset: str | None, name: str) -> list[Path]:
+    """The stores that a name fits; of a data set that is named, where it has one."""
+    found = [entry.folder for entry in place.stores_named(name)]
+    of_dataset = [folder for folder in found if dataset and folder.parent.name == folder_name(dataset)]
+    return of_dataset or found
 
 
 def _print_place(renamed: Path) -> None:

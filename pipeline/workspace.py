@@ -105,19 +105,31 @@ class Workspace:
         Raises:
             UsageError: there is none, or several; the message names those that are near, or all of them.
         """
-        dataset, _, folder = name.partition("/")
+        found = self.stores_named(name)
+        if len(found) == 1:
+            return found[0].folder
+        if any(entry.folder.parent.name == folder_name(name) for entry in found):
+            return self.find_store(name).folder
+        several = ", ".join(sorted(entry.name for entry in found))
+        raise UsageError(f"several data sets have a store {name!r}: write one of {several}")
+
+    def stores_named(self, name: str) -> list[StoreEntry]:
+        """Every store that a name fits, the newest first: the one that is called ``<dataset>/<folder>``, else those of
+        a data set of that name and those whose folder is called so.
+
+        Raises:
+            UsageError: there is none; the message names those that are near.
+        """
         known = self.stores()
-        for entry in known:
-            if entry.name == name:
-                return entry.folder
-        if not folder and any(entry.folder.parent.name == folder_name(dataset) for entry in known):
-            return self.find_store(dataset).folder
-        alike = [entry for entry in known if entry.folder.name == name]
-        if len(alike) == 1:
-            return alike[0].folder
-        if alike:
-            several = ", ".join(sorted(entry.name for entry in alike))
-            raise UsageError(f"several data sets have a store {name!r}: write one of {several}")
+        exact = [entry for entry in known if entry.name == name]
+        of_part = [
+            entry
+            for entry in known
+            if entry.folder.name == name
+            or ("/" not in name and entry.folder.parent.name == folder_name(name))
+        ]
+        if exact or of_part:
+            return exact or of_part
         counts = Counter(entry.folder.name for entry in known)
         names = {word for entry in known for word in (entry.name, entry.folder.parent.name)}
         names |= {folder for folder, count in counts.items() if count == 1}
@@ -137,12 +149,22 @@ class Workspace:
         Raises:
             UsageError: there is none, or several; the message names those that are near, or all of them.
         """
+        found = self.runs_named(name, dataset)
+        if len(found) == 1:
+            return found[0]
+        several = ", ".join(map(name_in_workspace, found))
+        raise UsageError(f"several data sets have a run {name!r}: write one of {several}")
+
+    def runs_named(self, name: str, dataset: str | None = None) -> list[Path]:
+        """The folder of every run that a name fits, by name; of one data set where that has one.
+
+        Raises:
+            UsageError: there is none; the message names those that are near.
+        """
         known = {name_in_workspace(folder): folder for folder in self.run_folders()}
         found = [key for key in known if name == key or name == key.partition("/")[2]]
         of_dataset = [key for key in found if dataset and key.startswith(f"{folder_name(dataset)}/")]
-        if len(of_dataset or found) == 1:
-            return known[(of_dataset or found)[0]]
         if found:
-            raise UsageError(f"several data sets have a run {name!r}: write one of {', '.join(found)}")
+            return [known[key] for key in of_dataset or found]
         words = unknown_name("run", name, {*known, *(key.partition("/")[2] for key in known)})
         raise UsageError(f"{words} There is no folder of that name that holds a run; `tvr runs` lists them.")

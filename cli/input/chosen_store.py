@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...data.base import Video
-from ...data.contracts.errors import TvrError, UsageError
+from ...data.contracts.errors import TvrError, UsageError, pasteable
+from ...data.contracts.file_names import folder_name
 from ...pipeline.request import Named, NotAskedHereError, extract_command, videos_of_store
 from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
@@ -39,7 +40,8 @@ def taken_store(place: Workspace, store: Path | None, dataset: str | None, *, co
 
 
 def named_store(place: Workspace, store: Path) -> Path:
-    """The folder of a store that is named by its folder, or by its name in the workspace.
+    """The folder of a store that is named by its folder, or by its name in the workspace; of a data set with several,
+    the newest, and a line says which.
 
     Raises:
         UsageError: it is neither.
@@ -51,17 +53,33 @@ def named_store(place: Workspace, store: Path) -> Path:
             f"there is no store at {store}: it was renamed, moved or deleted. `tvr stores` lists those that are there; "
             "name one with --store"
         )
-    return place.named_store(str(store))
+    folder, fitting = place.named_store(str(store)), place.stores_named(str(store))
+    if len(fitting) > 1:
+        taken = next(entry for entry in fitting if entry.folder == folder)
+        others = ", ".join(entry.name for entry in fitting if entry.folder != folder)
+        say(f"{store_in_words(taken)}; {store} may also be {others}")
+    return folder
 
 
-def begun_store(place: Workspace, store: Path | None) -> Path | None:
-    """Where features go that are to be extracted: the store of the workspace that has that name (as
-    ``<dataset>/<folder>``, or ``<folder>`` where no other data set has one), else the path itself.
+def begun_store(place: Workspace, store: Path | None, dataset: str) -> Path | None:
+    """Where features of a data set go that are to be extracted: the store of the workspace that has that name (as
+    ``<dataset>/<folder>``, or ``<folder>``), else the path itself.
+
+    Raises:
+        UsageError: several other data sets have a store of that name, and this one has none.
     """
     if store is None or is_there(store):
         return store
-    found = [entry.folder for entry in place.stores() if str(store) in (entry.name, entry.folder.name)]
-    return found[0] if len(found) == 1 else store
+    found = [entry for entry in place.stores() if str(store) in (entry.name, entry.folder.name)]
+    own = [entry for entry in found if entry.folder.parent.name == folder_name(dataset)]
+    if not own and len(found) > 1:
+        raise UsageError(
+            f"several data sets have a store {str(store)!r}: write one of "
+            f"{', '.join(sorted(entry.name for entry in found))} for --store, or for a new one "
+            f"{pasteable(store.absolute())}"
+        )
+    chosen = own or found
+    return chosen[0].folder if chosen else store
 
 
 def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) -> None:

@@ -1,7 +1,7 @@
 """What ``tvr runs`` and ``tvr stores`` do with the one that is named: rename it, keep a note with it, delete it."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from ...data.contracts.errors import StoreError, UsageError
+from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.housekeeping import delete, keep_note, rename, size_in_words, size_of
 from ..output.interruptions import interruptible
+from ..output.next_command import as_typed
 from ..terminal import out
 
 RenameOption = Annotated[str | None, typer.Option(metavar="NAME", help="Give it this name.")]
@@ -36,12 +38,46 @@ class Upkeep:
         Raises:
             UsageError: to nothing, or several things at once.
         """
-        asked = sum((self.rename is not None, self.note is not None, self.delete))
+        asked = len(self._asked)
         if asked and name is None:
             raise UsageError("say which: put its name before --rename, --note or --delete")
         if asked > 1:
             raise UsageError("--rename, --note and --delete are done one at a time")
         return asked == 1
+
+    def needs_one(self, command: str, name: str | None, found: Sequence[Path], place: Sequence[str]) -> Path:
+        """The only one that a name fits: what is done to it cannot be taken back from another one.
+
+        Args:
+            command: ``runs`` or ``stores``.
+            name: what was typed.
+            found: the folders that it fits.
+            place: options that name the workspace.
+
+        Raises:
+            UsageError: there are several; the message has the command of each.
+        """
+        if len(found) == 1:
+            return found[0]
+        done = f"--{self._asked[0]}"
+        lines = [as_typed(command, name_in_workspace(one), *self._typed, *place) for one in found]
+        said = (
+            f"{name!r} is the name of {len(found)} {command}, and {done} is done to one. Type one of these:"
+        )
+        raise UsageError("\n".join([said, *lines]))
+
+    @property
+    def _asked(self) -> list[str]:
+        """The options that ask for something."""
+        asked = {"rename": self.rename is not None, "note": self.note is not None, "delete": self.delete}
+        return [option for option, is_asked in asked.items() if is_asked]
+
+    @property
+    def _typed(self) -> list[str]:
+        """The options as they were typed."""
+        values = {"--rename": self.rename, "--note": self.note}
+        words = [word for option, value in values.items() if value is not None for word in (option, value)]
+        return words + ["--delete"] * self.delete + ["--yes"] * self.yes
 
     def do(self, folder: Path, kind: str, *, in_use: str | None) -> None:
         """Do it, and say what was done.
@@ -74,25 +110,27 @@ class Upkeep:
         out.print(f"deleted {folder}, {size}", soft_wrap=True)
 
 
-def named_folder(
-    kind: str, name: str | None, known: Iterable[Path], by_name: Callable[[str], Path]
-) -> Path | None:
-    """The folder of a run or a store of the workspace, named by its name or its path there; None if none is named.
+def named_folders(
+    kind: str, name: str | None, known: Iterable[Path], by_name: Callable[[str], Sequence[Path]]
+) -> Sequence[Path]:
+    """The folders of runs or stores of the workspace that a name fits, or the one that a path there is of; none if
+    none is named.
 
     Args:
-        kind: what it is, in a word.
+        kind: what they are, in a word.
         name: what was typed.
         known: the folders of all of them.
-        by_name: looks it up by its name.
+        by_name: looks them up by their name.
 
     Raises:
         UsageError: nothing there has that name, or nothing can have it.
     """
     if name is None:
-        return None
+        return []
     try:
         folders = {folder.resolve(): folder for folder in known}
-        return folders.get(Path(name).resolve()) or by_name(name)
+        at_path = folders.get(Path(name).resolve())
+        return by_name(name) if at_path is None else [at_path]
     except OSError as error:
         raise UsageError(f"no {kind} is called {name!r}: {error.strerror or error}") from error
 

@@ -206,9 +206,9 @@ def test_a_store_is_named_as_a_run_is(place: Workspace) -> None:
     for name in ("renamed", "new/renamed", "new"):
         assert taken_store(place, Path(name), None) == folder
     for name in ("renamed", "new/renamed"):
-        assert begun_store(place, Path(name)) == folder
-    assert begun_store(place, Path("new")) == Path("new"), "where a new one goes is a path"
-    assert begun_store(place, None) is None
+        assert begun_store(place, Path(name), "new") == folder
+    assert begun_store(place, Path("new"), "new") == Path("new"), "where a new one goes is a path"
+    assert begun_store(place, None, "new") is None
 
 
 def test_a_store_is_named_as_a_run_is_fails(place: Workspace) -> None:
@@ -224,3 +224,26 @@ def test_a_store_is_named_as_a_run_is_fails(place: Workspace) -> None:
         UsageError, match=r"there is no store at .*/new/model: it was renamed, moved or deleted"
     ):
         taken_store(place, gone.absolute(), None)
+
+
+def test_a_name_that_fits_several_stores_says_which_is_taken(
+    place: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = place.root / "features" / "new"
+    shutil.copytree(new / "model", new / "older")
+    aged(new / "older", 50)
+    assert taken_store(place, Path("new"), None) == new / "model"
+    said = capsys.readouterr().err
+    assert said.startswith("new/model (toy-model random, ")
+    assert said.endswith("; new may also be new/older\n")
+    assert taken_store(place, Path("new/older"), None) == new / "older"
+    assert capsys.readouterr().err == ""
+
+
+def test_where_an_extraction_goes_fails_where_a_name_fits_several(place: Workspace) -> None:
+    """A new folder beside the workspace is what nobody means who names one of its stores."""
+    for dataset in ("old", "new"):
+        folder = place.root / "features" / dataset / "model"
+        assert begun_store(place, Path("model"), dataset) == folder
+    with pytest.raises(UsageError, match="write one of new/model, old/model for --store, or for a new one /"):
+        begun_store(place, Path("model"), "third")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 from importlib import import_module
 from io import StringIO
@@ -135,6 +136,34 @@ def test_delete_asks_first(place: Path) -> None:
     assert not (place / RUN).exists()
     assert tvr("stores", "toy", "--delete", "--yes", cwd=place).code == 0
     assert not (place / STORE).exists()
+
+
+def test_what_is_done_to_one_fails_where_a_name_fits_several(place: Path) -> None:
+    """Nothing is deleted, renamed or noted by a guess; each command that is offered does it to one."""
+    shutil.copytree(place / STORE, place / STORE.with_name("a second"))
+    shutil.copytree(place / RUN, place / "tvr-workspace/runs/other" / RUN.name)
+    both = {"stores": ("toy", STORE), "runs": (RUN.name, RUN)}
+    for command, (name, _) in both.items():
+        for options in (("--delete", "--yes"), ("--rename", "new"), ("--note", "it's")):
+            refused = tvr(command, name, *options, cwd=place)
+            assert (refused.code, refused.out) == (2, ""), refused.out
+            first, *offered = refused.err.splitlines()
+            assert f"{name!r} is the name of 2 {command}, and {options[0]} is done to one" in first
+            assert len(offered) == 2
+            assert all(shlex.split(line)[-len(options) :] == list(options) for line in offered)
+        assert not [
+            *(place / "tvr-workspace").glob("*/*/new"),
+            *(place / "tvr-workspace").glob("*/*/*/note.txt"),
+        ]
+        listed = json.loads(tvr(command, name, "--json", cwd=place).out)
+        assert len(listed) == 2, "a list says nothing of one alone"
+    refused = tvr("stores", "toy", "--delete", "--yes", cwd=place)
+    (pasted,) = [line for line in refused.err.splitlines() if "a second" in line]
+    assert tvr(*shlex.split(pasted)[1:], cwd=place).code == 0
+    assert [(place / STORE.with_name(name)).exists() for name in ("a second", STORE.name)] == [False, True]
+    done = tvr("runs", RUN.name, "--dataset", "other", "--delete", "--yes", cwd=place)
+    assert done.code == 0, done.err
+    assert (place / RUN).exists()
 
 
 class Typing(StringIO):
