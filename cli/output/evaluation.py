@@ -39,7 +39,9 @@ def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: 
     sources = {
         source: f"[{n}]" for n, source in enumerate(dict.fromkeys(r.source for r in rows if r.source), 1)
     }
-    _print_tables(rows, sources)
+    stores = {some.facts["store"]: str(some.facts["dataset"]) for some in scored}
+    several = len(stores) > 1
+    _print_tables(rows, sources, "" if several else next(iter(stores.values())))
     for line in (*mark_remarks(rows), *worse_than_untrained(scored)):
         out.print(line, soft_wrap=True)
     for source, number in sources.items():
@@ -49,36 +51,35 @@ def print_table(rows: Sequence[TableRow], scored: Sequence[Scored], *, compare: 
             "v2t: among the videos' best captions (CLIP4Clip); v2t any: among all captions (CE, VSE)",
             soft_wrap=True,
         )
-    several = len({some.facts["store"] for some in scored}) > 1
     for line in dict.fromkeys(_basis(some, named=several) for some in scored):
         out.print(line, soft_wrap=True)
     for line in comparison_remarks(scored) if compare else ():
         out.print(line, soft_wrap=True)
 
 
-def _print_tables(rows: Sequence[TableRow], sources: Mapping[str, str]) -> None:
-    """All of them. Where the names of data sets leave no room, letters stand for these, and nothing where all rows of a
-    table are of one, which its heading names."""
+def _print_tables(rows: Sequence[TableRow], sources: Mapping[str, str], dataset: str) -> None:
+    """All of them, headed by the data set that all are of, if they are.
+
+    Where the names of data sets leave no room, letters stand for these, and nothing where all rows of a table are of
+    one, which its heading names.
+    """
     tables = by_heading(rows)
     named = {row.dataset: row.dataset for row in rows if row.dataset}
-    drawn = [_table(heading, some, sources, named) for heading, some in tables.items()]
+    drawn = [_table(some, sources, named) for some in tables.values()]
     letters: dict[str, str] = {}
     if not fit(drawn) and len(named) <= len(ascii_uppercase):
         mixed = [some for some in tables.values() if len({row.dataset for row in some}) > 1]
         letters = dict(zip((name for name in named if mixed), ascii_uppercase, strict=False))
-        drawn = [
-            _table(heading, some, sources, letters if some in mixed else {})
-            for heading, some in tables.items()
-        ]
+        drawn = [_table(some, sources, letters if some in mixed else {}) for some in tables.values()]
+    for heading, table in zip(tables, drawn, strict=True):
+        table.title = _title(heading, dataset)
     print_tables_whole(drawn, SPARE)
-    for dataset, letter in letters.items():
-        out.print(f"{letter}: {dataset}", soft_wrap=True)
+    for name, letter in letters.items():
+        out.print(f"{letter}: {name}", soft_wrap=True)
 
 
-def _table(
-    heading: Heading, rows: Sequence[TableRow], sources: Mapping[str, str], datasets: Mapping[str, str]
-) -> Table:
-    table = Table(title=_title(heading), title_justify="left")
+def _table(rows: Sequence[TableRow], sources: Mapping[str, str], datasets: Mapping[str, str]) -> Table:
+    table = Table(title_justify="left")
     table.add_column("head", min_width=NAME_WIDTH, overflow="fold")
     if datasets:
         header = "data set" if all(name == shown for name, shown in datasets.items()) else "set"
@@ -97,11 +98,13 @@ def _table(
     return table
 
 
-def _title(heading: Heading) -> Text:
-    """The section; where its figures are of a part of the split, struck, with the reason beside it."""
+def _title(heading: Heading, dataset: str) -> Text:
+    """The data set, if all tables are of one, and the section; where its figures are of a part of the split, struck,
+    with the reason beside it."""
+    of = f"{dataset}: " if dataset else ""
     if not heading.unlike:
-        return Text(heading.section)
-    return Text.assemble((heading.section, "strike"), f"; {heading.unlike}")
+        return Text(f"{of}{heading.section}")
+    return Text.assemble(of, (heading.section, "strike"), f"; {heading.unlike}")
 
 
 def _basis(scored: Scored, *, named: bool) -> str:

@@ -100,6 +100,15 @@ def headers(text: str) -> set[str]:
     return {cell.strip() for line in text.splitlines() if line.startswith("┃") for cell in line.split("┃")}
 
 
+def names_its_data_set(case: str, text: str) -> bool:
+    """Whether each table does, in its title or a column: it is copied without what stands below."""
+    datasets = {f"{one.facts['dataset']}" for one in CASES[case][0]}
+    titles = [before.rpartition("┘\n")[2].splitlines()[0] for before in text.split("┏")[:-1]]
+    if case == "stores of one set":
+        return bool(headers(text) & {"set", "data set"})
+    return bool(titles) and all(title.replace(":", " ").split(" ")[0] in datasets for title in titles)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_80_columns_hold_every_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
@@ -107,6 +116,7 @@ def test_80_columns_hold_every_table(
     """Names are folded, never cut or below a readable width; what is left out is said once."""
     text, remarks = shown(monkeypatch, capsys, CASES[case], 80)
     assert max(map(len, table_lines(text))) <= 80
+    assert names_its_data_set(case, text)
     assert {"head", "way", "R@1", "R@5", "R@10"} <= headers(text)
     assert "…" not in text
     for line in table_lines(text):
@@ -132,6 +142,7 @@ def test_a_pipe_has_everything_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     text, remarks = shown(monkeypatch, capsys, CASES[case], None)
+    assert names_its_data_set(case, text)
     assert headers(text) >= {*METRICS, *COUNTS}
     assert remarks == ""
     rows = table_rows(CASES[case][0], compare=CASES[case][1].get("compare", False))
@@ -211,7 +222,7 @@ def test_a_part_of_the_split_has_a_struck_table_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text, _ = shown(monkeypatch, capsys, CASES["partial"], 120)
-    own, published = text.split("\nfrozen encoder, plain scores", 1)
+    own, published = text.split("\nmsrvtt: frozen encoder, plain scores", 1)
     assert "frozen encoder, plain scores; not comparable: 12 of 1,000 videos" in own
     assert ZERO_SHOT_LABEL in own
     assert "CLIP4Clip" not in own
