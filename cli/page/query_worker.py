@@ -2,19 +2,26 @@
 in each other's way, and media are sent meanwhile.
 """
 
+import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
 
 from ...data.contracts.errors import TvrError
 from ...heads.search.answers import Answer, Wish
 from ...heads.search.query_features import QueryText
 from ...heads.search.searcher import Searcher
+from ...pipeline.machine import usable_cores
 from .opened_store import OpenedStore
+
+T = TypeVar("T")
 
 AT_ONCE = 32
 """The most queries of a batch."""
@@ -73,7 +80,7 @@ class QueryWorker:
         self._put(asked)
         return asked.answer
 
-    def do(self, task: Callable[[], Any]) -> "Future[Any]":
+    def do(self, task: Callable[[], T]) -> "Future[T]":
         """Do something else that needs a head or the encoder.
 
         Raises:
@@ -82,6 +89,14 @@ class QueryWorker:
         asked = _Task(task)
         self._put(asked)
         return asked.answer
+
+    async def done(self, task: Callable[[], T]) -> T:
+        """The same for routes, which wait for it.
+
+        Raises:
+            BusyError: too much waits.
+        """
+        return await asyncio.wrap_future(self.do(task))
 
     def kept(self, text: str) -> QueryText | None:
         """A text that was encoded lately; None of any other. For every thread."""
@@ -108,20 +123,21 @@ class QueryWorker:
     def _work(self) -> None:
         """Queries before all else: nobody sees anything until they are answered, and a task is done meanwhile."""
         tasks: deque[_Task] = deque()
-        while not self._ending.is_set():
-            if tasks:
-                batch = self._waiting(AT_ONCE)
-            elif (first := self._queue.get()) is not None:
-                batch = [first, *self._waiting(AT_ONCE - 1)]
-            else:
-                break
-            tasks.extend(one for one in batch if isinstance(one, _Task))
-            asked = [one for one in batch if isinstance(one, _Asked)]
-            for run in dict.fromkeys(one.run for one in asked):
-                self._answer(run, [one for one in asked if one.run == run])
-            if tasks:
-                task = tasks.popleft()
-                _settle([task.answer], lambda task=task: [task.do()])
+        with _half_the_cores():
+            while not self._ending.is_set():
+                if tasks:
+                    batch = self._waiting(AT_ONCE)
+                elif (first := self._queue.get()) is not None:
+                    batch = [first, *self._waiting(AT_ONCE - 1)]
+                else:
+                    break
+                tasks.extend(one for one in batch if isinstance(one, _Task))
+                asked = [one for one in batch if isinstance(one, _Asked)]
+                for run in dict.fromkeys(one.run for one in asked):
+                    self._answer(run, [one for one in asked if one.run == run])
+                if tasks:
+                    task = tasks.popleft()
+                    _settle([task.answer], lambda task=task: [task.do()])
         for task in tasks:
             task.answer.cancel()
 
@@ -148,6 +164,18 @@ class QueryWorker:
             # One query that cannot be answered takes nobody else's answer away.
             for one in asked:
                 self._answer(run, [one])
+
+
+@contextmanager
+def _half_the_cores() -> Generator[None]:
+    """What is computed meanwhile takes half of the cores: what is shared among all of them waits for the last one, and
+    that one is sending or decoding a picture."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, len(usable_cores()) // 2)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _settle(

@@ -69,10 +69,8 @@ def run_routes(context: PageContext) -> APIRouter:
         ranked = await asyncio.wrap_future(
             context.figures(("ranks", chosen.name, wanted), lambda: _ranked(context, chosen, wanted))
         )
-        return await asyncio.wrap_future(
-            context.worker.do(
-                lambda: _failures(context, chosen.name, wanted, ranked, slice(offset, offset + top))
-            )
+        return await context.worker.done(
+            lambda: _failures(context, chosen.name, wanted, ranked, slice(offset, offset + top))
         )
 
     @routes.get("/store")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -54,7 +53,7 @@ def search_routes(context: PageContext) -> APIRouter:
 
     @routes.get("/about")
     async def about() -> PageAbout:
-        return await asyncio.wrap_future(context.worker.do(lambda: _about(context)))
+        return await context.worker.done(lambda: _about(context))
 
     @routes.get("/search")
     async def search(
@@ -83,7 +82,7 @@ def search_routes(context: PageContext) -> APIRouter:
     @routes.post("/pictures", openapi_extra={"requestBody": {"content": {"image/*": {}}, "required": True}})
     async def keep(request: Request) -> PictureRecord:
         body = await request.body()
-        return PictureRecord(await asyncio.wrap_future(context.worker.do(lambda: context.keep_picture(body))))
+        return PictureRecord(await context.worker.done(lambda: context.keep_picture(body)))
 
     @routes.get("/pictures/{name}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
     def picture(name: str) -> Response:
@@ -130,13 +129,12 @@ async def _answered(
         text = query.text
         answer = await asyncio.wrap_future(context.worker.search(run, text, wish))
         # Kept since it was answered: who waits again for the thread waits behind everybody else's queries.
-        encoded = context.worker.kept(text) or await asyncio.wrap_future(
-            context.worker.do(lambda: context.worker.encoded([text])[0])
+        encoded = context.worker.kept(text) or await context.worker.done(
+            lambda: context.worker.encoded([text])[0]
         )
         read = _read_part(context, encoded)
         return answer, QueryRecord("text", text=text, cut=read is not None, read=read or "")
-    found: Future[Answer] = context.worker.do(_look(context, run, query, wish))
-    return await asyncio.wrap_future(found), query
+    return await context.worker.done(_look(context, run, query, wish)), query
 
 
 def _read_part(context: PageContext, encoded: QueryText) -> str | None:

@@ -1,6 +1,5 @@
 """Routes of single videos: what is known of them, their frames, what plays them, and what a head sees in them."""
 
-import asyncio
 from enum import IntEnum
 from typing import Annotated
 from urllib.parse import urlencode
@@ -73,7 +72,7 @@ def video_routes(context: PageContext) -> APIRouter:
             raise UsageError("q is empty: give the text whose words are looked at")
         if not one.status.frames:
             raise NotThereError(f"video {number} has no frames: {one.status.reason or one.status.status}")
-        return await asyncio.wrap_future(context.worker.do(lambda: _aligned(context, one, q, chosen, near)))
+        return await _aligned(context, one, q, chosen, near)
 
     return routes
 
@@ -138,17 +137,19 @@ def _playable(number: int, found: Playable) -> PlayableRecord:
     )
 
 
-def _aligned(
+async def _aligned(
     context: PageContext, one: CataloguedVideo, text: str, run: str, near: float | None
 ) -> AlignmentRecord:
-    searcher = context.opened.searcher(run)
-    query, *others = context.worker.encoded([text, *_without_each_word(text)])
-    found = searcher.alignment(query, one.id, near)
+    """In steps, for between two of them queries are answered."""
+    step = context.worker.done
+    searcher = await step(lambda: context.opened.searcher(run))
+    query, *others = await step(lambda: context.worker.encoded([text, *_without_each_word(text)]))
+    found = await step(lambda: searcher.alignment(query, one.id, near))
     words = written_words(text, found.words)
     # A word that is not shown leaves nothing out.
     without = [others[word.place] for word in words] if others else []
-    scores = searcher.scores_of([query, *without], one.id)
-    return AlignmentRecord.of(found, words, searcher.moments(query, one.id), scores)
+    scores = await step(lambda: searcher.scores_of([query, *without], one.id))
+    return AlignmentRecord.of(found, words, await step(lambda: searcher.moments(query, one.id)), scores)
 
 
 def _without_each_word(text: str) -> list[str]:

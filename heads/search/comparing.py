@@ -207,4 +207,5 @@ def best_first(scores: Float[Tensor, " video"]) -> Int[Tensor, " ranked"]:
     Args:
         scores: minus infinity where a video was not.
     """
-    return scores.argsort(descending=True, stable=True)[: int(scores.isfinite().sum())]
+    compared = scores.isfinite().nonzero().flatten()
+    return compared[scores[compared].argsort(descending=True, stable=True)]

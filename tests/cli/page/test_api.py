@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from itertools import cycle, product
 from threading import Barrier
@@ -14,7 +14,7 @@ from PIL import Image
 from tvr.cli.page.opened_store import ZERO_SHOT
 from tvr.cli.serve import _listening
 from tvr.data.contracts.errors import UsageError
-from tvr.heads.search.answers import Wish
+from tvr.heads.search.answers import Answer, Wish
 
 from ...fixtures.served_page import MARKUP, NOT_UTF8, RUN, ServedPage
 
@@ -129,6 +129,31 @@ def test_a_search_waits_for_its_turn_once(api: ServedPage, monkeypatch: pytest.M
     with api.client() as client:
         found = client.get("/api/search", params={"q": "a ring " * 100}).json()
     assert found["query"]["cut"] and 0 < len(found["query"]["read"]) < len("a ring " * 100)
+
+
+def test_a_search_comes_between_the_steps_of_an_alignment(
+    api: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, kind = api.context.worker, type(api.context.opened.searcher(RUN))
+    searches: list[Future[Answer]] = []
+    answered_when_it_ended: list[bool] = []
+    align, moments = kind.alignment, kind.moments
+
+    def first(*arguments: Any) -> Any:
+        searches.append(worker.search(RUN, "a ring", Wish(1)))
+        return align(*arguments)
+
+    def last(*arguments: Any) -> Any:
+        answered_when_it_ended.append(searches[0].done())
+        return moments(*arguments)
+
+    monkeypatch.setattr(kind, "alignment", first)
+    monkeypatch.setattr(kind, "moments", last)
+    with api.client() as client:
+        number = client.get("/api/search", params={"q": "a ring"}).json()["hits"][0]["video"]
+        found = client.get(f"/api/videos/{number}/alignment", params={"q": "a ring", "run": RUN})
+    assert found.status_code == 200, found.text
+    assert answered_when_it_ended == [True]
 
 
 def test_filters_are_looked_at_while_others_are_answered(

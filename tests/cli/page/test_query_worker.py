@@ -128,3 +128,17 @@ def test_queries_go_before_tasks_that_wait(opened: OpenedStore) -> None:
         for one in (*tasks, query):
             one.result(60)
     assert done == ["query", "first", "second"]
+
+
+@pytest.mark.parametrize(("cores", "used"), [(1, 1), (2, 1), (6, 3), (64, 8)])
+def test_half_of_the_cores_are_left_to_others(
+    cores: int, used: int, opened: OpenedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query_worker, "usable_cores", lambda: tuple(range(cores)))
+    monkeypatch.setattr(query_worker.torch, "get_num_threads", lambda: 8)
+    threads: list[int] = []
+    monkeypatch.setattr(query_worker.torch, "set_num_threads", threads.append)
+    with QueryWorker(opened) as worker:
+        worker.do(lambda: None).result(60)
+        assert threads == [used]
+    assert threads == [used, 8], "as it was"
