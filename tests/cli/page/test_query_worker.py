@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tvr.cli.page import query_worker
 from tvr.cli.page.opened_store import ZERO_SHOT, OpenedStore
 from tvr.cli.page.query_worker import BusyError, QueryWorker
@@ -135,9 +136,9 @@ def test_half_of_the_cores_are_left_to_others(
     cores: int, used: int, opened: OpenedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query_worker, "usable_cores", lambda: tuple(range(cores)))
-    monkeypatch.setattr(query_worker.torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     threads: list[int] = []
-    monkeypatch.setattr(query_worker.torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
     with QueryWorker(opened) as worker:
         worker.do(lambda: None).result(60)
         assert threads == [used]
