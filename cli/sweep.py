@@ -19,7 +19,7 @@ from ..data.contracts.strict_json import read_json
 from ..heads.evaluation.evaluate_runs import zero_shot_score
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import summed_figures
-from ..heads.features.from_store import features_of
+from ..heads.features.from_store import features_of, identity_of
 from ..heads.runs.training_config import FORMER_NAMES, Selection, best_score
 from ..heads.sweep.grid import OPTIONS, Trial, options_of, parse_grid, plan_trials
 from ..heads.sweep.grid import TRAINING as TRAIN
@@ -143,7 +143,7 @@ def sweep(
     waiting = pending_tasks(mine, retry_failed=retry_failed)
     # Before there are processes, each of which would say of its own that it cannot be made.
     tasks[0].folder.parent.mkdir(parents=True, exist_ok=True)
-    keep_text(target / OPTIONS, options_of(trials, fixed, opened.folder))
+    keep_text(target / OPTIONS, options_of(trials, fixed, identity_of(opened)))
     with _orderly_end(mine), Meter(f"sweep of {counted(len(tasks), 'trial')}", "trials") as meter:
 
         def show(done: int, total: int, trial: str) -> None:

@@ -9,8 +9,10 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from ...data.contracts.errors import UsageError, one_line, unknown_name
+from ...pipeline.workspace import Workspace
 from ..terminal import err
-from .options import WHAT
+from .chosen_store import is_there
+from .options import WHAT, usual_workspace
 
 ConfigOption = Annotated[
     str | None,
@@ -24,6 +26,7 @@ ConfigOption = Annotated[
 
 NAME = "config"
 SETTINGS, TRAINING, GRID, STORE, DATASET = "settings", "training", "grid", "store", "dataset"
+STORE_DIGEST, WORKSPACE = "store-digest", "workspace"
 """Arguments of commands that exclude each other in part."""
 BELONGINGS: Mapping[str, tuple[str, ...]] = {
     "head": ("set",),
@@ -137,6 +140,8 @@ class _File:
         words: list[str] = []
         for key, value in values.items():
             option = key.replace("_", "-")
+            if option == STORE_DIGEST and STORE in options:
+                continue  # it belongs to the store
             if option not in options:
                 raise UsageError(f"--config {self.name}: {self._unknown(key, values, options)}")
             name = options[option]
@@ -147,11 +152,27 @@ class _File:
             text = self._text(key, value, kind)
             if name in self.typed or (name == STORE and self._names_dataset):
                 continue
+            if name == STORE:
+                text = self._found_store(text, values)
             if kind is bool:
                 words += [f"--{option}"] if value else []
             else:
                 words.append(f"--{option}={text}")
         return words
+
+    def _found_store(self, store: str, values: Mapping[str, Any]) -> str:
+        """The folder of the file's store; where it was renamed, as the workspace has it now, and a line says so."""
+        digest = values.get(STORE_DIGEST)
+        if not isinstance(digest, str) or not Path(store).is_absolute() or is_there(Path(store)):
+            return store
+        from ...heads.runs.find_store import renamed_store
+
+        workspace = self.typed.get(WORKSPACE) or values.get(WORKSPACE) or usual_workspace()
+        found = renamed_store(Workspace(Path(workspace)), digest)
+        if found is None:
+            return store
+        err.print(f"note: the store {one_line(store)} of {self.name} is {found} now", soft_wrap=True)
+        return str(found)
 
     def _unknown(self, key: str, values: Mapping[str, Any], options: Mapping[str, str]) -> str:
         """What is wrong with a key that is no option, most of all where the file is another command's."""

@@ -111,10 +111,14 @@ EXAMPLES = {"--html": "hits.html", "--save-similarity": "similarity.npy"}
 """Names of files that commands write."""
 
 
+def usual_workspace() -> Path:
+    """The workspace of commands that name none."""
+    return Path(os.environ.get("TVR_WORKSPACE") or DEFAULT_WORKSPACE)
+
+
 def workspace_words(workspace: Path) -> list[str]:
     """The option that names a workspace to the next command; nothing where that finds it by itself."""
-    usual = Path(os.environ.get("TVR_WORKSPACE") or DEFAULT_WORKSPACE)
-    return [] if workspace == usual else ["--workspace", str(workspace)]
+    return [] if workspace == usual_workspace() else ["--workspace", str(workspace)]
 
 
 def check_readable(option: str, file: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from ...data.contracts.errors import StoreError
 from ...pipeline.store.manifest import MANIFEST_NAME, load_manifest
 from ...pipeline.store.reader import FeatureStore
+from ...pipeline.workspace import Workspace
 from ..features.from_store import CONTENT_DIGEST, feature_settings, identity_of
-from .identity import in_one_line, store_differences, unrecorded
+from .identity import in_one_line, store_differences, store_digest, unrecorded
 from .run_folder import RunRecord
 
 DEPTH = 4
@@ -45,6 +46,15 @@ def run_store(run: Path, record: RunRecord, store: Path | None = None) -> Featur
         f"{record.store.get('path', 'a known place')} nor near the run. Name their folder with --store."
         + "".join(f"\n{line}" for line in found.others)
     )
+
+
+def renamed_store(place: Workspace, digest: str) -> Path | None:
+    """The store of a workspace that has this ``store_digest``, whatever its folder is called now; None if not exactly
+    one has it.
+    """
+    whole = [entry.folder for entry in place.stores() if not entry.lacking]
+    found = [folder for folder in whole if store_digest(identity_of(FeatureStore.open(folder))) == digest]
+    return found[0] if len(found) == 1 else None
 
 
 def store_notes(record: RunRecord, store: FeatureStore) -> list[str]:

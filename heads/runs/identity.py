@@ -11,6 +11,9 @@ from ..features.from_store import CONTENT_DIGEST
 
 Settings = Mapping[str, Any]
 
+STORE_DIGEST = "store-digest"
+"""What a file of options calls ``store_digest`` of the store that it names."""
+
 _STORE = "store."
 _PLACES = {"path", "relative_path"}
 _OF_MACHINE = {"versions", "training.device", "training.wandb"}
@@ -67,6 +70,17 @@ def settings_digest(settings: Settings) -> str:
     """sha256 of everything that ``run_differences`` compares."""
     text = json.dumps(_of_consequence(settings, ""), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def store_digest(store: Settings) -> str:
+    """sha256 by which options in a file know a store again whose folder was renamed: of its features' bytes, and of the
+    videos of each split.
+
+    Args:
+        store: ``identity_of`` it, or what a run says of it.
+    """
+    told = {name: store.get(name) for name in (CONTENT_DIGEST, "dataset", "protocol", "splits")}
+    return settings_digest({_STORE.removesuffix("."): told})
 
 
 def _as_far_as_recorded(recorded: Settings, store: Settings) -> Settings:

@@ -21,8 +21,9 @@ from ...data.contracts.strict_json import json_of, read_json, read_json_lines
 from ...data.contracts.toml_text import toml_of
 from ...pipeline.store.atomic_files import atomic_write, keep_text, write_json
 from ..base import FeatureShape, Head, build_head
+from ..features.from_store import CONTENT_DIGEST
 from .denoising import Denoising
-from .identity import run_differences
+from .identity import STORE_DIGEST, run_differences, store_digest
 from .training_config import TrainingConfig, with_current_names
 
 OPTIONS = "run.toml"
@@ -78,6 +79,7 @@ class RunRecord:
         own = ("device", "wandb")
         options = {
             "store": self.store.get("path"),
+            STORE_DIGEST: store_digest(self.store) if CONTENT_DIGEST in self.store else None,
             "head": self.head,
             "set": self.head_config,
             "train": {name: value for name, value in self.training.items() if name not in own},

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import UsageError, unknown_name
@@ -12,6 +11,7 @@ from ...data.contracts.plug_ins import load_plug_in
 from ...data.contracts.records import configured
 from ...data.contracts.toml_text import toml_of
 from ..base import check_trainable, configured_head
+from ..runs.identity import STORE_DIGEST, Settings, store_digest
 from ..runs.training_config import FORMER_NAMES, TrainingConfig, with_current_names
 
 Grid = Mapping[str, Sequence[str]]
@@ -78,13 +78,13 @@ def plan_trials(grid: Grid, fixed: Mapping[str, str]) -> list[Trial]:
     return list(trials.values())
 
 
-def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Path) -> str:
+def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Settings) -> str:
     """What repeats a sweep, as ``--config`` reads it: its grid, and every training setting that the trials share.
 
     Args:
         trials: all of them.
         fixed: settings that all trials share, as they were typed.
-        store: where the features lie.
+        store: ``identity_of`` the one that they are trained on.
     """
     grid: dict[str, dict[str, None]] = {"head": dict.fromkeys(trial.head for trial in trials)}
     for trial in trials:
@@ -96,7 +96,8 @@ def options_of(trials: Sequence[Trial], fixed: Mapping[str, str], store: Path) -
     own = {"device", "wandb"}  # the machine's
     head = {key: value for key, value in fixed.items() if key != "head" and _is_head_setting(key)}
     options = {
-        "store": store.resolve(),
+        "store": store["path"],
+        STORE_DIGEST: store_digest(store),
         "grid": {key: list(values) for key, values in grid.items()},
         "set": head,
         "train": {key: value for key, value in trained.items() if key not in own},

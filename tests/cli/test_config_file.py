@@ -9,7 +9,9 @@ from tvr.cli.input.config_file import with_file
 from tvr.cli.main import LazyCommand
 from tvr.data.contracts.errors import UsageError
 from tvr.data.contracts.toml_text import toml_of
+from tvr.heads.runs.find_store import renamed_store
 from tvr.pipeline.video.sample_clip import write_sample
+from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.generated import generated_store
 from ..fixtures.shell import tvr
@@ -194,6 +196,49 @@ def test_a_sweep_repeats_itself(place: Path, tmp_path: Path) -> None:
     (trial,) = (tmp_path / "again" / "trials").iterdir()
     one = tmp_path / "first" / "trials" / trial.name / "head.safetensors"
     assert (trial / "head.safetensors").read_bytes() == one.read_bytes()
+
+
+@pytest.fixture
+def renamed(place: Path, tmp_path: Path) -> Path:
+    """A copy whose store has another folder now than its run's file says."""
+    shutil.copytree(place / "tvr-workspace", tmp_path / "tvr-workspace")
+    file = tmp_path / RUN / "run.toml"
+    file.write_text(file.read_text().replace(str(place), str(tmp_path)))
+    (tmp_path / STORE).rename(tmp_path / STORE.with_name("panda"))
+    return tmp_path
+
+
+def test_a_file_finds_the_store_that_was_renamed(renamed: Path) -> None:
+    """As a run finds its own; of a sweep too, which writes the same two lines."""
+    said = f"note: the store {renamed / STORE} of {RUN / 'run.toml'} is {STORE.with_name('panda')} now\n"
+    answer = tvr("train-head", "--config", RUN / "run.toml", cwd=renamed)
+    assert (answer.code, said in answer.err) == (0, True), answer.err
+    lines = [
+        line for line in (renamed / RUN / "run.toml").read_text().splitlines() if line.startswith("store")
+    ]
+    (renamed / "sweep.toml").write_text("\n".join([*lines, '[grid]\nlayers = ["1"]\n']))
+    quick = ("--set", "epochs=1", "--train", "batch_size=16", "--workers", "1", "--folder", "sweep")
+    swept = tvr("sweep", "--config", "sweep.toml", *quick, cwd=renamed)
+    assert (swept.code, "of sweep.toml is" in swept.err) == (0, True), swept.err
+    written = tomllib.loads((renamed / "sweep" / "sweep.toml").read_text())
+    assert f'store-digest = "{written["store-digest"]}"' in lines
+    assert written["store"] == str(renamed / STORE.with_name("panda"))
+
+
+def test_a_file_finds_the_store_fails_where_none_or_two_are_it(renamed: Path) -> None:
+    """A file of an earlier version says nothing to know it by."""
+    file, workspace = renamed / RUN / "run.toml", Workspace(renamed / "tvr-workspace")
+    text = file.read_text()
+    digest = tomllib.loads(text)["store-digest"]
+    assert renamed_store(workspace, digest) == renamed / STORE.with_name("panda")
+    assert renamed_store(workspace, "another") is None
+    shutil.copytree(renamed / STORE.with_name("panda"), renamed / STORE.with_name("copy"))
+    assert renamed_store(workspace, digest) is None
+    for written in (text, text.replace(f'store-digest = "{digest}"\n', "")):
+        file.write_text(written)
+        answer = tvr("train-head", "--config", RUN / "run.toml", cwd=renamed)
+        assert answer.code == 2
+        assert f"there is no store at {renamed / STORE}: it was renamed, moved or deleted" in answer.err
 
 
 def test_extract_needs_nothing_but_a_file(tmp_path: Path) -> None:

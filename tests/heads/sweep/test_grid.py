@@ -1,5 +1,4 @@
 import dataclasses
-from pathlib import Path
 
 import pytest
 from tvr.data.contracts.errors import UsageError
@@ -30,7 +29,7 @@ def test_a_preset_is_what_the_authors_published() -> None:
     assert paper.head_config == dataclasses.replace(xpool.PUBLISHED, dropout=0.1)
     (fixed,) = plan_trials({}, {"head": "xpool", "preset": "paper"})
     assert fixed.head_config == xpool.PUBLISHED
-    assert 'preset = "paper"' in options_of([fixed], {"head": "xpool", "preset": "paper"}, Path("store"))
+    assert 'preset = "paper"' in options_of([fixed], {"head": "xpool", "preset": "paper"}, {"path": "store"})
 
 
 def test_a_preset_fails_that_a_head_does_not_have() -> None:
