@@ -12,9 +12,12 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">
 <title>tvr</title>
+<link rel="stylesheet" href="/static/page.css">
+<main>
 <h1>tvr</h1>
 <p>{sentence}</p>
 {way_on}
+</main>
 </html>
 """
 _TO_THE_START = '<p><a href="/">To the search</a></p>'

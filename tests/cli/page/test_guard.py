@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
-from tvr.cli.page.guard import MOST_BODY_BYTES, Guard, Patience, is_loopback, new_token
+from tvr.cli.page.guard import MOST_ADDRESS_BYTES, MOST_BODY_BYTES, Guard, Patience, is_loopback, new_token
+from tvr.cli.page.search_routes import LONGEST_TEXT
 
 from ...fixtures.http_server import served
 
@@ -293,9 +294,10 @@ def test_a_body_that_does_not_come_fails(local: Served) -> None:
 
 def test_a_long_address_fails(local: Served) -> None:
     with local.client() as client:
-        assert client.get("/", params={"q": "a" * 8000}).status_code == 200
-        assert client.get("/", params={"q": "a" * 8200}).status_code == 414
-        assert client.get("/" + "a" * 8200).status_code == 414
+        longest = {"q": "\N{VIDEO CAMERA}" * LONGEST_TEXT, "by": "moment", "split": "test", "top": 100}
+        assert client.get("/", params=longest).status_code == 200, "the limit of a text is in characters"
+        assert client.get("/", params={"q": "a" * MOST_ADDRESS_BYTES}).status_code == 414
+        assert client.get("/" + "a" * MOST_ADDRESS_BYTES).status_code == 414
 
 
 def test_a_query_of_megabytes_fails(local: Served) -> None:

@@ -183,6 +183,8 @@ def test_an_address_that_is_none_fails(client: httpx.Client) -> None:
         page = client.get(address, headers={"accept": "text/html"})
         assert (page.status_code, page.headers["content-type"]) == (code, "text/html; charset=utf-8")
         assert "<h1>tvr</h1>" in page.text and "<b>" not in page.text
+        (sheet,) = re.findall(r'<link rel="stylesheet" href="([^"]+)">', page.text)
+        assert client.get(sheet).headers["content-type"].startswith("text/css")
 
 
 def test_what_scores_are_worth_is_not_known_of_few_captions(client: httpx.Client) -> None:
