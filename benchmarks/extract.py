@@ -107,7 +107,7 @@ def _figures(
 
 def _decode(dataset: Dataset, encoder: FrozenEncoder, options: ExtractionOptions) -> np.ndarray:
     videos = [video for video in plan_extraction(dataset, options).videos if video.path]
-    with DecoderPool(options.decoding_processes, options.decoder) as pool:
+    with DecoderPool(options.decoding_processes) as pool:
         tasks = (decode_task(video, encoder.identity.preprocessing, options) for video in videos)
         decoded = [video.frames for video in pool.decode(tasks)]
     return np.concatenate(decoded)

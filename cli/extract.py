@@ -175,12 +175,13 @@ def extract(
         ),
     ] = None,
     decoder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="decord, pyav or torchcodec; pyav serves what the others cannot.",
+            help="pyav, decord or torchcodec; pyav serves what the others cannot. Default: as the store has it, "
+            "pyav in a new one.",
             rich_help_panel=MACHINE,
         ),
-    ] = "decord",
+    ] = None,
     decoding_processes: Annotated[
         int | None,
         typer.Option(

@@ -20,8 +20,8 @@ from .sampling import Sampling
 from .video.sample_clip import write_sample
 
 _FREE_GIGABYTES = 5
-_USUAL = "decord"
-"""The decoder of an extraction that names none."""
+_REPLACED = "decord"
+"""The usual decoder of earlier versions, which may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _decodes(name: str, clip: Path) -> Finding:
     """In a child process, as an extraction does: a decoder that crashes must not take the doctor with it."""
     why = load_plug_in("tvr.pipeline.decoders", name).available()
     if why:
-        instead = "PyAV takes its place" if name == _USUAL else f"only --decoder {name} needs it"
+        instead = "PyAV takes its place" if name == _REPLACED else f"only --decoder {name} needs it"
         return Finding(f"decoder {name}", True, f"optional, {instead}: {why}", skipped=True)
     size = Preprocessing(64, 64, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     with DecoderPool(1, name) as pool:

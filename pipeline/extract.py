@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data.base import Dataset
 from ..data.contracts.errors import StoreError
+from .decoders.base import DEFAULT_DECODER
 from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
 from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, sampling_before
@@ -157,8 +158,8 @@ def extract(
 
 
 def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alone: bool) -> ExtractionOptions:
-    """The options with frames, pixels and sizes of shards as the store has them that will be extended, where the user
-    left these open.
+    """The options with frames, pixels, decoder and sizes of shards as the store has them that will be extended, where
+    the user left these open.
 
     Of numbers of frames that is the one of the preset when the store was begun; any other was asked for.
 
@@ -166,13 +167,18 @@ def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alon
     jobs that fill one store, all but the one that began it find its number of videos there.
     """
     if not (folder / MANIFEST_NAME).is_file() or (alone and not any(folder.glob("*.h5"))):
-        return replace(options, pixels=options.pixels or DEFAULT_PIXELS)
+        return replace(
+            options,
+            pixels=options.pixels or DEFAULT_PIXELS,
+            decoder=options.decoder or DEFAULT_DECODER,
+        )
     stored, before = load_manifest(folder), sampling_before(dataset.preset)
     as_before = options.is_sampling_open and stored.sampling == asdict(before)
     return replace(
         options,
         sampling=before if as_before else options.sampling,
         pixels=options.pixels or pixels_of(stored.pixels),
+        decoder=options.decoder or stored.decoder,
         videos_per_shard=options.videos_per_shard or stored.videos_per_shard,
     )
 

@@ -10,6 +10,7 @@ from ..data.contracts.errors import MissingWeightsError, UsageError, check_name
 from ..data.contracts.identity import FileDigest
 from ..data.contracts.numbers import Count, Positive, as_option, check_numbers
 from ..data.contracts.plug_ins import plug_in_names
+from .decoders.base import DEFAULT_DECODER
 from .encoders.base import Encoder, load_encoder
 from .machine import usable_cores
 from .preprocessing import DEFAULT_PIXELS, Pixels
@@ -43,7 +44,8 @@ class ExtractionOptions:
     pixels: Pixels | None = None
     """square: frames have the proportions in which a player shows them. stored: those of their rows and columns.
     None: as the store has them, square in a new one."""
-    decoder: str = "decord"
+    decoder: str | None = None
+    """None: as the store has it, ``pyav`` in a new one."""
     videos_per_shard: Count | None = None
     """None: as the store has them; in a new one, as ``plan.usual_videos_per_shard`` has it."""
     texts_per_shard: Count = 4096
@@ -88,7 +90,7 @@ class ExtractionOptions:
     def __post_init__(self) -> None:
         self._check_numbers()
         for kind, value, known in (
-            ("--decoder", self.decoder, plug_in_names("tvr.pipeline.decoders")),
+            ("--decoder", self.decoder or DEFAULT_DECODER, plug_in_names("tvr.pipeline.decoders")),
             ("--on-error", self.on_error, ON_ERROR),
             ("--pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
             ("--file-digest", self.file_digest, get_args(FileDigest)),

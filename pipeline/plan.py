@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ..data.base import Caption, Dataset, Video
 from ..data.contracts.errors import DataError, UsageError, counted
+from .decoders.base import DEFAULT_DECODER
 from .decoding.durations import usual_seconds
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
@@ -160,7 +161,7 @@ def manifest_of(
         texts_per_shard=options.texts_per_shard,
         frames_per_batch=options.frames_per_batch,
         limit=options.limit,
-        decoder=options.decoder,
+        decoder=options.decoder or DEFAULT_DECODER,
         text_policy=options.text_policy,
         patches_dtype=options.patches_dtype,
         pixels=options.pixels or DEFAULT_PIXELS,

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 from ..data.base import Video
 from ..data.contracts.errors import DecodeError
 from ..data.contracts.identity import FileIdentity
+from .decoders.base import DEFAULT_DECODER
 from .decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from .encode_texts import text_rows
 from .encode_videos import FrameBatches, video_rows
@@ -41,7 +42,7 @@ class ShardWorker:
     def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
         self.encoder = encoder
         self.num_children = options.decoding_processes
-        self.pool = DecoderPool(self.num_children, options.decoder)
+        self.pool = DecoderPool(self.num_children, options.decoder or DEFAULT_DECODER)
 
     def __enter__(self) -> "ShardWorker":
         return self
@@ -83,6 +84,7 @@ class ShardWorker:
         A shard that another process is doing, or has done since, is left to it.
         """
         report = Report(shards, on_progress)
+        self._decode_with(recipe.manifest.decoder)
         with ShardLocks(recipe.folder) as locks, ThreadPoolExecutor(1, "writing") as writer:
             mine = (
                 shard for shard in shards if isinstance(shard, VideoShardPlan) and _acquired(locks, shard)
@@ -106,6 +108,12 @@ class ShardWorker:
                     yield from writing.finished()
                     writing.begin(shard, write)
             yield from writing.finished()
+
+    def _decode_with(self, decoder: str) -> None:
+        """Go on with the decoder that a store was begun with, whichever is the usual one."""
+        if decoder != self.pool.decoder:
+            self.pool.close()
+            self.pool = DecoderPool(self.num_children, decoder)
 
     def _tasks(
         self, videos: Iterator[Video], options: ExtractionOptions, files: dict[str, FileIdentity]

@@ -1,4 +1,4 @@
-"""decord: the default where it is installed, for the files in which it is proven to find the right frames.
+"""decord: the default of earlier versions, for the files in which it is proven to find the right frames.
 
 There its pixels equal PyAV's exactly. Elsewhere it gives wrong frames without an error, because it seeks to a key frame
 and counts from there: with open groups of pictures, B-frames of MPEG-4 and MPEG-2, hidden frames of VP9, edit lists, in

@@ -19,13 +19,15 @@ import numpy as np
 from ...data.contracts.errors import DecodeError, UsageError, unknown_name
 from ...data.contracts.open_files import allow_open_files
 from ...data.contracts.plug_ins import load_plug_in, plug_in_names
+from ..decoders.base import DEFAULT_DECODER
 from .child_process import ChildGoneError, ChildProcess
 from .messages import Chunk as Chunk
 from .messages import DecodedVideo as DecodedVideo
 from .messages import DecodeTask as DecodeTask
 
-_USUAL = "decord"
-"""Where it is not installed, PyAV takes its place without a word; of another one that was asked for, a user is told."""
+_REPLACED = "decord"
+"""Stores of earlier versions name it, as it was the usual one. Where it is not installed, PyAV takes its place without
+a word; of another one that was asked for, a user is told."""
 _GIBIBYTE = 1 << 30
 _WATCH_SECONDS = 0.1
 _STARTS = 3
@@ -54,7 +56,7 @@ class DecoderPool:
     def __init__(
         self,
         num_children: int,
-        decoder: str = "decord",
+        decoder: str = DEFAULT_DECODER,
         time_limit_seconds: float | None = None,
         memory_limit_bytes: int = 4 * _GIBIBYTE,
         recycle_after: int = 500,
@@ -63,7 +65,7 @@ class DecoderPool:
         known = plug_in_names("tvr.pipeline.decoders")
         if decoder not in known:
             raise UsageError(unknown_name("--decoder", decoder, known))
-        if decoder != _USUAL and (why := load_plug_in("tvr.pipeline.decoders", decoder).available()):
+        if decoder != _REPLACED and (why := load_plug_in("tvr.pipeline.decoders", decoder).available()):
             raise UsageError(f"--decoder {decoder}: {why}. Leave the option out, and others take its place")
         if min(num_children, memory_limit_bytes, recycle_after, time_limit_seconds or 1) <= 0:
             raise UsageError(
@@ -71,7 +73,8 @@ class DecoderPool:
                 f"{num_children}, {time_limit_seconds}, {memory_limit_bytes} and {recycle_after}"
             )
         allow_open_files()
-        self._decoder = decoder
+        self.decoder = decoder
+        """The plug-in that decodes first."""
         self._time_limit_seconds = time_limit_seconds
         self._memory_limit_bytes = memory_limit_bytes
         self._recycle_after = recycle_after
@@ -187,7 +190,7 @@ class DecoderPool:
             self._refuse_when_closed()
             if self._idle:
                 return self._idle.pop()
-            child = ChildProcess(self._decoder, self._memory_limit_bytes, self._niceness)
+            child = ChildProcess(self.decoder, self._memory_limit_bytes, self._niceness)
             self._children.add(child)
         return child
 

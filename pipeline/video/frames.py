@@ -6,7 +6,7 @@ begins earlier, to tell damage from references that the jump itself has cut off.
 frame is decoded in order and counted.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,10 +67,11 @@ def strict_frames(path: Path, index: PacketIndex, indices: Sequence[int]) -> Ite
         ComplaintError: a decoder complained, or a frame did not come.
         DecodeError: the file cannot be opened.
     """
+    unneeded = _unneeded(index, indices)
     with decoding(path, is_strict=True) as (container, stream):
         for key, positions in _runs(index, indices):
             log = DamageLog()
-            located = _located(container, stream, index, _Start(key, key), log)
+            located = _located(container, stream, index, _Start(key, key), log, unneeded)
             yield from _strict_run(located, positions, log)
 
 
@@ -183,9 +184,14 @@ def _intact(
 
 
 def _located(
-    container: InputContainer, stream: VideoStream, index: PacketIndex, start: _Start, log: DamageLog
+    container: InputContainer,
+    stream: VideoStream,
+    index: PacketIndex,
+    start: _Start,
+    log: DamageLog,
+    unneeded: Set[int] = frozenset(),
 ) -> Iterator[tuple[int, ShownFrame]]:
-    """Frames from a key frame on, with their display index.
+    """Frames from a key frame on, with their display index, but for those of the packets that are unneeded.
 
     Raises:
         FailedJumpError: decoding did not begin at the key frame: it is damaged, or none.
@@ -194,7 +200,9 @@ def _located(
     first = index.packets[start.key].pts or 0
     is_landed = start.key == 0
     last = -1
-    for frame in shown_frames(packets_from(container, stream, index, start.packet), index, log):
+    packets = packets_from(container, stream, index, start.packet)
+    needed = ((number, packet) for number, packet in packets if number not in unneeded)
+    for frame in shown_frames(needed, index, log):
         pts = frame.picture.pts
         if not is_landed:
             if pts is None or pts < first:
@@ -214,6 +222,17 @@ def _located(
 def _in_order(path: Path, index: PacketIndex, log: DamageLog) -> Iterator[ShownFrame]:
     with decoding(path, is_strict=False) as (container, stream):
         yield from shown_frames(packets_from(container, stream, index, 0), index, log)
+
+
+def _unneeded(index: PacketIndex, indices: Sequence[int]) -> Set[int]:
+    """The packets that neither hold a wanted frame nor anything that one of them refers to.
+
+    Half of a usual film are such; not decoding them changes no other picture.
+    """
+    if not index.can_jump:
+        return frozenset()
+    wanted = {index.number_of_pts.get(pts) for pts in index.shown_pts[list(indices)].tolist()}
+    return index.unreferenced - wanted
 
 
 def _runs(

@@ -1,8 +1,9 @@
 """What the packets of an H.264 stream say of their pictures without being decoded.
 
-Three things matter: a packet may hold one *field* of a frame only (two such packets are one frame), a key frame may be
-one behind whose time later packets still refer to what lies before it (an open group of pictures), and a picture may
-follow one that was lost on the way, for which FFmpeg takes another without marking anything.
+Four things matter: a packet may hold one *field* of a frame only (two such packets are one frame), a key frame may be
+one behind whose time later packets still refer to what lies before it (an open group of pictures), a picture may
+follow one that was lost on the way, for which FFmpeg takes another without marking anything, and a picture may be one
+to which no other refers, so that nobody who does not want it needs to decode it.
 ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.2.2 (picture parameter set), 7.3.3 (slice header) and
 7.4.3 (frame_num).
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from .nal_units import NalFormat
 
-_SLICE, _IDR, _MESSAGE, _SEQUENCE, _PICTURE = 1, 5, 6, 7, 8
+_SLICE, _IDR, _MESSAGE, _SEQUENCE, _PICTURE, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 _DISPLAY_ORIENTATION = 47
 """The kind of message (supplemental enhancement information, annex D) that says how pictures are turned."""
 _KIND_OF_B = 1
@@ -39,6 +40,20 @@ class PacketPictures:
     """It is predicted from both sides, so that it is shown before one that is decoded before it."""
     is_empty: bool = False
     """There is no picture in it."""
+    is_unreferenced: bool = False
+    """It says that no other picture refers to it, and holds nothing else that a later packet could need."""
+    frame_number: int | None = None
+    """Counts the pictures that others refer to; None where that cannot be told, or the stream may leave some out."""
+
+    def is_confirmed_by(self, following: "PacketPictures") -> bool:
+        """Whether the packet behind an unreferenced one agrees that nothing refers to it.
+
+        A picture that others refer to and whose header damage has changed would have been counted: the next one then
+        has another frame number (7.4.3). Behind an IDR picture nothing refers to what was before.
+        """
+        return following.is_idr or (
+            self.frame_number is not None and following.frame_number == self.frame_number
+        )
 
 
 FRAME = PacketPictures()
@@ -88,7 +103,9 @@ class H264Pictures:
         """What this packet holds."""
         fields: list[bool] = []
         is_idr = follows_loss = is_turned = has_b = False
-        for unit in self._units.units(packet):
+        frame_number = None
+        units = self._units.units(packet)
+        for unit in units:
             kind = unit[0] & 0x1F if unit else 0
             if kind in (_SEQUENCE, _PICTURE):
                 self._keep(unit)
@@ -100,10 +117,18 @@ class H264Pictures:
                 has_b = has_b or begun.is_b
                 if begun.first_macroblock == 0:
                     fields.append(begun.is_field)
+                    frame_number = begun.frame_number
                     follows_loss = self._follows_loss(unit, begun) or follows_loss
         # Two fields in one packet are a frame, as one packet should be.
         return PacketPictures(
-            len(fields) == 1 and fields[0], is_idr, follows_loss, is_turned, has_b, not fields
+            is_field=len(fields) == 1 and fields[0],
+            is_idr=is_idr,
+            follows_loss=follows_loss,
+            is_turned=is_turned,
+            has_b=has_b,
+            is_empty=not fields,
+            is_unreferenced=len(fields) == 1 and not is_turned and all(map(_needs_nobody, units)),
+            frame_number=frame_number,
         )
 
     def _follows_loss(self, unit: bytes, begun: _Slice) -> bool:
@@ -144,6 +169,12 @@ class H264Pictures:
             )
         except (IndexError, KeyError):
             return _Slice()
+
+
+def _needs_nobody(unit: bytes) -> bool:
+    """Whether no later packet needs this unit, as it may parameter sets and slices of a picture that is referred to."""
+    kind = unit[0] & 0x1F if unit else None
+    return kind in (_MESSAGE, _DELIMITER, _FILLER) or (kind == _SLICE and not unit[0] & _REFERENCE)
 
 
 def _kinds_of_messages(unit: bytes) -> Iterator[int]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import av.error
@@ -164,6 +165,21 @@ class PacketIndex:
         if not 0 < number < len(self.packets) or not self.packets[number].is_key:
             return False
         return bool(self.recordings[number] != self.recordings[number - 1])
+
+    @cached_property
+    def unreferenced(self) -> frozenset[int]:
+        """The numbers of the packets whose pictures no other refers to, as they say and the packet behind confirms.
+
+        Whoever does not want such a picture need not decode it. Only H.264 counts its pictures, so that a header which
+        damage has changed does not pass for one.
+        """
+        return frozenset(
+            number
+            for number, (packet, following) in enumerate(pairwise(self.packets))
+            if packet.pictures.is_unreferenced
+            and not (packet.is_key or packet.damage or following.damage)
+            and packet.pictures.is_confirmed_by(following.pictures)
+        )
 
     @cached_property
     def can_jump(self) -> bool:

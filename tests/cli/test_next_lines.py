@@ -63,7 +63,7 @@ def test_next_of_an_archive_without_captions_is_a_search(place: Path, where: tup
     for command in ("inspect", "verify"):
         by_folder, by_option = (tvr(command, *words, cwd=place) for words in ((store,), ("--store", store)))
         assert by_folder == by_option
-        assert command == "verify" or "; decoded: 6 videos by decord\n" in by_folder.out
+        assert command == "verify" or "; decoded: 6 videos by pyav\n" in by_folder.out
         assert (by_folder.code, store in by_folder.out) == (0, True)
     assert tvr("inspect", store, "--store", store, cwd=place).code == 2
 

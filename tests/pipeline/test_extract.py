@@ -253,6 +253,18 @@ def test_extract_fails_with_other_pixels(
         extract(dataset(videos), encoder, replace(OPTIONS, pixels=wanted), tmp_path / "store")
 
 
+def test_a_store_goes_on_with_the_decoder_it_was_begun_with(encoder: Encoder, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "archive")
+    whole = bytes_of(store := extracted(archive, encoder, tmp_path / "store", decoder="decord"))
+    (store / "video-00000-of-00003.h5").unlink()
+    extracted(archive, encoder, store)
+    assert load_manifest(store).decoder == load_request(store)[1].decoder == "decord"
+    assert bytes_of(store) == whole, "a row names the decoder that served it"
+    assert load_manifest(extracted(archive, encoder, tmp_path / "new")).decoder == "pyav"
+    with pytest.raises(StoreError, match="decoder: the store has 'decord', this run would use 'pyav'"):
+        extracted(archive, encoder, store, decoder="pyav")
+
+
 def test_jobs_that_start_together_have_the_pixels_of_the_first(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:

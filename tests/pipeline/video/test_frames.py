@@ -10,6 +10,7 @@ from tvr.data.contracts.errors import DecodeError
 from tvr.pipeline.decoders.pyav import Decoder
 from tvr.pipeline.video import frames as video_frames
 from tvr.pipeline.video.damage import DamageLog
+from tvr.pipeline.video.decoder_output import ComplaintError
 from tvr.pipeline.video.frames import lenient_frames, strict_frames, survey
 from tvr.pipeline.video.packets import index_packets
 from tvr.pipeline.video.seeking_decoder import why_declined
@@ -55,6 +56,53 @@ def test_jumping_gives_the_same_frames_as_decoding_all(tmp_path: Path) -> None:
     walked = dict(strict_frames(path, index, range(120)))
     assert list(jumped) == wanted
     assert all((jumped[position] == walked[position]).all() for position in wanted)
+
+
+def test_pictures_that_nobody_needs_change_no_other(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=60, group_size=30))
+    clean = index_packets(path)
+    unreferenced = [clean.position_of_pts[clean.packets[number].pts] for number in clean.unreferenced]
+    needed = sorted(set(range(60)).difference(unreferenced))
+    expected = dict(strict_frames(path, clean, range(60)))
+    assert len(unreferenced) > 10
+    for number in clean.unreferenced:
+        overwritten(path, number)
+    # Not even looked at: what refers to nothing of them is whole.
+    index = index_packets(path)
+    given = dict(strict_frames(path, index, needed))
+    assert list(given) == needed
+    assert all((given[position] == expected[position]).all() for position in needed)
+
+
+def test_pictures_that_nobody_needs_change_no_other_fails(tmp_path: Path) -> None:
+    """One that is wanted is decoded, and told to be damaged."""
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=60, group_size=30))
+    index = index_packets(path)
+    number = min(index.unreferenced)
+    position = index.position_of_pts[index.packets[number].pts]
+    overwritten(path, number)
+    with pytest.raises(ComplaintError):
+        list(strict_frames(path, index_packets(path), [position, 40]))
+
+
+def test_a_picture_that_others_refer_to_is_never_left_out(tmp_path: Path) -> None:
+    """Also where one spot of damage makes its header say that none does."""
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=60, group_size=30))
+    clean, data = index_packets(path), path.read_bytes()
+    referenced = [
+        (number, packet.pos)
+        for number, packet in enumerate(clean.packets)
+        if number not in clean.unreferenced and not packet.is_key and packet.pos is not None
+    ]
+    is_last = {number for number in range(59) if clean.packets[number + 1].is_key}
+    assert len(referenced) > 20
+    for number, pos in referenced:
+        changed = bytearray(data)
+        changed[pos + 4] &= 0x9F  # behind the length of the unit
+        path.write_bytes(changed)
+        index = index_packets(path)
+        assert index.packets[number].pictures.is_unreferenced
+        assert number not in index.unreferenced or number in is_last
 
 
 def test_a_file_without_any_sound_frame_fails(tmp_path: Path, shared: Path) -> None:

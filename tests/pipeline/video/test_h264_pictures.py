@@ -86,7 +86,7 @@ def test_a_stream_of_frames_has_no_fields(parameters: bytes) -> None:
     # The bit behind the frame number is 1: taken for the mark of a field it would be one.
     packet = unit(5, golomb(0) + golomb(7) + golomb(0) + f"{255:08b}" + "1" * 40)
     found = H264Pictures(ANNEX_B, parameters + PICTURE).of(packet)
-    assert found == PacketPictures(is_field=False, is_idr=True)
+    assert found == PacketPictures(is_field=False, is_idr=True, frame_number=255)
 
 
 def test_colour_planes_that_are_coded_apart_move_the_mark_of_a_field() -> None:
@@ -114,7 +114,7 @@ def test_a_message_that_turns_pictures_is_known(messages: bytes, is_turned: bool
 
 def test_parameters_may_come_in_a_packet() -> None:
     pictures = H264Pictures(ANNEX_B, None)
-    assert pictures.of(sequence() + PICTURE + slice_(is_field=False)) == PacketPictures()
+    assert pictures.of(sequence() + PICTURE + slice_(is_field=False)) == PacketPictures(frame_number=255)
     assert pictures.of(slice_(is_field=False, kind=5)).is_idr
 
 
@@ -184,3 +184,43 @@ def test_a_stream_may_leave_pictures_out_where_it_says_so() -> None:
     slices = [numbered_slice(5), numbered_slice(9)]
     assert losses(sequence(has_fields=False) + PICTURE, slices) == [1]
     assert losses(sequence(has_fields=False, may_have_gaps=True) + PICTURE, slices) == []
+
+
+@pytest.mark.parametrize(
+    ("packet", "is_unreferenced"),
+    [
+        (numbered_slice(6, is_reference=False), True),
+        (b"\0\0\0\1\x09\xf0" + numbered_slice(6, is_reference=False), True),
+        (numbered_slice(6), False),
+        (sequence(has_fields=False) + numbered_slice(6, is_reference=False), False),
+        (PICTURE + numbered_slice(6, is_reference=False), False),
+        (b"\0\0\0\1\x06\x2f\x03\x00\x10\x00\x80" + numbered_slice(6, is_reference=False), False),
+        (numbered_slice(6, is_reference=False) + slice_(first=9), False),
+        (numbered_slice(6, is_reference=False) * 2, False),
+        (b"\0\0\0\1\x09\xf0", False),
+    ],
+)
+def test_a_picture_is_unreferenced_where_nothing_in_its_packet_can_be_needed(
+    packet: bytes, is_unreferenced: bool
+) -> None:
+    pictures = H264Pictures(ANNEX_B, sequence(has_fields=False) + PICTURE)
+    assert pictures.of(packet).is_unreferenced == is_unreferenced
+
+
+@pytest.mark.parametrize(
+    ("following", "is_confirmed"),
+    [(numbered_slice(6), True), (numbered_slice(0, kind=5), True), (numbered_slice(7), False)],
+)
+def test_the_next_frame_number_confirms_that_nothing_refers_to_a_picture(
+    following: bytes, is_confirmed: bool
+) -> None:
+    pictures = H264Pictures(ANNEX_B, sequence(has_fields=False) + PICTURE)
+    found = pictures.of(numbered_slice(6, is_reference=False))
+    assert found.is_confirmed_by(pictures.of(following)) == is_confirmed
+
+
+def test_the_next_frame_number_confirms_that_nothing_refers_to_a_picture_fails() -> None:
+    """Where the stream may leave numbers out, they prove nothing."""
+    pictures = H264Pictures(ANNEX_B, sequence(has_fields=False, may_have_gaps=True) + PICTURE)
+    found = [pictures.of(numbered_slice(6, is_reference=each)) for each in (False, True)]
+    assert not found[0].is_confirmed_by(found[1])
