@@ -140,7 +140,7 @@ function drawHits(answer, { state, about, summary, results }) {
   const facts = [
     answer.hits.length
       ? `Best ${answer.offset + 1}–${answer.offset + answer.hits.length} ${noun === "moment" ? "moments of" : "of"} ${counted(answer.searched, "video")}`
-      : `None of ${counted(answer.searched, "video")}`,
+      : answer.searched ? `None of ${counted(answer.searched, "video")}` : "No video to search",
     `searched with ${answer.run}`,
   ].join(" · ");
   fill(summary, make("p", { class: "counts" }, facts), trueWords(answer), nextFailure(state, about), answer.hits.length > 0 && remarks(answer));

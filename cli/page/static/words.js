@@ -2,6 +2,12 @@
 
 import { make, makeSvg, score } from "./dom.js";
 
+/** Words that say nothing of what is seen; where one of the others matters, that is what decided. */
+const FUNCTION_WORDS = new Set(
+  ("a an the this that these those and or but nor so as if while when of in on at to from by with without for into onto about " +
+    "is are was were be been being am do does did has have had will would can could may might it its he she they them his her their there here then " +
+    "who which what where some any very").split(" "),
+);
 const ORDINALS = ["first", "second", "third", "fourth", "fifth"];
 
 /** Every curve there is to choose: the whole query's, each word's, each phrase's. */
@@ -54,11 +60,12 @@ function which(words, place) {
   return same.length > 1 ? `the ${ORDINALS[same.indexOf(place)] ?? "last of many"} ` : "";
 }
 
-/** The place of the word without which the score falls most; null where none matters, or nobody looked. */
-export function decidingWord({ score: whole, scores_without: without }) {
-  if (!without.length) return null;
-  const least = Math.min(...without);
-  return least < whole ? without.indexOf(least) : null;
+/** The place of the word without which the score falls most, function words last; null where none matters, or nobody looked. */
+export function decidingWord({ words, score: whole, scores_without: without }) {
+  const mattering = without.flatMap((one, place) => (one < whole ? [place] : []));
+  const telling = mattering.filter((place) => !FUNCTION_WORDS.has(words[place].toLowerCase().replace(/[^\p{L}]/gu, "")));
+  const among = telling.length ? telling : mattering;
+  return among.length ? among.reduce((best, place) => (without[place] < without[best] ? place : best)) : null;
 }
 
 function button(curve, words, pressed, range, choose, decided = false) {

@@ -130,6 +130,26 @@ def test_the_word_that_decided_is_named(player: Locator) -> None:
     assert ("Decided by the" in said.inner_text()) == (words.count(word) > 1), "which of them is said"
 
 
+@pytest.mark.parametrize(
+    ("without", "decided"),
+    [
+        ([0.1, 0.2, 0.3, 0.9], 1),  # "a" alone matters more
+        ([0.9, 0.4, 0.3, 0.9], 2),
+        ([0.1, 0.9, 0.9, 0.2], 0),  # nothing else matters
+        ([0.9, 0.9, 0.9, 0.9], None),
+        ([], None),
+    ],
+)
+def test_a_function_word_decides_only_where_no_other_does(
+    without: list[float], decided: int | None, player: Locator
+) -> None:
+    found = player.page.evaluate(
+        "async (asked) => (await import('/static/words.js')).decidingWord(asked)",
+        {"words": ["A", "red", "star,", "and"], "score": 0.5, "scores_without": without},
+    )
+    assert found == decided
+
+
 def test_keys_set_the_span(player: Locator) -> None:
     page = player.page
     page.keyboard.press(" ")
