@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -44,8 +45,9 @@ class Still:
     caption: str
 
 
+@cache
 def rendered_stills() -> tuple[Still, ...]:
-    """Eight of each kind, the same on every machine."""
+    """Eight of each kind, the same on every machine, drawn once a process."""
     return tuple(_stills())
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,10 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
             f"{', '.join(_OWN_SETTINGS)} are taken from a configuration, because others can run code"
         )
     if not name:
-        return open_clip.get_tokenizer(source.open_clip_name)
+        own = source.open_clip_name
+        # A repository or folder may hold another tokenizer by the next time.
+        is_known = ":" not in own
+        return _known_tokenizer(own, json.dumps(text)) if is_known else open_clip.get_tokenizer(own)
     _require_transformers(source.model, "tokenizer")
     settings: dict[str, Any] = {
         "context_length": text.get("context_length", DEFAULT_CONTEXT_LENGTH),
@@ -54,6 +57,14 @@ def tokenizer_of(source: Source, cache: Path | None) -> Any:
                 f"{source.model} reads texts with the tokenizer {name}, which is not on this machine: {error}. "
                 f"Run `hf download {name}` on a machine with a network and copy its cache here"
             ) from error
+
+
+@lru_cache(maxsize=4)
+def _known_tokenizer(model: str, configuration: str) -> Any:
+    """That of a model which open_clip knows by name, as it is configured now. No call changes it; making it takes
+    0.1 s.
+    """
+    return open_clip.get_tokenizer(model)
 
 
 @cache
