@@ -17,35 +17,50 @@ from .child import gradients, run
 REPOSITORY = Path(__file__).parents[3]
 
 
-def under_torchrun(task: str, folder: Path, head: str) -> None:
+HEADS = ("xclip", "hcmi")
+
+
+def under_torchrun(*words: str | Path) -> None:
+    """Do the tasks of ``child`` in two processes."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, "-m", "tests.heads.training.child", task, str(folder), head]
+    command = [*launcher, "-m", "tests.heads.training.child", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=REPOSITORY, check=False, timeout=300, capture_output=True, text=True, env=environment
+        command, cwd=REPOSITORY, check=False, timeout=600, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gradients and a run of each head, by its name, from one start of the two processes; then they part."""
+    folder = tmp_path_factory.mktemp("by_two")
+    words = [word for head in HEADS for word in ("gradients+train", folder / head, head)]
+    under_torchrun(*words, *(("part", folder / "parted", "none") if sys.platform == "linux" else ()))
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["xclip", "hcmi"])
-def test_two_processes_equal_one(tmp_path: Path, head: str) -> None:
-    under_torchrun("gradients+train", tmp_path / "two", head)
-    together = load_file(tmp_path / "two" / "gradients.safetensors")
+@pytest.mark.parametrize("head", HEADS)
+def test_two_processes_equal_one(by_two: Path, tmp_path: Path, head: str) -> None:
+    together = load_file(by_two / head / "gradients.safetensors")
     alone = gradients(head)
     assert together.keys() == alone.keys()
     for name, gradient in alone.items():
         scale = float(gradient.abs().max().clamp_min(1.0))
         torch.testing.assert_close(together[name], gradient, atol=1e-5 * scale, rtol=0, msg=name)
     run(tmp_path / "one", head)
-    for two, one in zip(read_metrics(tmp_path / "two"), read_metrics(tmp_path / "one"), strict=True):
+    for two, one in zip(read_metrics(by_two / head), read_metrics(tmp_path / "one"), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], abs=1e-3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 @pytest.mark.slow
-def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
-    under_torchrun("train+part", tmp_path, "seq_lstm")
+def test_no_thread_of_the_group_outlives_it(by_two: Path) -> None:
+    for rank in range(2):
+        left = (by_two / "parted" / f"threads-{rank}.txt").read_text()
+        assert "python" in left
+        assert "gloo" not in left
 
 
 def test_one_process_is_no_job() -> None:
