@@ -17,7 +17,7 @@ from tvr.heads.evaluation.blockwise import similarity_in_blocks
 
 torch.set_num_threads(1)
 name = sys.argv[1]
-shape = FeatureShape(dim=128, num_frames=64, num_words=32)
+shape = FeatureShape(dim=32, num_frames=64, num_words=32)
 head = build_head(name, load_plug_in("tvr.heads", name).Config(layers=1), shape).eval()
 
 @torch.no_grad()
@@ -26,11 +26,11 @@ def encoded(encode, make):
     return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
 
 def texts():
-    words = torch.randn(50, 32, 128)
+    words = torch.randn(50, 32, 32)
     return TextFeatures(words, torch.ones(50, 32, dtype=torch.bool), words[:, -1])
 
 def videos():
-    return VideoFeatures(torch.randn(50, 64, 128), torch.ones(50, 64, dtype=torch.bool))
+    return VideoFeatures(torch.randn(50, 64, 32), torch.ones(50, 64, dtype=torch.bool))
 
 text, video = encoded(head.encode_text, texts), encoded(head.encode_video, videos)
 scores = similarity_in_blocks(head, text, video)

@@ -146,13 +146,12 @@ def assert_one_number(name: str, settings: Mapping[str, Any], asked: Remembering
     file, column = asked.store.folder.parent / "videos" / "b.mp4", features.video_ids.index("b")
     evaluated = similarity_matrix(head, features)
     build_index(head, archive.features).save(asked.store.folder / INDEX_FOLDER)
+    # Without and with an index.
+    searchers = [Searcher.open(archive, candidates=candidates) for candidates in (None, 4)]
     for text, row in zip(features.texts, evaluated, strict=True):
         expected = dict(zip(features.video_ids, row.tolist(), strict=True))
-        for candidates in (None, 4):  # without and with an index
-            found = {
-                hit.video_id: hit.score
-                for hit in Searcher.open(archive, candidates=candidates).by_text(text, Wish(4)).hits
-            }
+        for searcher in searchers:
+            found = {hit.video_id: hit.score for hit in searcher.by_text(text, Wish(4)).hits}
             assert found == pytest.approx(expected, abs=TOLERANCE)
         assert archive.score(text, file) == pytest.approx(expected["b"], abs=TOLERANCE)
     by_caption = {hit.text: hit.score for hit in archive.captions_of(archive.video(file), top_k=4)}
