@@ -129,16 +129,19 @@ class Head(Contract):
         terms = [
             sentence @ self.global_mix @ clip.T,
             self._pooled_words(torch.einsum("atd,bd->atb", words, clip), text["mask"], self.word_mix),
-            self._pooled_frames(torch.einsum("ad,bvd->abv", sentence, frames), video["mask"], self.frame_mix),
+            self._pooled_frames(torch.einsum("ad,bvd->avb", sentence, frames), video["mask"], self.frame_mix),
             self._frame_word(text, video),
         ]
         return torch.einsum("k,kab->ab", self.shares(), torch.stack(terms))
 
     def _frame_word(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
-        """Attention over the word x frame similarities, words first and frames first, averaged."""
+        """Attention over the word x frame similarities, words first and frames first, averaged.
+
+        Videos lie behind frames: a softmax over neighbours in memory, a dozen at a time, takes five times as long.
+        """
         (texts, words), (videos, frames) = text["mask"].shape, video["mask"].shape
-        scores = (text["mixed_words"].flatten(0, 1) @ video["frames"].flatten(0, 1).T).view(
-            texts, words, videos, frames
+        scores = (text["mixed_words"].flatten(0, 1) @ video["frames"].transpose(0, 1).flatten(0, 1).T).view(
+            texts, words, frames, videos
         )
         by_frame = self._pooled_words(scores, text["mask"], self.word_first_mix)
         by_word = self._pooled_frames(scores, video["mask"], self.frame_first_mix)
@@ -159,13 +162,13 @@ class Head(Contract):
         )
 
     def _pooled_frames(self, scores: Tensor, mask: Tensor, mix: Tensor) -> Tensor:
-        """Pool over the last axis, the one before it being the video."""
-        count = scores.shape[-1]
+        """Pool over the last axis but one, the last being the video."""
+        count = scores.shape[-2]
         return soft_pool(
             scores,
-            mask if self.config.masked else None,
+            mask.T if self.config.masked else None,
             mix[:count, :count],
-            axis=-1,
+            axis=-2,
             temperature=self.config.temperature,
         )
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention, silu
 
 from ...data.contracts.errors import UsageError
 from .padding import masked_softmax, zero_padding
@@ -172,8 +172,8 @@ def stacked_blocks(dim: int, *, layers: int, heads: int | None, start: Start) ->
 
 
 def quick_gelu(hidden: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-    """OpenAI CLIP's approximation of GELU."""
-    return hidden * torch.sigmoid(1.702 * hidden)
+    """OpenAI CLIP's approximation of GELU, ``hidden * sigmoid(1.702 * hidden)``, with a backward pass of one piece."""
+    return silu(1.702 * hidden) / 1.702
 
 
 def _linear(inputs: int, outputs: int, deviation: float) -> nn.Linear:
