@@ -86,7 +86,8 @@ def search(
     candidates: Annotated[
         int | None,
         typer.Option(
-            help="Compare only so many, the nearest of the index that `tvr index` made. Default: all."
+            help="Compare only so many, which the index that `tvr index` made names. Default: all, or as many as its "
+            "index of frames says."
         ),
     ] = None,
     top_k: Annotated[int, typer.Option(help="How many results to show.")] = 5,
@@ -183,6 +184,8 @@ class Results:
     """Of the one pair that was asked for."""
     remark: str = ""
     """What must be known of the hits as a whole."""
+    way: str = ""
+    """Which videos were compared and what is known of that, where an index names them."""
 
 
 def _see_that_it_is_a_run(place: Workspace, words: Sequence[str]) -> None:
@@ -235,7 +238,7 @@ def _results(archive: Archive, asked: Asked, wish: Wish, candidates: int | None,
     searcher = Searcher.open(archive, catalogue, candidates)
     if asked.text is not None:
         answer = searcher.by_text(asked.text, wish)
-        return Results(answer.hits, remark=answer.remark)
+        return Results(answer.hits, remark=answer.remark, way=searcher.way)
     if asked.image is not None:
         return Results(searcher.by_look(archive.image(asked.image), wish).hits)
     assert asked.video is not None, "something is asked for"
@@ -248,6 +251,8 @@ def _print_answer(asked: Asked, archive: Archive, results: Results, html: Path |
     out.print(where_searched(archive), soft_wrap=True)
     if results.score is not None:
         out.print(f"  1  {results.score:.3f}  {asked.words}", soft_wrap=True)
+    if results.way:
+        out.print(results.way, soft_wrap=True)
     if results.remark:
         out.print(results.remark, soft_wrap=True)
     print_found(results.found)
@@ -275,6 +280,7 @@ def _record(asked: Asked, archive: Archive, results: Results) -> dict[str, Any]:
         "random_weights": manifest.random_weights,
         "caution": label_of(manifest.caution),
         "remark": results.remark,
+        "candidates": results.way,
         "hits": hits,
         "captions": [
             {"video": hit.video_id, "score": hit.score, "text": hit.text} for hit in results.captions

@@ -79,7 +79,8 @@ def serve(
     candidates: Annotated[
         int | None,
         typer.Option(
-            help="How many of the nearest videos a head compares. Default: every video of up to 10,000, else 200.",
+            help="How many of the nearest videos a head compares. Default: every video of up to 10,000, else as many "
+            "as the index of frames says (`tvr index`), and 200 without one.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -176,7 +177,9 @@ def _context(
             store, videos, runs, named=named, candidates=candidates, begins_with_run=not zero_shot
         )
     with Meter("encoding", "videos") as meter:
-        opened.searcher(None, meter.update)
+        way = opened.searcher(None, meter.update).way
+    if way:
+        err.print(way)
     cache = place.root / PROXIES
     media = MediaShelf(store, videos, cache, root=named.root or root_of(folder))
     entry: StoreEntry = store_entry(folder)

@@ -28,6 +28,7 @@ from ...heads.search.gallery.encoded_items import EncodedItems, EncodedNow
 from ...heads.search.gallery.kept_encodings import ENCODINGS_FOLDER, kept_encodings
 from ...heads.search.query_features import QueryFeatures, encoder_of
 from ...heads.search.searcher import Searcher
+from ...heads.search.ways import candidates_of
 from ...pipeline.request import NOTHING_NAMED, Named
 from ...pipeline.store.reader import FeatureStore
 
@@ -148,12 +149,14 @@ class OpenedStore:
         if candidates is None and items.num_videos > COMPARED_WHOLE:
             candidates = CANDIDATES
         encoded = EncodedNow(head, items) if candidates is None else _encoded(run, head, items, report)
-        vectors = CoarseVectors(coarse, encoded, report)
+        vectors, way = CoarseVectors(coarse, encoded, report), ""
         if candidates is None:
             compare = EveryItem(head, items, kept=True)
         else:
-            compare = NearestItems(encoded, coarse, vectors.nearest, candidates)
+            nearest = NearestItems(encoded, coarse, vectors.nearest, candidates)
+            compare, way = candidates_of(run.folder, encoded, self._candidates, nearest)
         searcher = Searcher(archive, self.catalogue, compare, vectors, encoded)
+        searcher.way = way
         _ = archive.notes  # read while the run is there as it was loaded
         searcher.is_measuring = True
         self._uncalibrated[run.name] = _STILL_MEASURING

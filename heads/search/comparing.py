@@ -147,23 +147,19 @@ Nearest = Callable[[Float[np.ndarray, "text dim"], int, Bool[Tensor, " item"] | 
 """The places of the nearest items of each vector, the nearest first; of a part of the gallery or of all."""
 
 
-class NearestItems:
-    """Compares with the nearest items by coarse vector alone.
+class Candidates:
+    """Compares with a few items alone; sub-classes say with which.
 
     Args:
         items: with the head that compares.
-        coarse: whose vectors are near or not.
-        nearest: finds them.
         candidates: how many are compared.
     """
 
-    def __init__(self, items: EncodedItems, coarse: Coarse, nearest: Nearest, candidates: int) -> None:
+    def __init__(self, items: EncodedItems, candidates: int) -> None:
         if candidates < 1:
             raise UsageError(f"candidates must be at least 1, got {candidates}")
         self._head = items.head.eval()
         self._items = items
-        self._coarse = coarse
-        self._nearest = nearest
         self.candidates = candidates
         self._count = items.features.num_videos
         drawn = torch.randperm(self._count, generator=torch.Generator().manual_seed(0))[:DRAWN]
@@ -173,14 +169,14 @@ class NearestItems:
     @torch.no_grad()
     def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
         """See ``Comparer``."""
-        vectors = self._coarse.of_texts(
-            texts.features, texts.encoded if self._coarse.head is self._head else None
-        )
-        found = self._nearest(vectors.cpu().numpy(), self.candidates, among)
         return [
             self._compared(texts.row(row).encoded, torch.tensor(places, dtype=torch.long))
-            for row, places in enumerate(found)
+            for row, places in enumerate(self._places(texts, among))
         ]
+
+    def _places(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None) -> list[list[int]]:
+        """Which items each text is compared with."""
+        raise NotImplementedError
 
     def check(self, top_k: int) -> None:
         """Whether so many results can be given.
@@ -199,6 +195,28 @@ class NearestItems:
             return Compared(items, torch.zeros(0), usual)
         scores = similarity_in_blocks(self._head, text, self._items.of(items))[0]
         return Compared(items, scores.float().cpu(), usual)
+
+
+class NearestItems(Candidates):
+    """Compares with the nearest items by coarse vector alone.
+
+    Args:
+        items: with the head that compares.
+        coarse: whose vectors are near or not.
+        nearest: finds them.
+        candidates: how many are compared.
+    """
+
+    def __init__(self, items: EncodedItems, coarse: Coarse, nearest: Nearest, candidates: int) -> None:
+        super().__init__(items, candidates)
+        self._coarse = coarse
+        self._nearest = nearest
+
+    def _places(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None) -> list[list[int]]:
+        vectors = self._coarse.of_texts(
+            texts.features, texts.encoded if self._coarse.head is self._head else None
+        )
+        return self._nearest(vectors.cpu().numpy(), self.candidates, among)
 
 
 def best_first(scores: Float[Tensor, " video"]) -> Int[Tensor, " ranked"]:

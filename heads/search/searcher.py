@@ -20,15 +20,13 @@ from .answers import FIRST_FEW, Answer, FoundVideo, OwnVideo, Wish
 from .archive import Archive
 from .calibration import Calibration, nothing_stands_out
 from .catalogue import Catalogue
-from .comparing import AskedTexts, Compared, Comparer, EveryItem, NearestItems, Usual, best_first
+from .comparing import AskedTexts, Candidates, Compared, Comparer, EveryItem, Usual, best_first
 from .gallery.coarse import CoarseVectors, coarse_of
 from .gallery.encoded_items import EncodedItems, EncodedNow
 from .gallery.exact import check_top_k
-from .gallery.faiss_index import checked_index
-from .gallery.index_folder import INDEX_FOLDER, VideoIndex
-from .gallery.kept_encodings import ENCODINGS_FOLDER, kept_or_anew
 from .moments import Moment, apart, moment_of, moments_of, window_curves
 from .query_features import QueryText, batch_of
+from .ways import way_of
 
 WINDOWS_FOR_MOMENTS = 100
 """So many of the best windows are cut into moments, whichever part of these is wanted."""
@@ -57,6 +55,8 @@ class Searcher:
         self.catalogue = catalogue
         self.calibration: Calibration | None = None
         """Set by who has measured it."""
+        self.way = ""
+        """Which videos are compared and what is known of that, for a person; empty: there is nothing to say."""
         self.is_measuring = False
         """Whether it is being measured: until then nothing is said of what a score is worth."""
         self._head = archive.head.eval()
@@ -76,22 +76,19 @@ class Searcher:
         Args:
             archive: head, videos and encoder.
             catalogue: what is known of the videos; None: what the store says alone.
-            candidates: how many of the nearest of the index beside the run or store are compared; None: every video,
-                without an index.
+            candidates: how many videos are compared, named by the index beside the run or store; None: as many as the
+                index of frames says, and where there is none that is current, every video.
 
         Raises:
-            UsageError: there is no index.
-            StoreError: the index is damaged, or was made of another head, split or state of the store.
+            UsageError: candidates are asked for, and there is no index.
+            StoreError: candidates are asked for, and the index is damaged, or was made of another head, split or state
+                of the store.
         """
         catalogue = catalogue or Catalogue(archive.store, {})
-        if candidates is None:
-            return cls(archive, catalogue)
-        features, folder = archive.windows.features, archive.run or archive.store.folder
-        index = VideoIndex.load(folder / INDEX_FOLDER)
-        coarse = checked_index(archive.head, features, index)
-        encoded = kept_or_anew(archive.head, features, folder / ENCODINGS_FOLDER)
-        compare = NearestItems(encoded, coarse, index.nearest, candidates)
-        return cls(archive, catalogue, compare, encoded=encoded)
+        way = way_of(archive, candidates)
+        searcher = cls(archive, catalogue, way.compare, encoded=way.encoded)
+        searcher.way = way.said
+        return searcher
 
     def by_text(self, text: str | QueryText, wish: Wish = FIRST_FEW) -> Answer:
         """The best videos, or moments, for a text.
@@ -99,7 +96,7 @@ class Searcher:
         Raises:
             UsageError: fewer than one is wanted, or more than are compared.
         """
-        if isinstance(self._compare, NearestItems):
+        if isinstance(self._compare, Candidates):
             self._compare.check(wish.offset + wish.top_k)
         query = self.archive.queries.of_text(text) if isinstance(text, str) else text
         return self.by_texts([query], [wish])[0]

@@ -215,5 +215,5 @@ def test_search_fails_with_a_sentence(made: Path) -> None:
         assert (answer.code, message in answer.err) == (code, True), answer.err
     assert (
         tvr("index", "--kind", "tree", cwd=made).err
-        == "tvr: kind must be one of flat, hnsw, ivf, got 'tree'\n"
+        == "tvr: kind must be one of auto, flat, hnsw, frames, got 'tree'\n"
     )

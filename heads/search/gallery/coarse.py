@@ -68,7 +68,7 @@ def digest_of(head: Head, *names: str) -> str:
 
 def coarse_of(head: Head) -> Coarse:
     """The head's own single vectors where it has comparable ones, else those of mean pooling."""
-    texts, videos = _shown(head)
+    texts, videos = encoded_examples(head)
     for text_name, video_name in _PAIRS:
         if _comparable(texts.get(text_name), videos.get(video_name)):
             return Coarse(head, text_name, video_name, "head")
@@ -78,7 +78,7 @@ def coarse_of(head: Head) -> Coarse:
 
 
 @torch.no_grad()
-def _shown(head: Head) -> tuple[Encoded, Encoded]:
+def encoded_examples(head: Head) -> tuple[Encoded, Encoded]:
     """What the head makes of one text and one video of ones: only names and shapes matter."""
     device, dim = head.device, head.shape.dim
     mask = torch.ones(1, 1, dtype=torch.bool, device=device)

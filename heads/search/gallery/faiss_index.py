@@ -1,6 +1,6 @@
 """A FAISS index of coarse vectors beside a run, and a search that compares only its candidates with the fine head."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,12 +15,11 @@ from ...features.feature_set import FeatureSet
 from ...features.from_store import CONTENT_DIGEST
 from .coarse import Coarse, coarse_of
 from .exact import Hit, check_top_k
-from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, faiss_module, remedy
+from .faiss_files import faiss_module
+from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, remedy
 
 HNSW_NEIGHBOURS, HNSW_EFFORT = 32, 128
 """Links of a vector, and how many candidates a search keeps."""
-IVF_VISITED, IVF_TRAINING = 1 / 16, 64
-"""Share of the cells that a search visits, and videos a cell that the cells are laid out by."""
 
 
 def made_of(coarse: Coarse, features: FeatureSet) -> MadeOf:
@@ -34,13 +33,14 @@ def made_of(coarse: Coarse, features: FeatureSet) -> MadeOf:
     )
 
 
-def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> VideoIndex:
+def build_index(head: Head, features: FeatureSet, kind: Literal["flat", "hnsw"] = "flat") -> VideoIndex:
     """Index the coarse vectors of every video.
 
     Args:
         head: whose vectors; a head without single vectors is stood in for by mean pooling.
         features: the videos.
-        kind: flat compares with all; hnsw (graph) and ivf (cells) with some, faster and not always right.
+        kind: flat compares with all, hnsw (graph) with some, faster and not always right. Indexes in cells (ivf), which
+            earlier versions made and which found half of the best videos, are read alone.
 
     Raises:
         UsageError: FAISS is not installed.
@@ -54,11 +54,7 @@ def build_index(head: Head, features: FeatureSet, kind: IndexKind = "flat") -> V
         return np.ascontiguousarray(found.numpy(), np.float32)
 
     count, dim = features.num_videos, vectors(torch.zeros(1, dtype=torch.long)).shape[1]
-    index = _empty(faiss, kind, count, dim)
-    if not index.is_trained:
-        # The draw is always the same, so that the same videos make the same index.
-        drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-        index.train(vectors(drawn[: IVF_TRAINING * index.nlist].sort().values))
+    index = _empty(faiss, kind, dim)
     for items in torch.arange(count).split(ITEMS_PER_BATCH):
         index.add(vectors(items))
     record = IndexRecord(kind, dim, list(features.video_ids), made_of(coarse, features))
@@ -121,14 +117,9 @@ class IndexedGallery:
         return [Hit(self.video_ids[places[i]], float(scores[i])) for i in order]
 
 
-def _empty(faiss: Any, kind: IndexKind, count: int, dim: int) -> Any:
+def _empty(faiss: Any, kind: IndexKind, dim: int) -> Any:
     if kind == "flat":
         return faiss.IndexFlatIP(dim)
-    if kind == "hnsw":
-        index = faiss.IndexHNSWFlat(dim, HNSW_NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efSearch = HNSW_EFFORT
-        return index
-    cells = max(1, int(4 * count**0.5))  # FAISS's own advice for up to a million vectors
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, min(cells, count), faiss.METRIC_INNER_PRODUCT)
-    index.nprobe = max(1, int(cells * IVF_VISITED))
+    index = faiss.IndexHNSWFlat(dim, HNSW_NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efSearch = HNSW_EFFORT
     return index

@@ -1,15 +1,8 @@
-"""The folder of an index: a file of FAISS, and a record that says what it is of. The two are always of one build.
-
-FAISS reads what a file says without doubting it. So its file is opened only if it is byte for byte the one that the
-record was written with, and of the kind that the record names; who forges both can still make FAISS do what a file
-can make it do.
-"""
+"""The folder of an index: a file of FAISS, and a record that says what it is of. The two are always of one build."""
 
 import dataclasses
-import hashlib
 import re
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +11,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ....data.contracts.errors import StoreError, UsageError, pasteable
-from ....data.contracts.identity import differing_settings, sha256_of
+from ....data.contracts.identity import differing_settings
 from ....data.contracts.records import restored
-from ....pipeline.store.atomic_files import atomic_write, remove_leftovers
+from ....pipeline.store.atomic_files import remove_leftovers
 from ....pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from ....pipeline.store.file_locks import FileLock
 from ....pipeline.store.manifest import MANIFEST_NAME
+from .faiss_files import faiss_file, faiss_module, read_faiss, remove_others, write_faiss
 
 INDEX_FOLDER = "index"
 """Of a run, or of a store: what ``tvr index`` made."""
@@ -39,10 +33,10 @@ def remedy(folder: Path | None, to_do: str = "Make it again") -> str:
     """What to do about the index in a folder, which is that of a run or lies beside a store; None: it was not read."""
     if folder is None:
         return f"{to_do} with `build_index`"
-    return f"{to_do} with `{_command(folder)}`, or leave --candidates out"
+    return f"{to_do} with `{index_command(folder)}`, or leave --candidates out"
 
 
-def _command(folder: Path) -> str:
+def index_command(folder: Path) -> str:
     """What makes the index of a folder."""
     owner = pasteable(folder.parent)
     which = f"--zero-shot --store {owner}" if (folder.parent / MANIFEST_NAME).is_file() else owner
@@ -127,19 +121,13 @@ class VideoIndex:
         except (OSError, RuntimeError) as error:
             raise StoreError(
                 f"the index cannot be written to {folder}: {error}. Make room, or allow writing, and run "
-                f"`{_command(folder)}` again"
+                f"`{index_command(folder)}` again"
             ) from error
 
     def _save(self, folder: Path) -> None:
-        written = folder / "new.faiss"
-        with atomic_write(written) as beside:
-            faiss_module().write_index(self.index, str(beside))
-        digest = sha256_of(written)
-        written.replace(_file(folder, digest))
+        digest = write_faiss(self.index, folder, _STEM)
         write_checksummed(folder / RECORD, dataclasses.asdict(self.record) | {_DIGEST: digest})
-        for file in folder.glob("*.faiss"):
-            if file != _file(folder, digest):
-                file.unlink(missing_ok=True)
+        remove_others(folder, _STEM, digest)
 
     @classmethod
     def load(cls, folder: Path) -> "VideoIndex":
@@ -156,7 +144,7 @@ class VideoIndex:
             version = _version(folder)
             record, digest = _read_record(folder)
             try:
-                return cls(_read_index(_file(folder, digest), digest, record), record, folder)
+                return cls(_read_index(faiss_file(folder, _STEM, digest), digest, record), record, folder)
             except FileNotFoundError:
                 # Another process may have put a new index in its place since the record was read.
                 if _version(folder) == version:
@@ -180,12 +168,7 @@ class VideoIndex:
         return [[place for place in row if place >= 0 and allowed[place]][:count] for row in places.tolist()]
 
 
-_DIGEST = "faiss_sha256"
-
-
-def _file(folder: Path, digest: str) -> Path:
-    """Where the vectors lie: under a name of their own, so that no record ever speaks of others."""
-    return folder / f"videos-{digest[:16]}.faiss"
+_DIGEST, _STEM = "faiss_sha256", "videos"
 
 
 def _version(folder: Path) -> tuple[int, int]:
@@ -206,19 +189,7 @@ def _read_record(folder: Path) -> tuple[IndexRecord, str]:
 
 
 def _read_index(file: Path, digest: str, record: IndexRecord) -> Any:
-    """What FAISS makes of its file, if it is the one that was written."""
-    faiss = faiss_module()
-    with file.open(
-        "rb"
-    ) as opened:  # what is compared is what is read, whatever becomes of the name meanwhile
-        header = opened.read(4)
-        opened.seek(0)
-        if header != _HEADERS[record.kind] or hashlib.file_digest(opened, "sha256").hexdigest() != digest:
-            raise ValueError(f"{file.name} is not what was written")
-        opened.seek(0)
-        # A file of cells may name another one that holds them, which would be mapped for writing wherever it lies.
-        flags = faiss.IO_FLAG_ONDISK_SAME_DIR | faiss.IO_FLAG_READ_ONLY
-        index = faiss.read_index(faiss.PyCallbackIOReader(opened.read), flags)
+    index = read_faiss(file, digest, (_HEADERS[record.kind],))
     if (index.d, index.ntotal) != (record.dim, len(record.video_ids)):
         raise ValueError(f"{file.name} holds {index.ntotal:,} vectors {index.d} wide")
     return index
@@ -226,15 +197,3 @@ def _read_index(file: Path, digest: str, record: IndexRecord) -> Any:
 
 def _not_whole(folder: Path, why: object) -> StoreError:
     return StoreError(f"{folder} holds no whole index of this version ({why}). {remedy(folder)}")
-
-
-def faiss_module() -> Any:
-    """FAISS, which nothing else needs.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        return import_module("faiss")
-    except ModuleNotFoundError:
-        raise UsageError("an index needs FAISS: pip install 'tvr[index]'") from None

@@ -10,7 +10,9 @@ import hashlib
 import math
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args, get_type_hints
 
@@ -22,6 +24,7 @@ from torch.nn.functional import pad
 
 from ....data.contracts.errors import StoreError
 from ....data.contracts.records import restored
+from ....pipeline.machine import usable_cores
 from ....pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from ....pipeline.store.file_locks import FileLock
 from ...base import Encoded, Head, VideoFeatures
@@ -35,6 +38,9 @@ ENCODINGS_FOLDER = "encodings"
 RECORD, LOCK = "encodings.json", "encodings.lock"
 BLOCK = 1024
 """Items that are written, and told apart by a digest, at once."""
+
+Mode = Literal["c", "r+"]
+"""For reading (torch shares no memory that numpy may not write, so a private copy of what is written), or writing."""
 
 OnKept = Callable[[int, int], None]
 """Told how many items are kept, and how many there are."""
@@ -90,6 +96,8 @@ class KeptEncodings:
     features: FeatureSet
     _arrays: dict[str, np.memmap]
     """Each with a row an item."""
+    blocks: tuple[str, ...]
+    """sha256 of the bytes of each ``BLOCK`` of items."""
 
     @property
     def num_bytes(self) -> int:
@@ -101,6 +109,14 @@ class KeptEncodings:
         places = items.numpy()
         found = {name: torch.from_numpy(array[places]) for name, array in self._arrays.items()}
         return {name: rows.float() if rows.is_floating_point() else rows for name, rows in found.items()}
+
+    def cut(self, begin: int, end: int) -> Encoded:
+        """Of the items between two places, as they are kept: nothing is copied."""
+        return {name: torch.from_numpy(array[begin:end]) for name, array in self._arrays.items()}
+
+    def digest(self, begin: int, end: int) -> str:
+        """sha256 of the bytes of the items between two places."""
+        return _digest(self._arrays, slice(begin, end))
 
     @classmethod
     def opened(cls, folder: Path, head: Head, features: FeatureSet) -> "KeptEncodings":
@@ -114,10 +130,19 @@ class KeptEncodings:
             raise StoreError(f"{folder} holds no encodings of this head and these features")
         if record.done < record.made_of.items:
             raise StoreError(f"{folder} holds {record.done:,} of {record.made_of.items:,} encodings")
-        arrays = _checked(folder, record, "r")
+        arrays = _checked(folder, record, "c")
         if not arrays:
             raise StoreError(f"{folder} holds other encodings than were written there")
-        return cls(head, features, arrays)
+        return cls(head, features, arrays, tuple(record.blocks))
+
+
+@torch.no_grad()
+def encodings_bytes(head: Head, features: FeatureSet) -> int:
+    """How large the encodings of every item are, without making them."""
+    one = head.eval().encode_video(
+        _padded(features.video_batch(torch.tensor([0]), head.shape.num_frames), _longest(head, features))
+    )
+    return features.num_videos * sum(rows.nbytes for rows in _halved(one).values())
 
 
 def kept_or_anew(head: Head, features: FeatureSet, folder: Path) -> EncodedItems:
@@ -163,7 +188,7 @@ def kept_encodings(
 def _kept(head: Head, features: FeatureSet, folder: Path, report: OnKept) -> KeptEncodings:
     made_of = EncodingsOf.these(head, features)
     record, arrays = _begun(folder, made_of)
-    padded = min(head.shape.num_frames, int(features.frames.lengths.max()))
+    padded = _longest(head, features)
     for begin in range(record.done, made_of.items, BLOCK):
         items = torch.arange(begin, min(begin + BLOCK, made_of.items))
         rows = _halved(head.encode_video(_padded(features.video_batch(items, head.shape.num_frames), padded)))
@@ -178,7 +203,7 @@ def _kept(head: Head, features: FeatureSet, folder: Path, report: OnKept) -> Kep
         record = dataclasses.replace(record, done=begin + len(items), blocks=[*record.blocks, digest])
         _flush(folder, record, arrays)
         report(record.done, made_of.items)
-    return KeptEncodings(head, features, arrays)
+    return KeptEncodings(head, features, arrays, tuple(record.blocks))
 
 
 def _begun(folder: Path, made_of: EncodingsOf) -> tuple[EncodingsRecord, dict[str, np.memmap]]:
@@ -218,7 +243,7 @@ def _allocate(folder: Path, record: EncodingsRecord) -> None:
                 file.truncate(size)
 
 
-def _mapped(folder: Path, record: EncodingsRecord, mode: Literal["r", "r+"]) -> dict[str, np.memmap]:
+def _mapped(folder: Path, record: EncodingsRecord, mode: Mode) -> dict[str, np.memmap]:
     """The arrays of a record; none where a file is not there, or not as large as it should be."""
     try:
         return {
@@ -229,7 +254,7 @@ def _mapped(folder: Path, record: EncodingsRecord, mode: Literal["r", "r+"]) -> 
         return {}
 
 
-def _checked(folder: Path, record: EncodingsRecord, mode: Literal["r", "r+"]) -> dict[str, np.memmap]:
+def _checked(folder: Path, record: EncodingsRecord, mode: Mode) -> dict[str, np.memmap]:
     """The arrays of a record; none where their bytes are not those that were written."""
     arrays = _mapped(folder, record, mode)
     return arrays if _digests(arrays, record.done) == record.blocks else {}
@@ -256,8 +281,10 @@ def _flush(folder: Path, record: EncodingsRecord, arrays: dict[str, np.memmap]) 
 
 
 def _digests(arrays: dict[str, np.memmap], done: int) -> list[str]:
-    """Of every block."""
-    return [_digest(arrays, slice(begin, min(begin + BLOCK, done))) for begin in range(0, done, BLOCK)]
+    """Of every block, several at a time: hashing takes longer than reading."""
+    blocks = [slice(begin, min(begin + BLOCK, done)) for begin in range(0, done, BLOCK)]
+    with ThreadPoolExecutor(len(usable_cores()) or 1) as pool:
+        return list(pool.map(partial(_digest, arrays), blocks))
 
 
 def _digest(arrays: dict[str, np.memmap], rows: slice) -> str:
@@ -265,6 +292,11 @@ def _digest(arrays: dict[str, np.memmap], rows: slice) -> str:
     for _, array in sorted(arrays.items()):
         digest.update(np.ascontiguousarray(array[rows]).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _longest(head: Head, features: FeatureSet) -> int:
+    """Frames of an item, of the longest."""
+    return min(head.shape.num_frames, int(features.frames.lengths.max()))
 
 
 def _padded(videos: VideoFeatures, length: int) -> VideoFeatures:
