@@ -147,8 +147,8 @@ def _resolved(kind: str, wanted: _Wanted, candidates: int | None) -> str:
         kind = "frames" if can and wanted.items.num_videos > EXACT_UP_TO else "flat"
     if kind == "frames" and not can:
         raise UsageError(
-            "an index of frames is for a trained head that compares words with frames, and asks its kept encodings: "
-            f"{wanted.name} takes --kind flat, and no --no-encodings goes with --kind frames"
+            "an index of frames is for a trained head that compares words with frames, and its --encodings have to be "
+            f"kept; else {wanted.name} takes --kind flat"
         )
     if kind != "frames" and candidates is not None:
         raise UsageError(
@@ -197,7 +197,7 @@ def _measured(
     if known is not None and candidates in (None, known.candidates):
         return index
     texts, are_captions = _asking(kept, store)
-    with waiting(f"measuring what it finds by {len(texts.sentence)} texts"):
+    with waiting("measuring what it finds of what comparing every video finds"):
         return index.measured(
             measured_effort(index, kept, texts, are_captions=are_captions, candidates=candidates)
         )
