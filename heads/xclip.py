@@ -117,6 +117,8 @@ class Head(Contract):
         return (parts, mask) if self.config.masked else padded_to(parts, mask, count)
 
     def similarity(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
+        # Once for all texts: the first frames of all videos, then their second ones, and so on.
+        video = {**video, "rows": video["frames"].transpose(0, 1).flatten(0, 1)}
         if not self.config.masked:
             return self._block(text, video)
         mask = text["mask"]
@@ -124,12 +126,13 @@ class Head(Contract):
         return unsort([self._block(_cut(text, bucket), video) for bucket in buckets], buckets)
 
     def _block(self, text: Encoded, video: Encoded) -> Float[Tensor, "text video"]:
-        sentence, words = text["sentence"], text["words"]
-        clip, frames = video["video"], video["frames"]
+        sentence, words, clip = text["sentence"], text["words"], video["video"]
+        (videos, frames), texts = video["mask"].shape, len(sentence)
+        by_frame = (sentence @ video["rows"].T).view(texts, frames, videos)
         terms = [
             sentence @ self.global_mix @ clip.T,
             self._pooled_words(torch.einsum("atd,bd->atb", words, clip), text["mask"], self.word_mix),
-            self._pooled_frames(torch.einsum("ad,bvd->avb", sentence, frames), video["mask"], self.frame_mix),
+            self._pooled_frames(by_frame, video["mask"], self.frame_mix),
             self._frame_word(text, video),
         ]
         return torch.einsum("k,kab->ab", self.shares(), torch.stack(terms))
@@ -140,9 +143,7 @@ class Head(Contract):
         Videos lie behind frames: a softmax over neighbours in memory, a dozen at a time, takes five times as long.
         """
         (texts, words), (videos, frames) = text["mask"].shape, video["mask"].shape
-        scores = (text["mixed_words"].flatten(0, 1) @ video["frames"].transpose(0, 1).flatten(0, 1).T).view(
-            texts, words, frames, videos
-        )
+        scores = (text["mixed_words"].flatten(0, 1) @ video["rows"].T).view(texts, words, frames, videos)
         by_frame = self._pooled_words(scores, text["mask"], self.word_first_mix)
         by_word = self._pooled_frames(scores, video["mask"], self.frame_first_mix)
         del scores
