@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av")
+PACKAGES = ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av", "decord", "pillow", "cykooz-resizer")
 
 
 def keep(name: str, figures: dict[str, Any]) -> Path:

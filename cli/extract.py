@@ -21,6 +21,7 @@ from ..pipeline.options import (
     Request,
     file_digest_of,
     pixels_of,
+    resize_of,
     sampling_of,
     text_policy_of,
 )
@@ -44,6 +45,7 @@ from .input.options import (
     JsonOption,
     ModelOption,
     PbsOption,
+    ResizeOption,
     SchedulerOption,
     ShardOption,
     SlurmOption,
@@ -156,6 +158,7 @@ def extract(
             rich_help_panel=SAMPLING,
         ),
     ] = None,
+    resize: ResizeOption = None,
     device: DeviceOption = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=MACHINE)
@@ -254,6 +257,7 @@ def extract(
         is_sampling_open=sampling is None and num_frames is None and fps is None,
         max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
         pixels=pixels_of(pixels) if pixels is not None else None,
+        resize=resize_of(resize) if resize is not None else None,
         decoder=decoder,
         num_children=decoding_processes,
         text_policy=text_policy_of(text_policy),

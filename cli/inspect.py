@@ -149,7 +149,8 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         )
     _print_probe(store)
     out.print(
-        f"sampling   {m.sampling['policy']}, {counted(m.sampling['num_frames'], 'frame')}, {m.pixels} pixels",
+        f"sampling   {m.sampling['policy']}, {counted(m.sampling['num_frames'], 'frame')}, {m.pixels} pixels, "
+        f"{m.resize} resize",
         soft_wrap=True,
     )
     out.print(

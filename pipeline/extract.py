@@ -17,9 +17,9 @@ from ..data.contracts.errors import StoreError
 from .decoders.base import DEFAULT_DECODER
 from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
-from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, sampling_before
+from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan, manifest_of, patch_layout, plan_extraction
-from .preprocessing import DEFAULT_PIXELS
+from .preprocessing import DEFAULT_PIXELS, usual_resize
 from .probe.pairs import as_record
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
@@ -158,8 +158,8 @@ def extract(
 
 
 def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alone: bool) -> ExtractionOptions:
-    """The options with frames, pixels, decoder and sizes of shards as the store has them that will be extended, where
-    the user left these open.
+    """The options with frames, their pixels and resampling, decoder and sizes of shards as the store has them that will
+    be extended, where the user left these open.
 
     Of numbers of frames that is the one of the preset when the store was begun; any other was asked for.
 
@@ -170,6 +170,7 @@ def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alon
         return replace(
             options,
             pixels=options.pixels or DEFAULT_PIXELS,
+            resize=options.resize or usual_resize(),
             decoder=options.decoder or DEFAULT_DECODER,
         )
     stored, before = load_manifest(folder), sampling_before(dataset.preset)
@@ -178,6 +179,7 @@ def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alon
         options,
         sampling=before if as_before else options.sampling,
         pixels=options.pixels or pixels_of(stored.pixels),
+        resize=options.resize or resize_of(stored.resize),
         decoder=options.decoder or stored.decoder,
         videos_per_shard=options.videos_per_shard or stored.videos_per_shard,
     )

@@ -13,7 +13,7 @@ from ..data.contracts.plug_ins import plug_in_names
 from .decoders.base import DEFAULT_DECODER
 from .encoders.base import Encoder, load_encoder
 from .machine import usable_cores
-from .preprocessing import DEFAULT_PIXELS, Pixels
+from .preprocessing import DEFAULT_PIXELS, Pixels, Resize, check_resize
 from .sampling import Policy, Sampling
 from .store.patches import PatchFormat
 
@@ -44,6 +44,9 @@ class ExtractionOptions:
     pixels: Pixels | None = None
     """square: frames have the proportions in which a player shows them. stored: those of their rows and columns.
     None: as the store has them, square in a new one."""
+    resize: Resize | None = None
+    """How frames are resampled to the size of the model's input. None: as the store has it, ``usual_resize`` in a new
+    one."""
     decoder: str | None = None
     """None: as the store has it, ``pyav`` in a new one."""
     videos_per_shard: Count | None = None
@@ -93,9 +96,11 @@ class ExtractionOptions:
             ("--decoder", self.decoder or DEFAULT_DECODER, plug_in_names("tvr.pipeline.decoders")),
             ("--on-error", self.on_error, ON_ERROR),
             ("--pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
+            ("--resize", self.resize or "exact", get_args(Resize)),
             ("--file-digest", self.file_digest, get_args(FileDigest)),
         ):
             check_name(kind, value, known)
+        check_resize(self.resize or "exact")
         if self.retry is not None:
             check_name("--retry", self.retried, (*RETRIED, UNTRUSTED, CHANGED))
             if self.retried == CHANGED != self.retry:
@@ -232,6 +237,16 @@ def pixels_of(name: str) -> Pixels:
     """
     check_name("--pixels", name, get_args(Pixels))
     return cast(Pixels, name)
+
+
+def resize_of(name: str) -> Resize:
+    """The choice of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    check_name("--resize", name, get_args(Resize))
+    return cast(Resize, name)
 
 
 def file_digest_of(name: str) -> FileDigest:

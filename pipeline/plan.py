@@ -12,7 +12,7 @@ from .decoders.base import DEFAULT_DECODER
 from .decoding.durations import usual_seconds
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
-from .preprocessing import DEFAULT_PIXELS
+from .preprocessing import DEFAULT_PIXELS, usual_resize
 from .store.manifest import Manifest, SplitRecord, ids_digest
 from .store.patches import PatchLayout
 from .store.shards import shard_name
@@ -165,6 +165,7 @@ def manifest_of(
         text_policy=options.text_policy,
         patches_dtype=options.patches_dtype,
         pixels=options.pixels or DEFAULT_PIXELS,
+        resize=options.resize or usual_resize(),
         notes=list(dataset.notes),
     )
 

@@ -43,6 +43,8 @@ class NotAskedHereError(UsageError):
         self.folder, self.left_open = folder, left_open
 
 
+_NO_CHOICE_ONCE = {"pixels": "stored", "resize": "exact"}
+"""What was so before there was a choice."""
 _OF_ONE_RUN = ("num_children", "retry", "only", "on_error")
 """Options that leave no trace in a store."""
 
@@ -104,7 +106,7 @@ def load_request(folder: Path, otherwise: str = _UNREPAIRED) -> tuple[Request, E
     """
     path = folder / REQUEST_NAME
     try:
-        record: dict[str, Any] = {"pixels": "stored"} | read_checksummed(path)  # there was no choice once
+        record: dict[str, Any] = _NO_CHOICE_ONCE | read_checksummed(path)
         request = restored(Request, _with_encoder_apart(record.pop("request")), "request")
         return request, dataclasses.replace(restored(ExtractionOptions, record), request=request)
     except FileNotFoundError:
@@ -269,6 +271,7 @@ def _as_options(options: ExtractionOptions, request: Request) -> str:
             "fps": sampling.fps,
             "max-seconds": options.max_seconds,
             "pixels": options.pixels,
+            "resize": options.resize,
             "precision": encoder.precision,
             "compile": encoder.compiled or None,
             "batch-size": options.frames_per_batch,

@@ -24,7 +24,7 @@ from .encoders.base import Encoder, EncoderIdentity
 from .machine import usable_cores
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
-from .preprocessing import DEFAULT_PIXELS, Preprocessing
+from .preprocessing import DEFAULT_PIXELS, Preprocessing, usual_resize
 from .probe.pairs import ProbeResult, probe
 from .progress import OnProgress, Report
 from .store.claim import Claim
@@ -232,6 +232,7 @@ def decode_task(video: Video, preprocessing: Preprocessing, options: ExtractionO
         end,
         options.frames_per_batch,
         options.pixels or DEFAULT_PIXELS,
+        options.resize or usual_resize(),
     )
 
 

@@ -9,12 +9,14 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from tvr.data.contracts.plug_ins import load_plug_in
+from tvr.pipeline import preprocessing
 from tvr.pipeline.decoding.decode_video import Watch, decode_video
 from tvr.pipeline.decoding.messages import DecodedVideo, DecodeTask
 from tvr.pipeline.decoding.shared_frames import FrameWriter, SharedFrames
@@ -43,8 +45,10 @@ def main() -> None:
 def _tvr(wanted: dict[str, Any], memory: SharedFrames) -> dict[str, Any]:
     """Seconds, and what came, by tvr's own way from a file to frames at the size of the model's input."""
     task = DecodeTask("a", Path(wanted["path"]), Sampling("uniform", wanted["num_frames"]), PREPROCESSING)
-    # Versions before square pixels have no such setting.
-    settings: tuple[Any, ...] = tuple(getattr(task, name) for name in ("pixels",) if hasattr(task, name))
+    # Earlier versions lack some of these settings, and each resamples as it does in a new store.
+    if hasattr(task, "resize"):
+        task = replace(task, resize=preprocessing.usual_resize())
+    settings = [getattr(task, name) for name in ("pixels", "resize") if hasattr(task, name)]
     writer = FrameWriter(memory.descriptor, PREPROCESSING, task.frames_per_chunk, _keep_nothing, *settings)
     # New ones each time: a decoder keeps the file that it looked at last open.
     names = dict.fromkeys((wanted["decoder"], "pyav"))

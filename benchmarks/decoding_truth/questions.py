@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from tvr.pipeline.decoding.pool import DecodeTask
+from tvr.pipeline.preprocessing import usual_resize
 from tvr.pipeline.sampling import Sampling, sample
 
 from .encodes import Encode
@@ -34,8 +35,11 @@ class Question:
         return f"{words} of {self.start_seconds:.3f} to {self.end_seconds:.3f} s"
 
     def task(self, name: str, path: Path) -> DecodeTask:
-        """For the pool."""
-        return DecodeTask(name, path, self.sampling, PREPROCESSING, self.start_seconds, self.end_seconds)
+        """For the pool: half of the questions with frames that are resampled fast."""
+        way = usual_resize() if self.end_seconds is None else "exact"
+        return DecodeTask(
+            name, path, self.sampling, PREPROCESSING, self.start_seconds, self.end_seconds, resize=way
+        )
 
     def answer(self, truth: Truth, sooner: float = 0.0) -> np.ndarray:
         """The frames that are right, by their place in display order.

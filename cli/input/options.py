@@ -66,6 +66,14 @@ NamedModelOption = Annotated[
         help="hf-hub:owner/name of the encoder, if another user made the store.", rich_help_panel=MODEL
     ),
 ]
+ResizeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="fast: frames resampled by vector instructions; exact: by PIL, as open_clip does. "
+        "Default: as the store has it, fast in a new one.",
+        rich_help_panel=SAMPLING,
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ..., or auto.", rich_help_panel=MACHINE)]
 
 ShardOption = Annotated[

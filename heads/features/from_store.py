@@ -97,8 +97,9 @@ def identity_of(store: FeatureStore) -> dict[str, Any]:
 
 def feature_settings(manifest: Manifest) -> dict[str, Any]:
     """Everything in a store's manifest that decides what its features are, and of what."""
-    # Runs of stores from before there was a choice say nothing of pixels, and must still be known as runs of them.
+    # Runs of stores from before there was a choice say nothing of these, and must still be known as runs of them.
     pixels = {} if manifest.pixels == "stored" else {"pixels": manifest.pixels}
+    resize = {} if manifest.resize == "exact" else {"resize": manifest.resize}
     return {
         "dataset": manifest.dataset,
         "protocol": manifest.protocol,
@@ -112,6 +113,7 @@ def feature_settings(manifest: Manifest) -> dict[str, Any]:
         "text_policy": manifest.text_policy,
         "splits": {name: record.digest for name, record in manifest.splits.items()},
         **pixels,
+        **resize,
     }
 
 

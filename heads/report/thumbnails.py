@@ -9,7 +9,7 @@ from ...data.base import Video
 from ...data.contracts.file_names import file_name
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.decoding.pool import DecoderPool
-from ...pipeline.preprocessing import Preprocessing
+from ...pipeline.preprocessing import Preprocessing, usual_resize
 from ...pipeline.sampling import Sampling
 
 FRAMES = Sampling(policy="uniform", num_frames=4)
@@ -39,4 +39,6 @@ def thumbnail_name(video_id: str) -> str:
 
 def _task(video: Video) -> DecodeTask:
     assert video.path is not None, "only videos that are there are decoded"
-    return DecodeTask(video.id, video.path, FRAMES, SIZE, video.start_seconds, video.end_seconds)
+    return DecodeTask(
+        video.id, video.path, FRAMES, SIZE, video.start_seconds, video.end_seconds, resize=usual_resize()
+    )

@@ -98,7 +98,7 @@ def _as_far_as_recorded(recorded: Settings, store: Settings) -> Settings:
 
 def _completed(store: Settings) -> Settings:
     """With what was so before there was a choice."""
-    return {"pixels": "stored", **store} if store else store
+    return {"pixels": "stored", "resize": "exact", **store} if store else store
 
 
 def _of_no_consequence(name: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ...pipeline.decoding.messages import DecodeTask
-from ...pipeline.preprocessing import Preprocessing
+from ...pipeline.preprocessing import Preprocessing, usual_resize
 from ...pipeline.sampling import Sampling
 
 AROUND_SECONDS = 1e-3
@@ -23,7 +23,9 @@ def frame_task(name: str, path: Path, seconds: float, size: Preprocessing) -> De
         size: of the picture.
     """
     around = AROUND_SECONDS + float(np.spacing(np.float32(seconds)))  # stores keep times in float32
-    return DecodeTask(name, path, _ONE, size, max(0.0, seconds - around), seconds + around)
+    return DecodeTask(
+        name, path, _ONE, size, max(0.0, seconds - around), seconds + around, resize=usual_resize()
+    )
 
 
 def picture_size(height: int, width: int) -> Preprocessing:

@@ -15,7 +15,7 @@ from ...pipeline.decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTa
 from ...pipeline.encode_texts import sentences_of, text_rows
 from ...pipeline.encode_videos import FrameBatches
 from ...pipeline.encoders.base import Encoder
-from ...pipeline.options import pixels_of, text_policy_of
+from ...pipeline.options import pixels_of, resize_of, text_policy_of
 from ...pipeline.plan import TextShardPlan
 from ...pipeline.preprocessing import resize
 from ...pipeline.request import NOTHING_NAMED, Named, encoder_of_store
@@ -136,6 +136,7 @@ class QueryFeatures:
             end_seconds=manifest.max_seconds,
             frames_per_chunk=manifest.frames_per_batch,
             pixels=pixels_of(manifest.pixels),
+            resize=resize_of(manifest.resize),
         )
         batches = FrameBatches(self.encoder, manifest.frames_per_batch)
         with DecoderPool(num_children=1, decoder=manifest.decoder) as pool:
@@ -156,7 +157,8 @@ class QueryFeatures:
 
     def of_pixels(self, picture: UInt8[np.ndarray, "height width 3"]) -> VideoItems:
         """The same of a picture that was read."""
-        frame = resize(picture, self.encoder.identity.preprocessing)
+        way = resize_of(self.store.manifest.resize)
+        frame = resize(picture, self.encoder.identity.preprocessing, way=way)
         frames = self._as_stored(self.encoder.encode_frames(frame[None]), "frames")
         return video_items(VideoRows(("picture",), frames, np.array([0, 1]), np.zeros(1)))
 

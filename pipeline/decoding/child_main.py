@@ -70,7 +70,12 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
     started = time.perf_counter()
     try:
         writer = FrameWriter(
-            message["frames_descriptor"], task.preprocessing, task.frames_per_chunk, hand_over, task.pixels
+            message["frames_descriptor"],
+            task.preprocessing,
+            task.frames_per_chunk,
+            hand_over,
+            task.pixels,
+            task.resize,
         )
         watch = Watch(announce, _taken_errors)
         if task.header_only:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from ...data.contracts.records import restored
-from ..preprocessing import DEFAULT_PIXELS, Pixels, Preprocessing
+from ..preprocessing import DEFAULT_PIXELS, Pixels, Preprocessing, Resize, check_resize
 from ..sampling import Sampling
 
 READING_RULES = 2
@@ -44,10 +44,15 @@ class DecodeTask:
     """A chunk of so many frames is handed over as soon as it is full: memory does not grow with the video."""
     pixels: Pixels = DEFAULT_PIXELS
     """Whether frames get the proportions in which a player shows them, or those in which they are stored."""
+    resize: Resize = "exact"
+    """How frames are resampled."""
     packets_only: bool = False
     """Ask for ``forecast`` instead: which frames it would be, without decoding them."""
     header_only: bool = False
     """Ask for ``claimed_duration`` instead: how long the file says that it is."""
+
+    def __post_init__(self) -> None:
+        check_resize(self.resize)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from ..preprocessing import Pixels, Preprocessing, resize
+from ..preprocessing import Pixels, Preprocessing, Resize, resize
 
 
 class SharedFrames:
@@ -56,6 +56,7 @@ class FrameWriter:
         frames_per_chunk: how many frames the memory takes.
         hand_over: told the number of a chunk and of its frames; on return the memory may be filled again.
         pixels: whether frames get the proportions in which a player shows them.
+        way: how frames are resampled.
     """
 
     def __init__(
@@ -65,10 +66,13 @@ class FrameWriter:
         frames_per_chunk: int,
         hand_over: Callable[[int, int], None],
         pixels: Pixels,
+        way: Resize = "exact",
     ) -> None:
         shape = (frames_per_chunk, preprocessing.height, preprocessing.width, 3)
         self._memory = _mapped(descriptor, shape)
-        self._preprocessing, self._hand_over, self._pixels = preprocessing, hand_over, pixels
+        self._preprocessing, self._hand_over = preprocessing, hand_over
+        self._pixels: Pixels = pixels
+        self._way: Resize = way
         self._filled, self._pixel_aspect = 0, 1.0
         self.num_chunks = 0
         """Chunks handed over since the last restart."""
@@ -87,7 +91,7 @@ class FrameWriter:
     def add(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
         """Take the next frame, of any size."""
         started = time.perf_counter()
-        self._memory[self._filled] = resize(frame, self._preprocessing, self._pixel_aspect)
+        self._memory[self._filled] = resize(frame, self._preprocessing, self._pixel_aspect, self._way)
         self.resize_seconds += time.perf_counter() - started
         self._filled += 1
         if self._filled == len(self._memory):

@@ -65,6 +65,8 @@ class Manifest:
     pixels: str = "stored"
     """square: frames have the proportions in which a player shows them. stored: those of their rows and columns, as
     in every store from before there was a choice."""
+    resize: str = "exact"
+    """How frames were resampled: exact as by PIL, as in every store from before there was a choice, or fast."""
     notes: Sequence[str] = ()
     probe: Mapping[str, Any] | None = None
     """How many pairs of rendered stills the encoder told apart before the first shard; None: nobody looked."""
@@ -244,6 +246,7 @@ _OF_FEATURES = (
     "text_policy",
     "patches_dtype",
     "pixels",
+    "resize",
 )
 
 
@@ -278,6 +281,7 @@ _CHOSEN = {
         "text_policy",
         "patches_dtype",
         "pixels",
+        "resize",
     ),
     "encoder": ("model", "pretrained", "precision"),
     "sampling": ("policy", "num_frames", "fps"),

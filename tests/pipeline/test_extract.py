@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvr.data.base import Preset, load_dataset
-from tvr.data.contracts.errors import StoreError
+from tvr.data.contracts.errors import StoreError, UsageError
+from tvr.pipeline import preprocessing
 from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
@@ -236,12 +237,52 @@ def test_pixels_are_square_in_a_new_store(
 def test_an_older_store_goes_on_with_stored_pixels(encoder: Encoder, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "archive")
     write_circle(archive / "a.mp4")
-    whole = bytes_of(extracted(archive, encoder, tmp_path / "whole", pixels="stored"))
-    store = as_from_before_pixels(extracted(archive, encoder, tmp_path / "store", pixels="stored"))
+    of_old = {"pixels": "stored", "resize": "exact"}
+    whole = bytes_of(extracted(archive, encoder, tmp_path / "whole", **of_old))
+    store = as_from_before_pixels(extracted(archive, encoder, tmp_path / "store", **of_old))
     (store / "video-00000-of-00003.h5").unlink()
     extracted(archive, encoder, store)
     assert bytes_of(store) == whole
     assert load_manifest(store).pixels == load_request(store)[1].pixels == "stored"
+    assert load_manifest(store).resize == load_request(store)[1].resize == "exact"
+
+
+def test_how_frames_are_resampled_is_part_of_a_store(
+    shared: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cykooz_resizer", reason="it has no wheel for this machine")
+    clips = {path.stem: path for path in sorted((shared / "data/panda70m_samples/videos").glob("*.mp4"))[:2]}
+    stores: dict[str | None, dict[str, bytes]] = {}
+    for way in (None, "fast", "exact"):
+        folder = extract(dataset(clips), encoder, replace(OPTIONS, resize=way), tmp_path / f"{way}").folder
+        stores[way] = _shards(folder)
+        assert load_manifest(folder).resize == (way or "fast")
+    assert stores[None] == stores["fast"] != stores["exact"]
+    features = [
+        np.concatenate([FeatureStore.open(tmp_path / way).frames(name) for name in clips])
+        for way in ("fast", "exact")
+    ]
+    assert (np.sum(features[0] * features[1], -1) >= 0.9999).all(), "of unit length"
+    begun = tmp_path / "exact"
+    with pytest.raises(StoreError, match="resize: the store has 'exact', this run would use 'fast'"):
+        extract(dataset(clips), encoder, replace(OPTIONS, resize="fast"), begun)
+    (shard,) = begun.glob("video-*.h5")
+    shard.unlink()
+    # Also where the package has gone since, or another machine goes on.
+    monkeypatch.setattr(preprocessing, "_FAST_PACKAGE", "a_package_that_is_not_here")
+    extract(dataset(clips), encoder, OPTIONS, begun)
+    assert _shards(begun) == stores["exact"]
+
+
+def test_how_frames_are_resampled_is_part_of_a_store_fails(
+    videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the package resampled goes on with it alone."""
+    pytest.importorskip("cykooz_resizer", reason="it has no wheel for this machine")
+    extract(dataset(videos), encoder, replace(OPTIONS, resize="fast"), tmp_path / "store")
+    monkeypatch.setattr(preprocessing, "_FAST_PACKAGE", "a_package_that_is_not_here")
+    with pytest.raises(UsageError, match="--resize fast needs the package cykooz-resizer"):
+        extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
 
 
 @pytest.mark.parametrize(("stored", "wanted"), [("stored", "square"), ("square", "stored")])

@@ -12,11 +12,15 @@ from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import Compose, Normalize
 from tvr.data.contracts.errors import UsageError
-from tvr.pipeline.preprocessing import Preprocessing, resize
+from tvr.pipeline import preprocessing as preprocessing_module
+from tvr.pipeline.options import ExtractionOptions
+from tvr.pipeline.preprocessing import Preprocessing, Resize, resize, usual_resize
+from tvr.pipeline.sampling import Sampling
 
 from ..fixtures.circles import disc, sides
 
 MEAN = STD = (0.5, 0.5, 0.5)
+WAYS: tuple[Resize, ...] = ("exact", "fast")
 
 
 def by_open_clip(frame: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -87,10 +91,54 @@ def test_equals_open_clip_at_any_size(
     assert difference(picture(*source), preprocessing) <= 1
 
 
+@pytest.mark.parametrize("way", ["exact", usual_resize()])
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
-def test_a_strip_one_pixel_high_needs_no_more_memory_than_others(mode: str) -> None:
+def test_a_strip_one_pixel_high_needs_no_more_memory_than_others(mode: str, way: Resize) -> None:
     preprocessing = Preprocessing(224, 224, mode, "bicubic", MEAN, STD)  # pyright: ignore
-    assert resize(picture(1, 20_000), preprocessing).shape == (224, 224, 3)
+    assert resize(picture(1, 20_000), preprocessing, way=way).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "aspect"), [("bicubic", 1.0), ("bicubic", 4 / 3), ("bilinear", 1.0)]
+)
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("target", [(224, 224), (224, 320), (33, 17)])
+@pytest.mark.parametrize("source", [(360, 640), (640, 361), (90, 120), (1, 1), (17, 1200)])
+def test_fast_is_close_to_exact(
+    source: tuple[int, int], target: tuple[int, int], mode: str, interpolation: str, aspect: float
+) -> None:
+    pytest.importorskip("cykooz_resizer", reason="it has no wheel for this machine")
+    preprocessing = Preprocessing(*target, mode, interpolation, MEAN, STD, fill_color=7)  # pyright: ignore
+    exact, fast = (resize(picture(*source), preprocessing, aspect, way).astype(int) for way in WAYS)
+    assert exact.shape == fast.shape == (*target, 3)
+    # Where one side shrinks more than the other, PIL 13 may begin with that one, and rounds and clips otherwise.
+    is_alike = aspect == 1 and mode != "squash"
+    assert np.abs(exact - fast).max() <= (2 if is_alike else 16)
+    assert np.abs(exact - fast).mean() <= (0.05 if is_alike else 0.5)
+
+
+def test_fast_is_the_same_on_every_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("cykooz_resizer", reason="it has no wheel for this machine")
+    preprocessing = Preprocessing(224, 224, "shortest", "bicubic", MEAN, STD)
+    frames = [picture(360, 640), picture(1080, 1920), picture(99, 77)]
+    usual = [resize(frame, preprocessing, way="fast") for frame in frames]
+
+    def without_vectors() -> Any:
+        resizer = made()
+        resizer.cpu_extensions = library.CpuExtensions.none
+        return resizer
+
+    made = library.Resizer
+    monkeypatch.setattr(library, "Resizer", without_vectors)
+    for frame, expected in zip(frames, usual, strict=True):
+        assert (resize(frame, preprocessing, way="fast") == expected).all()
+
+
+def test_fast_is_refused_where_its_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocessing_module, "_FAST_PACKAGE", "a_package_that_is_not_here")
+    assert usual_resize() == "exact"
+    with pytest.raises(UsageError, match="pip install cykooz-resizer"):
+        ExtractionOptions(Sampling(), resize="fast")
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])

@@ -100,6 +100,9 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "pixels: the run was trained on 'stored', the store has 'square'": lambda values: values.update(
         pixels="square"
     ),
+    "resize: the run was trained on 'exact', the store has 'fast'": lambda values: values.update(
+        resize="fast"
+    ),
     "protocol: the run was trained on 'multi', the store has 'single'": lambda values: values.update(
         protocol="single"
     ),

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from tvr.heads.search.archive import open_archive
 from tvr.heads.search.query_features import ONLY, QueryFeatures
+from tvr.pipeline.options import resize_of
 from tvr.pipeline.preprocessing import resize
 from tvr.pipeline.store.reader import FeatureStore
 
@@ -17,8 +18,9 @@ def test_a_file_has_the_pixels_of_the_store(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "archive")
     file = write_circle(archive / "a.mp4")
     features: dict[str, np.ndarray] = {}
-    for pixels in ("square", "stored"):
-        folder = extracted(archive, built_in_encoder(), tmp_path / pixels, pixels=pixels)
+    for pixels, resize_as in (("square", None), ("stored", "exact")):
+        options = {"pixels": pixels, "resize": resize_as}
+        folder = extracted(archive, built_in_encoder(), tmp_path / pixels, **options)
         if pixels == "stored":
             as_from_before_pixels(folder)
         opened = open_archive(None, folder)
@@ -35,7 +37,8 @@ def test_a_picture_is_encoded_as_a_frame_is(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
     file = tmp_path / "picture.png"
     Image.fromarray(pixels).save(file)
-    wanted = encoder.encode_frames(resize(pixels, encoder.identity.preprocessing)[None])
+    way = resize_of(store.manifest.resize)
+    wanted = encoder.encode_frames(resize(pixels, encoder.identity.preprocessing, way=way)[None])
     found = QueryFeatures(store, encoder).of_image(file).batch(ONLY, 8).frames[0]
     np.testing.assert_allclose(found.float().numpy(), wanted, rtol=1e-3, atol=1e-3)  # rounded as the store is
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from tvr.pipeline.decoding.pool import DecodedVideo, DecoderPool, DecodeTask
-from tvr.pipeline.preprocessing import Preprocessing
+from tvr.pipeline.preprocessing import Preprocessing, Resize, usual_resize
 from tvr.pipeline.sampling import Sampling
 
 from ...fixtures.fuzz import cases
@@ -57,6 +57,10 @@ DAMAGE = {
     # with other seeds that happened once (and with a single byte five times); it is not promised away.
     "1 spot of 16 random bytes": spots(1, 16),
 }
+
+
+RESIZE: dict[str, Resize] = {"decord": "exact", "pyav": usual_resize()}
+"""With which decoder frames are resampled how: each must hold with both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +115,10 @@ def is_visible(frame: np.ndarray, clean: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_what_is_not_damaged_is_ok(decoder: str, clips: dict[Path, Clip]) -> None:
-    tasks = [DecodeTask(file.name, file, Sampling("uniform", 12), PREPROCESSING) for file in clips]
+    tasks = [
+        DecodeTask(file.name, file, Sampling("uniform", 12), PREPROCESSING, resize=RESIZE[decoder])
+        for file in clips
+    ]
     with DecoderPool(2, decoder, time_limit_seconds=600.0) as pool:
         for clip, video in zip(clips.values(), pool.decode(tasks), strict=True):
             assert (video.status, video.reason) == ("ok", ""), video.id
@@ -129,7 +136,9 @@ def test_no_frame_is_silently_wrong(
     for file, clip in clips.items():
         path = tmp_path / f"{clip.number}{file.suffix}"
         path.write_bytes(damage(file.read_bytes(), np.random.default_rng([2026, clip.number])))
-        tasks.append(DecodeTask(path.name, path, Sampling("uniform", 12), PREPROCESSING))
+        tasks.append(
+            DecodeTask(path.name, path, Sampling("uniform", 12), PREPROCESSING, resize=RESIZE[decoder])
+        )
     counts = {suffix: Counter[str]() for suffix in CONTAINERS}
     silent: list[str] = []
     with DecoderPool(2, decoder, time_limit_seconds=600.0) as pool:

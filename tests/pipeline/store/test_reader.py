@@ -163,6 +163,7 @@ ENCODER = dict(manifest().encoder)
         ({"text_policy": "other"}, "text_policy"),
         ({"patches_dtype": "int8"}, "patches_dtype"),
         ({"pixels": "square"}, "pixels"),
+        ({"resize": "fast"}, "resize"),
         ({"dataset": "other"}, "dataset"),
         ({"protocol": "paragraph"}, "protocol"),
         ({"annotation_digests": {"captions.csv": "cd"}}, "annotation_digests.captions.csv"),
