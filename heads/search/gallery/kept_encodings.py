@@ -106,8 +106,7 @@ class KeptEncodings:
 
     def of(self, items: Int[Tensor, " item"]) -> Encoded:
         """See ``EncodedItems``."""
-        places = items.numpy()
-        found = {name: torch.from_numpy(array[places]) for name, array in self._arrays.items()}
+        found = {name: torch.from_numpy(array).index_select(0, items) for name, array in self._arrays.items()}
         return {name: rows.float() if rows.is_floating_point() else rows for name, rows in found.items()}
 
     def cut(self, begin: int, end: int) -> Encoded:

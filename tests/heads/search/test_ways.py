@@ -23,9 +23,15 @@ TEXT = "a big red circle grows"
 EFFORT = Effort(16, 500, 6, 0.995, 10, "captions")
 
 
+@pytest.fixture(scope="module")
+def opened() -> Archive:
+    return open_archive(WRITTEN / "run", WRITTEN / "store")
+
+
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return open_archive(shutil.copytree(WRITTEN / "run", tmp_path / "run"), WRITTEN / "store")
+def archive(opened: Archive, tmp_path: Path) -> Archive:
+    """With a run of its own, beside which something can be made."""
+    return replace(opened, run=shutil.copytree(WRITTEN / "run", tmp_path / "run"))
 
 
 def kept_of(archive: Archive) -> KeptEncodings:
