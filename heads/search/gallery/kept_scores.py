@@ -8,7 +8,7 @@ from ...base import Encoded
 from ...evaluation.blockwise import similarity_in_blocks
 from .kept_encodings import KeptEncodings
 
-AT_ONCE = 256
+AT_ONCE = 512
 """Items of a block: in single precision they stay in a CPU's cache between being widened and being compared."""
 
 
