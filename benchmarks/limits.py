@@ -89,8 +89,8 @@ def resizing_rows(clips: Sequence[Path], repeats: int) -> list[dict[str, Any]]:
     for height, width in HEIGHTS.items():
         scaled = [np.asarray(Image.fromarray(frame).resize((width, height))) for frame in frames]
         ways = {way: _resampler(way) for way in dict.fromkeys(("exact", usual_resize()))}
-        taken = _in_turns({**ways, "torch": _by_torch}, scaled, 10 * repeats)
-        apart = np.stack([np.abs(_by_torch(frame).astype(int) - ways["exact"](frame)) for frame in scaled])
+        taken = _in_turns({**ways, "torch": by_torch}, scaled, 10 * repeats)
+        apart = np.stack([np.abs(by_torch(frame).astype(int) - ways["exact"](frame)) for frame in scaled])
         for way, resampled in ways.items():
             found = np.stack(
                 [np.abs(resampled(frame).astype(int) - ways["exact"](frame)) for frame in scaled]
@@ -153,7 +153,7 @@ def _resampler(way: Resize) -> Callable[[np.ndarray], np.ndarray]:
     return lambda frame: resize(frame, PREPROCESSING, way=way)
 
 
-def _by_torch(frame: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "side side 3"]:
+def by_torch(frame: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "side side 3"]:
     """The whole frame scaled by torch, and its centre."""
     width = int(SIDE * frame.shape[1] / frame.shape[0])
     left = round((width - SIDE) / 2)

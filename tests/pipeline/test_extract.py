@@ -251,7 +251,9 @@ def test_how_frames_are_resampled_is_part_of_a_store(
     shared: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cykooz_resizer", reason="it has no wheel for this machine")
-    clips = {path.stem: path for path in sorted((shared / "data/panda70m_samples/videos").glob("*.mp4"))[:2]}
+    clips: dict[str, Path | None] = {
+        path.stem: path for path in sorted((shared / "data/panda70m_samples/videos").glob("*.mp4"))[:2]
+    }
     stores: dict[str | None, dict[str, bytes]] = {}
     for way in (None, "fast", "exact"):
         folder = extract(dataset(clips), encoder, replace(OPTIONS, resize=way), tmp_path / f"{way}").folder
