@@ -87,7 +87,7 @@ def test_open_fails(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no feature store"):
         FeatureStore.open(tmp_path / "nowhere")
     (folder / "video-00001-of-00003.h5").unlink()
-    with pytest.raises(StoreError, match=r"1 of 5 shards missing \(first: video-00001-of-00003.h5\)"):
+    with pytest.raises(StoreError, match=r"1 of 5 shards missing \(video-00001-of-00003.h5\)"):
         FeatureStore.open(folder)
     assert FeatureStore.open(folder, complete=False).video_ids == ["v0", "v1", "v4"]
 
