@@ -83,7 +83,9 @@ def _preset_line(preset: Preset) -> str:
     _, fps, _, seconds = _preset_values(preset)
     frames, words = counted(preset.num_frames, "frame"), counted(preset.max_words, "word")
     stored = _stored(preset)["stored_frames"]
-    return f"{frames} for heads, of {stored} stored; {fps} fps, {words}, {seconds} seconds"
+    return (
+        f"{frames} for heads, of {stored} stored (--sampling fps: {fps} a second); {words}, {seconds} seconds"
+    )
 
 
 def _show_one(name: str, about: About, settings: Sequence[Setting], as_json: bool) -> None:

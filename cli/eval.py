@@ -133,7 +133,10 @@ def eval_(
             scored = scored_runs(chosen, options)
     else:
         if runs or report or save_similarity is not None:
-            raise UsageError("--zero-shot takes no run, so no report and no similarities of one")
+            raise UsageError(
+                "--zero-shot scores heads that are not trained: it takes no run, no --report and no "
+                "--save-similarity. Leave these out, or --zero-shot"
+            )
         used = taken_store(place, store, dataset)
         with waiting(RANKING):
             scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)

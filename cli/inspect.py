@@ -239,6 +239,8 @@ def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
         out.print(f"  {count:>7,} x {one_line(reason)}", soft_wrap=True)
     if bad:
         out.print("every video that is not ok:" if every else "worst (--failed lists all):")
+    elif every:
+        out.print("every video is ok")
     for row in bad if every else bad[:_WORST]:
         print_row(row.id, row.status, row.reason)
 

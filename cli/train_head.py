@@ -1,5 +1,6 @@
 """``tvr train-head``: stage two."""
 
+import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..heads.runs.training_config import (
     with_current_names,
 )
 from ..heads.training.distributed import Distributed
-from ..heads.training.history import TrainingResult
+from ..heads.training.history import EpochReport, TrainingResult
 from ..heads.training.loop import train
 from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore
@@ -126,15 +127,19 @@ def train_head(
             features,
             chosen,
             folder,
-            lambda report: meter.update(
-                report.epoch, report.epochs, [f"{k} {v:.3f}" for k, v in report.loss.items()]
-            ),
+            lambda report: _show_epoch(meter, report),
         )
     if Distributed().is_first:
         was_finished = begun is not None and begun.is_finished
         validation = features.get("val")
         zero = None if validation is None else zero_shot_score(validation, chosen.select_by)
         _print_result(result, opened.manifest, zero, was_finished=was_finished, as_json=as_json)
+
+
+def _show_epoch(meter: Meter, report: EpochReport) -> None:
+    meter.begin(time.monotonic() - report.seconds)  # what came before is no part of an epoch
+    names = {"total": "loss"}
+    meter.update(report.epoch, report.epochs, [f"{names.get(k, k)} {v:.3f}" for k, v in report.loss.items()])
 
 
 def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry | None:

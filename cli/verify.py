@@ -87,7 +87,7 @@ def _print_damages(found: Verification) -> None:
 def _print_repair(found: Verification, repaired: Repair) -> None:
     """What was wrong stands beside what became of it: all of it is whole now, or the repair had ended in an error."""
     for damage in repaired.mended:
-        out.print(f"mended: {damage.file} (found: {damage.problem})", soft_wrap=True)
+        out.print(f"mended: {damage.file} (found that it {damage.problem})", soft_wrap=True)
     for name in repaired.changed:
         out.print(
             f"{name} is whole, but not byte for byte as it was first written: a video, a library or the device "

@@ -5,7 +5,7 @@
 """
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
@@ -166,5 +166,12 @@ class Workspace:
         of_dataset = [key for key in found if dataset and key.startswith(f"{folder_name(dataset)}/")]
         if found:
             return [known[key] for key in of_dataset or found]
-        words = unknown_name("run", name, {*known, *(key.partition("/")[2] for key in known)})
+        words = unknown_name("run", name, known if "/" in name else _short_where_unique(known))
         raise UsageError(f"{words} There is no folder of that name that holds a run; `tvr runs` lists them.")
+
+
+def _short_where_unique(names: Iterable[str]) -> list[str]:
+    """``<run>`` for ``<dataset>/<run>``, but where several data sets have a run of that name."""
+    names = list(names)
+    count = Counter(name.partition("/")[2] for name in names)
+    return [short if count[short := name.partition("/")[2]] == 1 else name for name in names]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...data.contracts.errors import DecodeError, UsageError, pasteable
+from ...data.contracts.errors import UsageError, pasteable
 from ...pipeline.cluster.config import ClusterConfig
 from ..terminal import err
 
@@ -137,12 +137,12 @@ def check_readable(option: str, file: Path) -> None:
         file: as it was typed.
 
     Raises:
-        DecodeError: there is none; the message says what is there instead.
+        UsageError: there is none; the message says what is there instead.
     """
     if not file.is_file():
         why = "is a folder" if file.is_dir() else "is no file" if file.exists() else ""
         said = f" {why}" if why else ": there is no such file"
-        raise DecodeError(f"{option} {pasteable(file)}{said}. Name a file")
+        raise UsageError(f"{option} {pasteable(file)}{said}. Name a file")
 
 
 def check_writable(option: str, file: Path) -> None:

@@ -22,7 +22,10 @@ class Denoising:
     def __str__(self) -> str:
         pairs = counted(self.pairs, "pair") if self.pairs else "no pair"
         epochs = counted(self.epochs, "epoch")
-        return f"Label denoising took {pairs} of videos out of the negatives in {epochs}{self._views}"
+        return (
+            f"Label denoising took {pairs} of videos, so alike that neither is a wrong answer for the other, out of "
+            f"the negatives in {epochs}{self._views}"
+        )
 
     @property
     def _views(self) -> str:
