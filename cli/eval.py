@@ -134,8 +134,8 @@ def eval_(
     else:
         if runs or report or save_similarity is not None:
             raise UsageError(
-                "--zero-shot scores heads that are not trained: it takes no run, no --report and no "
-                "--save-similarity. Leave these out, or --zero-shot"
+                "--zero-shot takes no run, no --report and no --save-similarity: it scores heads that are not trained. "
+                "Leave these out, or --zero-shot"
             )
         used = taken_store(place, store, dataset)
         with waiting(RANKING):
