@@ -66,7 +66,7 @@ COMMANDS = {
     ),
     "index": (
         "index:index",
-        "Index one coarse vector of every video; `tvr search --candidates N` then lets the head re-rank the nearest.",
+        "Keep a run's encodings and index its videos: `tvr search` then compares a few of them. Again, it goes on.",
     ),
     "sweep": (
         "sweep:sweep",

@@ -14,8 +14,8 @@ from ...heads.runs.run_folder import CONFIG
 from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.manifest import load_manifest
 from ...pipeline.workspace import Workspace
-from .chosen_store import is_there, named_store, say, say_left_stores, store_in_words, taken_store
-from .options import DEFAULT_WORKSPACE
+from .chosen_store import named_store, say, say_left_stores, store_in_words, taken_store
+from .options import DEFAULT_WORKSPACE, is_there
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
 from ..output.interruptions import typed_command
 from ..terminal import err
+from .options import is_there
 
 
 def taken_store(place: Workspace, store: Path | None, dataset: str | None, *, complete: bool = True) -> Path:
@@ -96,14 +97,6 @@ def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) ->
 def store_in_words(entry: StoreEntry) -> str:
     """A store, its encoder and when it was written."""
     return f"{entry.name} ({entry.encoder}, {entry.day})"
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; a sentence may be longer than any name."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def say(line: str) -> None:

@@ -9,10 +9,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from ...data.contracts.errors import UsageError, one_line, unknown_name
-from ...pipeline.workspace import Workspace
 from ..terminal import err
-from .chosen_store import is_there
-from .options import WHAT, usual_workspace
+from .options import WHAT, is_there, usual_workspace
 
 ConfigOption = Annotated[
     str | None,
@@ -166,6 +164,7 @@ class _File:
         if not isinstance(digest, str) or not Path(store).is_absolute() or is_there(Path(store)):
             return store
         from ...heads.runs.find_store import renamed_store
+        from ...pipeline.workspace import Workspace
 
         workspace = self.typed.get(WORKSPACE) or values.get(WORKSPACE) or usual_workspace()
         found = renamed_store(Workspace(Path(workspace)), digest)

@@ -129,6 +129,14 @@ def workspace_words(workspace: Path) -> list[str]:
     return [] if workspace == usual_workspace() else ["--workspace", str(workspace)]
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; a sentence may be longer than any name."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def check_readable(option: str, file: Path) -> None:
     """See that there is a file that a command is to read.
 

@@ -8,12 +8,13 @@ cuts away has no index.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
 
-from ..video.times import VideoTimes
+if TYPE_CHECKING:  # whoever asks for a name alone does not wait for PyAV
+    from ..video.times import VideoTimes
 
 DEFAULT_DECODER = "pyav"
 """The decoder of whoever names none: it reads every file, so that no second library has to be asked, and it leaves out
@@ -23,7 +24,7 @@ what no wanted frame refers to: with 12 frames, four fifths of decord's processo
 class Decoder(Protocol):
     """Frames of video files by index. It keeps the file it looked at last open, and serves one caller."""
 
-    def probe(self, path: Path) -> VideoTimes:
+    def probe(self, path: Path) -> "VideoTimes":
         """The times of a file's frames.
 
         Raises:

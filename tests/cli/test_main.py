@@ -37,6 +37,8 @@ IN_FUNCTIONS = {
     ("datasets.py", "pipeline.options"),
     ("datasets.py", "output.missing_weights"),
     ("config_file.py", "heads.sweep.grid"),
+    ("config_file.py", "heads.runs.find_store"),
+    ("config_file.py", "pipeline.workspace"),
     ("search.py", "heads.report.hits_page"),
     ("demo.py", "heads.report.hits_page"),
     ("missing_weights.py", "pipeline.encoders.words"),

@@ -142,7 +142,7 @@ def test_a_picture_finds_videos(made: Path) -> None:
     answer = tvr("search", "--image", video, cwd=made)
     assert (answer.code, f"--video {video}" in answer.err) == (5, True), answer.err
     answer = tvr("search", "--image", "tvr-workspace", cwd=made)
-    assert (answer.code, "tvr-workspace is a folder" in answer.err) == (5, True), answer.err
+    assert (answer.code, "tvr-workspace is a folder" in answer.err) == (2, True), answer.err
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_a_page_of_hits_stands_alone(made: Path) -> None:
     page = (made / "hits.html").read_text(encoding="utf-8")
     assert page.count('<img src="data:image/png;base64,') == 5
     assert "a &lt;b&gt;red&lt;/b&gt; circle" in page
-    assert "http" not in page.replace("</html>", "")
+    assert "://" not in page, "letters of a picture may spell anything else"
 
 
 @pytest.mark.slow
