@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from beartype.claw import beartype_package
 
+from benchmarks.decoding_truth.scheduling import usual_scheduling
+
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
@@ -48,6 +50,13 @@ def asked_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What the tests ask for is remembered apart from what the user did; their children find it as well."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def takes_turns() -> Iterator[None]:
+    """No test leaves its process before all others of the machine."""
+    with usual_scheduling():
         yield
 
 

@@ -15,6 +15,7 @@ from .containers import drop_time_stamps, replace_edits
 from .damaging import damage_file
 from .encodes import HOLD_TIMES, MP4, Encode
 from .pictures import Picture, numbered_picture
+from .scheduling import usual_scheduling
 
 TICKS = 90_000
 """A second, in time stamps as they are given to muxers."""
@@ -72,7 +73,7 @@ def intended_ticks(encode: Encode) -> list[int]:
 
 
 def _write(encode: Encode, path: Path, first_number: int) -> None:
-    with av.open(str(path), "w", options=_muxer_options(encode)) as container:
+    with usual_scheduling(), av.open(str(path), "w", options=_muxer_options(encode)) as container:
         stream = _added_stream(container, encode)
         packets = list(_packets(stream, encode, first_number))
         if encode.container in HOLD_TIMES and encode.container not in ("gif", "ivf"):
