@@ -247,7 +247,7 @@ def _print_result(
         score = f"validation score {score_in_words(result.best_score, select_by, FEW if few else '')}"
     remark = f" ({manifest.caution.label})" if manifest.caution else ""
     out.print(
-        f"{parameters:,} parameters, {counted(result.epochs, 'epoch')} in {result.seconds:,.1f} s"
+        f"{parameters:,} parameters, {counted(result.epochs, 'epoch')} in {result.seconds:,.1f} s without writing"
         f"{', finished before' if was_finished else ''}; kept epoch {result.best_epoch} ({score}){remark}",
         soft_wrap=True,
     )

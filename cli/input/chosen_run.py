@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.contracts.errors import UsageError, pasteable
+from ...data.contracts.errors import DataError, TvrError, UsageError, pasteable
 from ...heads.features.from_store import only_searched
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
@@ -104,12 +104,14 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     Raises:
         UsageError: no head is trained on the store; the message says how to train one, and which was trained last on
             others.
+        DataError: it has no captions, so that none can be.
     """
     taken = taken_run(place, None, store, dataset, wording=SCORED)
     if taken.run is not None:
         return TakenRun(taken.run, taken.store)
     assert taken.store is not None, "without a run there is a store"
     # A line each, so that every command stands at the end of its own.
+    kind: type[TvrError] = UsageError
     if load_manifest(taken.store).num_texts:
         on = f"--store {pasteable(taken.store)}{_workspace_option(place)}"
         message = (
@@ -117,12 +119,12 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
             f"Train one: tvr train-head {on}\nOr score without: tvr eval --zero-shot mean_pool {on}"
         )
     else:
-        message = only_searched(taken.store)
+        kind, message = DataError, only_searched(taken.store)
     others = [entry for entry in run_entries(place) if entry.is_finished]
     if others:
         newest = others[0]
         message += f"\nThe newest of other features is {newest.name}: tvr eval {pasteable(newest.folder)}"
-    raise UsageError(message)
+    raise kind(message)
 
 
 def chosen_runs(

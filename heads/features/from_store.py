@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...data.contracts.errors import DataError, pasteable
+from ...data.contracts.errors import DataError, UsageError, pasteable
 from ...pipeline.machine import available_memory
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.store.reader import FeatureStore
@@ -33,7 +33,8 @@ def features_of(store: FeatureStore, split: str | None, *, mapped: bool | None =
             fit into memory.
 
     Raises:
-        DataError: the store has no such split, or nothing of it can be used.
+        UsageError: the store has no such split.
+        DataError: nothing of it can be used.
     """
     ids, origin = _ids_of(store, split), _origin(split or "all", store)
     if not store.manifest.num_texts:
@@ -62,7 +63,7 @@ def gallery_of(store: FeatureStore, split: str | None = None) -> FeatureSet:
     """The videos of a store, or of a split of it, that have frames, and no text: something to search in.
 
     Raises:
-        DataError: the store has no such split, or no video has frames.
+        UsageError: the store has no such split.
     """
     ids, origin, texts = _ids_of(store, split), _origin(split or "all", store), _no_texts(store.manifest.dim)
     videos = store.videos(ids) if fits_in_memory(store) else mapped_videos(store, ids)
@@ -73,7 +74,7 @@ def _ids_of(store: FeatureStore, split: str | None) -> list[str]:
     if split is None:
         return store.video_ids
     if split not in store.splits:
-        raise DataError(f"{store.folder} has no split {split!r}. Known: {', '.join(sorted(store.splits))}.")
+        raise UsageError(f"{store.folder} has no split {split!r}. Known: {', '.join(sorted(store.splits))}.")
     stored = set(store.video_ids)
     return [i for i in store.splits[split] if i in stored]
 

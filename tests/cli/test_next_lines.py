@@ -58,6 +58,7 @@ def test_next_of_an_archive_without_captions_is_a_search(place: Path, where: tup
     untrained = tvr("train-head", "--store", store, cwd=place)
     assert untrained.code == 3
     assert f"{store} has no captions" in untrained.err
+    assert tvr("eval", "--store", store, cwd=place).code == untrained.code
     (found,) = re.findall(r"it can be searched: tvr (.*)$", untrained.err, re.MULTILINE)
     assert tvr(*shlex.split(found), cwd=place).code == 0
     for command in ("inspect", "verify"):

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tvr.data.contracts.errors import DataError
+from tvr.data.contracts.errors import DataError, UsageError
 from tvr.heads.features import feature_set
 from tvr.heads.features import from_store as stored
 from tvr.heads.features.feature_set import FeatureSet, Origin
@@ -175,7 +175,7 @@ def test_large_stores_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_features_of_fails_on_an_unknown_split(tmp_path: Path) -> None:
     store = FeatureStore.open(write_store(tmp_path / "store"))
-    with pytest.raises(DataError, match=r"no split 'validation'. Known: test, train"):
+    with pytest.raises(UsageError, match=r"no split 'validation'. Known: test, train"):
         features_of(store, "validation")
 
 
