@@ -1,13 +1,11 @@
 """``tvr stores``: the feature stores of a workspace."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..data.contracts.errors import pasteable
-from ..data.contracts.file_names import folder_name
 from ..pipeline.request import extract_command
 from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.entries import StoreEntry, store_entry
@@ -40,7 +38,9 @@ def stores(
     place = Workspace(workspace)
     upkeep = Upkeep(rename, note, delete, yes)
     begun = [entry.folder for entry in place.stores()]
-    found = named_folders("store", name, begun, partial(_named, place, dataset))
+    found = named_folders(
+        "store", name, begun, lambda named: [entry.folder for entry in place.stores_named(named, dataset)]
+    )
     if upkeep.is_asked(name):
         folder = upkeep.needs_one("stores", name, found, workspace_words(workspace))
         busy = "another process" if is_being_written(folder) else None
@@ -57,13 +57,6 @@ def stores(
     else:
         _print_table(entries)
         print_next("inspect", "--store", entries[0].folder)
-
-
-def _named(place: Workspace, dataset: str | None, name: str) -> list[Path]:
-    """The stores that a name fits; of a data set that is named, where it has one."""
-    found = [entry.folder for entry in place.stores_named(name)]
-    of_dataset = [folder for folder in found if dataset and folder.parent.name == folder_name(dataset)]
-    return of_dataset or found
 
 
 def _print_place(renamed: Path) -> None:

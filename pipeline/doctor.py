@@ -12,6 +12,7 @@ import numpy as np
 from ..data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, caution_of
 from ..data.contracts.errors import TvrError, counted
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
+from .decoders.base import FORMER_DECODER
 from .decoding.pool import DecoderPool, DecodeTask
 from .options import EncoderSpec
 from .preprocessing import Preprocessing
@@ -20,8 +21,6 @@ from .sampling import Sampling
 from .video.sample_clip import write_sample
 
 _FREE_GIGABYTES = 5
-_REPLACED = "decord"
-"""The usual decoder of earlier versions, which may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _decodes(name: str, clip: Path) -> Finding:
     """In a child process, as an extraction does: a decoder that crashes must not take the doctor with it."""
     why = load_plug_in("tvr.pipeline.decoders", name).available()
     if why:
-        instead = "PyAV takes its place" if name == _REPLACED else f"only --decoder {name} needs it"
+        instead = "PyAV takes its place" if name == FORMER_DECODER else f"only --decoder {name} needs it"
         return Finding(f"decoder {name}", True, f"optional, {instead}: {why}", skipped=True)
     size = Preprocessing(64, 64, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     with DecoderPool(1, name) as pool:

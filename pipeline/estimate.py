@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 
 from ..data.base import Dataset
 from ..data.contracts.cautions import Caution, caution_of
-from .decoders.base import DEFAULT_DECODER
 from .decoding.pool import Chunk, DecoderPool
 from .encode_videos import FrameBatches
 from .encoders.base import Encoder, PatchKind
@@ -133,7 +132,7 @@ def _measured_videos(
     started = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as scratch,
-        DecoderPool(options.decoding_processes, options.decoder or DEFAULT_DECODER) as pool,
+        DecoderPool(options.decoding_processes, options.chosen_decoder) as pool,
     ):
         new_spool = partial(PatchSpool, Path(scratch), layout) if layout else None
         batches = FrameBatches(encoder, options.frames_per_batch, new_spool)

@@ -14,12 +14,10 @@ import numpy as np
 
 from ..data.base import Dataset
 from ..data.contracts.errors import StoreError
-from .decoders.base import DEFAULT_DECODER
 from .encoders.base import Encoder, EncoderIdentity
 from .job_array import EVERYTHING, JobShare
 from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan, manifest_of, patch_layout, plan_extraction
-from .preprocessing import DEFAULT_PIXELS, usual_resize
 from .probe.pairs import as_record
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
@@ -169,9 +167,9 @@ def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alon
     if not (folder / MANIFEST_NAME).is_file() or (alone and not any(folder.glob("*.h5"))):
         return replace(
             options,
-            pixels=options.pixels or DEFAULT_PIXELS,
-            resize=options.resize or usual_resize(),
-            decoder=options.decoder or DEFAULT_DECODER,
+            pixels=options.chosen_pixels,
+            resize=options.chosen_resize,
+            decoder=options.chosen_decoder,
         )
     stored, before = load_manifest(folder), sampling_before(dataset.preset)
     as_before = options.is_sampling_open and stored.sampling == asdict(before)

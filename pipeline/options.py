@@ -13,7 +13,7 @@ from ..data.contracts.plug_ins import plug_in_names
 from .decoders.base import DEFAULT_DECODER
 from .encoders.base import Encoder, load_encoder
 from .machine import usable_cores
-from .preprocessing import DEFAULT_PIXELS, Pixels, Resize, check_resize
+from .preprocessing import DEFAULT_PIXELS, Pixels, Resize, check_resize, usual_resize
 from .sampling import Policy, Sampling
 from .store.patches import PatchFormat
 
@@ -90,12 +90,27 @@ class ExtractionOptions:
         """As many as were asked for, or as this process has cores."""
         return self.num_children or len(usable_cores())
 
+    @property
+    def chosen_pixels(self) -> Pixels:
+        """As was asked for, or as in a new store."""
+        return self.pixels or DEFAULT_PIXELS
+
+    @property
+    def chosen_resize(self) -> Resize:
+        """As was asked for, or as in a new store."""
+        return self.resize or usual_resize()
+
+    @property
+    def chosen_decoder(self) -> str:
+        """As was asked for, or as in a new store."""
+        return self.decoder or DEFAULT_DECODER
+
     def __post_init__(self) -> None:
         self._check_numbers()
         for kind, value, known in (
-            ("--decoder", self.decoder or DEFAULT_DECODER, plug_in_names("tvr.pipeline.decoders")),
+            ("--decoder", self.chosen_decoder, plug_in_names("tvr.pipeline.decoders")),
             ("--on-error", self.on_error, ON_ERROR),
-            ("--pixels", self.pixels or DEFAULT_PIXELS, get_args(Pixels)),
+            ("--pixels", self.chosen_pixels, get_args(Pixels)),
             ("--resize", self.resize or "exact", get_args(Resize)),
             ("--file-digest", self.file_digest, get_args(FileDigest)),
         ):

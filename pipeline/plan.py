@@ -8,11 +8,9 @@ from typing import TypeVar
 
 from ..data.base import Caption, Dataset, Video
 from ..data.contracts.errors import DataError, UsageError, counted
-from .decoders.base import DEFAULT_DECODER
 from .decoding.durations import usual_seconds
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
-from .preprocessing import DEFAULT_PIXELS, usual_resize
 from .store.manifest import Manifest, SplitRecord, ids_digest
 from .store.patches import PatchLayout
 from .store.shards import shard_name
@@ -161,11 +159,11 @@ def manifest_of(
         texts_per_shard=options.texts_per_shard,
         frames_per_batch=options.frames_per_batch,
         limit=options.limit,
-        decoder=options.decoder or DEFAULT_DECODER,
+        decoder=options.chosen_decoder,
         text_policy=options.text_policy,
         patches_dtype=options.patches_dtype,
-        pixels=options.pixels or DEFAULT_PIXELS,
-        resize=options.resize or usual_resize(),
+        pixels=options.chosen_pixels,
+        resize=options.chosen_resize,
         notes=list(dataset.notes),
     )
 

@@ -16,7 +16,6 @@ from typing import Protocol, runtime_checkable
 from ..data.base import Video
 from ..data.contracts.errors import DecodeError
 from ..data.contracts.identity import FileIdentity
-from .decoders.base import DEFAULT_DECODER
 from .decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from .encode_texts import text_rows
 from .encode_videos import FrameBatches, video_rows
@@ -24,7 +23,7 @@ from .encoders.base import Encoder, EncoderIdentity
 from .machine import usable_cores
 from .options import ExtractionOptions
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
-from .preprocessing import DEFAULT_PIXELS, Preprocessing, usual_resize
+from .preprocessing import Preprocessing
 from .probe.pairs import ProbeResult, probe
 from .progress import OnProgress, Report
 from .store.claim import Claim
@@ -42,7 +41,7 @@ class ShardWorker:
     def __init__(self, encoder: Encoder, options: ExtractionOptions) -> None:
         self.encoder = encoder
         self.num_children = options.decoding_processes
-        self.pool = DecoderPool(self.num_children, options.decoder or DEFAULT_DECODER)
+        self.pool = DecoderPool(self.num_children, options.chosen_decoder)
 
     def __enter__(self) -> "ShardWorker":
         return self
@@ -231,8 +230,8 @@ def decode_task(video: Video, preprocessing: Preprocessing, options: ExtractionO
         video.start_seconds,
         end,
         options.frames_per_batch,
-        options.pixels or DEFAULT_PIXELS,
-        options.resize or usual_resize(),
+        options.chosen_pixels,
+        options.chosen_resize,
     )
 
 

@@ -54,11 +54,13 @@ def named_store(place: Workspace, store: Path) -> Path:
             f"there is no store at {store}: it was renamed, moved or deleted. `tvr stores` lists those that are there; "
             "name one with --store"
         )
-    folder, fitting = place.named_store(str(store)), place.stores_named(str(store))
-    if len(fitting) > 1:
-        taken = next(entry for entry in fitting if entry.folder == folder)
-        others = ", ".join(entry.name for entry in fitting if entry.folder != folder)
-        say(f"{store_in_words(taken)}; {store} may also be {others}")
+    fitting = place.stores_named(str(store))
+    if len(fitting) == 1:
+        return fitting[0].folder
+    folder = place.named_store(str(store))
+    taken = next(entry for entry in fitting if entry.folder == folder)
+    others = ", ".join(entry.name for entry in fitting if entry.folder != folder)
+    say(f"{store_in_words(taken)}; {store} may also be {others}")
     return folder
 
 

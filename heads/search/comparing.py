@@ -18,7 +18,7 @@ from ..base import Encoded, Head, TextFeatures
 from ..evaluation.blockwise import similarity_in_blocks
 from ..features.feature_set import FeatureSet
 from .gallery.coarse import Coarse
-from .gallery.encoded_items import EncodedItems
+from .gallery.encoded_items import EncodedItems, drawn_places
 from .gallery.exact import Gallery, scores_in_batches
 
 DRAWN = 256
@@ -83,6 +83,19 @@ class Compared:
         return scores, best
 
 
+def compared_with_all(
+    scores: Float[Tensor, "text item"], among: Bool[Tensor, " item"] | None
+) -> list[Compared]:
+    """What there is to say of texts whose scores with every item are known.
+
+    Args:
+        scores: cosine scale.
+        among: True where an item may be found; None: anywhere.
+    """
+    items = torch.arange(scores.shape[1]) if among is None else among.nonzero().flatten()
+    return [Compared(items, row[items], Usual.of(row, len(row))) for row in scores]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AskedTexts:
     """A batch of texts that are looked for, as it is and as a head encodes it."""
@@ -136,8 +149,7 @@ class EveryItem:
     def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
         """See ``Comparer``."""
         scores = self._gallery.scores(texts.encoded) if self._gallery else self._streamed(texts.encoded)
-        items = torch.arange(scores.shape[1]) if among is None else among.nonzero().flatten()
-        return [Compared(items, row[items], Usual.of(row, len(row))) for row in scores]
+        return compared_with_all(scores, among)
 
     def _streamed(self, text: Encoded) -> Float[Tensor, "text item"]:
         return torch.cat([scores for _, scores in scores_in_batches(self._head, self._features, text)], dim=1)
@@ -162,9 +174,8 @@ class Candidates:
         self._items = items
         self.candidates = candidates
         self._count = items.features.num_videos
-        drawn = torch.randperm(self._count, generator=torch.Generator().manual_seed(0))[:DRAWN]
         with torch.no_grad():
-            self._drawn = items.of(drawn)
+            self._drawn = items.of(drawn_places(self._count, DRAWN))
 
     @torch.no_grad()
     def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from ...data.contracts.errors import StoreError, TvrError
 from .archive import Archive
-from .comparing import AskedTexts, Candidates, Compared, Comparer, EveryItem, NearestItems, Usual
+from .comparing import (
+    AskedTexts,
+    Candidates,
+    Compared,
+    Comparer,
+    EveryItem,
+    NearestItems,
+    compared_with_all,
+)
 from .gallery.encoded_items import EncodedItems, EncodedNow
 from .gallery.faiss_index import checked_index
 from .gallery.frame_index import FRAMES_RECORD, FrameIndex, opened_frame_index
@@ -57,9 +65,7 @@ class EveryKept:
     @torch.no_grad()
     def __call__(self, texts: AskedTexts, among: Bool[Tensor, " item"] | None = None) -> list[Compared]:
         """See ``Comparer``."""
-        scores = self._scores(texts.encoded)
-        items = torch.arange(scores.shape[1]) if among is None else among.nonzero().flatten()
-        return [Compared(items, row[items], Usual.of(row, len(row))) for row in scores]
+        return compared_with_all(self._scores(texts.encoded), among)
 
 
 @dataclass(frozen=True, slots=True)

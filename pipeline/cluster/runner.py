@@ -16,7 +16,6 @@ from distributed import Client, Future
 
 from ...data.base import Dataset, Video
 from ...data.contracts.errors import ClusterError, TvrError, counted
-from ..decoders.base import DEFAULT_DECODER
 from ..encoders.base import EncoderIdentity
 from ..options import EncoderSpec, ExtractionOptions
 from ..plan import ShardPlan, VideoShardPlan
@@ -48,7 +47,7 @@ def cluster_runner(
         ClusterError: they cannot do the work; the message says which of them and why.
     """
     videos = [_absolute(video) for video in dataset.videos.values()]
-    preflight = PreflightCheck(encoder.for_any_folder(), options.decoder or DEFAULT_DECODER, videos)
+    preflight = PreflightCheck(encoder.for_any_folder(), options.chosen_decoder, videos)
     with connected(cluster) as client:
         pool = WorkerPool(client, preflight, cluster.workers_to_wait_for, cluster.wait_seconds)
         num_children = options.num_children or pool.fewest_cores

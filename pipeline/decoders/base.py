@@ -20,6 +20,10 @@ DEFAULT_DECODER = "pyav"
 """The decoder of whoever names none: it reads every file, so that no second library has to be asked, and it leaves out
 what no wanted frame refers to: with 12 frames, four fifths of decord's processor time (``benchmarks.limits``)."""
 
+FORMER_DECODER = "decord"
+"""The default of earlier versions, which their stores name. Where it is not installed, PyAV takes its place without a
+word; of another one that was asked for, a user is told."""
+
 
 class Decoder(Protocol):
     """Frames of video files by index. It keeps the file it looked at last open, and serves one caller."""

@@ -19,15 +19,12 @@ import numpy as np
 from ...data.contracts.errors import DecodeError, UsageError, unknown_name
 from ...data.contracts.open_files import allow_open_files
 from ...data.contracts.plug_ins import load_plug_in, plug_in_names
-from ..decoders.base import DEFAULT_DECODER
+from ..decoders.base import DEFAULT_DECODER, FORMER_DECODER
 from .child_process import ChildGoneError, ChildProcess
 from .messages import Chunk as Chunk
 from .messages import DecodedVideo as DecodedVideo
 from .messages import DecodeTask as DecodeTask
 
-_REPLACED = "decord"
-"""Stores of earlier versions name it, as it was the usual one. Where it is not installed, PyAV takes its place without
-a word; of another one that was asked for, a user is told."""
 _GIBIBYTE = 1 << 30
 _WATCH_SECONDS = 0.1
 _STARTS = 3
@@ -65,7 +62,7 @@ class DecoderPool:
         known = plug_in_names("tvr.pipeline.decoders")
         if decoder not in known:
             raise UsageError(unknown_name("--decoder", decoder, known))
-        if decoder != _REPLACED and (why := load_plug_in("tvr.pipeline.decoders", decoder).available()):
+        if decoder != FORMER_DECODER and (why := load_plug_in("tvr.pipeline.decoders", decoder).available()):
             raise UsageError(f"--decoder {decoder}: {why}. Leave the option out, and others take its place")
         if min(num_children, memory_limit_bytes, recycle_after, time_limit_seconds or 1) <= 0:
             raise UsageError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -39,3 +40,8 @@ class EncodedNow:
     def of(self, items: Int[Tensor, " item"]) -> Encoded:
         """See ``EncodedItems``."""
         return self.head.encode_video(self.features.video_batch(items, self.head.shape.num_frames))
+
+
+def drawn_places(count: int, most: int) -> Int[Tensor, " drawn"]:
+    """Places of at most so many of ``count`` items, drawn by chance, but always the same ones."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ...base import Encoded, Head, TextFeatures
 from ...features.feature_set import FeatureSet
+from .encoded_items import drawn_places
 from .frame_index import RECALL_AT, Effort, FrameIndex
 from .kept_encodings import KeptEncodings
 from .kept_scores import KeptScores
@@ -24,13 +25,13 @@ def number_of_queries(videos: int) -> int:
 
 def captions_asked(captions: FeatureSet, head: Head, count: int) -> TextFeatures:
     """Captions of a store, always the same ones."""
-    drawn = torch.randperm(captions.num_texts, generator=torch.Generator().manual_seed(0))[:count]
+    drawn = drawn_places(captions.num_texts, count)
     return captions.text_batch(drawn.sort().values, head.shape.num_words)
 
 
 def frames_asked(items: FeatureSet, head: Head, count: int) -> TextFeatures:
     """Texts whose words are the frames of videos, always the same ones, and whose sentence is their mean."""
-    drawn = torch.randperm(items.num_videos, generator=torch.Generator().manual_seed(0))[:count]
+    drawn = drawn_places(items.num_videos, count)
     shape = head.shape
     videos = items.video_batch(drawn.sort().values, min(shape.num_words, shape.num_frames))
     real = videos.mask[..., None]
