@@ -101,7 +101,7 @@ def test_the_clearest_query_is_furthest_ahead(tmp_path: Path) -> None:
 
 def test_the_clearest_query_fails(tmp_path: Path) -> None:
     run = shutil.copytree(WRITTEN, tmp_path / "written") / "run"
-    with pytest.raises(DataError, match="holdout"):
+    with pytest.raises(UsageError, match="holdout"):
         _clearest_query(run, "holdout")
 
 

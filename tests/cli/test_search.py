@@ -208,7 +208,7 @@ def test_search_fails_with_a_sentence(made: Path) -> None:
         (("a car", "--top-k", "0"), 2, "top_k must be at least 1"),
         (("--video", made / "text.mp4", "--candidates", "9"), 2, "--candidates does nothing for --video"),
         (("--video", made / "text.mp4"), 5, "text.mp4 cannot be decoded"),
-        (("a car", "--split", "tset"), 3, "Known: test, train, val"),
+        (("a car", "--split", "tset"), 2, "Known: test, train, val"),
         (("a car", "--run", RUN, "--zero-shot"), 2, "takes no run"),
     ):
         answer = tvr("search", *arguments, cwd=made)
