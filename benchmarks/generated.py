@@ -2,7 +2,7 @@
 
 import numpy as np
 from tvr.heads.features.feature_set import FeatureSet, Origin
-from tvr.pipeline.store.reader import TextRows, VideoRows
+from tvr.pipeline.store.rows import TextRows, VideoRows
 
 BLOCK = 1 << 14
 

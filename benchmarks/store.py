@@ -7,9 +7,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from tvr.pipeline.store.generations.record import shard_name
 from tvr.pipeline.store.manifest import Manifest, SplitRecord, ids_digest
 from tvr.pipeline.store.reader import FeatureStore
-from tvr.pipeline.store.shards import VideoRow, shard_name, write_video_shard
+from tvr.pipeline.store.shards import VideoRow, write_video_shard
 
 from .record import keep
 

@@ -15,7 +15,8 @@ from ..pipeline.probe.pairs import of_record
 from ..pipeline.request import Named, extract_command
 from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.manifest import Manifest
-from ..pipeline.store.reader import FeatureStore, VideoStatus, worst_first
+from ..pipeline.store.reader import FeatureStore
+from ..pipeline.store.rows import VideoStatus, worst_first
 from ..pipeline.store.shards import MISSING
 from ..pipeline.trust.changes import FileComparison, compared_by_request
 from ..pipeline.trust.files import verdicts_by_request

@@ -60,7 +60,7 @@ class _EachOnce:
 
     def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
         new = [text for text in dict.fromkeys(texts) if text not in self.known]
-        self.known.update(zip(new, self.encoder.encode_texts(new), strict=True))
+        self.known.update(zip(new, self.encoder.encode_texts(new, repeatable=True), strict=True))
         return [self.known[text] for text in texts]
 
 

@@ -23,7 +23,8 @@ from .progress import OnProgress, Progress
 from .request import root_of, save_request
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.claim import claimed_store, note_probe, refuse_another_store
-from .store.manifest import MANIFEST_NAME, load_manifest
+from .store.generations.record import load_manifest
+from .store.manifest import MANIFEST_NAME
 from .store.reader import FeatureStore
 from .store.receipts import read_receipt, receipt_time_of
 from .store.shard_reader import ShardReader

@@ -11,9 +11,9 @@ from ..data.contracts.errors import DataError, UsageError, counted
 from .decoding.durations import usual_seconds
 from .encoders.base import EncoderIdentity
 from .options import ExtractionOptions
+from .store.generations.record import shard_name
 from .store.manifest import Manifest, SplitRecord, ids_digest
 from .store.patches import PatchLayout
-from .store.shards import shard_name
 
 MAX_VIDEOS_PER_SHARD = 128
 SHARD_SECONDS = 3840.0

@@ -11,7 +11,8 @@ from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
 from .request import NOTHING_NAMED, Named, request_to_repair, requested_dataset
 from .store.claim import refuse_another_store
-from .store.manifest import Manifest, load_manifest
+from .store.generations.record import load_manifest
+from .store.manifest import Manifest
 from .store.receipts import Receipt, load_receipt
 from .store.verification import Damage, Verification, verify
 from .trust.changes import difference_of

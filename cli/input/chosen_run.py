@@ -12,7 +12,7 @@ from ...heads.features.from_store import only_searched
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
 from ...pipeline.store.entries import name_in_workspace
-from ...pipeline.store.manifest import load_manifest
+from ...pipeline.store.generations.record import load_manifest
 from ...pipeline.workspace import Workspace
 from .chosen_store import named_store, say, say_left_stores, store_in_words, taken_store
 from .options import DEFAULT_WORKSPACE, is_there

@@ -11,7 +11,7 @@ from ...heads.search.answers import FoundVideo
 from ...heads.search.archive import Archive, CaptionHit, open_archive
 from ...pipeline.request import NOTHING_NAMED, Named
 from ...pipeline.store.atomic_files import atomic_write
-from ...pipeline.store.manifest import load_manifest
+from ...pipeline.store.generations.record import load_manifest
 from ..terminal import out
 from .waiting import waiting
 

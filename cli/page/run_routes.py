@@ -15,7 +15,7 @@ from ...heads.report.table import by_heading, cell, comparison_remarks, mark_rem
 from ...heads.runs.newest import RunEntry
 from ...heads.runs.run_folder import load_record, read_metrics, read_result
 from ...pipeline.store.housekeeping import size_of
-from ...pipeline.store.reader import worst_first
+from ...pipeline.store.rows import worst_first
 from .context import PageContext
 from .opened_store import VALIDATION, ListedRun
 from .records import CautionRecord

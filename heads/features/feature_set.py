@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError, counted
-from ...pipeline.store.reader import TextRows, VideoRows
+from ...pipeline.store.rows import TextRows, VideoRows
 from ..base import FeatureShape, TextFeatures, VideoFeatures
 from .frame_sampling import uniform
 from .items import TextItems, VideoItems, text_items, video_items

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from ...pipeline.store.reader import TextRows, VideoRows
+from ...pipeline.store.rows import TextRows, VideoRows
 from ..base import TextFeatures, VideoFeatures
 from .frame_sampling import segment_random, uniform
 from .rows import Device, Rows, Values

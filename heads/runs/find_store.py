@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from ...data.contracts.errors import StoreError
-from ...pipeline.store.manifest import MANIFEST_NAME, load_manifest
+from ...pipeline.store.generations.record import load_manifest
+from ...pipeline.store.manifest import MANIFEST_NAME
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.workspace import Workspace
 from ..features.from_store import CONTENT_DIGEST, feature_settings, identity_of

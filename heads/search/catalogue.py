@@ -15,7 +15,8 @@ from torch import Tensor
 from ...data.annotation_files.listing import printable
 from ...data.base import Video
 from ...data.contracts.errors import UsageError
-from ...pipeline.store.reader import FeatureStore, VideoStatus
+from ...pipeline.store.reader import FeatureStore
+from ...pipeline.store.rows import VideoStatus
 from .moments import frame_borders
 
 

@@ -21,7 +21,8 @@ from ...pipeline.preprocessing import resize
 from ...pipeline.request import NOTHING_NAMED, Named, encoder_of_store
 from ...pipeline.sampling import Sampling
 from ...pipeline.store.manifest import differing
-from ...pipeline.store.reader import FeatureColumn, FeatureStore, TextRows, VideoRows
+from ...pipeline.store.reader import FeatureColumn, FeatureStore
+from ...pipeline.store.rows import TextRows, VideoRows
 from ...pipeline.store.shards import TextRow, as_stored
 from ..base import TextFeatures
 from ..features.from_store import mapped_texts

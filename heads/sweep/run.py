@@ -8,7 +8,8 @@ import torch
 
 from ...data.contracts.errors import DataError, UsageError, counted
 from ...pipeline.cluster.config import ClusterConfig
-from ...pipeline.store.manifest import Manifest, load_manifest
+from ...pipeline.store.generations.record import load_manifest
+from ...pipeline.store.manifest import Manifest
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, build_head
 from ..features.from_store import features_of, identity_of, only_searched

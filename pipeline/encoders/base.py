@@ -169,8 +169,14 @@ class Encoder(Protocol):
         """
         ...
 
-    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Features of each text, in the order given."""
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
+        """Features of each text, in the order given.
+
+        Args:
+            texts: any.
+            repeatable: whether each text's features are to be the same, bit for bit, whatever it is encoded with, as
+                those of a store are; a query by itself is several times faster without.
+        """
         ...
 
 

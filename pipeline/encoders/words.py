@@ -28,6 +28,7 @@ from .base import NO_TOKEN, RANDOM, EncodedText, EncoderIdentity
 from .towers.frozen import FrozenEncoder, weights_digest
 from .towers.image import FrameTower
 from .towers.precision import Arithmetic, arithmetic, fold_batch_norms
+from .towers.text_passes import repeatable_passes, text_passes
 
 MODEL, WEIGHTS = WORDS_MODEL, "imagenet-minilm"
 
@@ -177,23 +178,25 @@ class _Sentences:
     centre: Float[Tensor, " dim"] | None
     """Taken away from every row; None: nothing is."""
 
-    def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Features of each text, in the order given, in passes of texts that are alike in length."""
-        tokenizer = _tokenizer()
-        encoded = tokenizer.encode_batch(list(texts))
-        by_length = sorted(range(len(texts)), key=lambda place: len(encoded[place].ids))
+    def __call__(self, texts: Sequence[str], repeatable: bool = False) -> list[EncodedText]:
+        """Features of each text, in the order given; see ``Encoder.encode_texts``."""
+        encoded = _tokenizer().encode_batch(list(texts))
+        needed = [len(one.ids) for one in encoded]
+        passes = (
+            repeatable_passes(needed, self.arithmetic.device.type, _CONTEXT_LENGTH)
+            if repeatable
+            else text_passes(needed, _TEXTS_PER_PASS, _CONTEXT_LENGTH)
+        )
         found: dict[int, EncodedText] = {}
-        for start in range(0, len(texts), _TEXTS_PER_PASS):
-            places = by_length[start : start + _TEXTS_PER_PASS]
-            rows = self._rows([encoded[place].ids for place in places])
-            for place, words in zip(places, rows, strict=True):
+        for one in passes:
+            rows = self._rows([encoded[place].ids for place in one.filled], one.positions)
+            for place, words in zip(one.places, rows, strict=False):
                 found[place] = _text(words, encoded[place])
         return [found[place] for place in range(len(texts))]
 
-    def _rows(self, ids: Sequence[Sequence[int]]) -> Iterator[Float[Tensor, "row dim"]]:
+    def _rows(self, ids: Sequence[Sequence[int]], longest: int) -> Iterator[Float[Tensor, "row dim"]]:
         """Each word piece over the length of their mean, so that the mean of the rows is the pooled one, of length 1
         before the centre is taken away."""
-        longest = max(map(len, ids))
         padded = torch.tensor([[*one, *[0] * (longest - len(one))] for one in ids])
         mask = torch.tensor([[1] * len(one) + [0] * (longest - len(one)) for one in ids])
         device = self.arithmetic.device

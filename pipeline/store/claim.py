@@ -15,7 +15,8 @@ from typing import Any
 from ...data.contracts.errors import StoreError, pasteable
 from .atomic_files import as_json, os_errors_as_store_error, remove_leftovers
 from .file_locks import LOOK_SECONDS, SUFFIX, FileLock, is_held
-from .manifest import MANIFEST_NAME, Manifest, differences, load_manifest, load_split_ids
+from .generations.record import load_manifest, load_split_ids, save_manifest
+from .manifest import MANIFEST_NAME, Manifest, differences, load_first_manifest
 
 _WRITERS = f"writers{SUFFIX}"
 
@@ -82,9 +83,9 @@ def note_probe(folder: Path, probe: Mapping[str, Any]) -> None:
     """
     with os_errors_as_store_error(folder), FileLock(folder / (MANIFEST_NAME + SUFFIX)) as deciding:
         _acquire(deciding)
-        stored = load_manifest(folder)
-        if stored.probe is None:
-            dataclasses.replace(stored, probe=probe).save(folder, load_split_ids(folder, stored))
+        begun = load_first_manifest(folder)
+        if begun.probe is None:
+            dataclasses.replace(begun, probe=probe).save(folder)
 
 
 def _acquire(lock: FileLock) -> None:
@@ -112,7 +113,7 @@ def _decided(
     found = {name: getattr(manifest, name) for name in ("splits", "notes", "preset")}
     extended = dataclasses.replace(stored, **found)
     if _as_written(stored) != _as_written(extended) or not _has_splits(folder, extended):
-        extended.save(folder, split_ids)
+        save_manifest(folder, extended, split_ids)
     return extended
 
 

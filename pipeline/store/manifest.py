@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,9 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "store.json"
 
 SPLITS_NAME = "splits.json"
+
+CAPTION_BY_CAPTION = ("single", "multi")
+"""Protocols in which each caption is encoded by itself, so that one more changes the protocol and no feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class Manifest:
     """How many pairs of rendered stills the encoder told apart before the first shard; None: nobody looked."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
+    generation: int = 0
+    """How often videos or captions have come, changed or gone since: counts, splits and what is said of annotations are
+    those of this generation. Not in ``store.json``."""
 
     @property
     def features_digest(self) -> str:
@@ -82,6 +88,12 @@ class Manifest:
         usual = {field.name: field.default for field in dataclasses.fields(self)}
         settings = {name: value for name in _OF_FEATURES if (value := getattr(self, name)) != usual[name]}
         return hashlib.sha256(as_json(_of_features(settings)).encode()).hexdigest()
+
+    @cached_property
+    def features_digests(self) -> frozenset[str]:
+        """That, and what it is with one caption a video, or with several: features are the same."""
+        protocols = CAPTION_BY_CAPTION if self.protocol in CAPTION_BY_CAPTION else (self.protocol,)
+        return frozenset(dataclasses.replace(self, protocol=each).features_digest for each in protocols)
 
     @property
     def model(self) -> str:
@@ -134,16 +146,23 @@ class Manifest:
 
     def claim(self, folder: Path) -> None:
         """Write ``store.json`` unless there is one: of jobs that start together, the first decides."""
-        create_checksummed(folder / MANIFEST_NAME, dataclasses.asdict(self))
+        create_checksummed(folder / MANIFEST_NAME, self.as_record())
 
-    def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]]) -> None:
-        """Write ``splits.json``, then ``store.json``: the manifest never names ids that are not there."""
-        write_json(folder / SPLITS_NAME, {name: list(ids) for name, ids in split_ids.items()})
-        write_checksummed(folder / MANIFEST_NAME, dataclasses.asdict(self))
+    def save(self, folder: Path, split_ids: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Write ``splits.json``, if ids are given, then ``store.json``: it never names ids that are not there."""
+        if split_ids is not None:
+            write_json(folder / SPLITS_NAME, {name: list(ids) for name, ids in split_ids.items()})
+        write_checksummed(folder / MANIFEST_NAME, self.as_record())
+
+    def as_record(self) -> dict[str, Any]:
+        """As ``store.json`` has it."""
+        record = dataclasses.asdict(self)
+        del record["generation"]
+        return record
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Read ``store.json``.
+def load_first_manifest(folder: Path) -> Manifest:
+    """Read ``store.json``: what the store was begun as.
 
     Raises:
         StoreError: there is none, or it is not the manifest of a store this version can read.
@@ -211,13 +230,12 @@ def _checked(manifest: Manifest) -> Manifest:
     return manifest
 
 
-def load_split_ids(folder: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
+def read_split_ids(path: Path, manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """Video ids by split.
 
     Raises:
         StoreError: the lists are missing or are not the ones the manifest was written with.
     """
-    path = folder / SPLITS_NAME
     try:
         lists = read_json(path)
         ids = {str(name): tuple(str(i) for i in lists[name]) for name in manifest.splits}
@@ -266,7 +284,7 @@ def _of_features(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_MAY_DIFFER = {"versions", "notes", "splits", "preset", "probe"}
+_MAY_DIFFER = {"versions", "notes", "splits", "preset", "probe", "generation"}
 """What may change between two runs that extend one store. Split sizes change as missing videos arrive; their
 membership is held by the digests below."""
 

@@ -5,23 +5,23 @@ The format is in README.md and can be read in five lines of h5py and numpy; this
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from ...data.contracts.errors import StoreError, counted, pasteable
 from .claim import is_being_written
-from .manifest import Manifest, load_manifest, load_split_ids
+from .generations.record import Generation, load_generation, load_manifest, load_split_ids, shard_name
+from .manifest import Manifest
 from .patches import dequantised
 from .receipts import Receipt, read_receipt
+from .rows import OlderRow, TextRows, VideoRows, VideoStatus
 from .shard_reader import ShardReader
-from .shards import MISSING, shard_name
 
 FeatureColumn = Literal["frames", "words", "sentences"]
 """The columns of features, each of which a shard holds as float16, or as float32 where ``shards.as_stored`` says so."""
@@ -33,65 +33,6 @@ def common_dtype(arrays: Iterable[NDArray[Any]]) -> np.dtype[Any]:
     Of shards of one store it is float32 as soon as one of them is: in float16 its numbers would become infinite or 0.
     """
     return np.result_type(*({array.dtype for array in arrays} or {np.dtype(np.float16)}))
-
-
-@dataclass(frozen=True)
-class VideoRows:
-    """Frames of several videos, concatenated."""
-
-    ids: tuple[str, ...]
-    frames: Float[np.ndarray, "row dim"]
-    offsets: Int[np.ndarray, " boundary"]
-    """Rows ``offsets[i]:offsets[i + 1]`` belong to video ``i``; a failed video has none."""
-    frame_seconds: Float[np.ndarray, " row"]
-
-
-@dataclass(frozen=True)
-class TextRows:
-    """Words of several texts, concatenated."""
-
-    ids: tuple[str, ...]
-    video_ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    words: Float[np.ndarray, "row dim"]
-    token_ids: Int[np.ndarray, " row"]
-    offsets: Int[np.ndarray, " boundary"]
-    sentence_row: Int[np.ndarray, " text"]
-    """Which of a text's own rows is the pooled one."""
-    truncated: Bool[np.ndarray, " text"]
-    parts: Float[np.ndarray, "part dim"] | None
-    """Paragraph sets: the pooled row of every sentence, concatenated; else None."""
-    part_offsets: Int[np.ndarray, " boundary"] | None
-
-
-@dataclass(frozen=True, slots=True)
-class VideoStatus:
-    """How one video fared."""
-
-    id: str
-    status: str
-    reason: str
-    decoder: str
-    frames: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OlderRow:
-    """A video with frames that was read by older rules than those of today."""
-
-    id: str
-    shard: str
-    """File name of the shard."""
-    status: str
-    decoder: str
-    frame_seconds: Float[np.ndarray, " frame"]
-    frame_index: Int[np.ndarray, " frame"]
-
-
-def worst_first(statuses: Sequence[VideoStatus]) -> list[VideoStatus]:
-    """Videos that are not ok: those that failed, then those with the fewest frames."""
-    bad = [row for row in statuses if row.status != "ok"]
-    return sorted(bad, key=lambda row: (row.status != "failed", row.reason == MISSING, row.frames, row.id))
 
 
 class _Videos(NamedTuple):
@@ -131,8 +72,19 @@ class FeatureStore:
             raise StoreError(f"{folder} is incomplete: {len(absent):,} of {total} missing ({names}). {then}")
         return store
 
+    @cached_property
+    def generation(self) -> Generation | None:
+        """What has become of the store since it was begun; None where nothing has come, changed or gone.
+
+        Raises:
+            StoreError: its record is not what was written.
+        """
+        return load_generation(self.folder, self.manifest.generation)
+
     def shard_names(self, kind: str) -> list[str]:
-        """File names of the planned shards, ``kind`` being ``video`` or ``text``."""
+        """File names of the planned shards that are read, ``kind`` being ``video`` or ``text``."""
+        if self.generation:
+            return self.generation.shard_names(kind)
         m = self.manifest
         items, size = (
             (m.num_videos, m.videos_per_shard) if kind == "video" else (m.num_texts, m.texts_per_shard)
@@ -165,6 +117,7 @@ class FeatureStore:
         names = self.shard_names("video") + self.shard_names("text")
         receipts = [receipt for name in names if (receipt := self.receipt(name)) is not None]
         lines = "".join(f"{receipt.shard} {receipt.sha256}\n" for receipt in receipts)
+        lines += f"unread {self.generation.unread_digest}\n" if self.generation else ""
         return hashlib.sha256(lines.encode()).hexdigest()
 
     @cached_property
@@ -182,20 +135,42 @@ class FeatureStore:
             if receipt := self.receipt(name):
                 yield ShardReader(self.folder / name, self.manifest.dim, receipt)
 
+    def living(self, kind: str) -> Iterator[tuple[ShardReader, Sequence[int]]]:
+        """The shards that are there, and which of their rows are of the store: all, unless it has grown.
+
+        Raises:
+            StoreError: one of them is damaged.
+        """
+        if self.generation is None:
+            for shard in self.shards(kind):
+                yield shard, range(len(shard.ids))
+            return
+        shards = list(self.shards(kind))
+        own = set(self.generation.own_shards(kind))
+        unread = {*self.generation.own_ids(kind), *self.generation.gone_ids(kind)}
+        last = {i: shard.path.name for shard in shards for i in shard.ids}
+        for shard in shards:
+            name = shard.path.name
+            is_own = name in own
+            yield (
+                shard,
+                [row for row, i in enumerate(shard.ids) if last[i] == name and (is_own or i not in unread)],
+            )
+
     @cached_property
     def _videos(self) -> _Videos:
         # Not the readers themselves: they hold the strings of a million videos.
         videos = _Videos({}, [], [], [], [])
-        for index, shard in enumerate(self.shards("video")):
-            rows = pairwise(shard.array("offsets").tolist())
-            videos.places.update((video, (index, *row)) for video, row in zip(shard.ids, rows, strict=True))
+        for index, (shard, living) in enumerate(self.living("video")):
+            offsets, ids = shard.array("offsets").tolist(), shard.ids
+            videos.places.update((ids[row], (index, offsets[row], offsets[row + 1])) for row in living)
             videos.frames.append(shard.array("frames"))
             videos.seconds.append(shard.array("frame_seconds"))
             if self.has_patches:
                 videos.patches.append(shard.array("patches"))
             if self.manifest.patches_dtype == "int8":
                 videos.patch_scales.append(shard.array("patch_scales"))
-        return videos
+        return videos._replace(places=dict(sorted(videos.places.items()))) if self.generation else videos
 
     @property
     def video_ids(self) -> list[str]:
@@ -203,21 +178,21 @@ class FeatureStore:
         return list(self._videos.places)
 
     def statuses(self) -> list[VideoStatus]:
-        """How each video fared, in stored order."""
+        """How each video fared, in the order of their ids."""
         result: list[VideoStatus] = []
-        for shard in self.shards("video"):
-            frames = np.diff(shard.array("offsets"))
-            texts = shard.strings("status"), shard.strings("reason"), shard.strings("decoder")
-            columns = zip(shard.ids, *texts, frames, strict=True)
-            result += [
-                VideoStatus(i, status, reason, decoder, int(n)) for i, status, reason, decoder, n in columns
-            ]
-        return result
+        for shard, living in self.living("video"):
+            frames = np.diff(shard.array("offsets")).tolist()
+            columns = shard.ids, *(shard.strings(name) for name in ("status", "reason", "decoder")), frames
+            result += [VideoStatus(*(column[row] for column in columns)) for row in living]
+        return sorted(result, key=lambda status: status.id) if self.generation else result
 
     def older_rows(self, rules: int) -> Iterator[OlderRow]:
         """The videos with frames whose files were read by older rules than these, in stored order. Shards without any
         are not opened.
         """
+        living = (
+            {shard.path.name: set(rows) for shard, rows in self.living("video")} if self.generation else {}
+        )
         for name in self.shard_names("video"):
             receipt = self.receipt(name)
             if receipt is None or ((receipt.reading_rules or 0) >= rules and not receipt.older_rows):
@@ -226,7 +201,9 @@ class FeatureStore:
             texts = shard.ids, shard.strings("status"), shard.strings("decoder")
             rows = pairwise(shard.array("offsets").tolist())
             seconds, indices = shard.array("frame_seconds"), shard.array("frame_index")
-            for video, status, decoder, (start, stop) in zip(*texts, rows, strict=True):
+            for row, (video, status, decoder, (start, stop)) in enumerate(zip(*texts, rows, strict=True)):
+                if living and row not in living[name]:
+                    continue
                 if start < stop and receipt.rules_of(video) < rules:
                     yield OlderRow(video, name, status, decoder, seconds[start:stop], indices[start:stop])
 
@@ -316,9 +293,9 @@ class FeatureStore:
         }
         # No row of each shard, chosen or not: which texts are asked for changes no dtype.
         no_rows = {name: [np.zeros((0, self.manifest.dim), np.float16)] for name in ("words", "sentences")}
-        for shard in self.shards("text"):
+        for shard, living in self.living("text"):
             videos = shard.strings("video_ids")
-            rows = [row for row, video in enumerate(videos) if wanted is None or video in wanted]
+            rows = [row for row in living if wanted is None or videos[row] in wanted]
             for name, values in strings.items():
                 stored = shard.strings(name)
                 values += [stored[row] for row in rows]
@@ -327,6 +304,8 @@ class FeatureStore:
                     items += shard.items(name, rows)
                     if name in no_rows:
                         no_rows[name].append(shard.array(name)[:0])
+        if self.generation:
+            _sort_by_id(strings["ids"], (*strings.values(), *arrays.values()))
         no_words, no_parts = map(np.concatenate, no_rows.values())
         ids, words, parts = strings["ids"], arrays["words"], arrays["sentences"]
         paragraphs = bool(ids) and len(parts) == len(ids)
@@ -342,6 +321,14 @@ class FeatureStore:
             parts=np.concatenate([no_parts, *parts]) if paragraphs else None,
             part_offsets=_offsets(parts) if paragraphs else None,
         )
+
+
+def _sort_by_id(ids: Sequence[str], columns: Iterable[list[Any]]) -> None:
+    """Sort all columns, in place, by the ids, which may be one of them."""
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    for column in columns:
+        if column:  # a store of captions without sentences has none of these
+            column[:] = [column[place] for place in order]
 
 
 def _offsets(parts: Sequence[NDArray[Any]]) -> Int[np.ndarray, " boundary"]:

@@ -49,7 +49,7 @@ class Receipt:
 
     def is_of(self, manifest: Manifest) -> bool:
         """Whether the shard's features are made as this store says, as far as the receipt tells."""
-        return self.made_as in ("", manifest.features_digest)
+        return not self.made_as or self.made_as in manifest.features_digests
 
     def file_of(self, video_id: str) -> FileIdentity | None:
         """Which file the row of a video was made of; None where that is not known.

@@ -73,11 +73,6 @@ class TextRow:
     """Paragraph sets: the pooled row of each sentence, encoded by itself."""
 
 
-def shard_name(kind: str, index: int, count: int) -> str:
-    """``video-00003-of-00084.h5``."""
-    return f"{kind}-{index:05d}-of-{count:05d}.h5"
-
-
 @dataclass(frozen=True, slots=True)
 class _LargeColumn:
     """A column that is written piece by piece, because it may not fit into memory."""

@@ -9,7 +9,8 @@ import numpy as np
 from ...data.contracts.errors import StoreError, counted
 from ...data.contracts.identity import sha256_of
 from .checksummed_json import read_checksummed
-from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_manifest, load_split_ids
+from .generations.record import load_manifest, load_split_ids
+from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest
 from .reader import FeatureStore
 from .receipts import load_receipt, receipt_path
 from .shard_reader import ShardReader

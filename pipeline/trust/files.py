@@ -10,7 +10,8 @@ from ..options import ExtractionOptions
 from ..preprocessing import Preprocessing
 from ..request import NOTHING_NAMED, Named, request_for_files, requested_dataset
 from ..shard_worker import decode_task
-from ..store.reader import FeatureStore, OlderRow
+from ..store.reader import FeatureStore
+from ..store.rows import OlderRow
 from ..store.shards import MISSING
 from .verdicts import Verdict, verdict_of
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ..decoding.messages import DecodedVideo
-from ..store.reader import OlderRow
+from ..store.rows import OlderRow
 from ..store.shards import NO_VIDEO
 
 _SAME_SECONDS = 1e-3

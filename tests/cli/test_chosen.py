@@ -9,7 +9,7 @@ import pytest
 from tvr.cli.input.chosen_run import INDEXED, begun_run, named_run, needed_run, new_run, taken_run
 from tvr.cli.input.chosen_store import begun_store, taken_store
 from tvr.data.contracts.errors import StoreError, UsageError
-from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.generated import generated_store

@@ -10,7 +10,7 @@ from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, Scored, zero_shot
 from tvr.heads.training.history import TrainingResult
 from tvr.pipeline.request import Named
-from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.generated import generated_features, generated_store

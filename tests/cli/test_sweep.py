@@ -10,7 +10,7 @@ from rich.console import Console
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.sweep.grid import plan_trials
 from tvr.heads.sweep.results import TrialRow, groups_of
-from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 
 from ..fixtures.generated import generated_store

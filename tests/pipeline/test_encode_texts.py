@@ -38,7 +38,7 @@ class Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._encoder, name)
 
-    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
         self.asked += texts
         return self._encoder.encode_texts(texts)
 

@@ -34,7 +34,7 @@ class Recording:
     def encode_frames(self, frames: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
         raise NotImplementedError
 
     def begin_frames(

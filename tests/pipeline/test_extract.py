@@ -19,7 +19,7 @@ from tvr.pipeline.progress import Progress
 from tvr.pipeline.request import load_request
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
-from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
 from tvr.pipeline.video.sample_clip import write_sample

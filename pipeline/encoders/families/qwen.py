@@ -113,7 +113,7 @@ class QwenEmbedding:
 
     def texts(self, arithmetic: Arithmetic) -> TextPasses:
         """What encodes texts."""
-        return TextPasses(self._tokenise, self._rows, arithmetic)
+        return TextPasses(self._tokenise, self._rows, self.context_length, arithmetic)
 
     def _tokenise(self, texts: Sequence[str]) -> list[TokenIds]:
         """The whole conversations; a text that is too long is cut, and never what stands around it."""
@@ -136,10 +136,9 @@ class QwenEmbedding:
             )
         return found
 
-    def _rows(self, tokens: Sequence[TokenIds], device: torch.device) -> list[EncodedText]:
+    def _rows(self, tokens: Sequence[TokenIds], positions: int, device: torch.device) -> list[EncodedText]:
         """States of each text's own tokens, and that of the last token behind it."""
-        length = max(len(one.ids) for one in tokens)
-        ids, mask = padded(tokens, length, self.tokenizer.pad_token_id or 0, device)
+        ids, mask = padded(tokens, positions, self.tokenizer.pad_token_id or 0, device)
         states = self.network(
             input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True
         ).last_hidden_state

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..base import NO_TOKEN, EncodedText
 from ..towers.precision import Arithmetic
+from ..towers.text_passes import repeatable_passes, text_passes
 
 _TEXTS_PER_PASS = {"cuda": 256}
 _TEXTS_PER_PASS_ELSEWHERE = 64
@@ -33,21 +34,28 @@ class TextPasses:
     """Runs texts through a network; see ``EncodedText`` for what comes out."""
 
     tokenise: Callable[[Sequence[str]], list[TokenIds]]
-    rows: Callable[[Sequence[TokenIds], torch.device], list[EncodedText]]
-    """Of texts that run together."""
+    rows: Callable[[Sequence[TokenIds], int, torch.device], list[EncodedText]]
+    """Of texts that run together, and so many positions of each."""
+    longest: int
+    """Positions that the network has."""
     arithmetic: Arithmetic
 
-    def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Features of at least one text, in the order given."""
-        tokens = self.tokenise(texts)
-        by_length = sorted(range(len(texts)), key=lambda place: len(tokens[place].ids))
-        size = _TEXTS_PER_PASS.get(self.arithmetic.device.type, _TEXTS_PER_PASS_ELSEWHERE)
+    def __call__(self, texts: Sequence[str], repeatable: bool = False) -> list[EncodedText]:
+        """Features of at least one text, in the order given; see ``Encoder.encode_texts``."""
+        tokens, device = self.tokenise(texts), self.arithmetic.device
+        needed = [len(one.ids) for one in tokens]
+        passes = (
+            repeatable_passes(needed, device.type, self.longest)
+            if repeatable
+            else text_passes(
+                needed, _TEXTS_PER_PASS.get(device.type, _TEXTS_PER_PASS_ELSEWHERE), self.longest
+            )
+        )
         found: dict[int, EncodedText] = {}
         with self.arithmetic.running():
-            for start in range(0, len(texts), size):
-                places = by_length[start : start + size]
-                rows = self.rows([tokens[place] for place in places], self.arithmetic.device)
-                found.update(zip(places, rows, strict=True))
+            for one in passes:
+                rows = self.rows([tokens[place] for place in one.filled], one.positions, device)
+                found.update(zip(one.places, rows, strict=False))
         return [found[place] for place in range(len(texts))]
 
 

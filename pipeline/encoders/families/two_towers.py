@@ -143,15 +143,15 @@ class TwoTowers:
 
     def texts(self, arithmetic: Arithmetic) -> TextPasses:
         """What encodes texts."""
-        return TextPasses(self._tokenise, self._rows, arithmetic)
+        return TextPasses(self._tokenise, self._rows, self.context_length, arithmetic)
 
     def _tokenise(self, texts: Sequence[str]) -> list[TokenIds]:
         return token_ids_of(self.tokenizer, texts, self.context_length)
 
-    def _rows(self, tokens: Sequence[TokenIds], device: torch.device) -> list[EncodedText]:
+    def _rows(self, tokens: Sequence[TokenIds], positions: int, device: torch.device) -> list[EncodedText]:
         """Every token through the projection of the pooled one, and what ``get_text_features`` gives."""
         family = self._family
-        length = self.context_length if family.sees_padding else max(len(one.ids) for one in tokens)
+        length = self.context_length if family.sees_padding else positions
         is_left = family.sees_padding and self.tokenizer.padding_side == "left"
         ids, mask = padded(tokens, length, self._padding, device, is_left=is_left)
         masked = {} if family.sees_padding or family.is_causal else {"attention_mask": mask}

@@ -22,7 +22,8 @@ class FrozenEncoder:
 
     identity: EncoderIdentity
     frames: FrameTower
-    texts: Callable[[Sequence[str]], list[EncodedText]]
+    texts: Callable[[Sequence[str], bool], list[EncodedText]]
+    """Of distinct texts, in passes that are repeatable or not."""
 
     @property
     def frames_per_batch(self) -> int:
@@ -67,14 +68,17 @@ class FrozenEncoder:
             )
         return self.frames.begin(frames, batch_size=batch_size, patches=patches)
 
-    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Un-normalised features of each text, in the order given. A text that occurs again is not encoded again."""
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
+        """Un-normalised features of each text, in the order given. A text that occurs again is not encoded again.
+
+        See ``Encoder.encode_texts``.
+        """
         # Half a character, as an argument or a JSON escape may have, is none to any tokenizer.
         texts = [text.encode("utf-8", "replace").decode() for text in texts]
         distinct = list(dict.fromkeys(texts))
         if not distinct:
             return []
-        encoded = dict(zip(distinct, self.texts(distinct), strict=True))
+        encoded = dict(zip(distinct, self.texts(distinct, repeatable), strict=True))
         return [encoded[text] for text in texts]
 
 

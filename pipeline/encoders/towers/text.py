@@ -1,6 +1,6 @@
 """Texts through the text tower of an open_clip model, in length-sorted batches no longer than they must be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..base import NO_TOKEN, EncodedText
 from .precision import Arithmetic
+from .text_passes import repeatable_passes, text_passes
 from .tokens import Tokenizer, Tokens
 from .words import WordsUnavailableError, WordTower, check_words
 
@@ -34,25 +35,29 @@ class TextTower:
         """Most texts in one pass of the tower."""
         return 512 if self.arithmetic.device.type == "cuda" else 64
 
-    def __call__(self, texts: Sequence[str]) -> list[EncodedText]:
-        """Features of at least one text, in the order given."""
+    def __call__(self, texts: Sequence[str], repeatable: bool = False) -> list[EncodedText]:
+        """Features of at least one text, in the order given; see ``Encoder.encode_texts``."""
         tokens = self.tokenizer(texts)
         run = self._pooled_only if self.words is None else self._with_words
+        longest, needed = self.tokenizer.context_length, self._needed(tokens)
+        passes = (
+            repeatable_passes(needed, self.arithmetic.device.type, longest)
+            if repeatable
+            else text_passes(needed, self.texts_per_pass, longest)
+        )
         rows: dict[int, EncodedText] = {}
         with self.arithmetic.running():
-            for chosen, num_positions in self._passes(tokens):
+            for one in passes:
+                chosen = torch.tensor(one.filled)
                 part = Tokens(tokens.ids[chosen], tokens.lengths[chosen], tokens.truncated[chosen])
-                rows.update(zip(chosen.tolist(), run(part, num_positions), strict=True))
+                rows.update(zip(one.places, run(part, one.positions), strict=False))
         return [rows[i] for i in range(len(rows))]
 
-    def _passes(self, tokens: Tokens) -> Iterator[tuple[Int64[Tensor, " chosen"], int]]:
-        """Which texts run together, and how many positions of them."""
+    def _needed(self, tokens: Tokens) -> list[int]:
+        """How many positions of each text are to be run."""
         if self.words is None:
-            needed = torch.full_like(tokens.lengths, self.tokenizer.context_length)
-        else:
-            needed = self.words.needed(tokens)
-        for chosen in needed.argsort(stable=True).split(self.texts_per_pass):
-            yield chosen, int(needed[chosen].max())
+            return [self.tokenizer.context_length] * len(tokens.lengths)
+        return self.words.needed(tokens).tolist()
 
     def _with_words(self, tokens: Tokens, num_positions: int) -> list[EncodedText]:
         assert self.words is not None

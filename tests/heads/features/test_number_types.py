@@ -14,9 +14,10 @@ from tvr.heads.features.from_store import features_of, fits_in_memory, gallery_o
 from tvr.heads.features.rows import ConcatenatedArrays
 from tvr.heads.search.gallery.exact import search
 from tvr.heads.search.gallery.faiss_index import IndexedGallery, build_index
+from tvr.pipeline.store.generations.record import shard_name
 from tvr.pipeline.store.manifest import SplitRecord, ids_digest
 from tvr.pipeline.store.reader import FeatureStore, common_dtype
-from tvr.pipeline.store.shards import TextRow, VideoRow, shard_name, write_text_shard, write_video_shard
+from tvr.pipeline.store.shards import TextRow, VideoRow, write_text_shard, write_video_shard
 
 from ...fixtures.stores import DIM, manifest
 

@@ -68,7 +68,7 @@ class Faint:
         finish = self.encoder.begin_frames(frames, batch_size=batch_size, patches=patches)
         return lambda: EncodedFrames(finish().frames * self.factor)
 
-    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
         return [replace(text, words=text.words * self.factor) for text in self.encoder.encode_texts(texts)]
 
 
@@ -205,7 +205,7 @@ class Scripted(Faint):
         super().__init__(built_in_encoder(), 1.0)
         self.words = words
 
-    def encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
         tokens = np.arange(len(self.words), dtype=np.int32)
         return [EncodedText(self.words, tokens, len(tokens) - 1, False) for _ in texts]
 

@@ -15,7 +15,7 @@ from tvr.heads.search.comparing import EveryItem, NearestItems
 from tvr.heads.search.gallery.coarse import CoarseVectors, coarse_of
 from tvr.heads.search.gallery.encoded_items import EncodedNow
 from tvr.heads.search.searcher import Searcher
-from tvr.pipeline.store.reader import VideoRows
+from tvr.pipeline.store.rows import VideoRows
 
 from ...fixtures.generated import no_texts
 

@@ -24,7 +24,7 @@ from tvr.pipeline.extract import extract, run_extraction
 from tvr.pipeline.options import EncoderSpec, ExtractionOptions
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.sampling import Sampling
-from tvr.pipeline.store.manifest import load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.video.sample_clip import write_sample

@@ -19,7 +19,8 @@ from tvr.pipeline.store import claim
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.claim import Claim, claimed_store
 from tvr.pipeline.store.file_locks import FileLock
-from tvr.pipeline.store.manifest import MANIFEST_NAME, load_manifest, versions
+from tvr.pipeline.store.generations.record import load_manifest
+from tvr.pipeline.store.manifest import MANIFEST_NAME, versions
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.receipts import load_receipt
 from tvr.pipeline.store.verification import verify

@@ -18,7 +18,8 @@ from tvr.pipeline.extract import extract
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import decode_task
-from tvr.pipeline.store.manifest import differences, load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
+from tvr.pipeline.store.manifest import differences
 from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, dequantised, quantised
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.video.sample_clip import write_sample

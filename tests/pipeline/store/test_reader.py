@@ -10,7 +10,8 @@ import pytest
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.claim import refuse_another_store
-from tvr.pipeline.store.manifest import SplitRecord, differences, load_manifest
+from tvr.pipeline.store.generations.record import load_manifest
+from tvr.pipeline.store.manifest import SplitRecord, differences
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
 from tvr.pipeline.store.verification import verify

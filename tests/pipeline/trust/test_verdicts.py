@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tvr.pipeline.decoding.messages import DecodedVideo
-from tvr.pipeline.store.reader import OlderRow
+from tvr.pipeline.store.rows import OlderRow
 from tvr.pipeline.trust.verdicts import verdict_of
 
 INDICES, SECONDS = [1, 3, 5], [0.125, 0.375, 0.625]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.search.gallery.windows import windows_of
-from tvr.pipeline.store.reader import VideoRows
+from tvr.pipeline.store.rows import VideoRows
 
 from ....fixtures.generated import no_texts
 
