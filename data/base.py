@@ -134,6 +134,8 @@ class Dataset:
     splits: Mapping[str, Split]
     annotation_digests: Mapping[str, str]
     """sha256 of each annotation file that was read, by file name."""
+    is_archive: bool = False
+    """Whether videos and captions come and go, as in an archive of one's own; what a published set holds is fixed."""
     normalisation: tuple[str, ...] = ()
     """What was done to captions on reading (such as trimming), for the store's record."""
     notes: tuple[str, ...] = field(default=())

@@ -95,6 +95,7 @@ def _loaded(root: Path, config: Config) -> Dataset:
         captions=captions,
         splits={name: checked.split for name, checked in splits.items()},
         annotation_digests={printable(manifest.name): sha256_of(manifest)} if manifest else {},
+        is_archive=True,
         notes=(*(note for checked in splits.values() for note in checked.notes), *_notes(found, len(counts))),
     )
 

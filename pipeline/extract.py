@@ -6,31 +6,27 @@ whatever is left. So a run that was killed anywhere ends with the same bytes.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
 from ..data.base import Dataset
-from ..data.contracts.errors import StoreError
 from .encoders.base import Encoder, EncoderIdentity
+from .growth.detection import Found, Wanted, detected, refuse_other_files
+from .growth.planning import listing_of, plan_of
 from .job_array import EVERYTHING, JobShare
-from .options import CHANGED, UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
-from .plan import ShardPlan, TextShardPlan, VideoShardPlan, manifest_of, patch_layout, plan_extraction
+from .options import UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
+from .plan import manifest_of, patch_layout, plan_extraction
 from .probe.pairs import as_record
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
+from .selection import Job
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.claim import claimed_store, note_probe, refuse_another_store
 from .store.generations.record import load_manifest
 from .store.manifest import MANIFEST_NAME
 from .store.reader import FeatureStore
-from .store.receipts import read_receipt, receipt_time_of
-from .store.shard_reader import ShardReader
 from .summary import Summary
-from .trust.changes import FileComparison, compared_files
-from .trust.files import OnFile, verdicts_of_files
+from .trust.files import OnFile
 
 
 def run_extraction(
@@ -65,27 +61,29 @@ def run_extraction(
     options = replace(options, videos_per_shard=plan.videos_per_shard)
     manifest = manifest_of(dataset, runner.identity, plan, options)
     patches = patch_layout(runner.identity, options)
-    with claimed_store(folder, manifest, plan.split_ids, alone=alone) as manifest:
+    found = detected(Wanted(folder, dataset, plan, manifest, options), _on_file(on_progress), alone=alone)
+    if found.generation:
+        on_progress(Progress("growth", 1, 1, generation=found.generation))
+    with claimed_store(
+        folder, manifest, plan.split_ids, alone=alone, next_generation=found.generation
+    ) as manifest:
         recipe = Recipe(folder, options, manifest, patches)
-        summary = _extract_into(runner, dataset, recipe, share.of(plan.shards), on_progress)
+        job = Job(dataset, options, FeatureStore(folder, manifest), share, plan_of(folder, manifest, plan))
+        summary = _extract_into(runner, job, recipe, found, on_progress)
     to_train = set(plan.split_ids.get("train", ()))
     summary.can_train = any(caption.video_id in to_train for caption in plan.captions)
     return summary
 
 
 def _extract_into(
-    runner: ShardRunner,
-    dataset: Dataset,
-    recipe: Recipe,
-    shards: Sequence[ShardPlan],
-    on_progress: OnProgress,
+    runner: ShardRunner, job: Job, recipe: Recipe, found: Found, on_progress: OnProgress
 ) -> Summary:
-    """Do what is left of these shards of a store that this process may write into."""
+    """Do what is left of a job's part of a store that this process may write into."""
     folder, options, manifest = recipe.folder, recipe.options, recipe.manifest
-    compared = _compared(dataset, options, folder, shards, on_progress)
-    _refuse_other_files(folder, options, compared.changed)
-    ids_to_retry = _ids_to_retry(dataset, options, folder, shards, on_progress, compared.changed)
-    selected = _select_shards(shards, folder, options, ids_to_retry)
+    compared = found.compared or job.compared(_on_file(on_progress))
+    refuse_other_files(folder, options, compared.changed)
+    ids_to_retry = job.ids_to_retry(compared.changed, _on_file(on_progress))
+    selected = job.selected(ids_to_retry)
     root = root_of(folder)
     moved = options.request is not None and root not in (None, options.request.root.absolute())
     if root is None or not (compared.changed or (moved and compared.unknown)):
@@ -94,7 +92,10 @@ def _extract_into(
     summary = Summary(folder, manifest.num_videos, manifest.num_texts, manifest.caution)
     summary.is_moved = moved
     summary.pixels, summary.unknown_files = manifest.pixels, compared.unknown
-    summary.shards_skipped, summary.retried = len(shards) - len(selected), len(ids_to_retry)
+    summary.shards_skipped, summary.retried = len(job.names) - len(selected), len(ids_to_retry)
+    if found.generation:
+        summary.counted_videos = found.generation.counted_videos
+        summary.counted_texts = found.generation.counted_texts
 
     if selected and manifest.probe is None:
         # Before hours are spent: a wrong preprocessor, activation or checkpoint shows here.
@@ -136,10 +137,11 @@ def count_retried(
     plan = plan_extraction(dataset, options)
     wanted = manifest_of(dataset, identity, plan, options)
     here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
-    refuse_another_store(folder, stored, replace(wanted, **here))
-    shards = share.of(plan.shards)
-    changed = _compared(dataset, options, folder, shards, on_progress).changed
-    return len(_ids_to_retry(dataset, options, folder, shards, on_progress, changed))
+    wanted = replace(wanted, **here)
+    refuse_another_store(folder, stored, listing_of(stored, wanted) if dataset.is_archive else wanted)
+    job = Job(dataset, options, FeatureStore(folder, stored), share, plan_of(folder, stored, plan))
+    changed = job.compared(_on_file(on_progress)).changed
+    return len(job.ids_to_retry(changed, _on_file(on_progress)))
 
 
 def extract(
@@ -182,119 +184,6 @@ def as_begun(options: ExtractionOptions, dataset: Dataset, folder: Path, *, alon
         decoder=options.decoder or stored.decoder,
         videos_per_shard=options.videos_per_shard or stored.videos_per_shard,
     )
-
-
-def _select_shards(
-    shards: Sequence[ShardPlan], folder: Path, options: ExtractionOptions, ids_to_retry: Collection[str]
-) -> list[ShardPlan]:
-    """The shards to extract: the named ones, or whatever is not there or has to be done again."""
-    # When they are looked at, before they are: what others make from then on is not made again.
-    seen = [replace(shard, receipt_time=receipt_time_of(folder / shard.name)) for shard in shards]
-    if options.only is not None:
-        return [shard for shard in seen if shard.name in options.only]
-    selected = [shard for shard in seen if _is_left(shard, folder, ids_to_retry)]
-    if not options.retries_rows:
-        return selected
-    selected = [_keeping_others(shard, folder, ids_to_retry) for shard in selected]
-    if options.retried != CHANGED:
-        return selected
-    return [_without_rows_of_other_files(shard, ids_to_retry) for shard in selected]
-
-
-def _is_left(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> bool:
-    """Whether a shard has to be done: it is not whole, a missing video has appeared, or one is to be retried."""
-    receipt = read_receipt(folder / shard.name)
-    if receipt is None:
-        return True
-    if isinstance(shard, TextShardPlan):
-        return False
-    present = {video.id for video in shard.videos if video.path}
-    return not present.isdisjoint([*receipt.missing, *ids_to_retry])
-
-
-def _keeping_others(shard: ShardPlan, folder: Path, ids_to_retry: Collection[str]) -> ShardPlan:
-    """The shard, of which only these videos, and those that were missing and have appeared, are extracted."""
-    receipt = read_receipt(folder / shard.name)
-    if receipt is None or isinstance(shard, TextShardPlan):
-        return shard
-    stored = ShardReader(folder / shard.name, receipt=receipt)
-    present = {video.id for video in shard.videos if video.path}
-    anew = present.intersection([*receipt.missing, *ids_to_retry])
-    frames = np.diff(stored.array("offsets")).tolist()
-    taken_over = {video: count for video, count in zip(stored.ids, frames, strict=True) if video not in anew}
-    return replace(shard, taken_over=taken_over)
-
-
-def _without_rows_of_other_files(shard: ShardPlan, changed: Collection[str]) -> ShardPlan:
-    return shard if isinstance(shard, TextShardPlan) else replace(shard, replaced=frozenset(changed))
-
-
-def _compared(
-    dataset: Dataset,
-    options: ExtractionOptions,
-    folder: Path,
-    shards: Sequence[ShardPlan],
-    on_progress: OnProgress,
-) -> FileComparison:
-    """Whether the videos of these shards are still the files that they were made of; of every shard of the store, where
-    the videos come from another folder than before.
-    """
-    is_here = options.request is not None and root_of(folder) == options.request.root.absolute()
-    store = FeatureStore(folder, load_manifest(folder))
-    looked_at = {shard.name for shard in shards} if is_here else set(store.shard_names("video"))
-    if options.only is not None:  # of these the one who repairs has looked at the files
-        looked_at = set[str]() if is_here else looked_at - options.only
-    return compared_files(
-        store,
-        dataset.videos,
-        _on_file(on_progress),
-        by_time=is_here and options.file_digest == "ends",
-        shards=looked_at,
-    )
-
-
-def _refuse_other_files(folder: Path, options: ExtractionOptions, changed: Mapping[str, str]) -> None:
-    """See that no features of one file would pass for those of another."""
-    if not changed or options.retried == CHANGED or options.only is not None:
-        return
-    video, difference = next(iter(changed.items()))
-    now = options.request.root.absolute() if options.request else None
-    then = root_of(folder)
-    roots = (
-        f" The store was made from {then}, this run looks in {now}."
-        if now and then not in (None, now)
-        else ""
-    )
-    raise StoreError(
-        f"{len(changed):,} of the videos in {folder} are other files now than those whose features it holds, such as "
-        f"{video!r}: {difference}.{roots} Add --retry changed to extract them again, and nothing else of their shards; "
-        "or choose another folder with --store"
-    )
-
-
-def _ids_to_retry(
-    dataset: Dataset,
-    options: ExtractionOptions,
-    folder: Path,
-    shards: Sequence[ShardPlan],
-    on_progress: OnProgress,
-    changed: Collection[str],
-) -> set[str]:
-    """Videos of the store with the status, and with the part of a reason, that ``--retry`` names; of those that are
-    untrusted or have changed, the ones in these shards.
-    """
-    if options.retry is None:
-        return set()
-    if options.retried == CHANGED:
-        own = {video.id for shard in shards if isinstance(shard, VideoShardPlan) for video in shard.videos}
-        return own.intersection(changed)
-    reason = options.retry.partition(":")[2]
-    store = FeatureStore.open(folder, complete=False)
-    if options.retried != UNTRUSTED:
-        return {row.id for row in store.statuses() if row.status == options.retried and reason in row.reason}
-    names = {shard.name for shard in shards}
-    verdicts = verdicts_of_files(store, dataset.videos, options, _on_file(on_progress), shards=names)
-    return {row.id for row in verdicts if row.verdict == "untrusted" and reason in row.reason}
 
 
 def _on_file(on_progress: OnProgress) -> OnFile:

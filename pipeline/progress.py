@@ -6,6 +6,7 @@ from typing import Literal
 
 from .plan import ShardPlan, TextShardPlan, VideoShardPlan
 from .probe.pairs import ProbeResult
+from .store.generations.record import Generation
 from .store.receipts import Receipt
 
 
@@ -13,9 +14,9 @@ from .store.receipts import Receipt
 class Progress:
     """How far a stage is; sent after every video and after every few texts."""
 
-    stage: Literal["files", "probe", "videos", "texts"]
-    """``files``: looking at those of videos that may be untrusted, before anything is extracted. ``probe``: the encoder
-    was shown rendered stills."""
+    stage: Literal["files", "growth", "probe", "videos", "texts"]
+    """``files``: looking at those of videos that may be untrusted, before anything is extracted. ``growth``: a store
+    that is there begins another generation. ``probe``: the encoder was shown rendered stills."""
     done: int
     total: int
     frames: int = 0
@@ -26,6 +27,8 @@ class Progress:
     """Of a cluster; 0 where this process does the work."""
     probe: ProbeResult | None = None
     """What the encoder made of them."""
+    generation: Generation | None = None
+    """What is to come, and what is gone."""
 
     def advanced(self, done: int, frames: int = 0, failed: int = 0, *, workers: int = 0) -> "Progress":
         """What it is after so many more; with ``workers``, after another shard of theirs."""

@@ -102,7 +102,9 @@ class ShardWorker:
                         write = self._encoded_texts(shard, recipe, report)
                     else:
                         rows, seconds = video_rows(shard, decoded, batches, report.add_video)
-                        rows = [replace(row, file=files.pop(row.id, None)) for row in rows]
+                        rows = [
+                            _noted(row, video, files) for row, video in zip(rows, shard.videos, strict=True)
+                        ]
                         write = _writing_of(shard, rows, seconds, recipe)
                     yield from writing.finished()
                     writing.begin(shard, write)
@@ -142,6 +144,11 @@ def _writing_of(
     if (receipt := read_receipt(path)) is None or receipt.is_of(recipe.manifest):
         rows = merge_with_stored(path, rows, recipe.patches, shard.taken_over, shard.replaced)
     return partial(write_video_shard, path, rows, dim, seconds, recipe.patches, recipe.claim)
+
+
+def _noted(row: VideoRow, video: Video, files: dict[str, FileIdentity]) -> VideoRow:
+    """The row, with what it was made of."""
+    return replace(row, file=files.pop(row.id, None), span=(video.start_seconds, video.end_seconds))
 
 
 def _acquired(locks: ShardLocks, shard: ShardPlan) -> bool:

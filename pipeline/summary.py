@@ -12,9 +12,11 @@ from ..data.contracts.errors import UsageError, counted
 from .decoding.messages import READING_RULES
 from .encoders.base import Precision
 from .plan import ShardPlan, VideoShardPlan
+from .store.generations.record import Counts
 from .store.reader import FeatureStore
 from .store.receipts import Receipt, receipt_time_of
 from .store.shard_locks import locks_out_of_reach
+from .store.shards import MISSING
 
 
 class ExtractionInterrupted(KeyboardInterrupt):
@@ -59,6 +61,9 @@ class Summary:
     """Shards that are not there yet: other jobs' shares."""
     locks_out_of_reach: list[Path] = field(default_factory=list[Path])
     """Files that keep some of these from this user: another one's, who alone may open them."""
+    counted_videos: Counts | None = None
+    """Where this run began another generation of the store, how many videos were new, changed, gone and kept."""
+    counted_texts: Counts | None = None
     can_train: bool = False
     """Whether the train split has captions."""
     pixels: str = ""
@@ -148,6 +153,9 @@ def duration_in_words(seconds: float) -> str:
 
 def _status_counts(store: FeatureStore) -> Counter[str]:
     """Number of videos by status over a whole store, with ``missing`` files apart from ``failed`` ones."""
+    if store.generation:  # receipts count rows that are not read any more as well
+        rows = store.statuses()
+        return Counter("missing" if row.reason == MISSING else row.status for row in rows)
     counts: Counter[str] = Counter()
     for name in store.shard_names("video"):
         receipt = store.receipt(name)
@@ -159,6 +167,8 @@ def _status_counts(store: FeatureStore) -> Counter[str]:
 
 def _num_truncated(store: FeatureStore) -> int:
     """How many texts of a store the encoder's context cut."""
+    if store.generation:
+        return sum(int(shard.array("truncated")[list(rows)].sum()) for shard, rows in store.living("text"))
     receipts = (store.receipt(name) for name in store.shard_names("text"))
     return sum(receipt.status.get("truncated", 0) for receipt in receipts if receipt)
 

@@ -91,9 +91,11 @@ def restored_value(value: Any, hint: Any, name: str) -> Any:
     if origin in (Mapping, dict) and type(value) is dict:
         return {key: restored_value(one, inner[1], f"{name}.{key}") for key, one in value.items()}
     if origin in (Sequence, list, tuple) and type(value) in (list, tuple):
-        if origin is tuple and Ellipsis not in inner and len(value) != len(inner):
+        hints = inner if origin is tuple and Ellipsis not in inner else [inner[0]] * len(value)
+        if len(value) != len(hints):
             raise ValueError(f"{name} is {value!r}"[:_SHOWN])
-        items = [restored_value(one, inner[0], f"{name}.{place}") for place, one in enumerate(value)]
+        pairs = zip(value, hints, strict=True)
+        items = [restored_value(one, hint, f"{name}.{place}") for place, (one, hint) in enumerate(pairs)]
         return tuple(items) if origin is tuple else items
     if not _is_plain(value, origin, inner):
         raise ValueError(f"{name} is {value!r}"[:_SHOWN])

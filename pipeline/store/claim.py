@@ -6,7 +6,7 @@ the manifest was read again.
 """
 
 import dataclasses
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,14 @@ from typing import Any
 from ...data.contracts.errors import StoreError, pasteable
 from .atomic_files import as_json, os_errors_as_store_error, remove_leftovers
 from .file_locks import LOOK_SECONDS, SUFFIX, FileLock, is_held
-from .generations.record import load_manifest, load_split_ids, save_manifest
+from .generations.record import (
+    GENERATIONS,
+    Generation,
+    load_manifest,
+    load_split_ids,
+    remove_shards_of,
+    save_manifest,
+)
 from .manifest import MANIFEST_NAME, Manifest, differences, load_first_manifest
 
 _WRITERS = f"writers{SUFFIX}"
@@ -49,7 +56,12 @@ class Claim:
 
 @contextmanager
 def claimed_store(
-    folder: Path, manifest: Manifest, split_ids: Mapping[str, Sequence[str]], *, alone: bool = True
+    folder: Path,
+    manifest: Manifest,
+    split_ids: Mapping[str, Sequence[str]],
+    *,
+    alone: bool = True,
+    next_generation: Generation | None = None,
 ) -> Generator[Manifest]:
     """A store that this process may write into, for as long as the context lasts.
 
@@ -58,6 +70,8 @@ def claimed_store(
         manifest: what it is to be.
         split_ids: video ids by split.
         alone: no other job of this run prepares the store now, so one without a shard may be made in another way.
+        next_generation: what makes it that, where videos or captions have come, changed or gone. Another job of this
+            run may have begun that generation by now.
 
     Yields:
         The store's manifest: what it was made with stays in it, what has been found since is new.
@@ -70,9 +84,35 @@ def claimed_store(
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / (MANIFEST_NAME + SUFFIX)) as deciding:
                 _acquire(deciding)
+                if next_generation is not None:
+                    _begin(folder, next_generation, split_ids)
                 stored = _decided(folder, manifest, split_ids, alone=alone)
                 _acquire(writers)
         yield stored
+
+
+@contextmanager
+def held_alone(folder: Path) -> Generator[Callable[[], None]]:
+    """A store into which nobody else writes, for as long as the context lasts.
+
+    Yields:
+        What gives the locks back before that, where the folder is about to be another one.
+
+    Raises:
+        StoreError: another process writes into it.
+    """
+    with FileLock(folder / (MANIFEST_NAME + SUFFIX)) as deciding, FileLock(folder / _WRITERS) as writers:
+        _acquire(deciding)
+        if not writers.acquire(LOOK_SECONDS):
+            raise StoreError(
+                f"another process writes into {folder}. Wait until it has ended, and run the same command again"
+            )
+
+        def release() -> None:
+            writers.release()
+            deciding.release()
+
+        yield release
 
 
 def note_probe(folder: Path, probe: Mapping[str, Any]) -> None:
@@ -103,6 +143,7 @@ def _decided(
 ) -> Manifest:
     """The manifest of the folder, which is this one or agrees with it."""
     remove_leftovers(folder)
+    remove_leftovers(folder / GENERATIONS)
     if alone and not any(folder.glob("*.h5")) and _is_nobodys(folder):
         manifest.save(folder, split_ids)
         return manifest
@@ -115,6 +156,20 @@ def _decided(
     if _as_written(stored) != _as_written(extended) or not _has_splits(folder, extended):
         save_manifest(folder, extended, split_ids)
     return extended
+
+
+def _begin(folder: Path, generation: Generation, split_ids: Mapping[str, Sequence[str]]) -> None:
+    """Begin a generation, unless another process has begun one since it was planned."""
+    if load_manifest(folder).generation >= generation.number:
+        return
+    if not _is_nobodys(folder):
+        raise StoreError(
+            f"another process extracts into {folder}, and since it began videos or captions have come, changed or "
+            "gone. Wait until it has ended, and run the same command again: it does the rest"
+        )
+    # Of a generation of this number whose record is lost; nobody knows which rows they hold.
+    remove_shards_of(folder, generation.number)
+    generation.save(folder, split_ids)
 
 
 def _has_splits(folder: Path, manifest: Manifest) -> bool:

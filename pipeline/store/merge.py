@@ -45,7 +45,7 @@ def merge_with_stored(
         if taken_over:
             raise _cannot_take_over(shard, damage)
         return list(rows)
-    stored = {row.id: row for row in _stored_rows(shard, patches)}
+    stored = {row.id: row for row in stored_rows(shard, patches)}
     if absent := set(taken_over).difference(stored):
         raise _cannot_take_over(shard, f"has no video {min(absent)!r}")
     kept = {i for i in lost if i in stored and len(stored[i].frames)}.union(taken_over)
@@ -59,7 +59,12 @@ def _cannot_take_over(shard: Path, problem: str) -> StoreError:
     )
 
 
-def _stored_rows(path: Path, layout: PatchLayout | None) -> list[VideoRow]:
+def stored_rows(path: Path, layout: PatchLayout | None) -> list[VideoRow]:
+    """The rows of a shard, mapped.
+
+    Raises:
+        StoreError: it is damaged.
+    """
     receipt = load_receipt(path)
     shard = ShardReader(path, receipt=receipt)
     offsets = shard.array("offsets")
@@ -77,6 +82,7 @@ def _stored_rows(path: Path, layout: PatchLayout | None) -> list[VideoRow]:
             reading_rules=receipt.rules_of(values[0]),
             taken_over=True,
             file=receipt.file_of(values[0]),
+            span=receipt.spans.get(values[0]),
         )
         for values in columns
     ]

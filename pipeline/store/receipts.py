@@ -42,6 +42,12 @@ class Receipt:
     """Videos whose rows were taken over from the shard that was here before, and the older rules of each."""
     files: dict[str, str] = field(default_factory=dict[str, str])
     """Of videos that have frames, which file these are of (``FileIdentity`` as text). Older receipts name none."""
+    failed_files: dict[str, str] = field(default_factory=dict[str, str])
+    """The same of videos whose files could be opened and gave no frame: one that is mended is another file."""
+    spans: dict[str, tuple[float, float | None]] = field(
+        default_factory=dict[str, tuple[float, float | None]]
+    )
+    """Which seconds of its file each video is, None being the end. Older receipts say it of none."""
     versions: dict[str, str] = field(default_factory=dict[str, str])
     """The packages that made the shard; rows that were taken over may be an earlier version's."""
     made_as: str = ""
@@ -57,10 +63,11 @@ class Receipt:
         Raises:
             StoreError: what the receipt says is none.
         """
-        if video_id not in self.files:
+        text = self.files.get(video_id) or self.failed_files.get(video_id)
+        if text is None:
             return None
         try:
-            return FileIdentity.parse(self.files[video_id])
+            return FileIdentity.parse(text)
         except ValueError as error:
             raise StoreError(
                 f"the receipt of {self.shard} does not say which files it was made of: {error}. "

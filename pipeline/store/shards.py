@@ -55,6 +55,8 @@ class VideoRow:
     """Whether it is a row of the shard that was here before; no number of it may change."""
     file: FileIdentity | None = None
     """Which file it was made of, as it was before it was decoded; None where there was none to be read."""
+    span: tuple[float, float | None] | None = None
+    """Which seconds of its file it is, None being the end; None where nobody noted it."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,11 @@ def write_video_shard(
     rules = max((row.reading_rules for row in rows), default=FIRST_RULES)
     older = {row.id: row.reading_rules for row in rows if row.reading_rules < rules}
     files = {row.id: str(row.file) for row in rows if row.file and len(row.frames)}
-    receipt = dataclasses.replace(receipt, reading_rules=rules, older_rows=older, files=files)
+    failed = {row.id: str(row.file) for row in rows if row.file and not len(row.frames)}
+    spans = {row.id: row.span for row in rows if row.span}
+    receipt = dataclasses.replace(
+        receipt, reading_rules=rules, older_rows=older, files=files, failed_files=failed, spans=spans
+    )
     return write_receipt(_made_for(claim, receipt), path)
 
 

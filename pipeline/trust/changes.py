@@ -1,7 +1,7 @@
 """Files that are other ones than those whose features a store holds, though their names are the same."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,8 @@ class FileComparison:
     """Videos whose file is not there now: what is stored is of the one that was."""
     unknown: int
     """Videos of which the store does not know which files they were made of: an earlier version made their shards."""
+    mended: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of each video that had failed and whose file is another one now, what is seen of that."""
 
 
 def compared_files(
@@ -51,14 +53,17 @@ def compared_files(
     Raises:
         StoreError: a receipt does not say what it should.
     """
-    known, unknown = files_of(store, shards)
-    there = {video: path for video in known if video in videos and (path := videos[video].path)}
+    known, failed, unknown = _known_files(store, shards)
+    there = {i: path for i in (*known, *failed) if i in videos and (path := videos[i].path)}
     changed: dict[str, str] = {}
+    mended: dict[str, str] = {}
     for done, (video, path) in enumerate(there.items(), start=1):
-        if difference := difference_of(known[video], path, by_time=by_time):
-            changed[video] = difference
+        file = known.get(video) or failed[video]
+        if difference := difference_of(file, path, by_time=by_time):
+            (changed if video in known else mended)[video] = difference
         on_file(done, len(there))
-    return FileComparison(changed, len(there) - len(changed), len(known) - len(there), unknown)
+    num_there = sum(video in there for video in known)
+    return FileComparison(changed, num_there - len(changed), len(known) - num_there, unknown, mended)
 
 
 def compared_by_request(
@@ -81,21 +86,38 @@ def compared_by_request(
 
 
 def files_of(store: FeatureStore, shards: Collection[str] | None) -> tuple[dict[str, FileIdentity], int]:
-    """The file that each video of these shards (None: of all) was made of, and of how many videos that is not known.
+    """The file that each video of these shards (None: of all) has its frames from, and of how many videos with frames
+    that is not known.
 
     Raises:
         StoreError: a receipt does not say what it should.
     """
-    known: dict[str, FileIdentity] = {}
-    unknown = 0
+    known, _, unknown = _known_files(store, shards)
+    return known, unknown
+
+
+def _known_files(
+    store: FeatureStore, shards: Collection[str] | None
+) -> tuple[dict[str, FileIdentity], dict[str, FileIdentity], int]:
+    """Files of videos that have frames, and of those that failed; of how many with frames the file is not known.
+
+    Of a store that has grown only rows that count are looked at: the last one of each id, as receipts tell.
+    """
+    files: dict[str, tuple[FileIdentity, bool]] = {}
+    unknown, grown = 0, store.generation
+    own = set(grown.own_shards("video")) if grown else set[str]()
+    unread = {*grown.videos, *grown.gone_videos} if grown else set[str]()
     for name in store.shard_names("video"):
         if (shards is not None and name not in shards) or (receipt := store.receipt(name)) is None:
             continue
         with_frames = receipt.status.get("ok", 0) + receipt.status.get("partial", 0)
         unknown += with_frames - len(receipt.files)
-        files = {video: receipt.file_of(video) for video in receipt.files}
-        known |= {video: file for video, file in files.items() if file}
-    return known, unknown
+        for video in (*receipt.files, *receipt.failed_files):
+            if (name in own or video not in unread) and (file := receipt.file_of(video)):
+                files[video] = file, video in receipt.files
+    known = {video: file for video, (file, has_frames) in files.items() if has_frames}
+    failed = {video: file for video, (file, has_frames) in files.items() if not has_frames}
+    return known, failed, unknown
 
 
 def difference_of(stored: FileIdentity, path: Path, *, by_time: bool = False) -> str:

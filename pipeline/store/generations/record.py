@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ....data.contracts.errors import StoreError, pasteable
-from ....data.contracts.records import restored
+from ....data.contracts.records import restored, restored_value
 from ..atomic_files import write_json
 from ..checksummed_json import read_checksummed, write_checksummed
 from ..manifest import SPLITS_NAME, Manifest, SplitRecord, ids_digest, load_first_manifest, read_split_ids
 
 GENERATIONS = "generations"
 """The folder of the records, in that of the store."""
+HISTORY_NAME = "history.json"
+"""Of a store that was compacted: the digests that it had before."""
 
 _KINDS = ("video", "text")
 
@@ -59,6 +61,8 @@ class Generation:
     texts_per_shard: int
     counted_videos: Counts
     counted_texts: Counts
+    grown_from: str
+    """``FeatureStore.digest`` of the store as it was before."""
 
     def own_shards(self, kind: str) -> list[str]:
         """File names of the shards that hold what is new or has changed."""
@@ -154,6 +158,32 @@ def generations_of(folder: Path) -> Iterator[Generation]:
     for number in numbers_of(folder):
         if (generation := load_generation(folder, number)) is not None:
             yield generation
+
+
+def remove_shards_of(folder: Path, number: int) -> None:
+    """Remove the shards of a generation, and their receipts."""
+    for kind in _KINDS:
+        for path in folder.glob(f"{kind}-g{number}-*"):
+            path.unlink(missing_ok=True)
+
+
+def earlier_digests(folder: Path) -> list[str]:
+    """Every ``FeatureStore.digest`` that a store is known to have had before, the oldest first: who has worked with one
+    of these knows that the store has grown, or was compacted, since.
+
+    Raises:
+        StoreError: a record is not what was written.
+    """
+    path = folder / HISTORY_NAME
+    try:
+        known = (
+            restored_value(read_checksummed(path)["digests"], list[str], "digests") if path.exists() else []
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            f"{path} is not what was written ({error}); nothing but notes depend on it: delete it"
+        ) from error
+    return [*known, *(generation.grown_from for generation in generations_of(folder))]
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -1,0 +1,176 @@
+"""What of a data set a store has already: which videos and captions are new, have changed, are gone, or are kept."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...data.base import Caption, Video
+from ...data.contracts.identity import FileIdentity
+from ..store.generations.record import Counts
+from ..store.reader import FeatureStore
+from ..store.shard_reader import ShardReader
+from ..store.shards import MISSING
+from ..trust.changes import difference_of
+from ..trust.files import OnFile
+
+WHOLE_FILE = (0.0, None)
+"""The span of a video that is all of its file."""
+UNKNOWN_SPAN = "an earlier version did not note which part of its file it is"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ids of videos, or of captions, that a data set has now and a store had before."""
+
+    shards: Mapping[str, str]
+    """Of every id in the store's shards, also one that was gone before, the shard whose row of it counts."""
+    new: tuple[str, ...] = ()
+    changed: Mapping[str, str] = field(default_factory=dict[str, str])
+    """In what each is another one than before."""
+    gone: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Counts:
+        """How many are what."""
+        return Counts(len(self.new), len(self.changed), len(self.gone), len(self.kept))
+
+    @property
+    def to_make(self) -> list[str]:
+        """Ids whose rows are to be made, sorted."""
+        return sorted([*self.new, *self.changed])
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredVideo:
+    """What is known of a row without its features."""
+
+    shard: str
+    is_missing: bool
+    file: FileIdentity | None
+    span: tuple[float, float | None] | None
+    """None: nobody noted it."""
+
+    def difference(self, video: Video, path: Path, *, by_time: bool, compares_spans: bool) -> str:
+        """In what a video is another one than this row was made of, or nothing."""
+        if compares_spans:
+            span = (video.start_seconds, video.end_seconds)
+            if self.span is None:
+                return UNKNOWN_SPAN
+            if self.span != span:
+                return f"{_in_seconds(self.span)} of its file then, {_in_seconds(span)} now"
+        return difference_of(self.file, path, by_time=by_time) if self.file else ""
+
+
+def compared_videos(
+    store: FeatureStore,
+    videos: Collection[Video],
+    on_file: OnFile = lambda done, total: None,
+    *,
+    by_time: bool,
+    compares_spans: bool,
+    whole_files: bool,
+) -> Comparison:
+    """Compare the videos of a plan with those of a store's shards.
+
+    Args:
+        store: some of its shards may not be there: what they were to hold is new.
+        videos: of the plan.
+        on_file: called after each file that was looked at.
+        by_time: whether a file of the same length that was written at the same moment is taken for the same.
+        compares_spans: whether a video may be another part of its file than before.
+        whole_files: whether rows of which nobody noted a span are of whole files.
+
+    Raises:
+        StoreError: a shard is damaged.
+    """
+    stored = _stored_videos(store, WHOLE_FILE if whole_files else None)
+    new: list[str] = []
+    changed: dict[str, str] = {}
+    kept: list[str] = []
+    for done, video in enumerate(videos, start=1):
+        row = stored.get(video.id)
+        if row is None or (row.is_missing and video.path):
+            new.append(video.id)
+        elif video.path is None:  # what was made while its file was there stays
+            kept.append(video.id)
+        elif told := row.difference(video, video.path, by_time=by_time, compares_spans=compares_spans):
+            changed[video.id] = told
+        else:
+            kept.append(video.id)
+        on_file(done, len(videos))
+    shards = {i: row.shard for i, row in stored.items()}
+    gone = _gone(store, "video", {video.id for video in videos})
+    return Comparison(shards, tuple(new), changed, gone, tuple(kept))
+
+
+def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> Comparison:
+    """Compare the captions of a plan with those of a store's shards.
+
+    Raises:
+        StoreError: a shard is damaged.
+    """
+    stored = _stored_texts(store)
+    new: list[str] = []
+    changed: dict[str, str] = {}
+    kept: list[str] = []
+    for caption in captions:
+        row = stored.get(caption.id)
+        if row is None:
+            new.append(caption.id)
+        elif row[1:] != _as_stored(caption, row[-1]):
+            changed[caption.id] = "another video" if row[1] != caption.video_id else "another text"
+        else:
+            kept.append(caption.id)
+    shards = {i: row[0] for i, row in stored.items()}
+    gone = _gone(store, "text", {caption.id for caption in captions})
+    return Comparison(shards, tuple(new), changed, gone, tuple(kept))
+
+
+def _gone(store: FeatureStore, kind: str, wanted: Collection[str]) -> tuple[str, ...]:
+    """Ids of rows that were of the store until now."""
+    ids = (shard.ids[row] for shard, living in store.living(kind) for row in living)
+    return tuple(i for i in ids if i not in wanted)
+
+
+def _stored_videos(
+    store: FeatureStore, unnoted: tuple[float, float | None] | None
+) -> dict[str, _StoredVideo]:
+    """The last row of each id in the shards that are there."""
+    found: dict[str, _StoredVideo] = {}
+    for shard in store.shards("video"):
+        receipt = store.receipt(shard.path.name)
+        assert receipt is not None  # the shard is there
+        for i, reason in zip(shard.ids, shard.strings("reason"), strict=True):
+            span = receipt.spans.get(i, unnoted)
+            found[i] = _StoredVideo(shard.path.name, reason == MISSING, receipt.file_of(i), span)
+    return found
+
+
+_StoredText = tuple[str, str, str, int | None]
+"""Shard, video, text, and how many sentences of it were encoded by themselves, if any were."""
+
+
+def _stored_texts(store: FeatureStore) -> dict[str, _StoredText]:
+    found: dict[str, _StoredText] = {}
+    for shard in store.shards("text"):
+        columns = shard.ids, shard.strings("video_ids"), shard.strings("texts"), _num_sentences(shard)
+        for i, video, text, sentences in zip(*columns, strict=True):
+            found[i] = (shard.path.name, video, text, sentences)
+    return found
+
+
+def _num_sentences(shard: ShardReader) -> Iterable[int | None]:
+    if not shard.has_sentences:
+        return [None] * len(shard.ids)
+    offsets = shard.array("sentence_offsets")
+    return (offsets[1:] - offsets[:-1]).tolist()
+
+
+def _as_stored(caption: Caption, num_sentences: int | None) -> tuple[str, str, int | None]:
+    return caption.video_id, caption.text, None if num_sentences is None else len(caption.sentences)
+
+
+def _in_seconds(span: tuple[float, float | None]) -> str:
+    start, end = span
+    return f"{start:g} s to {'the end' if end is None else f'{end:g} s'}"

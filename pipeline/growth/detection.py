@@ -1,0 +1,123 @@
+"""Whether a store is to grow, before anything is written: what a run wants of it beside what it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...data.base import Dataset
+from ...data.contracts.errors import StoreError
+from ..options import CHANGED, ExtractionOptions
+from ..plan import Plan
+from ..request import root_of
+from ..store.generations.record import Generation, load_manifest
+from ..store.manifest import MANIFEST_NAME, Manifest, differences, load_first_manifest
+from ..store.reader import FeatureStore
+from ..trust.changes import FileComparison, compared_files
+from ..trust.files import OnFile
+from .comparison import compared_texts, compared_videos
+from .planning import may_grow, next_generation
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run wants a store to be."""
+
+    folder: Path
+    dataset: Dataset
+    plan: Plan
+    """Of all videos and captions."""
+    manifest: Manifest
+    options: ExtractionOptions
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the videos come from the folder that they came from before."""
+        request = self.options.request
+        return request is not None and root_of(self.folder) == request.root.absolute()
+
+    @property
+    def by_time(self) -> bool:
+        """Whether a file of the same length that was written at the same moment is taken for the same."""
+        return self.is_here and self.options.file_digest == "ends"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at a store, and at all files of its videos, found."""
+
+    generation: Generation | None = None
+    """The one to begin; None where the store holds what is wanted, or cannot come to hold it."""
+    compared: FileComparison | None = None
+    """None where not all files were looked at."""
+
+
+def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Found:
+    """Whether a store has to grow to be what is wanted; where it cannot, claiming it says why.
+
+    Args:
+        wanted: by the run.
+        on_file: called after each file that was looked at.
+        alone: whether this run is all that extracts now: of jobs that fill one store none looks at all files.
+
+    Raises:
+        StoreError: videos that come from another folder than before are other files there, or a shard is damaged.
+    """
+    folder, options = wanted.folder, wanted.options
+    if options.only is not None or not (folder / MANIFEST_NAME).is_file():
+        return Found()
+    stored = load_manifest(folder)
+    store = FeatureStore(folder, stored)
+    if not any(store.shards("video")) or not may_grow(stored, wanted.manifest):
+        return Found()
+    if differences(stored, wanted.manifest):
+        return Found(_compared(wanted, store, on_file)) if wanted.dataset.is_archive else Found()
+    lacks = store.generation is not None and any(
+        store.receipt(name) is None for name in store.generation.shards
+    )
+    if lacks:
+        return Found(_compared(wanted, store, on_file))
+    if not alone or not wanted.is_here or options.retry is not None:
+        return Found()
+    compared = compared_files(store, wanted.dataset.videos, on_file, by_time=wanted.by_time)
+    if not compared.changed and not compared.mended:
+        return Found(None, compared)
+    return Found(_compared(wanted, store, lambda done, total: None), replace(compared, changed={}, mended={}))
+
+
+def _compared(wanted: Wanted, store: FeatureStore, on_file: OnFile) -> Generation:
+    """The generation that makes a store what is wanted."""
+    begun = load_first_manifest(wanted.folder)
+    videos = compared_videos(
+        store,
+        list(wanted.plan.videos),
+        on_file,
+        by_time=wanted.by_time,
+        compares_spans=store.manifest.annotation_digests != wanted.manifest.annotation_digests,
+        whole_files=not begun.annotation_digests,
+    )
+    if not wanted.is_here:
+        refuse_other_files(wanted.folder, wanted.options, videos.changed)
+    return next_generation(store, wanted.manifest, videos, compared_texts(store, list(wanted.plan.captions)))
+
+
+def refuse_other_files(folder: Path, options: ExtractionOptions, changed: Mapping[str, str]) -> None:
+    """See that no features of one file would pass for those of another.
+
+    Raises:
+        StoreError: files changed, and nobody said that these are the ones to be taken.
+    """
+    if not changed or options.retried == CHANGED or options.only is not None:
+        return
+    video, difference = next(iter(changed.items()))
+    now = options.request.root.absolute() if options.request else None
+    then = root_of(folder)
+    roots = (
+        f" The store was made from {then}, this run looks in {now}."
+        if now and then not in (None, now)
+        else ""
+    )
+    raise StoreError(
+        f"{len(changed):,} of the videos in {folder} are other files now than those whose features it holds, such as "
+        f"{video!r}: {difference}.{roots} Add --retry changed to extract them again, and nothing else of their shards; "
+        "or choose another folder with --store"
+    )
