@@ -1,19 +1,21 @@
 """Mending a store: what is damaged is extracted again, what is whole is not touched."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.base import Dataset
 from ..data.contracts.errors import StoreError, counted
 from .extract import extract
+from .growth.planning import listing_of
 from .plan import Plan, manifest_of, plan_extraction
 from .progress import OnProgress
 from .request import NOTHING_NAMED, Named, request_to_repair, requested_dataset
 from .store.claim import refuse_another_store
-from .store.generations.record import load_manifest
-from .store.manifest import Manifest
-from .store.receipts import Receipt, load_receipt
+from .store.generations.record import GENERATIONS, load_manifest
+from .store.manifest import Manifest, differences
+from .store.receipts import Receipt, load_receipt, receipt_path
 from .store.verification import Damage, Verification, verify
 from .trust.changes import difference_of
 
@@ -51,7 +53,15 @@ def repair(
     dataset, encoder = requested_dataset(request), request.encoder.load()
     plan = plan_extraction(dataset, options)
     manifest = manifest_of(dataset, encoder.identity, plan, options)
+    _remove_damaged_records(folder, damages)
     stored = _stored_manifest(folder)
+    if stored is not None and _has_changed(stored, manifest, dataset):
+        refuse_another_store(folder, stored, listing_of(stored, manifest))
+        _refuse_to_lose_wanted(folder, damages, dataset)
+        _remove_shards(folder, damages)
+        options = dataclasses.replace(options, request=request)
+        extract(dataset, encoder, options, folder, on_progress=on_progress)
+        return Repair(damages, ())
     if stored is None:
         manifest.save(folder, plan.split_ids)
         # Only now is it known which shards there must be.
@@ -72,6 +82,37 @@ def _stored_manifest(folder: Path) -> Manifest | None:
         return load_manifest(folder)
     except StoreError:
         return None
+
+
+def _has_changed(stored: Manifest, wanted: Manifest, dataset: Dataset) -> bool:
+    """Whether shards are not those of a plan of all that there is: then what is damaged is made as what is new is."""
+    return stored.generation > 0 or (dataset.is_archive and bool(differences(stored, wanted)))
+
+
+def _remove_damaged_records(folder: Path, damages: Sequence[Damage]) -> None:
+    """Remove records of generations that are not what was written: what these held is extracted anew."""
+    for damage in damages:
+        if damage.file.startswith(f"{GENERATIONS}/"):
+            (folder / damage.file).unlink(missing_ok=True)
+
+
+def _remove_shards(folder: Path, damages: Sequence[Damage]) -> None:
+    for damage in damages:
+        if damage.is_shard:
+            receipt_path(folder / damage.file).unlink(missing_ok=True)
+            (folder / damage.file).unlink(missing_ok=True)
+
+
+def _refuse_to_lose_wanted(folder: Path, damages: Sequence[Damage], dataset: Dataset) -> None:
+    """Refuse to give up features of videos that are still wanted and whose files are not there, or are others now."""
+    for damage in damages:
+        receipt = _receipt(folder / damage.file) if damage.is_shard else None
+        for i in receipt.files if receipt else ():
+            video, stored = dataset.videos.get(i), receipt.file_of(i) if receipt else None
+            if video is not None and video.path is None:
+                raise _would_be_lost(1, i)
+            if video is not None and video.path and stored and (told := difference_of(stored, video.path)):
+                raise _would_be_others({i: told})
 
 
 def _receipt(shard: Path) -> Receipt | None:
@@ -98,16 +139,20 @@ def _refuse_to_lose(
             absent = [video.id for video in shard.videos if video.path is None]
             lost += [i for i in absent if (i not in receipt.missing if receipt else fewer)]
     if lost:
-        raise StoreError(
-            f"the disk lacks {counted(len(lost), 'video')} of damaged shards, the first is {lost[0]!r}: the store "
-            "cannot be mended without a loss. Say with --root where what is lacking is, or delete the damaged shards "
-            "and run `tvr extract`: such videos then become rows 'file not found'"
-        )
+        raise _would_be_lost(len(lost), lost[0])
+
+
+def _would_be_lost(count: int, first: str) -> StoreError:
+    return StoreError(
+        f"the disk lacks {counted(count, 'video')} of damaged shards, the first is {first!r}: the store "
+        "cannot be mended without a loss. Say with --root where what is lacking is, or delete the damaged shards "
+        "and run `tvr extract`: such videos then become rows 'file not found'"
+    )
 
 
 def _refuse_other_files(plan: Plan, receipts: Mapping[str, Receipt | None], manifest: Manifest) -> None:
     """Refuse to put features of other files in the place of those that were damaged, as far as receipts tell."""
-    differences: dict[str, str] = {}
+    found: dict[str, str] = {}
     for shard in plan.video_shards:
         receipt = receipts.get(shard.name)
         if receipt is None or not receipt.is_of(manifest):
@@ -115,15 +160,19 @@ def _refuse_other_files(plan: Plan, receipts: Mapping[str, Receipt | None], mani
         for video in shard.videos:
             stored = receipt.file_of(video.id)
             if stored and video.path and (difference := difference_of(stored, video.path)):
-                differences[video.id] = difference
-    if differences:
-        video, difference = next(iter(differences.items()))
-        raise StoreError(
-            f"{counted(len(differences), 'video')} of damaged shards changed since the extraction: other files are "
-            f"there now, such as that of {video!r}: {difference}. Say where the right ones are with --root, or delete "
-            "the damaged shards with their receipts (.json) and run `tvr extract --retry changed`: it takes those "
-            "that are there"
-        )
+                found[video.id] = difference
+    if found:
+        raise _would_be_others(found)
+
+
+def _would_be_others(differing: Mapping[str, str]) -> StoreError:
+    video, difference = next(iter(differing.items()))
+    return StoreError(
+        f"{counted(len(differing), 'video')} of damaged shards changed since the extraction: other files are "
+        f"there now, such as that of {video!r}: {difference}. Say where the right ones are with --root, or delete "
+        "the damaged shards with their receipts (.json) and run `tvr extract --retry changed`: it takes those "
+        "that are there"
+    )
 
 
 def _num_found(manifest: Manifest) -> int:

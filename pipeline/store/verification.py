@@ -9,8 +9,15 @@ import numpy as np
 from ...data.contracts.errors import StoreError, counted
 from ...data.contracts.identity import sha256_of
 from .checksummed_json import read_checksummed
-from .generations.record import load_manifest, load_split_ids
-from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest
+from .generations.record import (
+    load_generation,
+    load_manifest,
+    load_split_ids,
+    numbers_of,
+    record_path,
+    splits_path,
+)
+from .manifest import MANIFEST_NAME, REQUEST_NAME, SPLITS_NAME, Manifest, load_first_manifest
 from .reader import FeatureStore
 from .receipts import load_receipt, receipt_path
 from .shard_reader import ShardReader
@@ -55,7 +62,8 @@ def verify(folder: Path, report: Callable[[int, int], None] = lambda done, total
     manifest, damages = _manifest_of(folder)
     damages += _damaged_records(folder, manifest)
     names = _shard_names(folder, manifest)
-    records = sum((folder / name).exists() for name in (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME))
+    known = (MANIFEST_NAME, SPLITS_NAME, REQUEST_NAME, *_generation_records(folder))
+    records = sum((folder / name).exists() for name in known)
     num_files = records + len(names)
     for done, name in enumerate(names, start=records):
         report(done, num_files)
@@ -99,11 +107,22 @@ def _strangeness(shard: Path, manifest: Manifest) -> str:
 
 def _manifest_of(folder: Path) -> tuple[Manifest | None, list[Damage]]:
     try:
-        return load_manifest(folder), []
+        load_first_manifest(folder)
     except StoreError as error:
         if not any(folder.glob("*.h5")):
             raise
         return None, [Damage(MANIFEST_NAME, str(error.__cause__ or "is missing"))]
+    damages: list[Damage] = []
+    for number in numbers_of(folder):
+        try:
+            load_generation(folder, number)
+        except StoreError as error:
+            damages.append(Damage(record_path(Path(), number).as_posix(), str(error.__cause__)))
+    return (None if damages else load_manifest(folder)), damages
+
+
+def _generation_records(folder: Path) -> Iterator[Path]:
+    return (record_path(Path(), number) for number in numbers_of(folder))
 
 
 def _damaged_records(folder: Path, manifest: Manifest | None) -> Iterator[Damage]:
@@ -116,9 +135,8 @@ def _damaged_records(folder: Path, manifest: Manifest | None) -> Iterator[Damage
         try:
             load_split_ids(folder, manifest)
         except StoreError as error:
-            yield Damage(
-                SPLITS_NAME, str(error.__cause__ or "holds other ids than the manifest was written with")
-            )
+            name = splits_path(Path(), manifest.generation).as_posix()
+            yield Damage(name, str(error.__cause__ or "holds other ids than the manifest was written with"))
 
 
 def _shard_names(folder: Path, manifest: Manifest | None) -> list[str]:

@@ -103,6 +103,9 @@ class Generation:
         path.parent.mkdir(exist_ok=True)
         write_json(splits_path(folder, self.number), {name: list(ids) for name, ids in split_ids.items()})
         write_checksummed(path, dataclasses.asdict(self))
+        # They name all videos, however few have come. Who began to read a moment ago may still want the last but one.
+        for number in range(1, self.number - 1):
+            splits_path(folder, number).unlink(missing_ok=True)
 
 
 def shard_name(kind: str, index: int, count: int, generation: int = 0) -> str:
@@ -181,7 +184,7 @@ def earlier_digests(folder: Path) -> list[str]:
         )
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(
-            f"{path} is not what was written ({error}); nothing but notes depend on it: delete it"
+            f"{path} is not what was written ({error}). Only remarks on runs depend on it: delete it"
         ) from error
     return [*known, *(generation.grown_from for generation in generations_of(folder))]
 
