@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -11,9 +12,9 @@ import typer
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import UsageError
 from ..pipeline.cluster.config import ClusterConfig
-from ..pipeline.encoders.base import Encoder
-from ..pipeline.estimate import Estimate, estimate
-from ..pipeline.extract import as_begun, count_retried, run_extraction
+from ..pipeline.estimate import Estimate
+from ..pipeline.extract import run_extraction
+from ..pipeline.growth.watching import Watched
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.options import (
     EncoderSpec,
@@ -28,8 +29,9 @@ from ..pipeline.options import (
 from ..pipeline.sampling import Policy
 from ..pipeline.shard_worker import ShardRunner, ShardWorker
 from ..pipeline.store.patches import patch_format
-from ..pipeline.summary import FailureBudget
+from ..pipeline.summary import FailureBudget, Summary
 from ..pipeline.workspace import Workspace
+from .input.asked_extraction import AskedExtraction
 from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
 from .input.options import (
@@ -55,14 +57,14 @@ from .input.options import (
     key_values,
     workspace_words,
 )
+from .input.watching import first_look, next_look, watched
+from .output.estimates import print_after_dry_run, print_estimate, print_patch_size
 from .output.extraction import (
     announce,
     extraction_meters,
-    print_after_dry_run,
-    print_estimate,
     print_faults,
-    print_patch_size,
     print_remarks,
+    print_round,
     print_summary,
 )
 from .output.interruptions import interruptible, nothing_to_lose
@@ -235,6 +237,20 @@ def extract(
             rich_help_panel=FAILURES,
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Of a folder of your own: look again and again for what has come, changed or gone, until Ctrl-C.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    poll_seconds: Annotated[
+        float,
+        typer.Option(
+            help="With --watch: between two looks. A file that changes meanwhile is left for the next one."
+        ),
+    ] = 30.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure a sample, print the cost, write nothing.")
     ] = False,
@@ -251,7 +267,11 @@ def extract(
     share = JobShare.parse(shard) if shard else EVERYTHING
     cluster = cluster_choice(scheduler, (slurm, pbs), workers, wait_seconds, job, device)
     encoder = EncoderSpec(model, pretrained, device, precision, compile_)
-    described = _loaded(dataset, root, settings := key_values(data, "--data"))
+    settings = key_values(data, "--data")
+    load = partial(load_dataset, dataset, root, settings)
+    others = {"--dry-run": dry_run, "--shard": shard, "--retry": retry, "--json": as_json, "--limit": limit}
+    archive = watched(load, poll_seconds, others) if watch else None
+    described = _loaded(dataset, root, settings) if archive is None else first_look(archive)
     options = ExtractionOptions(
         sampling=sampling_of(described.preset, sampling, num_frames, fps),
         is_sampling_open=sampling is None and num_frames is None and fps is None,
@@ -269,31 +289,46 @@ def extract(
         file_digest=file_digest_of(file_digest),
         request=Request(dataset, root, settings, encoder),
     )
+    asked = AskedExtraction(described, options, batch_size, store, place, share)
     if dry_run:
-        # What it would cost can be said without its weights, what a store has of them cannot.
-        measured, lacks = loaded_to_measure(encoder) if retry is None else (loaded(encoder), False)
-        announce(described, measured.identity)
-        folder = store or place.store_folder(
-            described.name, measured.identity.model, measured.identity.pretrained, limit
-        )
-        estimated = _estimated(described, measured, options, batch_size, folder)
-        print_estimate(estimated, _retried(described, measured, options, folder, share), as_json=as_json)
-        if not as_json:
-            print_after_dry_run(cluster, lacks_weights=lacks)
+        _dry_run(asked, cluster, as_json=as_json)
         return
     with _runner(cluster, encoder, described, options) as runner:
-        announce(described, identity := runner.identity)
-        folder = store or place.store_folder(described.name, identity.model, identity.pretrained, limit)
+        announce(described, runner.identity)
         if patches and not yes:
-            _check_size(_estimated(described, loaded(encoder), options, batch_size, folder))
-        frames = runner.frames_per_batch if batch_size is None else batch_size
-        options = replace(options, frames_per_batch=frames)
-        with extraction_meters(is_random=identity.random_weights) as show:
-            summary = run_extraction(runner, described, options, folder, share=share, on_progress=show)
+            _check_size(asked.estimated(loaded(encoder)))
+        summary = _extracted(asked, runner, archive)
     with nothing_to_lose("every shard is in its place"):
         print_remarks(summary, retry, pixels)
         print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
         raise typer.Exit(print_faults(summary, budget))
+
+
+def _extracted(asked: AskedExtraction, runner: ShardRunner, archive: Watched | None) -> Summary:
+    """What extracting came to; of a folder that is watched, again and again until it is interrupted."""
+    folder = asked.folder(runner.identity)
+    frames = runner.frames_per_batch if asked.batch_size is None else asked.batch_size
+    options = replace(asked.options, frames_per_batch=frames)
+    dataset = asked.dataset
+    while True:
+        with extraction_meters(is_random=runner.identity.random_weights) as show:
+            summary = run_extraction(runner, dataset, options, folder, share=asked.share, on_progress=show)
+        if archive is None:
+            return summary
+        print_round(summary)
+        dataset = next_look(archive, folder)
+
+
+def _dry_run(asked: AskedExtraction, cluster: ClusterConfig | None, *, as_json: bool) -> None:
+    """What it would cost can be said without its weights, what a store has of them cannot."""
+    assert asked.options.request is not None
+    encoder = asked.options.request.encoder
+    measured, lacks = loaded_to_measure(encoder) if asked.options.retry is None else (loaded(encoder), False)
+    announce(asked.dataset, measured.identity)
+    generation, planned = asked.growth(measured) or (None, None)
+    print_estimate(asked.estimated(measured, planned), asked.retried(measured), generation, as_json=as_json)
+    if not as_json:
+        print_after_dry_run(cluster, lacks_weights=lacks)
 
 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> Dataset:
@@ -315,26 +350,6 @@ def _runner(
 
         with cluster_runner(cluster, encoder, dataset, options) as runner:
             yield runner
-
-
-def _estimated(
-    dataset: Dataset, encoder: Encoder, options: ExtractionOptions, batch_size: int | None, folder: Path
-) -> Estimate:
-    """From a sample that is measured on this machine, with what a store that is there already was begun with."""
-    frames = encoder.frames_per_batch if batch_size is None else batch_size
-    options = as_begun(replace(options, frames_per_batch=frames), dataset, folder, alone=True)
-    with Meter("measuring", "videos") as meter:
-        return estimate(dataset, encoder, options, meter.update)
-
-
-def _retried(
-    dataset: Dataset, encoder: Encoder, options: ExtractionOptions, folder: Path, share: JobShare
-) -> int | None:
-    """How many videos --retry means; None without it."""
-    if options.retry is None:
-        return None
-    with extraction_meters() as show:
-        return count_retried(dataset, encoder.identity, options, folder, share=share, on_progress=show)
 
 
 def _check_size(needed: Estimate) -> None:

@@ -173,6 +173,14 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
         most = "the encoder reads" if reads is None else f"{reads} tokens"
         out.print(f"captions   longer than {most}: {m.text_policy}")
     _print_lacking(store)
+    if store.generation:
+        counts = asdict(store.generation.counted_videos)
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        out.print(
+            f"grown      {counted(store.generation.number, 'time')}, last by these videos: {told}; one generation of "
+            f"it: tvr compact --store {pasteable(store.folder)}",
+            soft_wrap=True,
+        )
     for note in m.notes:
         out.print(f"note       {one_line(note)}", soft_wrap=True)
 

@@ -48,6 +48,10 @@ COMMANDS = {
         "verify:verify",
         "Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing.",
     ),
+    "compact": (
+        "compact:compact",
+        "Write a store that has grown anew, as if it had been extracted at once: in less room, and fewer files.",
+    ),
     "train-head": (
         "train_head:train_head",
         "Train a head on cached features; the best epoch is chosen on the validation split, never on test.",

@@ -64,6 +64,7 @@ def estimate(
     encoder: Encoder,
     options: ExtractionOptions,
     report: Callable[[int, int], None] = lambda done, total: None,
+    planned: Plan | None = None,
 ) -> Estimate:
     """Decode and encode a few videos and captions, spread over the data set, and extrapolate. Writes no store.
 
@@ -72,17 +73,18 @@ def estimate(
         encoder: what they are encoded with.
         options: as of the extraction.
         report: called with how many of how many videos are measured.
+        planned: what is to be extracted, where it is not all of the data set.
 
     Raises:
         DataError: no video of the data set was found.
         UsageError: patches are asked for of a model that has none.
     """
-    plan = plan_extraction(dataset, options)
+    plan = planned or plan_extraction(dataset, options)
     captions = list(plan.captions)
     videos = _measured_videos(plan, encoder, options, report)
     words, seconds_per_text = _measured_texts(encoder, [caption.text for caption in captions])
     found = sum(video.path is not None for video in plan.videos)
-    frames = round(videos.frames / videos.count * found)
+    frames = round(videos.frames / max(videos.count, 1) * found)
     layout = patch_layout(encoder.identity, options)
     patch_bytes = frames * layout.bytes_per_frame if layout else 0
     stored = frames * (encoder.identity.dim * _BYTES_PER_NUMBER + _BYTES_PER_FRAME) + patch_bytes
@@ -94,7 +96,7 @@ def estimate(
         frames=frames,
         gigabytes=stored / 1e9,
         patch_gigabytes=patch_bytes / 1e9,
-        hours=(videos.seconds / videos.count * found + seconds_per_text * len(captions)) / 3600,
+        hours=(videos.seconds / max(videos.count, 1) * found + seconds_per_text * len(captions)) / 3600,
         video_shards=len(plan.video_shards),
         text_shards=len(plan.text_shards),
         sampled_videos=videos.count,

@@ -12,17 +12,17 @@ from pathlib import Path
 from ..data.base import Dataset
 from .encoders.base import Encoder, EncoderIdentity
 from .growth.detection import Found, Wanted, detected, refuse_other_files
-from .growth.planning import listing_of, plan_of
+from .growth.planning import listing_of, plan_of, planned_shards
 from .job_array import EVERYTHING, JobShare
 from .options import UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
-from .plan import manifest_of, patch_layout, plan_extraction
+from .plan import Plan, manifest_of, patch_layout, plan_extraction
 from .probe.pairs import as_record
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
 from .selection import Job
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.claim import claimed_store, note_probe, refuse_another_store
-from .store.generations.record import load_manifest
+from .store.generations.record import Generation, load_manifest
 from .store.manifest import MANIFEST_NAME
 from .store.reader import FeatureStore
 from .summary import Summary
@@ -142,6 +142,35 @@ def count_retried(
     job = Job(dataset, options, FeatureStore(folder, stored), share, plan_of(folder, stored, plan))
     changed = job.compared(_on_file(on_progress)).changed
     return len(job.ids_to_retry(changed, _on_file(on_progress)))
+
+
+def planned_growth(
+    dataset: Dataset,
+    identity: EncoderIdentity,
+    options: ExtractionOptions,
+    folder: Path,
+    *,
+    on_progress: OnProgress = lambda progress: None,
+) -> tuple[Generation, Plan] | None:
+    """The generation that an extraction with these options would begin, and its shards; it writes nothing. None where
+    it would begin none: there is no store, it holds what is wanted, or it cannot come to hold it.
+
+    The encoder's precision and batch may be those of another machine, as for ``count_retried``.
+
+    Raises:
+        DataError: no video of the data set was found.
+        StoreError: videos that come from another folder than before are other files there, or a shard is damaged.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        return None
+    stored, options = load_manifest(folder), as_begun(options, dataset, folder, alone=True)
+    plan = plan_extraction(dataset, options)
+    here = {"encoder": stored.encoder, "frames_per_batch": stored.frames_per_batch}
+    manifest = replace(manifest_of(dataset, identity, plan, options), **here)
+    found = detected(Wanted(folder, dataset, plan, manifest, options), _on_file(on_progress), alone=True)
+    if found.generation is None:
+        return None
+    return found.generation, planned_shards(found.generation, plan, folder)
 
 
 def extract(

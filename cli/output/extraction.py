@@ -1,6 +1,5 @@
 """What ``tvr extract`` says: before, while and after features are extracted."""
 
-import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -14,26 +13,23 @@ from ...data.contracts.cautions import (
     label_of,
 )
 from ...data.contracts.errors import StoreError, counted, one_line, pasteable
-from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.encoders.base import EncoderIdentity
-from ...pipeline.estimate import Estimate
 from ...pipeline.job_array import JobShare
 from ...pipeline.options import CHANGED
 from ...pipeline.probe.pairs import ProbeResult
 from ...pipeline.progress import OnProgress, Progress
 from ...pipeline.shard_worker import ShardRunner
-from ...pipeline.store.housekeeping import size_in_words
+from ...pipeline.store.generations.record import Generation
 from ...pipeline.summary import (
     Bottleneck,
     FailureBudget,
     Summary,
     bottleneck,
-    duration_in_words,
     shares,
 )
 from ..terminal import Meter, err, out, print_caution, print_json, warn
+from .estimates import growth_in_words
 from .interruptions import typed_command
-from .missing_weights import works_here
 from .next_command import print_next, words_after
 from .verbosity import ASKED
 
@@ -77,6 +73,9 @@ def extraction_meters(*, is_random: bool = False) -> Generator[OnProgress]:
         if progress.stage == "probe":
             _print_probe(progress.probe, is_random=is_random)
             return
+        if progress.stage == "growth":
+            _print_growth(progress.generation)
+            return
         meter = meters[progress.stage]
         if not progress.workers:
             # One stage after another: each begins where the one before ended. Workers are at all of them at once.
@@ -104,70 +103,11 @@ def _print_probe(result: ProbeResult | None, *, is_random: bool) -> None:
         warn(BLIND)
 
 
-def print_estimate(estimate: Estimate, retried: int | None = None, *, as_json: bool = False) -> None:
-    """What a dry run measured, and how many videos ``--retry`` means, if it was said."""
-    if as_json:
-        record = asdict(estimate) | {"caution": label_of(estimate.caution)}
-        print_json(record | ({} if retried is None else {"retried": retried}))
-        return
-    if retried is not None:
-        of_store = counted(retried, "video")
-        out.print(
-            f"--retry   {of_store} of the store; figures below are of a whole extraction", soft_wrap=True
-        )
-    e = estimate
-    out.print(f"videos    {e.videos_found:,} found, {e.videos_missing:,} missing")
-    out.print(f"captions  {e.texts:,}")
-    out.print(f"frames    {e.frames:,}")
-    shards = f"{counted(e.video_shards, 'shard')} of videos and {e.text_shards:,} of captions"
-    out.print(f"store     {size_in_words(round(e.gigabytes * 1e9))} in {shards}")
-    if e.patch_gigabytes:
-        size = size_in_words(round(e.patch_gigabytes * 1e9))
-        out.print(f"patches   {size} of these: {_patches_in_words(e)}")
-    out.print(f"time      {duration_in_words(e.hours * 3600)} on this machine")
-    out.print(
-        f"measured on {counted(e.sampled_videos, 'video')}, {e.sampled_failures} of them undecodable; nothing written"
-    )
-
-
-def _patches_in_words(estimate: Estimate) -> str:
-    tokens = "raw tokens" if estimate.patch_kind == "raw" else "projected"
-    return f"{estimate.patches_per_frame} {tokens} a frame, {estimate.patch_dim} wide"
-
-
-def print_after_dry_run(cluster: ClusterConfig | None, *, lacks_weights: bool) -> None:
-    """What would be submitted to a job queue, if that is where the workers are; and the command without --dry-run.
-
-    Args:
-        cluster: where the workers are; None for this process.
-        lacks_weights: whether the encoder's weights are not on this machine, so that only another one works here.
-    """
-    if cluster is not None and cluster.queue is not None:
-        _print_job(cluster)
-    typed = [word for word in sys.argv[1:] if word != "--dry-run"]
-    if not lacks_weights:
-        print_next(*typed)
-        return
-    better, options, label = works_here()
-    for line in better:
-        out.print(line, soft_wrap=True)
-    print_next(*typed, *options, label=label)
-
-
-def _print_job(cluster: ClusterConfig) -> None:
-    # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
-    from ...pipeline.cluster.connection import job_script
-
-    out.print(f"\n{counted(cluster.workers, 'job')}, each:\n{job_script(cluster)}", soft_wrap=True)
-
-
-def print_patch_size(estimate: Estimate) -> None:
-    """How much patches add to a store."""
-    err.print(
-        f"patches take about {estimate.patch_gigabytes:,.3g} GB for {counted(estimate.frames, 'frame')}: "
-        f"{_patches_in_words(estimate)}",
-        soft_wrap=True,
-    )
+def _print_growth(generation: Generation | None) -> None:
+    """What of a store's videos and captions is new, before it is extracted."""
+    if generation is not None:
+        for line in growth_in_words(generation.counted_videos, generation.counted_texts):
+            err.print(line, soft_wrap=True)
 
 
 def print_remarks(summary: Summary, retry: str | None, pixels: str | None) -> None:
@@ -282,6 +222,13 @@ def _print_counts(summary: Summary) -> None:
         f"{counted(summary.videos, 'video')} ({counts}) and {counted(summary.texts, 'caption')} in {summary.folder}",
         soft_wrap=True,
     )
+
+
+def print_round(summary: Summary) -> None:
+    """What one look of many at a folder came to, where it came to anything."""
+    if summary.shards_done or summary.counted_videos:
+        _print_counts(summary)
+        _print_pace(summary)
 
 
 def _print_pace(summary: Summary) -> None:

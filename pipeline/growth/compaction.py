@@ -188,7 +188,7 @@ class _Compacted:
         if self.manifest.patches_dtype is None:
             return None
         stored = next(iter(self.store.shards("video"))).array("patches")
-        return PatchLayout(*stored.shape[1:], patch_format(self.manifest.patches_dtype))
+        return PatchLayout(stored.shape[1], stored.shape[2], patch_format(self.manifest.patches_dtype))
 
     @cached_property
     def places(self) -> dict[str, list[tuple[str, int, int]]]:

@@ -63,7 +63,8 @@ def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Found:
         StoreError: videos that come from another folder than before are other files there, or a shard is damaged.
     """
     folder, options = wanted.folder, wanted.options
-    if options.only is not None or not (folder / MANIFEST_NAME).is_file():
+    # In a folder without a shard the first job decides what the store is.
+    if options.only is not None or not (folder / MANIFEST_NAME).is_file() or not any(folder.glob("*.h5")):
         return Found()
     stored = load_manifest(folder)
     store = FeatureStore(folder, stored)

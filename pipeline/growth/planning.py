@@ -83,8 +83,15 @@ def plan_of(folder: Path, manifest: Manifest, whole: Plan) -> Plan:
         StoreError: its record cannot be read, or names videos or captions that are not planned.
     """
     generation = load_generation(folder, manifest.generation)
-    if generation is None:
-        return whole
+    return whole if generation is None else planned_shards(generation, whole, folder)
+
+
+def planned_shards(generation: Generation, whole: Plan, folder: Path) -> Plan:
+    """The shards of a generation.
+
+    Raises:
+        StoreError: it names videos or captions that are not planned.
+    """
     videos = _named({video.id: video for video in whole.videos}, generation.videos, folder)
     captions = _named({caption.id: caption for caption in whole.captions}, generation.texts, folder)
     return replace(

@@ -182,8 +182,9 @@ class FeatureStore:
         result: list[VideoStatus] = []
         for shard, living in self.living("video"):
             frames = np.diff(shard.array("offsets")).tolist()
-            columns = shard.ids, *(shard.strings(name) for name in ("status", "reason", "decoder")), frames
-            result += [VideoStatus(*(column[row] for column in columns)) for row in living]
+            names = ("status", "reason", "decoder")
+            ids, (status, reason, decoder) = shard.ids, map(shard.strings, names)
+            result += [VideoStatus(ids[i], status[i], reason[i], decoder[i], frames[i]) for i in living]
         return sorted(result, key=lambda status: status.id) if self.generation else result
 
     def older_rows(self, rules: int) -> Iterator[OlderRow]:
