@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tvr.cli.output.extraction import print_after_dry_run
+from tvr.cli.output.estimates import print_after_dry_run
 from tvr.cli.output.missing_weights import without_download, works_here_offered
 from tvr.cli.output.next_command import print_next, search_words
 from tvr.cli.output.verbosity import ASKED
