@@ -102,9 +102,7 @@ class ShardWorker:
                         write = self._encoded_texts(shard, recipe, report)
                     else:
                         rows, seconds = video_rows(shard, decoded, batches, report.add_video)
-                        rows = [
-                            _noted(row, video, files) for row, video in zip(rows, shard.videos, strict=True)
-                        ]
+                        rows = _noted(shard, rows, files)
                         write = _writing_of(shard, rows, seconds, recipe)
                     yield from writing.finished()
                     writing.begin(shard, write)
@@ -146,9 +144,15 @@ def _writing_of(
     return partial(write_video_shard, path, rows, dim, seconds, recipe.patches, recipe.claim)
 
 
-def _noted(row: VideoRow, video: Video, files: dict[str, FileIdentity]) -> VideoRow:
-    """The row, with what it was made of."""
-    return replace(row, file=files.pop(row.id, None), span=(video.start_seconds, video.end_seconds))
+def _noted(shard: VideoShardPlan, rows: Sequence[VideoRow], files: dict[str, FileIdentity]) -> list[VideoRow]:
+    """The rows, with what those that were extracted were made of."""
+    # A row that is taken over may be of a video that a later shard has anew.
+    return [
+        row
+        if video.id in shard.taken_over
+        else replace(row, file=files.pop(row.id, None), span=(video.start_seconds, video.end_seconds))
+        for row, video in zip(rows, shard.videos, strict=True)
+    ]
 
 
 def _acquired(locks: ShardLocks, shard: ShardPlan) -> bool:

@@ -23,7 +23,9 @@ class Comparison:
     """Ids of videos, or of captions, that a data set has now and a store had before."""
 
     shards: Mapping[str, str]
-    """Of every id in the store's shards, also one that was gone before, the shard whose row of it counts."""
+    """Of every id in the store's shards, also one that was gone before, the last shard with a row of it."""
+    held: Mapping[str, frozenset[str]]
+    """All ids of each shard."""
     new: tuple[str, ...] = ()
     changed: Mapping[str, str] = field(default_factory=dict[str, str])
     """In what each is another one than before."""
@@ -101,7 +103,7 @@ def compared_videos(
         on_file(done, len(videos))
     shards = {i: row.shard for i, row in stored.items()}
     gone = _gone(store, "video", {video.id for video in videos})
-    return Comparison(shards, tuple(new), changed, gone, tuple(kept))
+    return Comparison(shards, _held(store, "video"), tuple(new), changed, gone, tuple(kept))
 
 
 def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> Comparison:
@@ -124,7 +126,11 @@ def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> Compar
             kept.append(caption.id)
     shards = {i: row[0] for i, row in stored.items()}
     gone = _gone(store, "text", {caption.id for caption in captions})
-    return Comparison(shards, tuple(new), changed, gone, tuple(kept))
+    return Comparison(shards, _held(store, "text"), tuple(new), changed, gone, tuple(kept))
+
+
+def _held(store: FeatureStore, kind: str) -> dict[str, frozenset[str]]:
+    return {shard.path.name: frozenset(shard.ids) for shard in store.shards(kind)}
 
 
 def _gone(store: FeatureStore, kind: str, wanted: Collection[str]) -> tuple[str, ...]:

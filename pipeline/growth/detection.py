@@ -77,10 +77,11 @@ def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Found:
     )
     if lacks:
         return Found(_compared(wanted, store, on_file))
-    if not alone or not wanted.is_here or options.retry is not None:
+    if not alone or not wanted.is_here or options.retried == CHANGED:
         return Found()
     compared = compared_files(store, wanted.dataset.videos, on_file, by_time=wanted.by_time)
-    if not compared.changed and not compared.mended:
+    # Those that failed are extracted in their own shards where that is asked for.
+    if not compared.changed and (not compared.mended or options.retried == "failed"):
         return Found(None, compared)
     return Found(_compared(wanted, store, lambda done, total: None), replace(compared, changed={}, mended={}))
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from ...data.base import Caption, Dataset, Video
 from ...data.contracts.errors import StoreError
 from ..plan import Plan, TextShardPlan, VideoShardPlan, cut
-from ..store.generations.record import Generation, load_generation, numbers_of
+from ..store.generations.record import Generation, load_generation
 from ..store.manifest import CAPTION_BY_CAPTION, Manifest, differences
 from ..store.reader import FeatureStore
 from ..store.shard_reader import ShardReader
@@ -44,7 +44,7 @@ def next_generation(
     read = {compared.shards[i] for compared in (videos, texts) for i in compared.kept}
     names = [name for kind in ("video", "text") for name in store.shard_names(kind)]
     return Generation(
-        number=max(numbers_of(store.folder), default=0) + 1,
+        number=store.manifest.generation + 1,
         protocol=wanted.protocol,
         annotation_digests=wanted.annotation_digests,
         preset=wanted.preset,
@@ -66,9 +66,9 @@ def next_generation(
 
 
 def _unread(compared: Comparison, read: Collection[str]) -> list[str]:
-    """Ids whose rows count in shards that are read, and that are wanted no more."""
-    wanted = {*compared.new, *compared.changed, *compared.kept}
-    return sorted(i for i, shard in compared.shards.items() if i not in wanted and shard in read)
+    """Ids in shards that are read, and that are wanted no more."""
+    held = {i for shard, ids in compared.held.items() if shard in read for i in ids}
+    return sorted(held.difference(compared.new, compared.changed, compared.kept))
 
 
 def plan_of(folder: Path, manifest: Manifest, whole: Plan) -> Plan:
