@@ -107,6 +107,8 @@ def _swap_ended(folder: Path, *, is_dry: bool = False) -> None:
     """End what a killed process had nearly done: of the two folders that were to change places the new one is whole."""
     beside = folder.parent / _BESIDE.format(folder.name)
     if folder.exists() or not (beside / _BEFORE).is_dir():
+        if not is_dry:
+            shutil.rmtree(beside, ignore_errors=True)  # killed before the old one left its place
         return
     if is_dry:
         raise StoreError(

@@ -1,6 +1,6 @@
 """What of a data set a store has already: which videos and captions are new, have changed, are gone, or are kept."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from ..store.shards import MISSING
 from ..trust.changes import difference_of
 from ..trust.files import OnFile
 
-WHOLE_FILE = (0.0, None)
-"""The span of a video that is all of its file."""
-UNKNOWN_SPAN = "an earlier version did not note which part of its file it is"
+OtherFrames = Callable[[Sequence[Video]], Mapping[str, str]]
+"""Of videos of which nobody noted which part of a file they are, those whose frames would be others now, and why."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,16 @@ class _StoredVideo:
 
     shard: str
     is_missing: bool
+    has_frames: bool
     file: FileIdentity | None
     span: tuple[float, float | None] | None
     """None: nobody noted it."""
 
-    def difference(self, video: Video, path: Path, *, by_time: bool, compares_spans: bool) -> str:
+    def difference(self, video: Video, path: Path, *, by_time: bool) -> str:
         """In what a video is another one than this row was made of, or nothing."""
-        if compares_spans:
-            span = (video.start_seconds, video.end_seconds)
-            if self.span is None:
-                return UNKNOWN_SPAN
-            if self.span != span:
-                return f"{_in_seconds(self.span)} of its file then, {_in_seconds(span)} now"
+        span = (video.start_seconds, video.end_seconds)
+        if self.span not in (None, span):
+            return f"{_in_seconds(self.span)} of its file then, {_in_seconds(span)} now"
         return difference_of(self.file, path, by_time=by_time) if self.file else ""
 
 
@@ -70,8 +67,7 @@ def compared_videos(
     on_file: OnFile = lambda done, total: None,
     *,
     by_time: bool,
-    compares_spans: bool,
-    whole_files: bool,
+    other_frames: OtherFrames,
 ) -> Comparison:
     """Compare the videos of a plan with those of a store's shards.
 
@@ -80,14 +76,14 @@ def compared_videos(
         videos: of the plan.
         on_file: called after each file that was looked at.
         by_time: whether a file of the same length that was written at the same moment is taken for the same.
-        compares_spans: whether a video may be another part of its file than before.
-        whole_files: whether rows of which nobody noted a span are of whole files.
+        other_frames: asked about videos with frames of which nobody noted which part of a file they are.
 
     Raises:
         StoreError: a shard is damaged.
     """
-    stored = _stored_videos(store, WHOLE_FILE if whole_files else None)
+    stored = _stored_videos(store)
     new: list[str] = []
+    unsure: list[Video] = []
     changed: dict[str, str] = {}
     kept: list[str] = []
     for done, video in enumerate(videos, start=1):
@@ -96,11 +92,15 @@ def compared_videos(
             new.append(video.id)
         elif video.path is None:  # what was made while its file was there stays
             kept.append(video.id)
-        elif told := row.difference(video, video.path, by_time=by_time, compares_spans=compares_spans):
+        elif told := row.difference(video, video.path, by_time=by_time):
             changed[video.id] = told
         else:
             kept.append(video.id)
+            unsure += [video] if row.span is None and row.has_frames else []
         on_file(done, len(videos))
+    if unsure:
+        changed |= other_frames(unsure)
+        kept = [i for i in kept if i not in changed]
     shards = {i: row.shard for i, row in stored.items()}
     gone = _gone(store, "video", {video.id for video in videos})
     return Comparison(shards, _held(store, "video"), tuple(new), changed, gone, tuple(kept))
@@ -139,17 +139,17 @@ def _gone(store: FeatureStore, kind: str, wanted: Collection[str]) -> tuple[str,
     return tuple(i for i in ids if i not in wanted)
 
 
-def _stored_videos(
-    store: FeatureStore, unnoted: tuple[float, float | None] | None
-) -> dict[str, _StoredVideo]:
+def _stored_videos(store: FeatureStore) -> dict[str, _StoredVideo]:
     """The last row of each id in the shards that are there."""
     found: dict[str, _StoredVideo] = {}
     for shard in store.shards("video"):
         receipt = store.receipt(shard.path.name)
         assert receipt is not None  # the shard is there
-        for i, reason in zip(shard.ids, shard.strings("reason"), strict=True):
-            span = receipt.spans.get(i, unnoted)
-            found[i] = _StoredVideo(shard.path.name, reason == MISSING, receipt.file_of(i), span)
+        offsets = shard.array("offsets")
+        frames = (offsets[1:] - offsets[:-1]).tolist()
+        for i, reason, count in zip(shard.ids, shard.strings("reason"), frames, strict=True):
+            span, file = receipt.spans.get(i), receipt.file_of(i)
+            found[i] = _StoredVideo(shard.path.name, reason == MISSING, count > 0, file, span)
     return found
 
 

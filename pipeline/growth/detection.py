@@ -1,19 +1,20 @@
 """Whether a store is to grow, before anything is written: what a run wants of it beside what it is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...data.base import Dataset
+from ...data.base import Dataset, Video
 from ...data.contracts.errors import StoreError
 from ..options import CHANGED, ExtractionOptions
 from ..plan import Plan
 from ..request import root_of
 from ..store.generations.record import Generation, load_manifest
-from ..store.manifest import MANIFEST_NAME, Manifest, differences, load_first_manifest
+from ..store.manifest import MANIFEST_NAME, Manifest, differences
 from ..store.reader import FeatureStore
+from ..store.rows import OlderRow
 from ..trust.changes import FileComparison, compared_files
-from ..trust.files import OnFile
+from ..trust.files import OnFile, asked, question_of
 from .comparison import compared_texts, compared_videos
 from .planning import may_grow, next_generation
 
@@ -88,18 +89,40 @@ def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Found:
 
 def _compared(wanted: Wanted, store: FeatureStore, on_file: OnFile) -> Generation:
     """The generation that makes a store what is wanted."""
-    begun = load_first_manifest(wanted.folder)
     videos = compared_videos(
         store,
         list(wanted.plan.videos),
         on_file,
         by_time=wanted.by_time,
-        compares_spans=store.manifest.annotation_digests != wanted.manifest.annotation_digests,
-        whole_files=not begun.annotation_digests,
+        other_frames=lambda videos: _other_frames(wanted, store, videos),
     )
     if not wanted.is_here:
         refuse_other_files(wanted.folder, wanted.options, videos.changed)
     return next_generation(store, wanted.manifest, videos, compared_texts(store, list(wanted.plan.captions)))
+
+
+def _other_frames(wanted: Wanted, store: FeatureStore, videos: Sequence[Video]) -> dict[str, str]:
+    """Of videos that an earlier version extracted, without a note of which part of a file they are, those whose frames
+    would be others now, as the packets of their files tell; and why."""
+    if store.manifest.annotation_digests == wanted.manifest.annotation_digests:
+        return {}  # what said which part it is has not changed
+    stored = _stored_rows(store, {video.id for video in videos})
+    rows = [stored[video.id] for video in videos]
+    questions = [question_of(video, wanted.options) for video in videos]
+    verdicts = asked(rows, questions, wanted.options)
+    return {verdict.id: verdict.reason for verdict in verdicts if verdict.verdict != "trusted"}
+
+
+def _stored_rows(store: FeatureStore, ids: Collection[str]) -> dict[str, OlderRow]:
+    """The last row of each of these videos."""
+    found: dict[str, OlderRow] = {}
+    for shard in store.shards("video"):
+        status, decoder = shard.strings("status"), shard.strings("decoder")
+        for row, i in enumerate(shard.ids):
+            if i in ids:
+                (seconds,), (index,) = shard.items("frame_seconds", [row]), shard.items("frame_index", [row])
+                found[i] = OlderRow(i, shard.path.name, status[row], decoder[row], seconds, index)
+    return found
 
 
 def refuse_other_files(folder: Path, options: ExtractionOptions, changed: Mapping[str, str]) -> None:

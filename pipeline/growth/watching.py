@@ -107,15 +107,16 @@ def _facts(path: Path) -> _Facts:
 
 def _with_videos(dataset: Dataset, videos: dict[str, Video]) -> Dataset:
     """The data set with these of its videos alone."""
-    splits = {
-        name: Split(tuple(i for i in split.video_ids if i in videos), split.expected, split.source)
-        for name, split in dataset.splits.items()
+    members = {
+        name: tuple(i for i in split.video_ids if i in videos) for name, split in dataset.splits.items()
     }
     return replace(
         dataset,
         videos=videos,
         captions=[caption for caption in dataset.captions if caption.video_id in videos],
-        splits={name: split for name, split in splits.items() if split.video_ids},
+        splits={
+            name: Split(ids, len(ids), dataset.splits[name].source) for name, ids in members.items() if ids
+        },
     )
 
 

@@ -50,11 +50,11 @@ def verdicts_of_files(
     older = store.older_rows(READING_RULES)
     rows = [row for row in older if shards is None or row.shard in shards]
     unknown = {row.id: _without_file(row, videos.get(row.id)) for row in rows}
-    asked = [row for row in rows if unknown[row.id] is None]
+    with_file = [row for row in rows if unknown[row.id] is None]
     found: dict[str, Verdict | None] = {}
-    for verdict in _asked(asked, [_question(videos[row.id], options) for row in asked], options):
+    for verdict in asked(with_file, [question_of(videos[row.id], options) for row in with_file], options):
         found[verdict.id] = verdict
-        on_file(len(found), len(asked))
+        on_file(len(found), len(with_file))
     return [verdict for row in rows if (verdict := found.get(row.id) or unknown[row.id])]
 
 
@@ -87,13 +87,15 @@ def _without_file(row: OlderRow, video: Video | None) -> Verdict | None:
     return Verdict(row.id, row.decoder, "unknown", MISSING if video else "the data set has no such video now")
 
 
-def _question(video: Video, options: ExtractionOptions) -> DecodeTask:
+def question_of(video: Video, options: ExtractionOptions) -> DecodeTask:
+    """Which frames of a video would be chosen, as its packets tell."""
     return dataclasses.replace(decode_task(video, _NO_PICTURE, options), packets_only=True)
 
 
-def _asked(
+def asked(
     rows: Sequence[OlderRow], questions: Sequence[DecodeTask], options: ExtractionOptions
 ) -> Iterator[Verdict]:
+    """A verdict on each row, whose file is asked the question beside it."""
     if rows:
         with DecoderPool(options.decoding_processes, "pyav") as pool:
             yield from map(verdict_of, rows, pool.decode(questions))
