@@ -47,11 +47,15 @@ from .input.options import (
     JsonOption,
     ModelOption,
     PbsOption,
+    PixelsOption,
+    PollOption,
     ResizeOption,
+    RetryOption,
     SchedulerOption,
     ShardOption,
     SlurmOption,
     WaitOption,
+    WatchOption,
     WorkspaceOption,
     cluster_choice,
     key_values,
@@ -152,14 +156,7 @@ def extract(
         float | None,
         typer.Option(help="Use only the first seconds of each video.", rich_help_panel=SAMPLING),
     ] = None,
-    pixels: Annotated[
-        str | None,
-        typer.Option(
-            help="square: frames as a player shows them; stored: whatever the shape of a pixel. "
-            "Default: as the store has them, square in a new one.",
-            rich_help_panel=SAMPLING,
-        ),
-    ] = None,
+    pixels: PixelsOption = None,
     resize: ResizeOption = None,
     device: DeviceOption = "auto",
     precision: Annotated[
@@ -207,15 +204,7 @@ def extract(
     job: JobOption = None,
     wait_seconds: WaitOption = None,
     shard: ShardOption = None,
-    retry: Annotated[
-        str | None,
-        typer.Option(
-            help="'failed', 'partial' or 'failed:<part of a reason>': extract again the shards that hold such videos; "
-            "'untrusted' (or 'untrusted:<part>'): only the videos that an earlier version read by rules that do not "
-            "hold for their files; 'changed': only those whose files are other ones than before.",
-            rich_help_panel=FAILURES,
-        ),
-    ] = None,
+    retry: RetryOption = None,
     file_digest: Annotated[
         str,
         typer.Option(
@@ -237,20 +226,8 @@ def extract(
             rich_help_panel=FAILURES,
         ),
     ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            help="Of a folder of your own: look again and again for what has come, changed or gone, until Ctrl-C.",
-            rich_help_panel=WHAT,
-        ),
-    ] = False,
-    poll_seconds: Annotated[
-        float,
-        typer.Option(
-            help="With --watch: between two looks. A file that changes meanwhile is left for the next one."
-        ),
-    ] = 30.0,
+    watch: WatchOption = False,
+    poll_seconds: PollOption = 30.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure a sample, print the cost, write nothing.")
     ] = False,
@@ -315,8 +292,9 @@ def _extracted(asked: AskedExtraction, runner: ShardRunner, archive: Watched | N
             summary = run_extraction(runner, dataset, options, folder, share=asked.share, on_progress=show)
         if archive is None:
             return summary
-        print_round(summary)
-        dataset = next_look(archive, folder)
+        with nothing_to_lose("all that was found so far is extracted"):
+            print_round(summary)
+            dataset = next_look(archive, folder)
 
 
 def _dry_run(asked: AskedExtraction, cluster: ClusterConfig | None, *, as_json: bool) -> None:

@@ -116,6 +116,7 @@ def _as_json(
         **{name: _plain(found) for name, found in looked.items() if found is not None},
         "folder": str(store.folder),
         "manifest": asdict(store.manifest),
+        "grown": _grown(store),
         "caution": label_of(store.manifest.caution),
         "absent_shards": store.absent_shards(),
         "status": dict(Counter(row.status for row in statuses)),
@@ -123,6 +124,15 @@ def _as_json(
         "older_rules": dict(Counter(row.decoder for row in store.older_rows(READING_RULES))),
         "videos": listed,
     }
+
+
+def _grown(store: FeatureStore) -> dict[str, object] | None:
+    """What the newest generation brought; None of a store that has not grown."""
+    newest = store.generation
+    if newest is None:
+        return None
+    counts = {"videos": asdict(newest.counted_videos), "texts": asdict(newest.counted_texts)}
+    return {"generation": newest.number, **counts}
 
 
 def _plain(found: FileComparison | list[Verdict]) -> object:

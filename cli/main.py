@@ -49,7 +49,7 @@ COMMANDS = {
         "Compare every shard with the sha256 in its receipt; exit code 4 if one is damaged or missing.",
     ),
     "compact": (
-        "compact:compact",
+        "stores:compact_",
         "Write a store that has grown anew, as if it had been extracted at once: in less room, and fewer files.",
     ),
     "train-head": (

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from ..data.base import Dataset
 from .encoders.base import Encoder, EncoderIdentity
-from .growth.detection import Found, Wanted, detected, refuse_other_files
+from .growth.detection import Detected, Wanted, detected, refuse_other_files
 from .growth.planning import listing_of, plan_of, planned_shards
+from .growth.selection import Job
 from .job_array import EVERYTHING, JobShare
 from .options import UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
 from .plan import Plan, manifest_of, patch_layout, plan_extraction
 from .probe.pairs import as_record
 from .progress import OnProgress, Progress
 from .request import root_of, save_request
-from .selection import Job
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.claim import claimed_store, note_probe, refuse_another_store
 from .store.generations.record import Generation, load_manifest
@@ -76,7 +76,7 @@ def run_extraction(
 
 
 def _extract_into(
-    runner: ShardRunner, job: Job, recipe: Recipe, found: Found, on_progress: OnProgress
+    runner: ShardRunner, job: Job, recipe: Recipe, found: Detected, on_progress: OnProgress
 ) -> Summary:
     """Do what is left of a job's part of a store that this process may write into."""
     folder, options, manifest = recipe.folder, recipe.options, recipe.manifest

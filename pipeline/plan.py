@@ -99,7 +99,7 @@ def plan_extraction(dataset: Dataset, options: ExtractionOptions) -> Plan:
         )
     captions = sorted((c for c in dataset.captions if c.video_id in chosen), key=lambda caption: caption.id)
     videos_per_shard = options.videos_per_shard or usual_videos_per_shard(videos, options.max_seconds)
-    video_cuts, text_cuts = cut(videos, videos_per_shard), cut(captions, options.texts_per_shard)
+    video_cuts, text_cuts = cuts_of(videos, videos_per_shard), cuts_of(captions, options.texts_per_shard)
     return Plan(
         tuple(
             VideoShardPlan(shard_name("video", i, len(video_cuts)), cut) for i, cut in enumerate(video_cuts)
@@ -196,5 +196,5 @@ def _chosen_ids(dataset: Dataset, limit: int | None) -> set[str]:
     return set(chosen)
 
 
-def cut(items: Sequence[_Item], size: int) -> list[tuple[_Item, ...]]:
+def cuts_of(items: Sequence[_Item], size: int) -> list[tuple[_Item, ...]]:
     return [tuple(items[start : start + size]) for start in range(0, len(items), size)]

@@ -112,6 +112,25 @@ def _assert_same_features(folder: Path, wanted: Path) -> None:
     np.testing.assert_allclose(texts.words, old_texts.words, atol=TOLERANCE)
 
 
+def test_a_store_grows(place: Path) -> None:
+    """No receipt of that version says which part of a file a video is: its packets do."""
+    before = {path.name: path.stat().st_mtime_ns for path in (place / "store").glob("*.h5")}
+    shutil.copy(place / "videos" / "train-00000.mp4", place / "videos" / "more.mp4")
+    with (place / "videos" / "captions.csv").open("a", encoding="utf-8") as captions:
+        captions.write("more.mp4,more,train,a ring rises\n")
+    answer = tvr(*command(place, "store"), cwd=place)
+    assert answer.code == 0, answer.err
+    assert "videos since the store was last extracted: 1 new, 0 changed, 0 gone, 11 kept" in answer.err
+    assert "4 frames in" in answer.out
+    assert {name: (place / "store" / name).stat().st_mtime_ns for name in before} == before
+    answer = tvr("compact", "--store", place / "store", cwd=place)
+    assert answer.code == 0, answer.err
+    assert "1 generation after the first; 6 shards became 4" in answer.out
+    store = FeatureStore.open(place / "store")
+    assert store.frames("more").tolist() == store.frames("train-00000").tolist()
+    assert len(store.video_ids) == 12
+
+
 def test_rows_of_older_rules_are_looked_at(place: Path) -> None:
     answer = tvr("inspect", "--store", place / "store", "--untrusted", "--root", place / "videos", cwd=place)
     assert answer.code == 0, answer.err

@@ -66,6 +66,37 @@ NamedModelOption = Annotated[
         help="hf-hub:owner/name of the encoder, if another user made the store.", rich_help_panel=MODEL
     ),
 ]
+RetryOption = Annotated[
+    str | None,
+    typer.Option(
+        help="'failed', 'partial' or 'failed:<part of a reason>': extract again the shards that hold such videos; "
+        "'untrusted' (or 'untrusted:<part>'): only the videos that an earlier version read by rules that do not "
+        "hold for their files; 'changed': only those whose files are other ones than before.",
+        rich_help_panel=FAILURES,
+    ),
+]
+WatchOption = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Of a folder of your own: look again and again for what has come, changed or gone, until Ctrl-C.",
+        rich_help_panel=WHAT,
+    ),
+]
+PollOption = Annotated[
+    float,
+    typer.Option(
+        help="With --watch: between two looks. A file that changes meanwhile is left for the next one."
+    ),
+]
+PixelsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="square: frames as a player shows them; stored: whatever the shape of a pixel. "
+        "Default: as the store has them, square in a new one.",
+        rich_help_panel=SAMPLING,
+    ),
+]
 ResizeOption = Annotated[
     str | None,
     typer.Option(

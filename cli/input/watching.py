@@ -38,7 +38,6 @@ def first_look(archive: Watched) -> Dataset:
 
 def next_look(archive: Watched, folder: Path) -> Dataset:
     """What there is once something has come, changed or gone."""
-    kept = "all that was found so far is extracted"
-    with nothing_to_lose(kept), waiting(f"watching, every {archive.poll_seconds:g} s"):
+    with waiting(f"watching, every {archive.poll_seconds:g} s"):
         known = FeatureStore.open(folder, complete=False).video_ids
         return archive.next(known, lambda problem: warn(f"{problem} (looking again)"))

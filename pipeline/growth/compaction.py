@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...data.contracts.errors import StoreError, pasteable
-from ..plan import cut
+from ..plan import cuts_of
 from ..store.atomic_files import os_errors_as_store_error
 from ..store.checksummed_json import write_checksummed
 from ..store.claim import Claim, held_alone
@@ -68,7 +68,7 @@ def planned_compaction(folder: Path) -> Compaction:
     )
 
 
-def compact(folder: Path, on_shard: OnShard = lambda done, total: None) -> Compaction:
+def compact_store(folder: Path, on_shard: OnShard = lambda done, total: None) -> Compaction:
     """Write a store into one generation, in the place of the one there is.
 
     Shards, their names and what is said of the store are then those of an extraction of the same videos and captions
@@ -212,7 +212,7 @@ class _Compacted:
 
     def _cuts(self, kind: str) -> Sequence[Sequence[tuple[str, int, int]]]:
         m = self.manifest
-        return cut(self.places[kind], m.videos_per_shard if kind == "video" else m.texts_per_shard)
+        return cuts_of(self.places[kind], m.videos_per_shard if kind == "video" else m.texts_per_shard)
 
     def writing(self, claim: Claim) -> Iterator[Callable[[], object]]:
         """What writes each shard."""

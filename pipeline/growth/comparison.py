@@ -18,7 +18,7 @@ OtherFrames = Callable[[Sequence[Video]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ListComparison:
     """Ids of videos, or of captions, that a data set has now and a store had before."""
 
     shards: Mapping[str, str]
@@ -68,7 +68,7 @@ def compared_videos(
     *,
     by_time: bool,
     other_frames: OtherFrames,
-) -> Comparison:
+) -> ListComparison:
     """Compare the videos of a plan with those of a store's shards.
 
     Args:
@@ -103,10 +103,10 @@ def compared_videos(
         kept = [i for i in kept if i not in changed]
     shards = {i: row.shard for i, row in stored.items()}
     gone = _gone(store, "video", {video.id for video in videos})
-    return Comparison(shards, _held(store, "video"), tuple(new), changed, gone, tuple(kept))
+    return ListComparison(shards, _held(store, "video"), tuple(new), changed, gone, tuple(kept))
 
 
-def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> Comparison:
+def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> ListComparison:
     """Compare the captions of a plan with those of a store's shards.
 
     Raises:
@@ -126,7 +126,7 @@ def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> Compar
             kept.append(caption.id)
     shards = {i: row[0] for i, row in stored.items()}
     gone = _gone(store, "text", {caption.id for caption in captions})
-    return Comparison(shards, _held(store, "text"), tuple(new), changed, gone, tuple(kept))
+    return ListComparison(shards, _held(store, "text"), tuple(new), changed, gone, tuple(kept))
 
 
 def _held(store: FeatureStore, kind: str) -> dict[str, frozenset[str]]:

@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class Detected:
     """What a look at a store, and at all files of its videos, found."""
 
     generation: Generation | None = None
@@ -52,7 +52,7 @@ class Found:
     """None where not all files were looked at."""
 
 
-def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Found:
+def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Detected:
     """Whether a store has to grow to be what is wanted; where it cannot, claiming it says why.
 
     Args:
@@ -66,25 +66,27 @@ def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Found:
     folder, options = wanted.folder, wanted.options
     # In a folder without a shard the first job decides what the store is.
     if options.only is not None or not (folder / MANIFEST_NAME).is_file() or not any(folder.glob("*.h5")):
-        return Found()
+        return Detected()
     stored = load_manifest(folder)
     store = FeatureStore(folder, stored)
     if not any(store.shards("video")) or not may_grow(stored, wanted.manifest):
-        return Found()
+        return Detected()
     if differences(stored, wanted.manifest):
-        return Found(_compared(wanted, store, on_file)) if wanted.dataset.is_archive else Found()
+        return Detected(_compared(wanted, store, on_file)) if wanted.dataset.is_archive else Detected()
     lacks = store.generation is not None and any(
         store.receipt(name) is None for name in store.generation.shards
     )
     if lacks:
-        return Found(_compared(wanted, store, on_file))
+        return Detected(_compared(wanted, store, on_file))
     if not alone or not wanted.is_here or options.retried == CHANGED:
-        return Found()
+        return Detected()
     compared = compared_files(store, wanted.dataset.videos, on_file, by_time=wanted.by_time)
     # Those that failed are extracted in their own shards where that is asked for.
     if not compared.changed and (not compared.mended or options.retried == "failed"):
-        return Found(None, compared)
-    return Found(_compared(wanted, store, lambda done, total: None), replace(compared, changed={}, mended={}))
+        return Detected(None, compared)
+    return Detected(
+        _compared(wanted, store, lambda done, total: None), replace(compared, changed={}, mended={})
+    )
 
 
 def _compared(wanted: Wanted, store: FeatureStore, on_file: OnFile) -> Generation:

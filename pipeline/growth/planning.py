@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from ...data.base import Caption, Dataset, Video
 from ...data.contracts.errors import StoreError
-from ..plan import Plan, TextShardPlan, VideoShardPlan, cut
+from ..plan import Plan, TextShardPlan, VideoShardPlan, cuts_of
 from ..store.generations.record import Generation, load_generation
 from ..store.manifest import CAPTION_BY_CAPTION, Manifest, differences
 from ..store.reader import FeatureStore
 from ..store.shard_reader import ShardReader
-from .comparison import Comparison
+from .comparison import ListComparison
 
 _Item = TypeVar("_Item")
 
@@ -31,7 +31,7 @@ def may_grow(stored: Manifest, wanted: Manifest) -> bool:
 
 
 def next_generation(
-    store: FeatureStore, wanted: Manifest, videos: Comparison, texts: Comparison
+    store: FeatureStore, wanted: Manifest, videos: ListComparison, texts: ListComparison
 ) -> Generation:
     """The record of the generation that makes a store what is wanted.
 
@@ -65,7 +65,7 @@ def next_generation(
     )
 
 
-def _unread(compared: Comparison, read: Collection[str]) -> list[str]:
+def _unread(compared: ListComparison, read: Collection[str]) -> list[str]:
     """Ids in shards that are read, and that are wanted no more."""
     held = {i for shard, ids in compared.held.items() if shard in read for i in ids}
     return sorted(held.difference(compared.new, compared.changed, compared.kept))
@@ -102,12 +102,12 @@ def planned_shards(generation: Generation, whole: Plan, folder: Path) -> Plan:
 
 
 def _video_shards(generation: Generation, videos: Sequence[Video]) -> tuple[VideoShardPlan, ...]:
-    cuts = cut(videos, generation.videos_per_shard)
+    cuts = cuts_of(videos, generation.videos_per_shard)
     return tuple(map(VideoShardPlan, generation.own_shards("video"), cuts))
 
 
 def _text_shards(generation: Generation, captions: Sequence[Caption]) -> tuple[TextShardPlan, ...]:
-    cuts = cut(captions, generation.texts_per_shard)
+    cuts = cuts_of(captions, generation.texts_per_shard)
     return tuple(map(TextShardPlan, generation.own_shards("text"), cuts))
 
 

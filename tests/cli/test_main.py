@@ -28,7 +28,7 @@ PANELS = {
 }
 IN_FUNCTIONS = {
     ("extract.py", "pipeline.cluster.runner"),
-    ("extraction.py", "pipeline.cluster.connection"),
+    ("estimates.py", "pipeline.cluster.connection"),
     ("eval.py", "heads.report.report"),
     ("main.py", "terminal"),
     ("main.py", "input.config_file"),

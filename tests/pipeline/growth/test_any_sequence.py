@@ -19,7 +19,7 @@ from tvr.pipeline.encoders.towers.frozen import FrozenEncoder
 from tvr.pipeline.encoders.towers.image import FrameTower
 from tvr.pipeline.encoders.towers.precision import Arithmetic
 from tvr.pipeline.extract import run_extraction
-from tvr.pipeline.growth.compaction import compact
+from tvr.pipeline.growth.compaction import compact_store
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.shard_worker import ShardWorker
@@ -224,7 +224,7 @@ def test_any_sequence_ends_as_an_extraction_from_the_start(
         expected = FeatureStore.open(fresh)
         assert grown.statuses() == expected.statuses(), seed
         assert grown.texts().texts == expected.texts().texts, seed
-        compact(store)
+        compact_store(store)
         assert bytes_of(store) == bytes_of(fresh), seed
         facts, expected_facts = facts_of(store), facts_of(fresh)
         assert facts.keys() == expected_facts.keys(), seed

@@ -11,7 +11,7 @@ from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract
-from tvr.pipeline.growth.compaction import compact, planned_compaction
+from tvr.pipeline.growth.compaction import compact_store, planned_compaction
 from tvr.pipeline.store.claim import claimed_store
 from tvr.pipeline.store.generations.record import earlier_digests, load_manifest
 from tvr.pipeline.store.housekeeping import keep_note, note_of
@@ -66,7 +66,7 @@ def test_it_ends_as_a_fresh_extraction(place: Path) -> None:
     keep_note(store, "mine")
     before = FeatureStore.open(store)
     digests, planned = [*earlier_digests(store), before.digest], planned_compaction(store)
-    done = compact(store, lambda shard, total: told.append((shard, total)))
+    done = compact_store(store, lambda shard, total: told.append((shard, total)))
     assert bytes_of(store) == bytes_of(place / "fresh")
     assert (store / "store.json").read_bytes() == (place / "fresh" / "store.json").read_bytes()
     assert not (store / "generations").exists()
@@ -78,7 +78,7 @@ def test_it_ends_as_a_fresh_extraction(place: Path) -> None:
     assert earlier_digests(store) == digests
     assert verify(store).damages == ()
     assert sorted(path.name for path in place.iterdir()) == ["archive", "fresh", "store"]
-    assert compact(store).generations == 0  # and nothing is done
+    assert compact_store(store).generations == 0  # and nothing is done
 
 
 def test_a_damaged_store_fails(place: Path, made: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_damaged_store_fails(place: Path, made: Path) -> None:
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     with pytest.raises(StoreError, match=r"video-00000-of-00002\.h5 .*--repair"):
-        compact(place / "store")
+        compact_store(place / "store")
     shutil.copy(made / "store" / shard.name, shard)
     assert is_as_before(place, made)
 
@@ -98,7 +98,7 @@ def test_a_store_that_somebody_fills_fails(place: Path, made: Path) -> None:
         claimed_store(place / "store", manifest, FeatureStore.open(place / "store").splits),
         pytest.raises(StoreError, match="another process writes into"),
     ):
-        compact(place / "store")
+        compact_store(place / "store")
     assert is_as_before(place, made)
 
 
@@ -106,7 +106,7 @@ def test_a_disk_without_room_fails(place: Path, made: Path, monkeypatch: pytest.
     usage = shutil.disk_usage(place)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=5))
     with pytest.raises(StoreError, match=r"takes .* beside what is there, and its disk has 5 B free"):
-        compact(place / "store")
+        compact_store(place / "store")
     assert is_as_before(place, made)
 
 
@@ -115,14 +115,14 @@ def test_an_interrupted_one_leaves_the_store_as_it_was(place: Path, made: Path) 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compact(place / "store", interrupt)
+        compact_store(place / "store", interrupt)
     assert is_as_before(place, made)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tvr.pipeline.growth.compaction import compact
+from tvr.pipeline.growth.compaction import compact_store
 left = int(sys.argv[2])
 for name in ("rename", "mkdir"):
     def killed(self, *arguments, original=getattr(Path, name), **options):
@@ -132,7 +132,7 @@ for name in ("rename", "mkdir"):
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, *arguments, **options)
     setattr(Path, name, killed)
-compact(Path(sys.argv[1]))
+compact_store(Path(sys.argv[1]))
 """
 
 
@@ -146,7 +146,7 @@ def test_a_killed_one_is_ended_by_the_next(place: Path, steps: int) -> None:
         assert not (place / "store").exists()
         with pytest.raises(StoreError, match=r"was interrupted .*`tvr compact --store .* ends it"):
             planned_compaction(place / "store")
-    compact(place / "store")
+    compact_store(place / "store")
     assert bytes_of(place / "store") == bytes_of(place / "fresh")
     assert sorted(path.name for path in (place / "store").iterdir()) == sorted(
         [*(path.name for path in (place / "fresh").iterdir()), "history.json"]

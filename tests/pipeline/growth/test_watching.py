@@ -1,6 +1,7 @@
 """A folder that is watched: what has come to rest is given, what is still written waits."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 from tvr.data.base import Dataset, load_dataset
 from tvr.data.contracts.errors import DataError, UsageError
-from tvr.pipeline.growth import watching
 from tvr.pipeline.growth.watching import Watched
 
 POLL = 60.0
@@ -33,7 +33,7 @@ def between(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
             raise KeyboardInterrupt
         happenings.pop(0)()
 
-    monkeypatch.setattr(watching.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     return happenings
 
 

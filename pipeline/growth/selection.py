@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data.base import Dataset
-from .growth.planning import earlier_shards
-from .job_array import JobShare
-from .options import CHANGED, UNTRUSTED, ExtractionOptions
-from .plan import Plan, ShardPlan, TextShardPlan, VideoShardPlan
-from .request import root_of
-from .store.reader import FeatureStore
-from .store.receipts import read_receipt, receipt_time_of
-from .store.shard_reader import ShardReader
-from .trust.changes import FileComparison, compared_files
-from .trust.files import OnFile, verdicts_of_files
+from ...data.base import Dataset
+from ..job_array import JobShare
+from ..options import CHANGED, UNTRUSTED, ExtractionOptions
+from ..plan import Plan, ShardPlan, TextShardPlan, VideoShardPlan
+from ..request import root_of
+from ..store.reader import FeatureStore
+from ..store.receipts import read_receipt, receipt_time_of
+from ..store.shard_reader import ShardReader
+from ..trust.changes import FileComparison, compared_files
+from ..trust.files import OnFile, verdicts_of_files
+from .planning import earlier_shards
 
 
 @dataclass(frozen=True)
