@@ -22,7 +22,7 @@ from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json
 
-GONE = "store gone"
+GONE = "no store"
 """Of a run whose features are not there."""
 
 

@@ -91,9 +91,10 @@ def test_next_of_an_archive_with_captions_is_a_training(place: Path) -> None:
     assert "1 file mended; the whole store is as it should be" in mended.out
     shutil.rmtree(place / store)
     listed = tvr("runs", "--workspace", "w [1] x", cwd=place)
-    assert " store gone\n" in listed.out
-    for refused in (("eval",), ("stores",), ("train-head",)):
-        answer = tvr(*refused, "--workspace", "w [1] x", cwd=place)
+    assert " no store\n" in listed.out
+    at = ("--workspace", "w [1] x")
+    for refused in (("eval", *at), ("stores", *at), ("train-head", *at), ("serve", "w [1] x", "--port", "0")):
+        answer = tvr(*refused, cwd=place)
         (again,) = re.findall(r"To make them again: tvr (.*)$", answer.out + answer.err, re.MULTILINE)
         assert shlex.split(again) == after("next", listed)
     made = tvr(*after("next", listed), cwd=place)

@@ -180,7 +180,7 @@ def test_runs_whose_store_is_gone_are_marked_and_passed_over(place: Path) -> Non
     os.utime(other / "result.json", (2e9, 2e9))
     first, second = tvr("runs", cwd=place).out.splitlines()[1:3]
     assert first.startswith("other/seq_transformer-1 ")
-    assert first.endswith(" store gone")
+    assert first.rstrip().endswith(" no store")
     assert second.rstrip().endswith(" finished")
     assert f"next: tvr eval {RUN}\n" in tvr("runs", cwd=place).out
     gone, there = json.loads(tvr("runs", "--json", cwd=place).out)
