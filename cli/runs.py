@@ -22,8 +22,8 @@ from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json
 
-GONE = "no store"
-"""Of a run whose features are not there."""
+GONE, CHANGED = "no store", "store changed"
+"""Of a run whose features are not there, or in whose store others are by now."""
 
 
 def runs(
@@ -113,7 +113,8 @@ def _print_table(entries: list[RunEntry], stores: Mapping[Path, Path | None]) ->
         )
         state = "imported" if entry.is_imported else entry.state
         if stores[entry.folder] is None:
-            state = GONE if entry.is_finished else f"{state}, {GONE}"
+            gone = CHANGED if entry.is_store_changed else GONE
+            state = gone if entry.is_finished else f"{state}, {gone}"
         listed.append(Listed(entry.name, entry.folder, entry.day, state, (entry.record.head, words)))
     print_list("run", {"head": "left", "validation": "left"}, listed, spare=("size", "head", "note"))
     if marked:

@@ -54,7 +54,8 @@ def again_line(place: Workspace, asked: str | None = None) -> str:
     from ...heads.runs.newest import run_entries
 
     for entry in run_entries(place):
-        if (asked is None or asked in _names(entry.record.store)) and entry.store is None:
+        is_meant = asked is None or asked in _names(entry.record.store)
+        if is_meant and entry.store is None and not entry.is_store_changed:
             again, lay = (
                 entry.extract_again_command,
                 entry.record.store.get("path", "a place it does not say"),

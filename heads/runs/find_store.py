@@ -61,6 +61,11 @@ def stores_of(run: Path, record: RunRecord) -> Iterator[Path]:
                 yield folder
 
 
+def has_another_store(run: Path, record: RunRecord) -> bool:
+    """Whether a store lies where that of a run lay; asked where it is not the one."""
+    return any((place / MANIFEST_NAME).is_file() for place in _recorded_places(run, record))
+
+
 def _gone(run: Path, record: RunRecord) -> str:
     """That the features of a run are not there, and how they come back."""
     again = extract_again_command(run, record.store)

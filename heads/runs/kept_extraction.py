@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from ...data.contracts.errors import pasteable
 from ...pipeline.request import OPTIONS_NAME, extract_command, remember, was_asked_here
 from ...pipeline.store.atomic_files import keep_text
+from ...pipeline.store.manifest import MANIFEST_NAME
 
 
 def keep_extraction(run: Path, store: Mapping[str, Any]) -> None:
@@ -28,17 +28,18 @@ def keep_extraction(run: Path, store: Mapping[str, Any]) -> None:
 
 
 def extract_again_command(run: Path, store: Mapping[str, Any]) -> str | None:
-    """What makes the features of a run again, to be typed. None where that was not kept, or where another user kept
-    it: what a stranger's file names is opened by nobody who pastes a line.
+    """What makes the features of a run again, to be typed. None where that was not kept, where another store lies in
+    their place, of an archive that has changed perhaps, or where another user kept it: what a stranger's file names is
+    opened by nobody who pastes a line.
 
     Args:
         run: its folder.
         store: what the run says of its store.
     """
     place = _place_again(run, store)
-    if place is None or not was_asked_here(run, OPTIONS_NAME):
+    if place is None or (place / MANIFEST_NAME).exists() or not was_asked_here(run, OPTIONS_NAME):
         return None
-    words = ["tvr", "extract", "--config", run / OPTIONS_NAME, "--store", _free(place)]
+    words = ["tvr", "extract", "--config", run / OPTIONS_NAME, "--store", place]
     return " ".join(map(pasteable, words))
 
 
@@ -49,9 +50,3 @@ def _place_again(run: Path, store: Mapping[str, Any]) -> Path | None:
     lay = Path(path) if isinstance(path, str) else None
     seen = Path(os.path.normpath(run / relative)) if isinstance(relative, str) else None
     return seen if seen is not None and seen.parent.parent.is_dir() else lay
-
-
-def _free(place: Path) -> Path:
-    """The place, or one beside it where another store is by now: a run looks at all that lie there."""
-    places = chain([place], (place.with_name(f"{place.name}-{number}") for number in count(2)))
-    return next(each for each in places if not each.exists())

@@ -10,7 +10,7 @@ from ...pipeline.store.entries import day_of, name_in_workspace
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.workspace import Workspace
 from ..features.from_store import feature_settings
-from .find_store import stores_of
+from .find_store import has_another_store, stores_of
 from .identity import store_differences
 from .kept_extraction import extract_again_command
 from .run_folder import CONFIG, IMPORTED, RESULT, RunRecord, load_record, read_metrics
@@ -68,6 +68,11 @@ class RunEntry:
     def store(self) -> Path | None:
         """The folder of its features; None where they are gone."""
         return next(stores_of(self.folder, self.record), None)
+
+    @property
+    def is_store_changed(self) -> bool:
+        """Whether its features are gone because another store lies in their place, which may have grown."""
+        return self.store is None and has_another_store(self.folder, self.record)
 
     @property
     def extract_again_command(self) -> str | None:

@@ -15,6 +15,7 @@ from tvr.cli.input.upkeep import Upkeep
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.runs.run_lock import run_lock
 from tvr.pipeline.store.file_locks import FileLock
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words
 
 from ..fixtures.generated import generated_store
@@ -175,7 +176,7 @@ def test_runs_whose_store_is_gone_are_marked_and_passed_over(place: Path) -> Non
     knows_its_store_from_here(place / RUN)
     other = shutil.copytree(place / RUN, place / "tvr-workspace/runs/other" / RUN.name)
     record = json.loads((other / "config.json").read_text())
-    record["store"]["dataset"] = "other"
+    record["store"] |= {"dataset": "other", "relative_path": "../nowhere"}
     (other / "config.json").write_text(json.dumps(record))
     os.utime(other / "result.json", (2e9, 2e9))
     first, second = tvr("runs", cwd=place).out.splitlines()[1:3]
@@ -186,6 +187,14 @@ def test_runs_whose_store_is_gone_are_marked_and_passed_over(place: Path) -> Non
     gone, there = json.loads(tvr("runs", "--json", cwd=place).out)
     assert (gone["store"], there["store"]) == (None, str(place / STORE))
     assert tvr("eval", cwd=place).code == 0
+    manifest = load_manifest(place / STORE)
+    object.__setattr__(manifest, "max_seconds", 7.0)
+    manifest.save(place / STORE, json.loads((place / STORE / "splits.json").read_text()))
+    changed = tvr("runs", RUN, cwd=place).out
+    assert "store changed" in changed
+    assert "next:" not in changed
+    refused = tvr("eval", cwd=place)
+    assert "Train one: " in refused.err
     shutil.rmtree(place / STORE)
     assert "next:" not in tvr("runs", cwd=place).out, "nobody kept how the features were made"
     refused = tvr("eval", cwd=place)
