@@ -26,6 +26,7 @@ from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_run import chosen_runs
 from .input.chosen_store import taken_store, typed_with_places
+from .input.offered_stores import captions_offered
 from .input.options import (
     DEFAULT_WORKSPACE,
     FIGURES,
@@ -138,7 +139,7 @@ def eval_(
                 "Leave these out, or --zero-shot"
             )
         used = taken_store(place, store, dataset)
-        with waiting(RANKING):
+        with captions_offered(place), waiting(RANKING):
             scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)
     _say_notes(scored)
     if save_similarity is not None:

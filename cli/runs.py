@@ -1,6 +1,9 @@
 """``tvr runs``: the trained heads of a workspace."""
 
+import shlex
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +22,9 @@ from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
 from .terminal import out, print_json
 
+GONE, CHANGED = "no store", "store changed"
+"""Of a run whose features are not there, or in whose store others are by now."""
+
 
 def runs(
     name: Annotated[
@@ -36,12 +42,13 @@ def runs(
 ) -> None:
     """List trained heads with their validation scores, the newest first; rename one, keep a note, delete it."""
     place = Workspace(workspace)
-    upkeep = Upkeep(rename, note, delete, yes)
+    upkeep = Upkeep(rename, note, delete, yes, as_json)
     found = named_folders("run", name, place.run_folders(), partial(place.runs_named, dataset=dataset))
     if upkeep.is_asked(name):
         folder = upkeep.needs_one("runs", name, found, workspace_words(workspace))
         upkeep.do(folder, "run", in_use=holder_of(folder) if is_taken(folder) else None)
-        print_next("runs", *workspace_words(workspace))
+        if not as_json:
+            print_next("runs", *workspace_words(workspace))
         return
     entries = run_entries(place, dataset) if name is None else list(map(RunEntry.of, found))
     if as_json:
@@ -49,13 +56,24 @@ def runs(
     elif not entries:
         out.print(f"no runs in {place.root / 'runs'}; `tvr train-head` makes one", soft_wrap=True)
     else:
-        _print_table(entries)
-        finished = [entry.folder for entry in entries if entry.is_finished]
-        print_next(*(("eval", finished[0]) if finished else ("train-head", "--run", entries[0].folder)))
+        stores = {entry.folder: entry.store for entry in entries}
+        _print_table(entries, stores)
+        _print_next(entries, stores)
+
+
+def _print_next(entries: Sequence[RunEntry], stores: Mapping[Path, Path | None]) -> None:
+    """What can be done with the newest run whose features are there; else what makes those of the newest again."""
+    usable = [entry for entry in entries if stores[entry.folder] is not None]
+    finished = [entry for entry in usable if entry.is_finished]
+    if usable:
+        print_next(*(("eval", finished[0].folder) if finished else ("train-head", "--run", usable[0].folder)))
+    elif (again := entries[0].extract_again_command) is not None:
+        print_next(*shlex.split(again)[1:])
 
 
 def _record(entry: RunEntry) -> dict[str, Any]:
     score, few = _score(entry)
+    store = entry.store
     return {
         "name": entry.name,
         "dataset": entry.record.store.get("dataset"),
@@ -64,6 +82,7 @@ def _record(entry: RunEntry) -> dict[str, Any]:
         "few_candidates": few,
         "score_of": entry.record.training.get("select_by"),
         "state": entry.state,
+        "store": None if store is None else str(store),
         "finished": entry.is_finished,
         "written": entry.day,
         **folder_record(entry.folder),
@@ -84,7 +103,7 @@ def _score(entry: RunEntry) -> tuple[float | None, list[str]]:
     return result["best_score"], few
 
 
-def _print_table(entries: list[RunEntry]) -> None:
+def _print_table(entries: list[RunEntry], stores: Mapping[Path, Path | None]) -> None:
     listed, marked = list[Listed](), False
     for entry in entries:
         score, few = _score(entry)
@@ -93,6 +112,9 @@ def _print_table(entries: list[RunEntry]) -> None:
             "-" if score is None else score_in_words(score, entry.record.config.select_by, FEW if few else "")
         )
         state = "imported" if entry.is_imported else entry.state
+        if stores[entry.folder] is None:
+            gone = CHANGED if entry.is_store_changed else GONE
+            state = gone if entry.is_finished else f"{state}, {gone}"
         listed.append(Listed(entry.name, entry.folder, entry.day, state, (entry.record.head, words)))
     print_list("run", {"head": "left", "validation": "left"}, listed, spare=("size", "head", "note"))
     if marked:

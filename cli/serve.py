@@ -103,7 +103,7 @@ def serve(
         )
     named = Named(root=root, settings=key_values(data, "--data"), model=model, pretrained=pretrained)
     place = Workspace(workspace)
-    if run is not None and Workspace(run).stores():
+    if run is not None and (Workspace(run).stores() or Workspace(run).run_folders()):
         place, run = Workspace(run), None
     with _listening(host, port) as listening:
         taken = taken_run(place, run, store, dataset, zero_shot=zero_shot, wording=SERVED)

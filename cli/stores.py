@@ -14,6 +14,7 @@ from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.store.housekeeping import size_in_words
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
+from .input.offered_stores import again_line, what_needs
 from .input.options import (
     DEFAULT_WORKSPACE,
     WHAT,
@@ -51,7 +52,7 @@ def stores(
 ) -> None:
     """List feature stores, the newest first; rename one, keep a note with it, delete it."""
     place = Workspace(workspace)
-    upkeep = Upkeep(rename, note, delete, yes)
+    upkeep = Upkeep(rename, note, delete, yes, as_json)
     begun = [entry.folder for entry in place.stores()]
     found = named_folders(
         "store", name, begun, lambda named: [entry.folder for entry in place.stores_named(named, dataset)]
@@ -59,16 +60,18 @@ def stores(
     if upkeep.is_asked(name):
         folder = upkeep.needs_one("stores", name, found, workspace_words(workspace))
         busy = "another process" if is_being_written(folder) else None
-        upkeep.do(folder, "store", in_use=busy)
-        if rename is not None:
+        upkeep.do(folder, "store", in_use=busy, needed=what_needs(place, folder) if delete else None)
+        if rename is not None and not as_json:
             _print_place(folder.parent / rename)
-        print_next("stores", *workspace_words(workspace))
+        if not as_json:
+            print_next("stores", *workspace_words(workspace))
         return
     entries = place.stores(dataset) if name is None else list(map(store_entry, found))
     if as_json:
         print_json([_record(entry) for entry in entries])
     elif not entries:
-        out.print(f"no stores in {place.root / 'features'}; `tvr extract` makes one", soft_wrap=True)
+        said = f"no stores in {place.root / 'features'}; `tvr extract` makes one"
+        out.print(said + again_line(place, dataset), soft_wrap=True)
     else:
         _print_table(entries)
         print_next("inspect", "--store", entries[0].folder)

@@ -34,6 +34,7 @@ from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
+from .input.offered_stores import captions_offered
 from .input.options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -132,7 +133,8 @@ def sweep(
     device = fixed.get(f"{TRAIN}device") or fixed.get("device", "auto")
     cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
     place = Workspace(workspace)
-    opened = open_for_sweep(taken_store(place, store, dataset))
+    with captions_offered(place):
+        opened = open_for_sweep(taken_store(place, store, dataset))
     trials = _planned([*(grid or []), *(more or [])], fixed)
     target = folder or place.sweep_folder(opened.manifest.dataset)
     at_once = workers or _usual_workers()

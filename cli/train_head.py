@@ -34,6 +34,7 @@ from ..pipeline.workspace import Workspace
 from .input.chosen_run import begun_run, is_run, new_run
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
+from .input.offered_stores import captions_offered
 from .input.options import (
     DEFAULT_WORKSPACE,
     MODEL,
@@ -113,7 +114,8 @@ def train_head(
     shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
     chosen = _training_config(begun, key_values(training, "--train"), shorts, device)
     opened = _features_of(place, begun, store, dataset)
-    features = {split: features_of(opened, split) for split in ("train", "val") if split in opened.splits}
+    with captions_offered(place):
+        features = {split: features_of(opened, split) for split in ("train", "val") if split in opened.splits}
     for split in features.values():
         err.print(str(split), soft_wrap=True)
     with (

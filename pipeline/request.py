@@ -73,7 +73,7 @@ def save_request(folder: Path, options: ExtractionOptions, *, extends: bool = Tr
     if not _says(folder / REQUEST_NAME, kept):
         keep_text(folder / OPTIONS_NAME, _as_options(options, options.request.for_any_folder()))
         write_checksummed(folder / REQUEST_NAME, kept)
-    _remember(folder / REQUEST_NAME)
+    remember(folder / REQUEST_NAME)
 
 
 def _is_news(folder: Path, request: Request) -> bool:
@@ -82,7 +82,7 @@ def _is_news(folder: Path, request: Request) -> bool:
         known = load_request(folder)[0]
     except StoreError:
         return True
-    return not _was_asked_here(folder) or _places_of(known) != _places_of(request.for_any_folder())
+    return not was_asked_here(folder) or _places_of(known) != _places_of(request.for_any_folder())
 
 
 def _places_of(request: Request) -> tuple[str, set[str], list[str]]:
@@ -168,7 +168,7 @@ def request_to_repair(folder: Path, named: Named) -> tuple[Request, ExtractionOp
         UsageError: this user did not ask for it here, and not everything is named that has to be.
     """
     request, options = load_request(folder)
-    if not _was_asked_here(folder):
+    if not was_asked_here(folder):
         left_open = named.left_open(request) + named.left_open_of_encoder(request.encoder)
         _refuse(folder, left_open, "verify --repair")
     return named.apply(request), options
@@ -179,7 +179,7 @@ def request_for_files(
 ) -> tuple[Request, ExtractionOptions]:
     """The same where a command looks at the files of the data set alone, without an encoder."""
     request, options = load_request(folder, otherwise)
-    if not _was_asked_here(folder):
+    if not was_asked_here(folder):
         _refuse(folder, named.left_open(request), command)
     return named.apply(request), options
 
@@ -211,7 +211,7 @@ def encoder_of_store(folder: Path, identity: Mapping[str, Any], named: Named) ->
         UsageError: this user did not make the store here, and it names a file or a repository.
     """
     made = EncoderSpec(identity["model"], identity["pretrained"])
-    if _was_asked_here(folder):
+    if was_asked_here(folder):
         made = load_request(folder)[0].encoder
     else:
         _refuse(folder, named.left_open_of_encoder(made), "search")
@@ -296,7 +296,7 @@ def repair_command(folder: Path) -> str:
         request, _ = load_request(folder)
     except StoreError:  # the command itself says what is to be done then
         return _typed("verify --repair", folder, [])
-    if _was_asked_here(folder):
+    if was_asked_here(folder):
         return _typed("verify --repair", folder, [])
     left_open = NOTHING_NAMED.left_open(request) + NOTHING_NAMED.left_open_of_encoder(request.encoder)
     return _typed("verify --repair", folder, left_open)
@@ -310,7 +310,7 @@ def extract_command(folder: Path, *options: str) -> str | None:
         folder: of the store.
         options: what else is asked for, such as ``--retry`` and its value.
     """
-    if not (folder / OPTIONS_NAME).is_file() or not _was_asked_here(folder):
+    if not (folder / OPTIONS_NAME).is_file() or not was_asked_here(folder):
         return None
     words = ["tvr", "extract", "--config", folder / OPTIONS_NAME, "--store", folder, *options]
     return " ".join(map(pasteable, words))
@@ -330,17 +330,17 @@ def _asked_here() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "tvr" / "asked"
 
 
-def _remember(path: Path) -> None:
-    """Keep in mind that this user asked for it; who has no home, or one that cannot be written, names it later."""
+def remember(path: Path) -> None:
+    """Keep in mind that this user wrote it; who has no home, or one that cannot be written, names it later."""
     with suppress(OSError, RuntimeError):
         folder = _asked_here()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / sha256(path.read_bytes()).hexdigest()).touch()
 
 
-def _was_asked_here(folder: Path) -> bool:
-    """Whether the names in a store's request are this user's own."""
+def was_asked_here(folder: Path, name: str = REQUEST_NAME) -> bool:
+    """Whether the names in a store's request, or in another file that was remembered, are this user's own."""
     try:
-        return (_asked_here() / sha256((folder / REQUEST_NAME).read_bytes()).hexdigest()).is_file()
+        return (_asked_here() / sha256((folder / name).read_bytes()).hexdigest()).is_file()
     except (OSError, RuntimeError):
         return False

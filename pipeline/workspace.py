@@ -144,6 +144,10 @@ class Workspace:
         of_dataset = escape(folder_name(dataset)) if dataset else "*"
         return [file.parent for file in sorted(self.root.glob(f"runs/{of_dataset}/*/{RUN_CONFIG_NAME}"))]
 
+    def trial_folders(self) -> list[Path]:
+        """The folder of every trial that was begun of a sweep, by name."""
+        return [file.parent for file in sorted(self.root.glob(f"sweeps/*/trials/*/{RUN_CONFIG_NAME}"))]
+
     def named_run(self, name: str, dataset: str | None = None) -> Path:
         """The run that is called so: ``<run>``, or ``<dataset>/<run>`` where several data sets have one of that name.
 

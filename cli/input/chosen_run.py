@@ -3,11 +3,11 @@
 A run is named by its folder or, as ``tvr runs`` lists it, by its name in the workspace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.contracts.errors import DataError, TvrError, UsageError, pasteable
+from ...data.contracts.errors import NoCaptionsError, TvrError, UsageError, cut_short, pasteable
 from ...heads.features.from_store import only_searched
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
@@ -15,6 +15,7 @@ from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.generations.record import load_manifest
 from ...pipeline.workspace import Workspace
 from .chosen_store import named_store, say, say_left_stores, store_in_words, taken_store
+from .offered_stores import again_line, again_offered, captioned_store
 from .options import DEFAULT_WORKSPACE, is_there
 
 
@@ -85,14 +86,15 @@ def taken_run(
         _say_if_unfinished(folder)
         return Taken(folder, None if store is None else named_store(place, store))
     if store is None and not place.stores():  # they lie elsewhere, and each run knows where
-        finished = [entry for entry in run_entries(place, dataset) if entry.is_finished]
-        if finished:
-            say(f"{_run_words(finished[0])}; {wording.run} chooses another")
-            return Taken(finished[0].folder, None)
+        newest = next(iter(_with_features(run_entries(place, dataset))), None)
+        if newest is not None:
+            say(f"{_run_words(newest)}; {wording.run} chooses another")
+            return Taken(newest.folder, None)
     if store is not None:
         folder, words = named_store(place, store), ""
     else:
-        entry = place.find_store(dataset)
+        with again_offered(place, dataset):
+            entry = place.find_store(dataset)
         folder, words = entry.folder, store_in_words(entry)
         say_left_stores(place, entry, dataset)
     return Taken(_newest_run(place, folder, words, wording), folder)
@@ -112,18 +114,22 @@ def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> Tak
     assert taken.store is not None, "without a run there is a store"
     # A line each, so that every command stands at the end of its own.
     kind: type[TvrError] = UsageError
-    if load_manifest(taken.store).num_texts:
+    if has_captions := load_manifest(taken.store).num_texts > 0:
         on = f"--store {pasteable(taken.store)}{_workspace_option(place)}"
         message = (
             f"no finished run on {taken.store}\n"
             f"Train one: tvr train-head {on}\nOr score without: tvr eval --zero-shot mean_pool {on}"
         )
     else:
-        kind, message = DataError, only_searched(taken.store)
-    others = [entry for entry in run_entries(place) if entry.is_finished]
-    if others:
-        newest = others[0]
-        message += f"\nThe newest of other features is {newest.name}: tvr eval {pasteable(newest.folder)}"
+        kind, message = NoCaptionsError, only_searched(taken.store)
+    other = next(iter(_with_features(run_entries(place))), None)
+    if other is not None:
+        message += f"\nThe newest of other features is {other.name}: tvr eval {pasteable(other.folder)}"
+    elif not has_captions and (captioned := captioned_store(place)) is not None:
+        on = f"--store {pasteable(captioned.folder)}{_workspace_option(place)}"
+        message += f"\nThe newest store with captions is {captioned.name}: tvr train-head {on}"
+    else:
+        message += again_line(place)
     raise kind(message)
 
 
@@ -150,6 +156,8 @@ def chosen_runs(
     if not every:
         return [newest.run], newest.store
     entries = [entry for entry in reversed(run_entries(place, newest.run.parent.name)) if entry.is_finished]
+    if store is None:
+        entries = _said_without_features(entries)
     say(f"all finished runs of {newest.run.parent.name}: {', '.join(entry.folder.name for entry in entries)}")
     return [entry.folder for entry in entries], store and newest.store
 
@@ -203,6 +211,19 @@ def _newest_run(place: Workspace, store: Path, words: str, wording: RunWording) 
     if note is not None:
         say(f"note: {note}")
     return finished[0].folder if finished else None
+
+
+def _with_features(entries: Iterable[RunEntry]) -> Iterator[RunEntry]:
+    """Those that are finished and whose features are there."""
+    return (entry for entry in entries if entry.is_finished and entry.store is not None)
+
+
+def _said_without_features(entries: Sequence[RunEntry]) -> list[RunEntry]:
+    """Those whose features are there; a note names the others."""
+    kept = list(_with_features(entries))
+    if gone := [entry.folder.name for entry in entries if entry not in kept]:
+        say(f"note: passed over, as their features are gone: {cut_short(gone)}")
+    return kept
 
 
 def _see_that_it_is_of(run: Path, dataset: str) -> None:

@@ -16,6 +16,7 @@ from ...pipeline.store.entries import StoreEntry
 from ...pipeline.workspace import Workspace
 from ..output.interruptions import typed_command
 from ..terminal import err
+from .offered_stores import again_offered
 from .options import is_there
 
 
@@ -34,7 +35,8 @@ def taken_store(place: Workspace, store: Path | None, dataset: str | None, *, co
     """
     if store is not None:
         return named_store(place, store)
-    entry = place.find_store(dataset, complete=complete)
+    with again_offered(place, dataset):
+        entry = place.find_store(dataset, complete=complete)
     say(f"{store_in_words(entry)}; --dataset or --store chooses another")
     say_left_stores(place, entry, dataset)
     return entry.folder
@@ -49,12 +51,13 @@ def named_store(place: Workspace, store: Path) -> Path:
     """
     if is_there(store) or not place.root.is_dir():
         return store
-    if store.is_absolute():
-        raise UsageError(
-            f"there is no store at {store}: it was renamed, moved or deleted. `tvr stores` lists those that are there; "
-            "name one with --store"
-        )
-    fitting = place.stores_named(str(store))
+    with again_offered(place, str(store)):
+        if store.is_absolute():
+            raise UsageError(
+                f"there is no store at {store}: it was renamed, moved or deleted. `tvr stores` lists those that are "
+                "there; name one with --store"
+            )
+        fitting = place.stores_named(str(store))
     if len(fitting) == 1:
         return fitting[0].folder
     folder = place.named_store(str(store))

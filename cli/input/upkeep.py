@@ -1,19 +1,19 @@
 """What ``tvr runs`` and ``tvr stores`` do with the one that is named: rename it, keep a note with it, delete it."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ...data.contracts.errors import StoreError, UsageError
+from ...data.contracts.errors import StoreError, UsageError, counted, cut_short
 from ...pipeline.store.entries import name_in_workspace
-from ...pipeline.store.housekeeping import delete, keep_note, rename, size_in_words, size_of
+from ...pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words, size_of
 from ..output.interruptions import interruptible
 from ..output.next_command import as_typed
-from ..terminal import out
+from ..terminal import err, out, print_json
 
 RenameOption = Annotated[str | None, typer.Option(metavar="NAME", help="Give it this name.")]
 NoteOption = Annotated[str | None, typer.Option(help="Keep this line with it; an empty one takes it away.")]
@@ -24,6 +24,33 @@ YesOption = Annotated[bool, typer.Option("--yes", help="With --delete: without a
 
 
 @dataclass(frozen=True)
+class Needed:
+    """What can do nothing any more without the store that is to be deleted."""
+
+    runs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Their folders by their names."""
+    trials: Sequence[str] = ()
+    """Folders of trials of sweeps."""
+    again: Callable[[], str | None] = lambda: None
+    """The command that makes the store again, asked for once it is gone."""
+
+    @property
+    def words(self) -> str:
+        """In a sentence; empty where nothing needs it."""
+        runs = f"{counted(len(self.runs), 'run')} ({cut_short(list(self.runs))})" if self.runs else ""
+        trials = f"{counted(len(self.trials), 'trial')} of sweeps" if self.trials else ""
+        who = " and ".join(filter(None, (runs, trials)))
+        if not who:
+            return ""
+        return f"without this store {who} can be neither scored nor searched with"
+
+    @property
+    def folders(self) -> list[str]:
+        """Of all of them."""
+        return [*self.runs.values(), *self.trials]
+
+
+@dataclass(frozen=True)
 class Upkeep:
     """What is asked for."""
 
@@ -31,6 +58,7 @@ class Upkeep:
     note: str | None
     delete: bool
     yes: bool
+    as_json: bool = False
 
     def is_asked(self, name: str | None) -> bool:
         """Whether anything is to be done.
@@ -79,13 +107,14 @@ class Upkeep:
         words = [word for option, value in values.items() if value is not None for word in (option, value)]
         return words + ["--delete"] * self.delete + ["--yes"] * self.yes
 
-    def do(self, folder: Path, kind: str, *, in_use: str | None) -> None:
+    def do(self, folder: Path, kind: str, *, in_use: str | None, needed: "Needed | None" = None) -> None:
         """Do it, and say what was done.
 
         Args:
             folder: of a run or a store.
             kind: what it is, in a word.
             in_use: who writes into it now; None: nobody.
+            needed: what needs it, where it is to be deleted; None: nothing can.
 
         Raises:
             StoreError: somebody writes into it, or the system refuses.
@@ -93,21 +122,40 @@ class Upkeep:
         """
         if self.note is not None:
             keep_note(folder, self.note)
-            out.print(f"noted with {folder}", soft_wrap=True)
+            self._say(f"noted with {folder}", {"folder": str(folder), "note": note_of(folder)})
             return
         if in_use is not None:
             raise StoreError(f"{in_use} writes into {folder} now. Wait until it has ended")
         if self.rename is not None:
-            out.print(f"{kind} {folder} is {rename(folder, self.rename)} now", soft_wrap=True)
+            renamed = rename(folder, self.rename)
+            self._say(f"{kind} {folder} is {renamed} now", {"renamed": str(folder), "folder": str(renamed)})
             return
-        size = size_in_words(size_of(folder))
+        self._delete(folder, kind, needed or Needed())
+
+    def _delete(self, folder: Path, kind: str, needed: "Needed") -> None:
+        size = size_of(folder)
         with interruptible("nothing was deleted"):
-            agreed = self.yes or _agrees(f"Delete {kind} {folder}, {size}?")
+            agreed = self.yes or _agrees(needed.words, f"Delete {kind} {folder}, {size_in_words(size)}?")
         if not agreed:
-            out.print("nothing was deleted")
+            self._say("nothing was deleted", {"deleted": None})
             return
         delete(folder)
-        out.print(f"deleted {folder}, {size}", soft_wrap=True)
+        again = needed.again()
+        said = [f"deleted {folder}, {size_in_words(size)}"]
+        if needed.words and self.yes:  # who was asked has read it
+            said.append(needed.words)
+        if again is not None:
+            said.append(f"to make it again: {again}")
+        self._say(
+            "\n".join(said),
+            {"deleted": str(folder), "bytes": size, "needed_by": needed.folders, "again": again},
+        )
+
+    def _say(self, said: str, record: Mapping[str, Any]) -> None:
+        if self.as_json:
+            print_json(record)
+        else:
+            out.print(said, soft_wrap=True)
 
 
 def named_folders(
@@ -135,13 +183,19 @@ def named_folders(
         raise UsageError(f"no {kind} is called {name!r}: {error.strerror or error}") from error
 
 
-def _agrees(question: str) -> bool:
+def _agrees(words: str, question: str) -> bool:
     """Whether somebody says yes; a question that nobody hears is no answer.
+
+    Args:
+        words: what is to be known before; empty: nothing.
+        question: with its mark.
 
     Raises:
         UsageError: standard input is no terminal, or has ended.
     """
     if sys.stdin and sys.stdin.isatty():
+        if words:
+            err.print(words, soft_wrap=True)
         try:
             return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
         except EOFError:
@@ -149,4 +203,6 @@ def _agrees(question: str) -> bool:
         except KeyboardInterrupt:  # the question stays, and what is said of it stands below
             out.print()
             raise
-    raise UsageError(f"{question} Nobody is here to answer: add --yes if that is meant")
+    raise UsageError(
+        "\n".join(filter(None, [f"{question} Nobody is here to answer: add --yes if that is meant", words]))
+    )

@@ -96,8 +96,11 @@ def media_routes(context: PageContext) -> APIRouter:
         return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
     @routes.get("/videos/{number}/playable")
-    def playable(number: int, start: Seconds = None, end: Seconds = None) -> PlayableRecord:
-        return _playable(number, media.playable(context.video(number).id, *_span(start, end)))
+    def playable(
+        number: int, start: Seconds = None, end: Seconds = None, *, again: bool = False
+    ) -> PlayableRecord:
+        span = _span(start, end)
+        return _playable(number, media.playable(context.video(number).id, *span, again=again))
 
     @routes.get(
         "/videos/{number}/media",

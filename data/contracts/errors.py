@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -37,6 +37,10 @@ class DataError(TvrError):
     """An annotation file, a video folder or a caption that breaks its format."""
 
     exit_code = 3
+
+
+class NoCaptionsError(DataError):
+    """A store on which nothing can be trained or scored, for nothing in it has a caption."""
 
 
 class StoreError(TvrError):
@@ -93,6 +97,12 @@ def known_names(name: str, known: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 video``, ``1,200 videos``: a number with its noun, given in the singular, whose plural ends in s."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def cut_short(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 4 more``: names in a sentence, few of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def check_name(kind: str, name: str, known: Iterable[str]) -> None:

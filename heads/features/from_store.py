@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...data.contracts.errors import DataError, UsageError, pasteable
+from ...data.contracts.errors import DataError, NoCaptionsError, UsageError, pasteable
 from ...pipeline.machine import available_memory
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.store.reader import FeatureStore
@@ -36,9 +36,9 @@ def features_of(store: FeatureStore, split: str | None, *, mapped: bool | None =
         UsageError: the store has no such split.
         DataError: nothing of it can be used.
     """
-    ids, origin = _ids_of(store, split), _origin(split or "all", store)
     if not store.manifest.num_texts:
-        raise DataError(only_searched(store.folder))
+        raise NoCaptionsError(only_searched(store.folder))
+    ids, origin = _ids_of(store, split), _origin(split or "all", store)
     if mapped is None:
         mapped = not fits_in_memory(store)
     if mapped:

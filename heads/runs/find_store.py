@@ -10,6 +10,7 @@ from ...pipeline.store.reader import FeatureStore
 from ...pipeline.workspace import Workspace
 from ..features.from_store import CONTENT_DIGEST, feature_settings, identity_of
 from .identity import in_one_line, store_differences, store_digest, unrecorded
+from .kept_extraction import extract_again_command
 from .run_folder import RunRecord
 
 DEPTH = 4
@@ -42,11 +43,40 @@ def run_store(run: Path, record: RunRecord, store: Path | None = None) -> Featur
         return found.best
     if found.unusable:
         raise StoreError("\n".join([*found.unusable, f"{run} was trained on these features"]))
-    raise StoreError(
+    raise StoreError("\n".join([_gone(run, record), *found.others]))
+
+
+def stores_of(run: Path, record: RunRecord) -> Iterator[Path]:
+    """The folders in which ``run_store`` finds the features of a run, or says what is wrong with them, by what the
+    stores there say of themselves; none where they are gone."""
+    recorded = {place.resolve(): None for place in _recorded_places(run, record)}
+    for folder in recorded | {place.resolve(): None for place in _places_around(run)}:
+        if not (folder / MANIFEST_NAME).is_file():
+            continue
+        try:
+            if not store_differences(record.store, feature_settings(load_manifest(folder))):
+                yield folder
+        except StoreError:
+            if folder in recorded:
+                yield folder
+
+
+def has_another_store(run: Path, record: RunRecord) -> bool:
+    """Whether a store lies where that of a run lay; asked where it is not the one."""
+    return any((place / MANIFEST_NAME).is_file() for place in _recorded_places(run, record))
+
+
+def _gone(run: Path, record: RunRecord) -> str:
+    """That the features of a run are not there, and how they come back."""
+    again = extract_again_command(run, record.store)
+    where = record.store.get("path", "a known place")
+    said = (
         f"the features that {run} was trained on ({record.store.get('dataset', 'unknown data set')}) are neither at "
-        f"{record.store.get('path', 'a known place')} nor near the run. Name their folder with --store."
-        + "".join(f"\n{line}" for line in found.others)
+        f"{where} nor near the run. Name their folder with --store"
     )
+    if again is None:
+        return f"{said}, or make them again with the `tvr extract` that made them."
+    return f"{said}, or make them again: {again}"
 
 
 def renamed_store(place: Workspace, digest: str) -> Path | None:

@@ -10,7 +10,9 @@ from ...pipeline.store.entries import day_of, name_in_workspace
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.workspace import Workspace
 from ..features.from_store import feature_settings
+from .find_store import has_another_store, stores_of
 from .identity import store_differences
+from .kept_extraction import extract_again_command
 from .run_folder import CONFIG, IMPORTED, RESULT, RunRecord, load_record, read_metrics
 from .run_lock import holder_of, is_taken
 
@@ -62,6 +64,21 @@ class RunEntry:
         epochs = self.record.training.get("epochs")
         return f"stopped after {self._epochs_done()} of {counted(epochs, 'epoch') if isinstance(epochs, int) else '?'}"
 
+    @property
+    def store(self) -> Path | None:
+        """The folder of its features; None where they are gone."""
+        return next(stores_of(self.folder, self.record), None)
+
+    @property
+    def is_store_changed(self) -> bool:
+        """Whether its features are gone because another store lies in their place, which may have grown."""
+        return self.store is None and has_another_store(self.folder, self.record)
+
+    @property
+    def extract_again_command(self) -> str | None:
+        """What makes its features again, to be typed; None where nobody kept that here."""
+        return extract_again_command(self.folder, self.record.store)
+
     def is_of(self, manifest: Manifest) -> bool:
         """Whether it was trained on features like those of a store."""
         recorded = self.record.store
@@ -76,8 +93,23 @@ class RunEntry:
 
 def run_entries(place: Workspace, dataset: str | None = None) -> list[RunEntry]:
     """Every run that can be read, of a data set or of all, the newest first."""
+    return _entries(place.run_folders(dataset))
+
+
+def runs_needing(place: Workspace, store: Path) -> tuple[list[RunEntry], list[RunEntry]]:
+    """The runs of a workspace, and the trials of its sweeps, that find their features in this store and in no other
+    one, the newest first."""
+    runs, trials = _entries(place.run_folders()), _entries(place.trial_folders())
+    return _needing(runs, store), _needing(trials, store)
+
+
+def _needing(entries: Iterable[RunEntry], store: Path) -> list[RunEntry]:
+    return [entry for entry in entries if list(stores_of(entry.folder, entry.record)) == [store.resolve()]]
+
+
+def _entries(folders: Iterable[Path]) -> list[RunEntry]:
     entries: list[RunEntry] = []
-    for folder in place.run_folders(dataset):
+    for folder in folders:
         with suppress(TvrError):  # who names such a run is told what is wrong with it; it hides no other one
             entries.append(RunEntry.of(folder))
     return sorted(entries, key=lambda entry: (-entry.written, entry.name))

@@ -24,6 +24,7 @@ from ..base import FeatureShape, Head, build_head
 from ..features.from_store import CONTENT_DIGEST
 from .denoising import Denoising
 from .identity import STORE_DIGEST, run_differences, store_digest
+from .kept_extraction import keep_extraction
 from .training_config import TrainingConfig, with_current_names
 
 OPTIONS = "run.toml"
@@ -136,7 +137,7 @@ class RunFolder:
                     f"{self.path} holds a run with other settings: {'; '.join(differing)}. "
                     "Choose another run folder, or use the same settings to resume."
                 )
-            keep_text(self.path / OPTIONS, self.record.options)
+            self._keep_options()
             return
         if left := [name for name in (HEAD, STATE, METRICS_FILE, RESULT) if (self.path / name).exists()]:
             raise TrainingError(
@@ -144,8 +145,13 @@ class RunFolder:
                 "folder, or delete this one."
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        keep_text(self.path / OPTIONS, self.record.options)
+        self._keep_options()
         write_json(file, dataclasses.asdict(self.record))
+
+    def _keep_options(self) -> None:
+        """What repeats the training and, of a store that may be deleted, the extraction before it."""
+        keep_text(self.path / OPTIONS, self.record.options)
+        keep_extraction(self.path, self.record.store)
 
     @property
     def result(self) -> dict[str, Any] | None:

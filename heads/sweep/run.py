@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ...data.contracts.errors import DataError, UsageError, counted
+from ...data.contracts.errors import NoCaptionsError, UsageError, counted
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.store.generations.record import load_manifest
 from ...pipeline.store.manifest import Manifest
@@ -37,7 +37,7 @@ def open_for_sweep(folder: Path) -> FeatureStore:
     """
     store = FeatureStore.open(folder)
     if not store.manifest.num_texts:
-        raise DataError(only_searched(folder))
+        raise NoCaptionsError(only_searched(folder))
     if "val" not in store.splits:
         raise UsageError(
             f"a sweep compares trials on a validation split, and {folder} has only "

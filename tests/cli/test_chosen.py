@@ -2,14 +2,26 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from tvr.cli.input.chosen_run import INDEXED, begun_run, named_run, needed_run, new_run, taken_run
+from tvr.cli.input.chosen_run import (
+    INDEXED,
+    begun_run,
+    chosen_runs,
+    named_run,
+    needed_run,
+    new_run,
+    taken_run,
+)
 from tvr.cli.input.chosen_store import begun_store, taken_store
-from tvr.data.contracts.errors import StoreError, UsageError
+from tvr.cli.input.offered_stores import captions_offered
+from tvr.data.contracts.errors import DataError, StoreError, UsageError
+from tvr.heads.features.from_store import features_of
 from tvr.pipeline.store.generations.record import load_manifest
+from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.generated import generated_store
@@ -46,6 +58,13 @@ def of_dataset(store: Path, name: str) -> None:
     object.__setattr__(manifest, "dataset", name)
     ids = json.loads((store / "splits.json").read_text())
     manifest.save(store, ids)
+
+
+def without_captions(store: Path) -> None:
+    """Let a store say that it has none."""
+    manifest = load_manifest(store)
+    object.__setattr__(manifest, "num_texts", 0)
+    manifest.save(store, json.loads((store / "splits.json").read_text()))
 
 
 def aged(folder: Path, seconds: float) -> None:
@@ -100,6 +119,62 @@ def test_eval_fails_without_a_run_of_the_newest_store_and_names_the_newest_of_an
     assert train == f"Train one: tvr train-head {on}"
     assert score == f"Or score without: tvr eval --zero-shot mean_pool {on}"
     assert other.endswith(f": tvr eval {place.run_folder('old', 'seq_transformer-1')}")
+
+
+def test_eval_fails_to_name_a_run_whose_features_are_gone(
+    place: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(place.root / "features" / "old")
+    config = place.run_folder("old", "seq_transformer-1") / "config.json"
+    config.write_text(re.sub(r'"path": "[^"]*"', '"path": "/nowhere/old/model"', config.read_text()))
+    with pytest.raises(UsageError) as error:
+        needed_run(place, None, None)
+    lay = "The features of run old/seq_transformer-1 lay at "
+    assert str(error.value).splitlines()[-1].startswith(lay)
+    for dataset, asked in (("old", None), (None, Path("old/model"))):
+        with pytest.raises(UsageError, match=f"\n{lay}"):
+            taken_run(place, None, asked, dataset)
+    with pytest.raises(UsageError) as error:
+        taken_run(place, None, None, "odl")
+    assert lay not in str(error.value), "another one was asked for"
+    copy_of_run(place, "new")
+    aged(copy_of_run(place, "new", "older"), 50)
+    gone = copy_of_run(place, "new", "gone")
+    record = json.loads((gone / "config.json").read_text())
+    record["store"]["max_seconds"] = 7.0
+    (gone / "config.json").write_text(json.dumps(record))
+    capsys.readouterr()
+    runs, store = chosen_runs(place, [], None, None, every=True)
+    assert ([run.name for run in runs], store) == (["older", "seq_transformer-1"], None)
+    assert "note: passed over, as their features are gone: gone\n" in capsys.readouterr().err
+
+
+def test_a_store_with_captions_is_offered_in_place_of_one_without(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (place.root / "features" / name / "model" for name in ("old", "new"))
+    without_captions(new)
+    monkeypatch.setattr("sys.argv", ["tvr", "train-head", "--head", "wti"])
+    with pytest.raises(DataError) as error, captions_offered(place):
+        features_of(FeatureStore.open(new), "train")
+    wrong, offered = str(error.value).splitlines()
+    assert wrong.startswith(f"{new} has no captions")
+    assert offered == f"The newest store with captions is old/model: tvr train-head --head wti --store {old}"
+    shutil.rmtree(place.run_folder("old", "seq_transformer-1"))
+    with pytest.raises(DataError) as error:
+        needed_run(place, None, None)
+    (*_, offered) = str(error.value).splitlines()
+    on = f"--store {old} --workspace {place.root}"
+    assert offered == f"The newest store with captions is old/model: tvr train-head {on}"
+
+
+def test_a_store_with_captions_fails_to_be_offered_where_there_is_none(place: Workspace) -> None:
+    for name in ("old", "new"):
+        without_captions(place.root / "features" / name / "model")
+    with pytest.raises(DataError) as error, captions_offered(place):
+        features_of(FeatureStore.open(place.root / "features" / "new" / "model"), "no such split")
+    assert "The newest" not in str(error.value)
+    assert "has no captions" in str(error.value)
 
 
 def test_a_run_that_was_left_is_passed_over_and_named(

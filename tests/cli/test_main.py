@@ -39,6 +39,7 @@ IN_FUNCTIONS = {
     ("config_file.py", "heads.sweep.grid"),
     ("config_file.py", "heads.runs.find_store"),
     ("config_file.py", "pipeline.workspace"),
+    ("offered_stores.py", "heads.runs.newest"),
     ("search.py", "heads.report.hits_page"),
     ("demo.py", "heads.report.hits_page"),
     ("missing_weights.py", "pipeline.encoders.words"),

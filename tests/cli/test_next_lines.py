@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,21 @@ def test_next_of_an_archive_with_captions_is_a_training(place: Path) -> None:
     mended = tvr(*after("mend", tvr("verify", "--store", store, cwd=place)), cwd=place)
     assert mended.code == 0, mended.err
     assert "1 file mended; the whole store is as it should be" in mended.out
+    shutil.rmtree(place / store)
+    listed = tvr("runs", "--workspace", "w [1] x", cwd=place)
+    assert " no store\n" in listed.out
+    at = ("--workspace", "w [1] x")
+    for refused in (("eval", *at), ("stores", *at), ("train-head", *at), ("serve", "w [1] x", "--port", "0")):
+        answer = tvr(*refused, cwd=place)
+        (again,) = re.findall(r"To make them again: tvr (.*)$", answer.out + answer.err, re.MULTILINE)
+        assert shlex.split(again) == after("next", listed)
+    made = tvr(*after("next", listed), cwd=place)
+    assert made.code == 0, made.err
+    scored = tvr(
+        *after("next", tvr("runs", "--workspace", "w [1] x", cwd=place)), "--split", "train", cwd=place
+    )
+    assert scored.code == 0, scored.err
+    assert "note:" not in scored.err, "the very features"
 
 
 def test_next_fails_where_nothing_was_read(place: Path) -> None:

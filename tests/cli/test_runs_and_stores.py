@@ -15,6 +15,7 @@ from tvr.cli.input.upkeep import Upkeep
 from tvr.data.contracts.errors import UsageError
 from tvr.heads.runs.run_lock import run_lock
 from tvr.pipeline.store.file_locks import FileLock
+from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words
 
 from ..fixtures.generated import generated_store
@@ -38,6 +39,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "place"))
+
+
+def knows_its_store_from_here(run: Path) -> None:
+    """Let a copied run not know where it was trained."""
+    record = json.loads((run / "config.json").read_text())
+    record["store"]["path"] = "/nowhere"
+    (run / "config.json").write_text(json.dumps(record))
 
 
 def test_lists(made: Path) -> None:
@@ -134,8 +142,64 @@ def test_delete_asks_first(place: Path) -> None:
     done = tvr("runs", "seq_transformer-1", "--delete", "--yes", cwd=place)
     assert done.out.startswith("deleted tvr-workspace/runs/toy/seq_transformer-1, ")
     assert not (place / RUN).exists()
-    assert tvr("stores", "toy", "--delete", "--yes", cwd=place).code == 0
+    assert tvr("stores", "toy", "--delete", "--yes", cwd=place).out.startswith(f"deleted {STORE}, ")
     assert not (place / STORE).exists()
+
+
+def test_who_deletes_a_store_is_told_which_runs_need_it(place: Path) -> None:
+    knows_its_store_from_here(place / RUN)
+    for number in range(2, 6):
+        shutil.copytree(place / RUN, place / RUN.with_name(f"run-{number}"))
+    trial = place / "tvr-workspace/sweeps/toy/trials/wti,seed=0"
+    shutil.copytree(place / RUN, trial)
+    asked = tvr("stores", "toy", "--delete", cwd=place)
+    needed = (
+        r"without this store 5 runs \((toy/\S+, ){2}toy/\S+ and 2 more\) and 1 trial of sweeps can be neither"
+    )
+    assert asked.code == 2
+    assert re.search(needed, asked.err)
+    copy = shutil.copytree(place / STORE, (place / STORE).with_name("copy"))
+    assert "without this store" not in tvr("stores", "toy/copy", "--delete", cwd=place).err, (
+        "they find the other one"
+    )
+    shutil.rmtree(copy)
+    renamed = json.loads(tvr("stores", "toy", "--rename", "new", "--json", cwd=place).out)
+    assert renamed == {"renamed": str(STORE), "folder": str(STORE.with_name("new"))}
+    assert json.loads(tvr("stores", "toy", "--note", "mine", "--json", cwd=place).out)["note"] == "mine"
+    done = json.loads(tvr("stores", "toy", "--delete", "--yes", "--json", cwd=place).out)
+    assert (done["deleted"], done["again"]) == (str(STORE.with_name("new")), None)
+    assert len(done["needed_by"]) == 6
+    assert str(trial.relative_to(place)) in done["needed_by"]
+
+
+def test_runs_whose_store_is_gone_are_marked_and_passed_over(place: Path) -> None:
+    knows_its_store_from_here(place / RUN)
+    other = shutil.copytree(place / RUN, place / "tvr-workspace/runs/other" / RUN.name)
+    record = json.loads((other / "config.json").read_text())
+    record["store"] |= {"dataset": "other", "relative_path": "../nowhere"}
+    (other / "config.json").write_text(json.dumps(record))
+    os.utime(other / "result.json", (2e9, 2e9))
+    first, second = tvr("runs", cwd=place).out.splitlines()[1:3]
+    assert first.startswith("other/seq_transformer-1 ")
+    assert first.rstrip().endswith(" no store")
+    assert second.rstrip().endswith(" finished")
+    assert f"next: tvr eval {RUN}\n" in tvr("runs", cwd=place).out
+    gone, there = json.loads(tvr("runs", "--json", cwd=place).out)
+    assert (gone["store"], there["store"]) == (None, str(place / STORE))
+    assert tvr("eval", cwd=place).code == 0
+    manifest = load_manifest(place / STORE)
+    object.__setattr__(manifest, "max_seconds", 7.0)
+    manifest.save(place / STORE, json.loads((place / STORE / "splits.json").read_text()))
+    changed = tvr("runs", RUN, cwd=place).out
+    assert "store changed" in changed
+    assert "next:" not in changed
+    refused = tvr("eval", cwd=place)
+    assert "Train one: " in refused.err
+    shutil.rmtree(place / STORE)
+    assert "next:" not in tvr("runs", cwd=place).out, "nobody kept how the features were made"
+    refused = tvr("eval", cwd=place)
+    assert refused.code == 4
+    assert "The features of run other/seq_transformer-1 lay at /nowhere\n" in refused.err
 
 
 def test_what_is_done_to_one_fails_where_a_name_fits_several(place: Path) -> None:

@@ -56,7 +56,7 @@ def _answer(request: Mapping[str, Any], descriptor: int) -> dict[str, Any]:
     except av.error.FFmpegError as error:
         return {"failed": f"FFmpeg: {error.strerror or error}"}
     except OSError as error:
-        return {"failed": f"cannot be written ({error.strerror or error})"}
+        return {"failed": f"the copy that browsers play cannot be written ({error.strerror or error})"}
     except MemoryError:
         # What took the memory may keep it; the parent starts another process.
         return {"failed": "takes more memory than its limit", "ends": True}

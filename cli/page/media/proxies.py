@@ -36,7 +36,7 @@ _NAME = re.compile(r"(\d{1,9})-(\d{1,9})-(\d{1,15})-(\d{1,15})(\.mp4|\.webm)")
 _MOST_WAITING = 64
 _MOST_FAILURES = 10_000
 _FAILED_SECONDS = 300.0
-"""Until it is tried again: a disk may have room by then, and a machine time."""
+"""Until it is tried again by itself: a disk may have room by then, and a machine time."""
 _LEFT_OVER_SECONDS = 24 * 3600.0
 """After which what a server that was killed had begun is removed."""
 _MICRO = 1e6
@@ -106,13 +106,14 @@ class Proxies:
         exact = next((each for each in there if (each.window.begin, each.window.end) == (start, end)), None)
         return exact or next((each for each in there if each.window.holds(start, end)), None)
 
-    def asked(self, opened: OpenFile, window: Window, *, copy: bool) -> str:
+    def asked(self, opened: OpenFile, window: Window, *, copy: bool, again: bool = False) -> str:
         """See that a proxy is made.
 
         Args:
             opened: the file; it may be closed afterwards.
             window: what of it.
             copy: whether packets are copied where that is possible.
+            again: whether to try it although it has just failed.
 
         Returns:
             Why it cannot be made; empty: it is being made, or is there by now.
@@ -120,8 +121,9 @@ class Proxies:
         place = _key(opened), window
         with self._lock:
             failed_at, reason = self._failed.get(place, (-float("inf"), ""))
-            if time.monotonic() - failed_at < _FAILED_SECONDS:
+            if not again and time.monotonic() - failed_at < _FAILED_SECONDS:
                 return reason
+            self._failed.pop(place, None)
             if place in self._making or len(self._making) >= _MOST_WAITING:
                 return ""
             own = OpenFile(os.fdopen(os.dup(opened.file.fileno()), "rb", 0), opened.path, opened.facts)
@@ -167,9 +169,9 @@ class Proxies:
             del self._making[place]
             if future.cancelled() or (error := future.exception()) is None:
                 return
-            reason = (
-                f"cannot be written ({error.strerror or error})" if isinstance(error, OSError) else str(error)
-            )
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"the copy that browsers play cannot be written ({error.strerror or error})"
             self._failed[place] = time.monotonic(), reason
             if len(self._failed) > _MOST_FAILURES:
                 self._failed.popitem(last=False)

@@ -145,13 +145,16 @@ class MediaShelf:
             except DecodeError as error:
                 raise MediaError(str(error)) from None
 
-    def playable(self, video_id: str, start: float | None = None, end: float | None = None) -> Playable:
+    def playable(
+        self, video_id: str, start: float | None = None, end: float | None = None, *, again: bool = False
+    ) -> Playable:
         """How a span of a video is played; begins to make a proxy where one is needed.
 
         Args:
             video_id: of the store.
             start: second of the file; None: the beginning of its clip.
             end: second of the file; None: the end of its clip, as far as a proxy goes.
+            again: whether to try what has failed before: only a person knows that what was wrong is mended.
         """
         try:
             opened = self._files.opened(video_id)
@@ -159,7 +162,7 @@ class MediaShelf:
             return Playable("missing", reason=str(error))
         with opened:
             try:
-                probe = self._probe(opened)
+                probe = self._probe(opened, again=again)
             except MediaError as error:
                 return Playable("failed", reason=str(error))
             if probe.change == "none":
@@ -168,7 +171,8 @@ class MediaShelf:
             span = self._span(video_id, start, end)
             if found := self._proxies.found(opened, *span):
                 return _ready(found, probe.why)
-            failed = self._proxies.asked(opened, Window.around(*span), copy=probe.change == "container")
+            window, copy = Window.around(*span), probe.change == "container"
+            failed = self._proxies.asked(opened, window, copy=copy, again=again)
             return Playable("failed" if failed else "making", "proxy", reason=failed)
 
     def opened(self, video_id: str, start: float | None = None, end: float | None = None) -> Media:
@@ -201,15 +205,15 @@ class MediaShelf:
         begin = start if start is not None else video.start_seconds if video else 0.0
         return begin, end if end is not None or start is not None or video is None else video.end_seconds
 
-    def _probe(self, opened: OpenFile) -> Probe:
-        """What was seen of a file, looked at once.
+    def _probe(self, opened: OpenFile, *, again: bool = False) -> Probe:
+        """What was seen of a file, looked at once; ``again``: once more where that failed.
 
         Raises:
             MediaError: it is no video.
         """
         with self._lock:
             known = self._probes.get(opened.facts)
-        if known is None:
+        if known is None or (again and isinstance(known, str)):
             try:
                 known = Probe(**self._processes.ask(opened, {"target": None}, _PROBE_SECONDS))
             except MediaError as error:

@@ -25,7 +25,8 @@ export class Media {
   #resumes = true;
   #asked = new Latest();
 
-  /** `moved()`: there is another position or length; `said(words)`: what a person must know, or "". */
+  /** `moved()`: there is another position or length; `said(words, again)`: what a person must know, or "", and what
+   * tries once more, if anything does. */
   constructor({ moved, said }) {
     this.moved = moved;
     this.said = said;
@@ -77,11 +78,18 @@ export class Media {
     else this.video.pause();
   }
 
-  cannotPlay(reason) {
+  #cannotPlay(reason) {
     this.#asked.stop();
     this.video.hidden = true;
-    this.said(`Cannot be played: ${reason}`);
+    this.said(`Cannot be played: ${reason}`, () => this.#tryAgain());
     this.moved();
+  }
+
+  /** Else the server would only repeat for a while why it failed. */
+  #tryAgain() {
+    [this.#source, this.#wanted] = [null, null];
+    this.said("Trying again.");
+    this.#fetch(true);
   }
 
   #listen() {
@@ -107,9 +115,9 @@ export class Media {
   async #failed() {
     try {
       await ask("/api/runs");
-      this.cannotPlay("This browser cannot play the file.");
+      this.#cannotPlay("This browser cannot play the file.");
     } catch (error) {
-      this.cannotPlay(error.message);
+      this.#cannotPlay(error.message);
     }
   }
 
@@ -119,7 +127,7 @@ export class Media {
   }
 
   /** Have what is to be played, unless it is there or on its way. */
-  #fetch() {
+  #fetch(again = null) {
     if (this.#number === null) return;
     const [first, end] = this.#loop;
     const isShort = end - first <= PIECE_SECONDS;
@@ -131,21 +139,21 @@ export class Media {
     const address = `/api/videos/${this.#number}/playable`;
     this.#asked.run(
       async (signal) => {
-        for (;;) {
-          const answer = await ask(address, { start: seconds(start), end: seconds(end) }, { signal });
+        for (;; again = null) {
+          const answer = await ask(address, { start: seconds(start), end: seconds(end), again }, { signal });
           if (answer.state !== "making") return answer;
           this.said("Being made playable for browsers. Meanwhile, the frames that were looked at.");
           await pause(POLL_MILLISECONDS, signal);
         }
       },
       (answer) => this.#take(answer),
-      (error) => this.cannotPlay(error.message),
+      (error) => this.#cannotPlay(error.message),
     );
   }
 
   #take({ state, kind, url, begins_at: begins, ends_at: to, reason }) {
     if (state !== "ready") {
-      this.cannotPlay(reason);
+      this.#cannotPlay(reason);
       return;
     }
     // A file holds every second of itself; a proxy only those that were asked for.

@@ -1,6 +1,6 @@
 // The player: a video from the start of its span, over and over, and below it why the span was found.
 
-import { ask, Latest } from "./api.js";
+import { ask, Latest, Refused } from "./api.js";
 import { titleOf, videoFacts } from "./cards.js";
 import { announce, clock, clocks, fill, frame, iconButton, make, nearestOf, relabel } from "./dom.js";
 import { Media } from "./media.js";
@@ -27,7 +27,7 @@ export class Player {
 
   constructor(panel) {
     this.panel = panel;
-    this.media = new Media({ moved: () => this.#showTime(), said: (words) => (this.message.textContent = words) });
+    this.media = new Media({ moved: () => this.#showTime(), said: (words, again) => this.#say(words, again) });
     this.video = this.media.video;
     this.#build();
   }
@@ -124,13 +124,32 @@ export class Player {
         announce(`Player: ${titleOf(opened)}`);
         this.timeline.setFrames(opened.video, opened.frame_seconds);
         fill(this.facts, videoFacts(opened, () => this.media.position));
-        if (opened.trouble) this.media.cannotPlay(opened.trouble);
-        else this.media.open(opened.video);
+        this.media.open(opened.video);
         this.#settle(true);
         if (this.#span) this.media.seek(this.#span[0]);
       },
-      (error) => this.media.cannotPlay(error.message),
+      (error) => this.#cannotOpen(error),
     );
+  }
+
+  /** Nothing is known of the video: that is said once, and nothing else of it is shown. */
+  #cannotOpen(error) {
+    this.#words.stop();
+    this.why.replaceChildren();
+    this.panel.classList.add("absent");
+    const lasts = error instanceof Refused && error.status < 500;
+    this.#say(error.message, lasts ? null : () => {
+      this.#open();
+      this.#align();
+    });
+  }
+
+  #say(words, again) {
+    const press = () => {
+      this.panel.focus(); // the button goes
+      again();
+    };
+    fill(this.message, words, again && make("button", { type: "button", class: "plain", onclick: press }, "Try again"));
   }
 
   #leave() {
@@ -138,6 +157,7 @@ export class Player {
     this.#words.stop();
     [this.#opened, this.#alignment, this.#span] = [null, null, null];
     this.media.open(null);
+    this.panel.classList.remove("absent");
     this.still.replaceChildren();
     this.why.replaceChildren();
     this.timeline.setFrames(0, []);
@@ -168,7 +188,7 @@ export class Player {
     [this.#alignment, this.#near] = [null, t];
     this.why.replaceChildren();
     this.timeline.setCurves([]);
-    if (!q) return this.#words.stop();
+    if (!q || this.panel.classList.contains("absent")) return this.#words.stop();
     this.#words.run(
       (signal) => ask(`/api/videos/${encodeURIComponent(video)}/alignment`, { q, run, near: t }, { signal }),
       (alignment) => {

@@ -239,6 +239,33 @@ def test_a_video_that_cannot_be_played_fails(visit: Open, state: str) -> None:
     expect(page.get_by_text("Cannot be played: it went")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("^Frame at"))).to_be_visible()
     expect(page.locator(".strip img")).to_have_count(8)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Cannot be played: it went")).to_be_visible()
+    page.route("**/playable?*again=true**", lambda route: route.continue_())
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_function(PLAYING)
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+
+
+def test_a_video_that_is_not_in_the_store_fails_once(visit: Open, query: str) -> None:
+    """Its details and its curve are asked for at the same time, and both are refused for the same reason."""
+    page, held = visit(), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/videos/9999", hold)
+    page.goto(f"/?q={query}&video=9999")
+    player = page.get_by_role("complementary")
+    expect(player.get_by_text("No curve: there is no video 9999")).to_be_visible()
+    held[0].continue_()
+    expect(player.get_by_text("No curve")).to_be_hidden()
+    expect(player.get_by_text("there is no video 9999")).to_have_count(1)
+    for name in ("Try again", "Begin span here"):
+        expect(player.get_by_role("button", name=name)).to_be_hidden()
+    page.locator(".card .open").first.click()
+    page.wait_for_function(PLAYING)
+    expect(player.get_by_role("button", name="Begin span here")).to_be_visible()
 
 
 def test_a_file_that_the_browser_cannot_read_fails(visit: Open) -> None:

@@ -20,8 +20,8 @@ NUM_VIDEOS = 11
 CONFIG = {
     "checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 414, 422]}},
     "operations": [
-        # What a document cannot say: exactly one of q, video and picture, bytes that are those of a picture, and which
-        # splits there are.
+        # What a document cannot say: exactly one of q, video and picture, bytes that are those of a picture, which
+        # splits there are, and that a span ends behind its start.
         {
             "include-path": "/api/search",
             "checks": {"positive_data_acceptance": {"expected-statuses": [200, 400, 404, 414]}},
@@ -34,6 +34,13 @@ CONFIG = {
             "include-path": "/api/runs/{name}/failures",
             "checks": {"positive_data_acceptance": {"expected-statuses": [200, 400, 404]}},
         },
+        *(
+            {
+                "include-path": f"/api/videos/{{number}}/{last}",
+                "checks": {"positive_data_acceptance": {"expected-statuses": [200, 206, 400, 404]}},
+            }
+            for last in ("playable", "media")
+        ),
     ],
 }
 HOSTILE = (

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from tvr.cli.page.app import PAGES, page_app
 from tvr.cli.page.context import PageContext
-from tvr.cli.page.media.shelf import MediaShelf
+from tvr.cli.page.media.shelf import MediaShelf, Playable
 from tvr.cli.page.opened_store import ZERO_SHOT, OpenedStore
 from tvr.data.base import load_dataset
 from tvr.heads.evaluation.evaluate import evaluate
@@ -249,6 +249,22 @@ def test_a_video_plays_as_it_is(client: httpx.Client, context: PageContext) -> N
     part = client.get(playable["url"], headers={"range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, whole.content[10:20])
     assert client.get(playable["url"], params={"start": 3, "end": 2}).status_code == 400
+
+
+def test_a_video_is_tried_again_where_that_is_asked_for(
+    client: httpx.Client, context: PageContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    playable = context.media.playable
+
+    def noted(video: str, *span: float | None, again: bool) -> Playable:
+        asked.append(again)
+        return playable(video, *span, again=again)
+
+    monkeypatch.setattr(context.media, "playable", noted)
+    for more in ({}, {"again": True}):
+        assert got(client, "/api/videos/0/playable", **more)["state"] == "ready"
+    assert asked == [False, True]
 
 
 def test_videos_are_listed(client: httpx.Client) -> None:

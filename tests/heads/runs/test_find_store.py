@@ -11,7 +11,7 @@ import pytest
 from tvr.data.contracts.errors import StoreError, TrainingError
 from tvr.heads import seq_transformer
 from tvr.heads.features.from_store import features_of
-from tvr.heads.runs.find_store import run_store, store_notes
+from tvr.heads.runs.find_store import run_store, store_notes, stores_of
 from tvr.heads.runs.run_folder import RunRecord, load_record
 from tvr.heads.runs.training_config import TrainingConfig
 from tvr.heads.training.loop import train
@@ -224,6 +224,32 @@ def test_run_store_fails_without_a_word_of_a_store(workspace: Path) -> None:
         run_store(workspace / RUN, record)
     with pytest.raises(StoreError, match="was trained on weights that its run does not name"):
         run_store(workspace / RUN, record, workspace / STORE)
+
+
+def test_stores_of_a_run(workspace: Path) -> None:
+    """Its own and its copies, wherever they are called what, and what is damaged where it lay."""
+    run, own = workspace / RUN, workspace / STORE
+    record = load_record(run)
+    copy = Path(shutil.copytree(own, own.with_name("a-copy")))
+    changed(Path(shutil.copytree(own, own.with_name("other"))), CHANGES[next(iter(CHANGES))])
+    assert list(stores_of(run, record)) == [own, copy]
+    renamed = own.rename(own.with_name("renamed"))
+    assert list(stores_of(run, record)) == [copy, renamed]
+    (copy / "store.json").write_text("{")
+    copy.rename(own)
+    assert list(stores_of(run, record)) == [own, renamed]
+
+
+def test_stores_of_a_run_fails_to_find_what_is_gone(workspace: Path) -> None:
+    run, own = workspace / RUN, workspace / STORE
+    changed(own, CHANGES[next(iter(CHANGES))])
+    assert list(stores_of(run, load_record(run))) == []
+    shutil.rmtree(own)
+    assert list(stores_of(run, load_record(run))) == []
+    with pytest.raises(
+        StoreError, match=r"with --store, or make them again with the `tvr extract` that made them"
+    ):
+        run_store(run, load_record(run))
 
 
 def test_a_run_goes_on_with_its_own_features_alone(workspace: Path) -> None:

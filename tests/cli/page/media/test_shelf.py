@@ -312,6 +312,37 @@ def test_a_span_behind_the_end_fails(shelf: MediaShelf) -> None:
     assert shelf.playable("hevc", 100.0, 101.0) == playable
 
 
+def test_what_failed_is_tried_again_where_a_person_asks_for_it(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was full has room again; and a file that took too long to look at is looked at once more."""
+    (tmp_path / "cache").touch()
+    with shelf_of(tmp_path, {"avi": files["avi"]}) as shelf:
+        monkeypatch.setattr("tvr.cli.page.media.shelf._PROBE_SECONDS", 0.0)
+        assert "time limit" in shelf.playable("avi").reason
+        monkeypatch.undo()
+        assert "time limit" in shelf.playable("avi").reason, "remembered, for looking may take as long again"
+        assert shelf.playable("avi", again=True).state == "making"
+        failed = settled(shelf, "avi")
+        assert (failed.state, "cannot be written" in failed.reason) == ("failed", True)
+        (tmp_path / "cache").unlink()
+        assert shelf.playable("avi") == failed
+        assert shelf.playable("avi", again=True).state == "making"
+        assert settled(shelf, "avi").state == "ready"
+
+
+def test_what_is_tried_again_fails_again_where_nothing_has_changed(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").touch()
+    with shelf_of(tmp_path, {"avi": files["avi"], "text": files["text"]}) as shelf:
+        for video in ("avi", "text"):
+            failed = settled(shelf, video)
+            shelf.playable(video, again=True)
+            assert settled(shelf, video) == failed
+            assert failed.state == "failed"
+
+
 def test_a_damaged_file_is_played_as_far_as_it_is_sound(files: dict[str, Path], tmp_path: Path) -> None:
     broken = damage(Path(shutil.copy(files["avi"], tmp_path / "avi.avi")), 0.5, 200)
     write_proxy(broken, tmp_path / "proxy", 0.0, 180.0, copy=False)
