@@ -139,9 +139,23 @@ class Summary:
         """
         if untrusted:
             self.still_untrusted = sum(row.id in untrusted for row in store.older_rows(READING_RULES))
-        self.status, self.shards_left = _status_counts(store), store.absent_shards()
+        self._count_receipts(store)
+        if store.generation:  # receipts count rows that are not read any more as well
+            self.status, self.texts_truncated = _status_counts(store), _num_truncated(store)
         self.locks_out_of_reach = locks_out_of_reach(self.folder, self.shards_left)
-        self.texts_truncated = _num_truncated(store)
+
+    def _count_receipts(self, store: FeatureStore) -> None:
+        """What they say, each read once: there may be ten thousand."""
+        self.status.clear()
+        self.shards_left, self.texts_truncated = [], 0
+        for name in (*store.shard_names("video"), *store.shard_names("text")):
+            receipt = store.receipt(name)
+            if receipt is None:
+                self.shards_left.append(name)
+            elif name.startswith("text"):
+                self.texts_truncated += receipt.status.get("truncated", 0)
+            else:
+                self.status += _statuses_of(receipt)
 
 
 def duration_in_words(seconds: float) -> str:
@@ -153,24 +167,22 @@ def duration_in_words(seconds: float) -> str:
 
 def _status_counts(store: FeatureStore) -> Counter[str]:
     """Number of videos by status over a whole store, with ``missing`` files apart from ``failed`` ones."""
-    if store.generation:  # receipts count rows that are not read any more as well
+    if store.generation:
         rows = store.statuses()
         return Counter("missing" if row.reason == MISSING else row.status for row in rows)
-    counts: Counter[str] = Counter()
-    for name in store.shard_names("video"):
-        receipt = store.receipt(name)
-        if receipt:
-            counts.update(receipt.status)
-            counts.update({"failed": -len(receipt.missing), "missing": len(receipt.missing)})
-    return Counter({status: count for status, count in counts.items() if count})
+    receipts = (store.receipt(name) for name in store.shard_names("video"))
+    return sum((_statuses_of(receipt) for receipt in receipts if receipt), Counter[str]())
+
+
+def _statuses_of(receipt: Receipt) -> Counter[str]:
+    counts = Counter(receipt.status)
+    counts.update({"failed": -len(receipt.missing), "missing": len(receipt.missing)})
+    return +counts
 
 
 def _num_truncated(store: FeatureStore) -> int:
     """How many texts of a store the encoder's context cut."""
-    if store.generation:
-        return sum(int(shard.array("truncated")[list(rows)].sum()) for shard, rows in store.living("text"))
-    receipts = (store.receipt(name) for name in store.shard_names("text"))
-    return sum(receipt.status.get("truncated", 0) for receipt in receipts if receipt)
+    return sum(int(shard.array("truncated")[list(rows)].sum()) for shard, rows in store.living("text"))
 
 
 @dataclass(frozen=True, slots=True)

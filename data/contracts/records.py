@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,6 +13,8 @@ from .numbers import LARGEST_WHOLE, check_numbers
 
 Record = TypeVar("Record")
 
+_CONTAINERS = {Mapping: (dict,), dict: (dict,), **dict.fromkeys((Sequence, list, tuple), (list, tuple))}
+"""What JSON and dataclasses have of each kind of annotation."""
 _SHOWN = 200
 """Characters of a value that a message repeats."""
 
@@ -88,20 +90,30 @@ def restored_value(value: Any, hint: Any, name: str) -> Any:
         return restored(origin, value, name)  # pyright: ignore[reportArgumentType]  # a class, as every annotation
     if origin in (Union, UnionType):
         return _of_any_type(value, inner, name)
-    if origin in (Mapping, dict) and type(value) is dict:
-        return {key: restored_value(one, inner[1], f"{name}.{key}") for key, one in value.items()}
-    if origin in (Sequence, list, tuple) and type(value) in (list, tuple):
-        hints = inner if origin is tuple and Ellipsis not in inner else [inner[0]] * len(value)
-        if len(value) != len(hints):
-            raise ValueError(f"{name} is {value!r}"[:_SHOWN])
-        pairs = zip(value, hints, strict=True)
-        items = [restored_value(one, hint, f"{name}.{place}") for place, (one, hint) in enumerate(pairs)]
-        return tuple(items) if origin is tuple else items
+    kinds = _CONTAINERS.get(origin, ())
+    if type(value) in kinds:
+        return _of_parts(value, origin, inner, name)
     if not _is_plain(value, origin, inner):
         raise ValueError(f"{name} is {value!r}"[:_SHOWN])
     if origin is Path and "\0" in value:
         raise ValueError(f"{name} is {value!r}, and no path has a NUL"[:_SHOWN])
     return origin(value) if origin in (Path, float) else value
+
+
+def _of_parts(value: Any, origin: Any, inner: Sequence[Any], name: str) -> Any:
+    """Each part of a mapping, or of a sequence, as its own annotation says."""
+    if type(value) is dict:
+        if _are_plain(value.values(), inner[1]):
+            return value
+        return {key: restored_value(one, inner[1], f"{name}.{key}") for key, one in value.items()}
+    if origin is not tuple and _are_plain(value, inner[0]):
+        return list(value)
+    hints = inner if origin is tuple and Ellipsis not in inner else [inner[0]] * len(value)
+    if len(value) != len(hints):
+        raise ValueError(f"{name} is {value!r}"[:_SHOWN])
+    pairs = zip(value, hints, strict=True)
+    items = [restored_value(one, hint, f"{name}.{place}") for place, (one, hint) in enumerate(pairs)]
+    return tuple(items) if origin is tuple else items
 
 
 def _of_any_type(value: Any, hints: Sequence[Any], name: str) -> Any:
@@ -119,6 +131,11 @@ def _is_plain(value: Any, origin: Any, choices: Sequence[Any]) -> bool:
         return type(value) is str and value in choices
     admitted = {Any: (type(value),), float: (int, float), Path: (str,)}.get(origin, (origin,))
     return type(value) in admitted
+
+
+def _are_plain(values: Collection[Any], hint: Any) -> bool:
+    """Whether all are strings, or whole numbers, as they are to be: of the thousands that a receipt holds."""
+    return hint in (str, int) and set(map(type, values)) <= {hint}
 
 
 @cache

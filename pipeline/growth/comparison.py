@@ -23,7 +23,7 @@ class ListComparison:
 
     shards: Mapping[str, str]
     """Of every id in the store's shards, also one that was gone before, the last shard with a row of it."""
-    held: Mapping[str, frozenset[str]]
+    held: Mapping[str, Sequence[str]]
     """All ids of each shard."""
     new: tuple[str, ...] = ()
     changed: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -81,7 +81,7 @@ def compared_videos(
     Raises:
         StoreError: a shard is damaged.
     """
-    stored = _stored_videos(store)
+    stored, held = _stored_videos(store)
     new: list[str] = []
     unsure: list[Video] = []
     changed: dict[str, str] = {}
@@ -102,8 +102,8 @@ def compared_videos(
         changed |= other_frames(unsure)
         kept = [i for i in kept if i not in changed]
     shards = {i: row.shard for i, row in stored.items()}
-    gone = _gone(store, "video", {video.id for video in videos})
-    return ListComparison(shards, _held(store, "video"), tuple(new), changed, gone, tuple(kept))
+    gone = _gone(store, "video", held, {video.id for video in videos})
+    return ListComparison(shards, held, tuple(new), changed, gone, tuple(kept))
 
 
 def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> ListComparison:
@@ -112,7 +112,7 @@ def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> ListCo
     Raises:
         StoreError: a shard is damaged.
     """
-    stored = _stored_texts(store)
+    stored, held = _stored_texts(store)
     new: list[str] = []
     changed: dict[str, str] = {}
     kept: list[str] = []
@@ -125,45 +125,50 @@ def compared_texts(store: FeatureStore, captions: Collection[Caption]) -> ListCo
         else:
             kept.append(caption.id)
     shards = {i: row[0] for i, row in stored.items()}
-    gone = _gone(store, "text", {caption.id for caption in captions})
-    return ListComparison(shards, _held(store, "text"), tuple(new), changed, gone, tuple(kept))
+    gone = _gone(store, "text", held, {caption.id for caption in captions})
+    return ListComparison(shards, held, tuple(new), changed, gone, tuple(kept))
 
 
-def _held(store: FeatureStore, kind: str) -> dict[str, frozenset[str]]:
-    return {shard.path.name: frozenset(shard.ids) for shard in store.shards(kind)}
+def _gone(
+    store: FeatureStore, kind: str, held: Mapping[str, Sequence[str]], wanted: Collection[str]
+) -> tuple[str, ...]:
+    """Ids of rows that were of the store until now, as ``FeatureStore.living`` has them."""
+    last = {i: name for name, ids in held.items() for i in ids}
+    grown = store.generation
+    unread = {*grown.own_ids(kind), *grown.gone_ids(kind)} if grown else set[str]()
+    own = set(grown.own_shards(kind)) if grown else set[str]()
+    return tuple(i for i, name in last.items() if i not in wanted and (name in own or i not in unread))
 
 
-def _gone(store: FeatureStore, kind: str, wanted: Collection[str]) -> tuple[str, ...]:
-    """Ids of rows that were of the store until now."""
-    ids = (shard.ids[row] for shard, living in store.living(kind) for row in living)
-    return tuple(i for i in ids if i not in wanted)
-
-
-def _stored_videos(store: FeatureStore) -> dict[str, _StoredVideo]:
-    """The last row of each id in the shards that are there."""
+def _stored_videos(store: FeatureStore) -> tuple[dict[str, _StoredVideo], dict[str, list[str]]]:
+    """The last row of each id in the shards that are there, and all ids of each shard."""
     found: dict[str, _StoredVideo] = {}
+    held: dict[str, list[str]] = {}
     for shard in store.shards("video"):
+        held[shard.path.name] = shard.ids
         receipt = store.receipt(shard.path.name)
         assert receipt is not None  # the shard is there
         offsets = shard.array("offsets")
         frames = (offsets[1:] - offsets[:-1]).tolist()
         for i, reason, count in zip(shard.ids, shard.strings("reason"), frames, strict=True):
-            span, file = receipt.spans.get(i), receipt.file_of(i)
+            span, file = receipt.span_of(i), receipt.file_of(i)
             found[i] = _StoredVideo(shard.path.name, reason == MISSING, count > 0, file, span)
-    return found
+    return found, held
 
 
 _StoredText = tuple[str, str, str, int | None]
 """Shard, video, text, and how many sentences of it were encoded by themselves, if any were."""
 
 
-def _stored_texts(store: FeatureStore) -> dict[str, _StoredText]:
+def _stored_texts(store: FeatureStore) -> tuple[dict[str, _StoredText], dict[str, list[str]]]:
     found: dict[str, _StoredText] = {}
+    held: dict[str, list[str]] = {}
     for shard in store.shards("text"):
+        held[shard.path.name] = shard.ids
         columns = shard.ids, shard.strings("video_ids"), shard.strings("texts"), _num_sentences(shard)
         for i, video, text, sentences in zip(*columns, strict=True):
             found[i] = (shard.path.name, video, text, sentences)
-    return found
+    return found, held
 
 
 def _num_sentences(shard: ShardReader) -> Iterable[int | None]:

@@ -82,7 +82,7 @@ def stored_rows(path: Path, layout: PatchLayout | None) -> list[VideoRow]:
             reading_rules=receipt.rules_of(values[0]),
             taken_over=True,
             file=receipt.file_of(values[0]),
-            span=receipt.spans.get(values[0]),
+            span=receipt.span_of(values[0]),
         )
         for values in columns
     ]

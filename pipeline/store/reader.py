@@ -62,8 +62,7 @@ class FeatureStore:
             StoreError: there is no store, or (with ``complete``) some of its shards are not there; it says which.
         """
         store = cls(folder, load_manifest(folder))
-        absent = store.absent_shards()
-        if complete and absent:
+        if complete and (absent := store.absent_shards()):
             total = counted(len(store.shard_names("video")) + len(store.shard_names("text")), "shard")
             names = ", ".join(absent[:3]) + (f" and {len(absent) - 3:,} more" if len(absent) > 3 else "")
             then = f"To extract what is missing: tvr verify --repair --store {pasteable(folder)}"

@@ -14,6 +14,9 @@ from .manifest import Manifest
 FIRST_RULES = 1
 """The rules of reading (``READING_RULES`` of the decoders) of rows of which no receipt says by which they were read."""
 
+WHOLE_FILE = (0.0, None)
+"""The span of a video that is all of its file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -44,10 +47,11 @@ class Receipt:
     """Of videos that have frames, which file these are of (``FileIdentity`` as text). Older receipts name none."""
     failed_files: dict[str, str] = field(default_factory=dict[str, str])
     """The same of videos whose files could be opened and gave no frame: one that is mended is another file."""
-    spans: dict[str, tuple[float, float | None]] = field(
-        default_factory=dict[str, tuple[float, float | None]]
-    )
-    """Which seconds of its file each video is, None being the end. Older receipts say it of none."""
+    spans: dict[str, tuple[float, float | None]] | None = None
+    """Of each video that is a part of its file, which seconds, None being the end. None: of texts, and where no receipt
+    said so yet."""
+    unnoted: list[str] = field(default_factory=list[str])
+    """Videos whose rows were taken over from a shard whose receipt did not say it."""
     versions: dict[str, str] = field(default_factory=dict[str, str])
     """The packages that made the shard; rows that were taken over may be an earlier version's."""
     made_as: str = ""
@@ -73,6 +77,12 @@ class Receipt:
                 f"the receipt of {self.shard} does not say which files it was made of: {error}. "
                 "Delete the shard and run the `tvr extract` that made it"
             ) from error
+
+    def span_of(self, video_id: str) -> tuple[float, float | None] | None:
+        """Which seconds of its file a video of this shard is; None where nobody noted it."""
+        if self.spans is None or video_id in self.unnoted:
+            return None
+        return self.spans.get(video_id, WHOLE_FILE)
 
     def rules_of(self, video_id: str) -> int:
         """By which rules the file of a video of this shard was read."""

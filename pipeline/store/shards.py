@@ -23,7 +23,7 @@ from .claim import Claim
 from .deferred_error_file import DeferredErrorFile
 from .manifest import versions
 from .patches import PatchLayout, SpooledPatches
-from .receipts import FIRST_RULES, Receipt, receipt_path, write_receipt
+from .receipts import FIRST_RULES, WHOLE_FILE, Receipt, receipt_path, write_receipt
 
 MISSING = "file not found"
 """The reason of a video whose file is not on the disk."""
@@ -126,9 +126,16 @@ def write_video_shard(
     older = {row.id: row.reading_rules for row in rows if row.reading_rules < rules}
     files = {row.id: str(row.file) for row in rows if row.file and len(row.frames)}
     failed = {row.id: str(row.file) for row in rows if row.file and not len(row.frames)}
-    spans = {row.id: row.span for row in rows if row.span}
+    spans = {row.id: row.span for row in rows if row.span not in (None, WHOLE_FILE)}
+    unnoted = [row.id for row in rows if row.span is None]
     receipt = dataclasses.replace(
-        receipt, reading_rules=rules, older_rows=older, files=files, failed_files=failed, spans=spans
+        receipt,
+        reading_rules=rules,
+        older_rows=older,
+        files=files,
+        failed_files=failed,
+        spans=spans,
+        unnoted=unnoted,
     )
     return write_receipt(_made_for(claim, receipt), path)
 
