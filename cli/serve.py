@@ -165,7 +165,7 @@ def _context(
     first = None if taken.run is None else RunEntry.of(taken.run)
     folder = taken.store or _store_of(first)
     store = FeatureStore.open(folder)
-    entries = [entry for entry in run_entries(place) if entry.is_of(store.manifest)]
+    entries = [entry for entry in run_entries(place) if entry.is_of(store.manifest, folder)]
     if first is not None and all(entry.folder.resolve() != first.folder.resolve() for entry in entries):
         entries.insert(0, first)
     runs = [entry for entry in entries if entry.is_finished]

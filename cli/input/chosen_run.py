@@ -201,7 +201,7 @@ def is_run(folder: Path) -> bool:
 def _newest_run(place: Workspace, store: Path, words: str, wording: RunWording) -> Path | None:
     """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
     manifest = load_manifest(store)
-    entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest)]
+    entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest, store)]
     finished = [entry for entry in entries if entry.is_finished]
     run = _run_words(finished[0]) if finished else f"no finished run{wording.without}"
     said = ", ".join(part for part in (words, run) if part)

@@ -93,6 +93,9 @@ def identity_of(store: FeatureStore) -> dict[str, Any]:
         "path": str(store.folder.resolve()),
         **feature_settings(store.manifest),
         CONTENT_DIGEST: store.digest,
+        "generation": store.manifest.generation,
+        "videos": store.manifest.num_videos,
+        "texts": store.manifest.num_texts,
     }
 
 
@@ -156,10 +159,10 @@ def mapped_videos(store: FeatureStore, ids: Sequence[str]) -> VideoItems:
 
 def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> TextItems:
     """The texts of the named videos of a store, mapped."""
-    shards = list(store.shards("text"))
+    shards, living = _living_texts(store)
     wanted = set(video_ids)
     owners = [video for shard in shards for video in shard.strings("video_ids")]
-    rows = [row for row, video in enumerate(owners) if video in wanted]
+    rows = [row for row in living if owners[row] in wanted]
     chosen = torch.tensor(rows, dtype=torch.long)
     texts = [text for shard in shards for text in shard.strings("texts")]
     ids = [i for shard in shards for i in shard.ids]
@@ -175,6 +178,18 @@ def mapped_texts(store: FeatureStore, video_ids: Sequence[str]) -> TextItems:
         sentence_row=torch.from_numpy(sentence_rows)[chosen],
         parts=parts,
     )
+
+
+def _living_texts(store: FeatureStore) -> tuple[list[ShardReader], list[int]]:
+    """The shards of texts, and which of all their rows are of the store, in the order of the ids."""
+    shards: list[ShardReader] = []
+    living: list[tuple[str, int]] = []
+    begin = 0
+    for shard, rows in store.living("text"):
+        living += [(shard.ids[row], begin + row) for row in rows]
+        begin += len(shard.ids)
+        shards.append(shard)
+    return shards, [row for _, row in (sorted(living) if store.generation else living)]
 
 
 def _joined(shards: Sequence[ShardReader], column: str) -> ConcatenatedArrays:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from ...data.contracts.errors import StoreError
-from ...pipeline.store.generations.record import load_manifest
-from ...pipeline.store.manifest import MANIFEST_NAME
+from ...data.contracts.errors import StoreError, counted
+from ...pipeline.store.generations.record import earlier_digests, load_manifest
+from ...pipeline.store.manifest import MANIFEST_NAME, Manifest
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.workspace import Workspace
 from ..features.from_store import CONTENT_DIGEST, feature_settings, identity_of
@@ -54,11 +55,21 @@ def stores_of(run: Path, record: RunRecord) -> Iterator[Path]:
         if not (folder / MANIFEST_NAME).is_file():
             continue
         try:
-            if not store_differences(record.store, feature_settings(load_manifest(folder))):
+            if not differences_of(record.store, folder, load_manifest(folder)):
                 yield folder
         except StoreError:
             if folder in recorded:
                 yield folder
+
+
+def differences_of(recorded: Mapping[str, Any], folder: Path, manifest: Manifest) -> list[str]:
+    """One line for each thing by which a store is not the one that a run was trained on, nor has grown from that.
+
+    Raises:
+        StoreError: what the store says of what it was before cannot be read.
+    """
+    has_grown = recorded.get(CONTENT_DIGEST) in earlier_digests(folder)
+    return store_differences(recorded, feature_settings(manifest), has_grown=has_grown)
 
 
 def has_another_store(run: Path, record: RunRecord) -> bool:
@@ -96,8 +107,14 @@ def store_notes(record: RunRecord, store: FeatureStore) -> list[str]:
         return ["the run does not say what features it was trained on"]
     other = recorded.get("dataset") != found["dataset"]
     notes = [f"trained on {recorded.get('dataset')}, scored on {found['dataset']}"] if other else []
-    notes += store_differences(recorded, found, other_dataset=other)
-    if not notes and recorded.get(CONTENT_DIGEST, found[CONTENT_DIGEST]) != found[CONTENT_DIGEST]:
+    before = earlier_digests(store.folder)
+    has_grown = recorded.get(CONTENT_DIGEST) in before
+    notes += store_differences(recorded, found, other_dataset=other, has_grown=has_grown)
+    if has_grown:
+        # Its last digest before it was compacted: then the rows are the same.
+        is_compacted = store.generation is None and recorded.get(CONTENT_DIGEST) == before[-1]
+        notes += [] if is_compacted else [_growth_note(recorded, found)]
+    elif not notes and recorded.get(CONTENT_DIGEST, found[CONTENT_DIGEST]) != found[CONTENT_DIGEST]:
         notes.append("features of the store were extracted again since the run was trained on them")
     if unknown := [name for name in unrecorded(recorded, found) if not (other and name == CONTENT_DIGEST)]:
         notes.append(
@@ -105,6 +122,22 @@ def store_notes(record: RunRecord, store: FeatureStore) -> list[str]:
             "cannot be checked"
         )
     return notes
+
+
+def _growth_note(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    then, now = (
+        [
+            counted(store[name], noun)
+            for name, noun in (("videos", "video"), ("texts", "caption"))
+            if isinstance(store.get(name), int)
+        ]
+        for store in (recorded, found)
+    )
+    of_then = f" with {' and '.join(then)}" if then else ""
+    return (
+        f"the store has changed since the run was trained on generation {recorded.get('generation', 0)} of it"
+        f"{of_then}: now it has {' and '.join(now)}"
+    )
 
 
 class _Found:
@@ -121,7 +154,7 @@ class _Found:
         """Look at one more store; whether no other one can be better."""
         try:
             manifest = load_manifest(folder)
-            differing = store_differences(self._recorded, feature_settings(manifest))
+            differing = differences_of(self._recorded, folder, manifest)
             if differing:
                 if manifest.dataset == self._recorded.get("dataset"):
                     self.others.append(f"{folder} is another store: {in_one_line(differing)}")

@@ -16,11 +16,16 @@ STORE_DIGEST = "store-digest"
 
 _STORE = "store."
 _PLACES = {"path", "relative_path"}
+_COUNTS = {"generation", "videos", "texts"}
+"""Of a store: what it was when a run was trained, for who reads it; by the digests it is known."""
 _OF_MACHINE = {"versions", "training.device", "training.wandb"}
 """What may change between the start of a run and its resumption, beside the place of its store."""
 
 _GROW = ("encoder", "sampling")
 """Settings of a store that have come to hold more from version to version: what a run does not say, it cannot deny."""
+
+_OF_GROWTH = {"protocol", "annotation_digests", "splits"}
+"""What changes where videos and captions come and go."""
 
 _OF_DATASET = {"dataset", "protocol", "annotation_digests", "splits", "normalisation", "limit"}
 """What tells the videos and texts of a store, not how features are made of them."""
@@ -41,15 +46,18 @@ def run_differences(stored: Settings, wanted: Settings) -> list[str]:
     ]
 
 
-def store_differences(recorded: Settings, store: Settings, *, other_dataset: bool = False) -> list[str]:
+def store_differences(
+    recorded: Settings, store: Settings, *, other_dataset: bool = False, has_grown: bool = False
+) -> list[str]:
     """One line for each thing by which a store is not the one that a run was trained on, its shards' bytes apart.
 
     Args:
         recorded: what the run says of its store.
         store: ``identity_of`` the one that was found.
         other_dataset: whether it may hold other videos and texts; then only how features are made counts.
+        has_grown: whether it was that one, and videos or texts have come, changed or gone since.
     """
-    apart = {CONTENT_DIGEST} | (_OF_DATASET if other_dataset else set[str]())
+    apart = {CONTENT_DIGEST, *_COUNTS, *(_OF_DATASET if other_dataset else _OF_GROWTH if has_grown else ())}
     told, known = (
         {name: value for name, value in some.items() if name not in apart}
         for some in (_completed(recorded), _as_far_as_recorded(recorded, store))
@@ -63,7 +71,7 @@ def store_differences(recorded: Settings, store: Settings, *, other_dataset: boo
 
 def unrecorded(recorded: Settings, store: Settings) -> list[str]:
     """What is known of a store, and an older version of tvr did not write down when it trained."""
-    return sorted(set(_completed(store)) - set(_completed(recorded)) - _PLACES)
+    return sorted(set(_completed(store)) - set(_completed(recorded)) - _PLACES - _COUNTS)
 
 
 def settings_digest(settings: Settings) -> str:
@@ -104,7 +112,7 @@ def _completed(store: Settings) -> Settings:
 def _of_no_consequence(name: str) -> bool:
     if not name.startswith(_STORE):
         return name in _OF_MACHINE
-    return name.removeprefix(_STORE) in _PLACES or decides_no_feature(name)
+    return name.removeprefix(_STORE) in _PLACES | _COUNTS or decides_no_feature(name)
 
 
 def _of_consequence(settings: Settings, prefix: str) -> dict[str, Any]:

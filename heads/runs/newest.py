@@ -10,7 +10,7 @@ from ...pipeline.store.entries import day_of, name_in_workspace
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.workspace import Workspace
 from ..features.from_store import feature_settings
-from .find_store import has_another_store, stores_of
+from .find_store import differences_of, has_another_store, stores_of
 from .identity import store_differences
 from .kept_extraction import extract_again_command
 from .run_folder import CONFIG, IMPORTED, RESULT, RunRecord, load_record, read_metrics
@@ -79,10 +79,19 @@ class RunEntry:
         """What makes its features again, to be typed; None where nobody kept that here."""
         return extract_again_command(self.folder, self.record.store)
 
-    def is_of(self, manifest: Manifest) -> bool:
-        """Whether it was trained on features like those of a store."""
+    def is_of(self, manifest: Manifest, folder: Path | None = None) -> bool:
+        """Whether it was trained on features like those of a store.
+
+        Args:
+            manifest: of the store.
+            folder: where it lies, if what it has grown from counts as well.
+        """
         recorded = self.record.store
-        return bool(recorded) and not store_differences(recorded, feature_settings(manifest))
+        if not recorded:
+            return False
+        if folder is None:
+            return not store_differences(recorded, feature_settings(manifest))
+        return not differences_of(recorded, folder, manifest)
 
     def _epochs_done(self) -> int | str:
         try:

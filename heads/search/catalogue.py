@@ -111,9 +111,10 @@ class Catalogue:
     def captions(self) -> Mapping[str, tuple[str, ...]]:
         """What the store says of each video that has captions, by id."""
         found: dict[str, list[str]] = {}
-        for shard in self.store.shards("text"):
-            for video, text in zip(shard.strings("video_ids"), shard.strings("texts"), strict=True):
-                found.setdefault(video, []).append(text)
+        for shard, rows in self.store.living("text"):
+            videos, texts = shard.strings("video_ids"), shard.strings("texts")
+            for row in rows:
+                found.setdefault(videos[row], []).append(texts[row])
         return {video: tuple(texts) for video, texts in found.items()}
 
     @cached_property

@@ -169,10 +169,11 @@ class QueryFeatures:
         return as_stored(rows, exact=self.store.dtype(column) != np.float16)
 
     def _stored_paragraph(self, text: str) -> TextItems | None:
-        for shard in self.store.shards("text"):
-            for video, stored in zip(shard.strings("video_ids"), shard.strings("texts"), strict=True):
-                if stored == text:
-                    found = mapped_texts(self.store, [video])
+        for shard, rows in self.store.living("text"):
+            videos, texts = shard.strings("video_ids"), shard.strings("texts")
+            for row in rows:
+                if texts[row] == text:
+                    found = mapped_texts(self.store, [videos[row]])
                     return found.chosen(torch.tensor([found.texts.index(text)]))
         return None
 
