@@ -149,7 +149,7 @@ class Summary:
         self.status.clear()
         self.shards_left, self.texts_truncated = [], 0
         for name in (*store.shard_names("video"), *store.shard_names("text")):
-            receipt = store.receipt(name)
+            receipt = store.receipt_facts(name)
             if receipt is None:
                 self.shards_left.append(name)
             elif name.startswith("text"):
@@ -170,7 +170,7 @@ def _status_counts(store: FeatureStore) -> Counter[str]:
     if store.generation:
         rows = store.statuses()
         return Counter("missing" if row.reason == MISSING else row.status for row in rows)
-    receipts = (store.receipt(name) for name in store.shard_names("video"))
+    receipts = (store.receipt_facts(name) for name in store.shard_names("video"))
     return sum((_statuses_of(receipt) for receipt in receipts if receipt), Counter[str]())
 
 

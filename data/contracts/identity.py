@@ -41,7 +41,12 @@ class FileIdentity:
     """BLAKE2b of 16 bytes, hexadecimal."""
 
     def __str__(self) -> str:
-        return f"{self.bytes} bytes, modified {self.modified_ns}, {self.kind} {self.digest}"
+        return f"{self.beginning(self.bytes, self.modified_ns)}{self.kind} {self.digest}"
+
+    @staticmethod
+    def beginning(length: int, modified_ns: int) -> str:
+        """How the text of every file of this length begins that was last written at this time."""
+        return f"{length} bytes, modified {modified_ns}, "
 
     @classmethod
     def of(cls, path: Path, kind: FileDigest = "ends") -> "FileIdentity":

@@ -74,7 +74,7 @@ def detected(wanted: Wanted, on_file: OnFile, *, alone: bool) -> Detected:
     if differences(stored, wanted.manifest):
         return Detected(_compared(wanted, store, on_file)) if wanted.dataset.is_archive else Detected()
     lacks = store.generation is not None and any(
-        store.receipt(name) is None for name in store.generation.shards
+        store.receipt_facts(name) is None for name in store.generation.shards
     )
     if lacks:
         return Detected(_compared(wanted, store, on_file))

@@ -11,7 +11,7 @@ from ..options import CHANGED, UNTRUSTED, ExtractionOptions
 from ..plan import Plan, ShardPlan, TextShardPlan, VideoShardPlan
 from ..request import root_of
 from ..store.reader import FeatureStore
-from ..store.receipts import read_receipt, receipt_time_of
+from ..store.receipts import read_receipt_facts, receipt_time_of
 from ..store.shard_reader import ShardReader
 from ..trust.changes import FileComparison, compared_files
 from ..trust.files import OnFile, verdicts_of_files
@@ -104,7 +104,7 @@ class Job:
 
     def _found_now(self) -> set[str]:
         """Videos of its earlier shards whose files were missing and are there now."""
-        receipts = (self.store.receipt(name) for name in self.earlier)
+        receipts = (self.store.receipt_facts(name) for name in self.earlier)
         missing = {i for receipt in receipts if receipt for i in receipt.missing}
         return {i for i in missing if i in self.dataset.videos and self.dataset.videos[i].path}
 
@@ -112,7 +112,7 @@ class Job:
         """What of a shard has to be done: all where it is not whole; of one that is, the videos that are to be retried
         or were missing and have appeared. None where it is nothing."""
         path = self.store.folder / shard.name
-        receipt = read_receipt(path)
+        receipt = read_receipt_facts(path)
         if receipt is None:
             return shard
         if isinstance(shard, TextShardPlan):

@@ -19,7 +19,7 @@ from .claim import is_being_written
 from .generations.record import Generation, load_generation, load_manifest, load_split_ids, shard_name
 from .manifest import Manifest
 from .patches import dequantised
-from .receipts import Receipt, read_receipt
+from .receipts import Receipt, read_receipt, read_receipt_facts
 from .rows import OlderRow, TextRows, VideoRows, VideoStatus
 from .shard_reader import ShardReader
 
@@ -97,7 +97,17 @@ class FeatureStore:
         Raises:
             StoreError: the shard was made for another store.
         """
-        receipt = read_receipt(self.folder / name)
+        return self._of_this_store(name, read_receipt(self.folder / name))
+
+    def receipt_facts(self, name: str) -> Receipt | None:
+        """The same without what it says of single videos, but for those that were missing: see ``read_receipt_facts``.
+
+        Raises:
+            StoreError: the shard was made for another store.
+        """
+        return self._of_this_store(name, read_receipt_facts(self.folder / name))
+
+    def _of_this_store(self, name: str, receipt: Receipt | None) -> Receipt | None:
         if receipt and not receipt.is_of(self.manifest):
             raise StoreError(
                 f"{self.folder / name} was made for another store, with other features. "
@@ -108,13 +118,13 @@ class FeatureStore:
     def absent_shards(self) -> list[str]:
         """Planned shards that are not there as a whole."""
         names = self.shard_names("video") + self.shard_names("text")
-        return [name for name in names if self.receipt(name) is None]
+        return [name for name in names if self.receipt_facts(name) is None]
 
     @cached_property
     def digest(self) -> str:
         """sha256 of the names and checksums of its shards: as long as it stays the same, no byte of them changes."""
         names = self.shard_names("video") + self.shard_names("text")
-        receipts = [receipt for name in names if (receipt := self.receipt(name)) is not None]
+        receipts = [receipt for name in names if (receipt := self.receipt_facts(name)) is not None]
         lines = "".join(f"{receipt.shard} {receipt.sha256}\n" for receipt in receipts)
         lines += f"unread {self.generation.unread_digest}\n" if self.generation else ""
         return hashlib.sha256(lines.encode()).hexdigest()
