@@ -1,12 +1,15 @@
 """Files that are other ones than those whose features a store holds, though their names are the same."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from ...data.base import Video
+from ...data.contracts.byte_source import SourceReader, look_at
 from ...data.contracts.identity import FileIdentity
+from ...data.sources.remote_object import RemoteObject
+from ...data.sources.video_file import VideoFile, require_reachable
 from ..request import NOTHING_NAMED, Named, request_for_files, requested_dataset
 from ..store.reader import FeatureStore
 from .files import OnFile
@@ -15,6 +18,10 @@ _UNASKED = (
     "the files of its videos cannot be found. Run the `tvr extract` that made the store: it is told where they are, "
     "and looks at them"
 )
+
+
+_ASKED_AT_ONCE = 32
+"""Questions to servers: each takes as long as a server is far away, and nothing of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +59,44 @@ def compared_files(
 
     Raises:
         StoreError: a receipt does not say what it should.
+        DataError: a server that has some of them does not let us in.
     """
     known, failed, unknown = _known_files(store, shards)
     there = {i: path for i in (*known, *failed) if i in videos and (path := videos[i].path)}
     changed: dict[str, str] = {}
     mended: dict[str, str] = {}
-    for done, (video, path) in enumerate(there.items(), start=1):
-        file = known.get(video) or failed[video]
-        if difference := difference_of(file, path, by_time=by_time):
+    lost = 0
+    files = known | failed
+    differences = differences_of({i: (files[i], path) for i, path in there.items()}, by_time=by_time)
+    for done, (video, difference) in enumerate(zip(there, differences, strict=True), start=1):
+        lost += difference is None and video in known
+        if difference:
             (changed if video in known else mended)[video] = difference
         on_file(done, len(there))
-    num_there = sum(video in there for video in known)
+    num_there = sum(video in there for video in known) - lost
     return FileComparison(changed, num_there - len(changed), len(known) - num_there, unknown, mended)
+
+
+def differences_of(
+    files: Mapping[str, tuple[FileIdentity, VideoFile]], *, by_time: bool = False
+) -> Iterator[str | None]:
+    """Of each file what ``difference_of`` says, in their order; None of what no server has now.
+
+    Servers are asked for many files at a time.
+
+    Args:
+        files: of each video which file a row was made of, and where it is now.
+        by_time: whether a file of the same length that was written at the same moment is taken for the same.
+
+    Raises:
+        DataError: a server that has some of them does not let us in.
+    """
+    if not any(isinstance(file, RemoteObject) for _, file in files.values()):
+        yield from (difference_of(stored, file, by_time=by_time) for stored, file in files.values())
+        return
+    require_reachable(file for _, file in files.values())
+    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="servers") as threads:
+        yield from threads.map(lambda one: _difference_or_none(*one, by_time=by_time), files.values())
 
 
 def compared_by_request(
@@ -120,17 +153,30 @@ def _known_files(
     return known, failed, unknown
 
 
-def difference_of(stored: FileIdentity, path: Path, *, by_time: bool = False) -> str:
+def _difference_or_none(stored: FileIdentity, file: VideoFile, *, by_time: bool) -> str | None:
+    if isinstance(file, RemoteObject):
+        try:
+            return _difference(stored, file, by_time=by_time)
+        except OSError:
+            return None
+    return difference_of(stored, file, by_time=by_time)
+
+
+def difference_of(stored: FileIdentity, file: VideoFile, *, by_time: bool = False) -> str:
     """In what a file is another one than what is stored was made of, or nothing; why it cannot be read is for decoding
     to say.
     """
     try:
-        return "" if stored.is_that_of(path, by_time=by_time) else _told(stored, path.stat().st_size)
+        return _difference(stored, file, by_time=by_time)
     except OSError:
         return ""
 
 
-def difference_of_open(stored: FileIdentity, file: BinaryIO) -> str:
+def _difference(stored: FileIdentity, file: VideoFile, *, by_time: bool) -> str:
+    return "" if stored.is_that_of(file, by_time=by_time) else _told(stored, look_at(file).num_bytes)
+
+
+def difference_of_open(stored: FileIdentity, file: BinaryIO | SourceReader) -> str:
     """The same of a file that is open at its beginning.
 
     Raises:
