@@ -19,6 +19,7 @@ from typing import Literal
 from .contracts.errors import DataError, UsageError, counted, unknown_name
 from .contracts.plug_ins import load_plug_in
 from .contracts.records import configured
+from .sources.video_file import VideoFile
 
 Protocol = Literal["single", "multi", "paragraph"]
 """How captions are scored: one caption a video, each of several captions its own query, or all sentences of a
@@ -30,8 +31,8 @@ class Video:
     """One retrievable item: a file, or a span of seconds within a file."""
 
     id: str
-    path: Path | None
-    """The file, or None where it was not found."""
+    path: VideoFile | None
+    """The file, wherever it lies, or None where it was not found. Of one on a server nobody has asked yet."""
     start_seconds: float = 0.0
     end_seconds: float | None = None
     """End of the span, or None for the end of the file."""

@@ -1,24 +1,29 @@
 """Your own videos: a folder of them, or a csv, jsonl or parquet manifest that names them.
 
 A manifest has a row for every caption, or for every video with a list of captions: ``path, caption(s)`` and,
-where wanted, ``id``, ``start``, ``end`` (seconds), ``split`` and ``caption_id``. Paths are relative to the manifest.
+where wanted, ``id``, ``start``, ``end`` (seconds), ``split`` and ``caption_id``. Paths are relative to the manifest, or
+addresses of objects on servers (``s3://``, ``gs://``, ``https://``), of which nobody is asked here.
 A folder that holds ``captions.jsonl``, ``captions.csv`` or ``captions.parquet`` is described by that file.
 """
 
 import gc
+import json
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from .annotation_files.folder_tree import FolderTree, is_video_name
-from .annotation_files.listing import is_utf8, printable, walk
+from .annotation_files.listing import walk
 from .annotation_files.splits import CheckedSplit, held_out, parts_by_digest, with_validation
 from .base import About, Caption, Dataset, ExpectedFile, Preset, Protocol, Split, Video
 from .contracts.errors import DataError, counted, pasteable
+from .contracts.file_names import is_utf8, printable
 from .contracts.identity import sha256_of
+from .sources.remote_object import RemoteObject
 from .user_manifest.paths import PathFinder, ids_from_paths
 from .user_manifest.rows import MANIFEST_SUFFIXES
 from .user_manifest.videos import ManifestVideos, read_manifest
@@ -53,7 +58,7 @@ class Config:
     paragraphs: bool = False
     """Join all captions of a video, in order, to one query."""
     allow_outside: bool = False
-    """Take paths of a manifest that lead out of its folder."""
+    """Take paths of a manifest that lead out of its folder, also to servers (s3://, gs://, https://)."""
     validation: Literal["hold-out", "none"] = "hold-out"
     """Where a manifest has splits but none for validation: hold out a tenth of train, or do without."""
 
@@ -94,10 +99,19 @@ def _loaded(root: Path, config: Config) -> Dataset:
         videos=found,
         captions=captions,
         splits={name: checked.split for name, checked in splits.items()},
-        annotation_digests={printable(manifest.name): sha256_of(manifest)} if manifest else {},
+        annotation_digests={printable(manifest.name): _digest(manifest, videos)} if manifest else {},
         is_archive=True,
         notes=(*(note for checked in splits.values() for note in checked.notes), *_notes(found, len(counts))),
     )
+
+
+def _digest(manifest: Path, videos: ManifestVideos) -> str:
+    """sha256 of the file; where addresses in it are signed, which they are anew each time, of what it says without."""
+    if not any(address.secrets for address in videos.addresses.values()):
+        return sha256_of(manifest)
+    said = [videos.paths, videos.ids, videos.splits, [*videos.spans.items()]]
+    said += [videos.caption_video, videos.caption_texts, [*videos.caption_ids.items()]]
+    return sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _manifest_at(root: Path) -> Path | None:
@@ -173,7 +187,11 @@ def _found(videos: ManifestVideos, config: Config) -> dict[str, Video]:
     for number, id in enumerate(_ids(videos)):
         if id in found:
             raise DataError(_duplicate(videos, list(found), number, id))
-        file = by_id.get(number) or finder.file(videos.paths[number], videos.lines[number])
+        line, address = videos.lines[number], videos.addresses.get(number)
+        if address:
+            file = finder.on_server(address, line)
+        else:
+            file = by_id.get(number) or finder.file(videos.paths[number], line)
         start, end = videos.spans.get(number, (0.0, None))
         found[id] = Video(id, file, start, end)
     return found
@@ -304,6 +322,8 @@ def _notes(videos: Mapping[str, Video], num_captioned: int) -> Iterator[str]:
     missing = [id for id, video in videos.items() if video.path is None]
     if missing:
         yield f"{len(missing):,} of {counted(len(videos), 'video')} not found, the first is {missing[0]!r}"
+    if remote := sum(isinstance(video.path, RemoteObject) for video in videos.values()):
+        yield f"{remote:,} of {counted(len(videos), 'video')} on servers: taken for found until they are decoded"
     silent = len(videos) - num_captioned
     if silent:
         yield f"{silent:,} of {counted(len(videos), 'video')} without a caption: kept, and never a query"

@@ -12,6 +12,8 @@ import numpy as np
 from ..data.contracts.cautions import DRAWINGS_MODEL, DRAWINGS_ONLY, caution_of
 from ..data.contracts.errors import TvrError, counted
 from ..data.contracts.plug_ins import load_plug_in, plug_in_names
+from ..data.sources.address import SCHEMES
+from ..data.sources.fetching import why_not_installed
 from .decoders.base import FORMER_DECODER
 from .decoding.pool import DecoderPool, DecodeTask
 from .options import EncoderSpec
@@ -51,6 +53,7 @@ def examine(workspace: Path, encoder: EncoderSpec | None = None) -> Iterator[Fin
     yield _checked("encoder", lambda: _sees(encoder or EncoderSpec(DRAWINGS_MODEL)))
     yield _checked("GPU", _gpu)
     yield _checked("weights", _weights)
+    yield _checked("servers", _servers)
     yield _checked("disk", lambda: _disk(workspace))
     yield _checked("HDF5 locking", lambda: _locking(workspace))
 
@@ -124,6 +127,15 @@ def _weights() -> Finding:
     offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
     cached = f"{counted(len(models), 'model')} cached in {folder}{offline}"
     return Finding("weights", True, f"{cached}; tvr-storyboard is built in ({DRAWINGS_ONLY.label})")
+
+
+def _servers() -> Finding:
+    """Which addresses a manifest may hold; no server is asked."""
+    lacking = {scheme: why for scheme in SCHEMES if (why := why_not_installed(scheme))}
+    read = " ".join(f"{scheme}://" for scheme in SCHEMES if scheme not in lacking)
+    said = [f"videos are read from {read}"] if read else []
+    said += dict.fromkeys(f"optional: {why}" for why in lacking.values())
+    return Finding("servers", True, "; ".join(said), skipped=not read)
 
 
 def _disk(workspace: Path) -> Finding:

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from ..data.base import Dataset
 from ..data.contracts.cautions import Caution, caution_of
+from .decoding.decodable import require_decodable
 from .decoding.pool import Chunk, DecoderPool
 from .encode_videos import FrameBatches
 from .encoders.base import Encoder, PatchKind
@@ -76,9 +77,10 @@ def estimate(
         planned: what is to be extracted, where it is not all of the data set.
 
     Raises:
-        DataError: no video of the data set was found.
-        UsageError: patches are asked for of a model that has none.
+        DataError: no video of the data set was found, or a server that has some does not let us in.
+        UsageError: patches are asked for of a model that has none, or a decoder that reads files alone of other videos.
     """
+    require_decodable((video.path for video in dataset.videos.values()), options.chosen_decoder)
     plan = planned or plan_extraction(dataset, options)
     captions = list(plan.captions)
     videos = _measured_videos(plan, encoder, options, report)

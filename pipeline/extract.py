@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..data.base import Dataset
+from .decoding.decodable import require_decodable
 from .encoders.base import Encoder, EncoderIdentity
 from .growth.detection import Detected, Wanted, detected, refuse_other_files
 from .growth.planning import listing_of, plan_of, planned_shards
@@ -49,14 +50,15 @@ def run_extraction(
         on_progress: called often, from this thread.
 
     Raises:
-        DataError: no video of the data set was found.
-        UsageError: patches are wanted of a model that has none.
+        DataError: no video of the data set was found, or a server that has some does not let us in.
+        UsageError: patches are wanted of a model that has none, or a decoder that reads files alone of other videos.
         DecodeError: a video failed, and the options say to stop there.
         StoreError: the folder holds a store made in another way (the message says what differs), files are not those
             it was made of, or it cannot be written. Every shard that is in place stays valid.
     """
     alone = share.count == 1
     options = as_begun(options, dataset, folder, alone=alone)
+    require_decodable((video.path for video in dataset.videos.values()), options.chosen_decoder)
     plan = plan_extraction(dataset, options)
     options = replace(options, videos_per_shard=plan.videos_per_shard)
     manifest = manifest_of(dataset, runner.identity, plan, options)

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 from ..data.base import Video
 from ..data.contracts.errors import DecodeError
 from ..data.contracts.identity import FileIdentity
+from ..data.sources.remote_object import RemoteObject
 from .decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from .encode_texts import text_rows
 from .encode_videos import FrameBatches, video_rows
@@ -90,7 +91,7 @@ class ShardWorker:
             )
             videos = (video for shard in mine for video in shard.extracted if video.path)
             files: dict[str, FileIdentity] = {}
-            decoded = self.pool.stream(self._tasks(videos, recipe.options, files))
+            decoded = _noting_files(self.pool.stream(self._tasks(videos, recipe.options, files)), files)
             if recipe.options.on_error == "fail":
                 decoded = _up_to_a_failure(decoded)
             batches = FrameBatches(self.encoder, recipe.options.frames_per_batch, recipe.new_spool)
@@ -120,9 +121,11 @@ class ShardWorker:
         """What the children are to decode; which file each video is, as it is now, is noted in ``files``."""
         for video in videos:
             assert video.path is not None
-            # Before it is decoded: a file that changes while it is read is found to have changed the next time.
-            with suppress(OSError):  # why it cannot be read is for the decoder to say
-                files[video.id] = FileIdentity.of(video.path, options.file_digest)
+            # Before it is decoded: a file that changes while it is read is found to have changed the next time. What
+            # lies on a server is fetched by the child alone, which says what it was.
+            if not isinstance(video.path, RemoteObject):
+                with suppress(OSError):  # why it cannot be read is for the decoder to say
+                    files[video.id] = FileIdentity.of(video.path, options.file_digest)
             yield decode_task(video, self.encoder.identity.preprocessing, options)
 
     def _encoded_texts(self, shard: TextShardPlan, recipe: "Recipe", report: Report) -> Callable[[], Receipt]:
@@ -243,7 +246,18 @@ def decode_task(video: Video, preprocessing: Preprocessing, options: ExtractionO
         options.frames_per_batch,
         options.chosen_pixels,
         options.chosen_resize,
+        identify=options.file_digest if isinstance(video.path, RemoteObject) else None,
     )
+
+
+def _noting_files(
+    decoded: Iterator[Chunk | DecodedVideo], files: dict[str, FileIdentity]
+) -> Iterator[Chunk | DecodedVideo]:
+    """Note in ``files`` what children say that they have read."""
+    for given in decoded:
+        if isinstance(given, DecodedVideo) and given.file:
+            files[given.id] = FileIdentity.parse(given.file)
+        yield given
 
 
 def _up_to_a_failure(decoded: Iterator[Chunk | DecodedVideo]) -> Iterator[Chunk | DecodedVideo]:

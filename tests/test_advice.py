@@ -18,9 +18,10 @@ ADVICE = re.compile(r"\btvr ([a-z][a-z-]+)((?:[^`\n.;]|\.(?=\w))*)")
 """``tvr``, a command and what follows it in the same clause."""
 OF_OTHERS = {
     *("--nthreads", "--dashboard-address", "--resources", "--protocol"),
+    *("--dereference", "--hard-dereference", "--rm"),
     *("--scheduler-file", "--gres", "--array", "--nproc-per-node", "--cdcr"),
 }
-"""Of Dask, Slurm, PBS, torchrun and authors' code."""
+"""Of Dask, tar, zstd, Slurm, PBS, torchrun and authors' code."""
 COUNTED = (
     "videos|texts|captions|sentences|words|frames|shards|files|folders|rows|pairs|runs|stores|trials|epochs"
 )

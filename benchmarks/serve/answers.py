@@ -53,7 +53,7 @@ class _Files:
 
     def __getitem__(self, number: int) -> Path:
         path = self._paths[number]
-        assert path is not None, "every video has its file"
+        assert isinstance(path, Path), "every video has its file"
         return path
 
 

@@ -114,7 +114,7 @@ def _filmed(folder: Path, films: int, side_pixels: int, encoder: Encoder) -> lis
 
 
 def _film(store: FeatureStore, video: Video, split: str) -> Film:
-    assert video.path is not None, "it was generated"
+    assert isinstance(video.path, Path), "it was generated"
     rows = store.texts([video.id])
     identity = FileIdentity.of(video.path)
     seconds = np.array(store.frame_seconds(video.id))

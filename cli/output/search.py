@@ -7,6 +7,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ...data.contracts.errors import counted, one_line
+from ...data.sources.remote_object import RemoteObject
+from ...data.sources.video_file import VideoFile
 from ...heads.search.answers import FoundVideo
 from ...heads.search.archive import Archive, CaptionHit, open_archive
 from ...pipeline.request import NOTHING_NAMED, Named
@@ -67,9 +69,11 @@ def print_captions(found: Sequence[CaptionHit]) -> None:
         _print_below(f"“{hit.text}”")
 
 
-def shown_path(path: Path) -> str:
-    """From the working folder, if it lies below that."""
-    here = Path.cwd()
+def shown_path(file: VideoFile) -> str:
+    """From the working folder, if it lies below that; of a member of a tar file, as if the tar were a folder."""
+    if isinstance(file, RemoteObject):
+        return str(file)
+    here, path = Path.cwd(), Path(str(file))
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 

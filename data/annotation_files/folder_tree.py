@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..base import ExpectedFile
 from ..contracts.errors import DataError, counted
-from .listing import printable, walk
+from ..contracts.file_names import printable
+from .listing import walk
 from .reading import AnnotationFile, read_annotation
 
 _VIDEO = (
@@ -66,13 +67,13 @@ class FolderTree:
             self._look_below(self.videos, annotations=False, videos=True)
 
     def find(self, expected: ExpectedFile) -> Path | None:
-        """The annotation file of that name, or of an alternative name; the one nearest to the root.
+        """The annotation file of that name, or of an alternative name; the one nearest to the root. Of ``*.tar``, any.
 
         Raises:
             DataError: several files of that name lie equally near.
         """
         for name in (expected.name, *expected.alternatives):
-            paths = self._annotations.get(name.lower(), [])
+            paths = self._of_ending(name[1:]) if name[0] == "*" else self._annotations.get(name.lower(), [])
             if expected.at_root:
                 paths = [path for path in paths if path.parent == self.root]
             nearest = [path for path in paths if len(path.parts) == min(len(other.parts) for other in paths)]
@@ -84,6 +85,11 @@ class FolderTree:
             if nearest:
                 return nearest[0]
         return None
+
+    def _of_ending(self, ending: str) -> list[Path]:
+        """The first of the files that end so."""
+        paths = [path for name, paths in self._annotations.items() if name.endswith(ending) for path in paths]
+        return sorted(paths, key=lambda path: (len(path.parts), path))[:1]
 
     def need(self, dataset: str, expected: ExpectedFile) -> Path:
         """The annotation file of that name.

@@ -1,17 +1,14 @@
-"""What lies in a folder, whatever it is: files, folders, what is neither, and links to nothing; and names as text."""
+"""What lies in a folder, whatever it is: files, folders, what is neither, and links to nothing."""
 
 import errno
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..contracts.errors import DataError
-
-# What an escaped byte of a name that is not UTF-8 looks like.
-_LIKE_AN_ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
+from ..contracts.file_names import printable
 
 Kind = Literal["folder", "file", "other", "absent"]
 
@@ -82,29 +79,3 @@ def walk(root: Path) -> Iterator[tuple[str, Listing]]:
         below = [f"{folder.rstrip(os.sep)}{os.sep}{name}" for name in listing.folders if name[0] != "."]
         waiting += reversed(below)
         yield folder, listing
-
-
-def printable(path: str) -> str:
-    """A path as text that can be stored and printed: itself, unless a name in it is not UTF-8.
-
-    In such a name each byte that is not UTF-8 is written as ``\\xff``, and every backslash is doubled. So it is in a
-    name that merely looks as if it held such a byte: two names never have one text.
-    """
-    if path.isascii() and "\\" not in path:
-        return path
-    return "/".join(map(_printable_name, path.split("/")))
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a name is text; Python has half surrogate pairs for the bytes of one that is not."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _printable_name(name: str) -> str:
-    if not is_utf8(name):
-        return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
-    return name.replace("\\", "\\\\") if _LIKE_AN_ESCAPED_BYTE.search(name) else name

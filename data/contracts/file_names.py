@@ -1,10 +1,11 @@
-"""Names of files and folders made of names that data sets, stores and videos have: bounded, unique, below their folder.
+"""Names of files as text, and files and folders named after data: bounded, unique, below their folder.
 
 A name of data may be ``..``, ``a/b``, 300 characters long, or differ from another in its case alone, which some file
 systems take for the same.
 """
 
 import hashlib
+import os
 import re
 
 MOST_BYTES = 160
@@ -13,6 +14,8 @@ must fit too."""
 
 _DIGEST_LETTERS = 12
 _UNSAFE = re.compile(r"[^a-z0-9_-]")
+# What an escaped byte of a name that is not UTF-8 looks like.
+_LIKE_AN_ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 _FORBIDDEN = re.compile("[/\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -37,6 +40,32 @@ def folder_name(name: str) -> str:
         return name
     readable = _bytes(_FORBIDDEN.sub("-", name))[: MOST_BYTES - _DIGEST_LETTERS - 1]
     return f"{readable.decode(errors='ignore')}-{_digest(name)}"
+
+
+def printable(path: str) -> str:
+    """A path as text that can be stored and printed: itself, unless a name in it is not UTF-8.
+
+    In such a name each byte that is not UTF-8 is written as ``\\xff``, and every backslash is doubled. So it is in a
+    name that merely looks as if it held such a byte: two names never have one text.
+    """
+    if path.isascii() and "\\" not in path:
+        return path
+    return "/".join(map(_printable_name, path.split("/")))
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name is text; Python has half surrogate pairs for the bytes of one that is not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable_name(name: str) -> str:
+    if not is_utf8(name):
+        return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
+    return name.replace("\\", "\\\\") if _LIKE_AN_ESCAPED_BYTE.search(name) else name
 
 
 def _bytes(name: str) -> bytes:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from errno import EINVAL
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, BinaryIO, Literal, cast
+
+from .byte_source import ByteSource, SourceFacts, SourceReader, look_at
 
 
 def sha256_of(path: Path) -> str:
@@ -35,7 +36,7 @@ class FileIdentity:
 
     bytes: int
     modified_ns: int
-    """When it was last written, in nanoseconds since 1970; says nothing of its content."""
+    """When it was last written, in nanoseconds since 1970, or 0 where nobody says it; says nothing of its content."""
     kind: FileDigest
     digest: str
     """BLAKE2b of 16 bytes, hexadecimal."""
@@ -49,27 +50,33 @@ class FileIdentity:
         return f"{length} bytes, modified {modified_ns}, "
 
     @classmethod
-    def of(cls, path: Path, kind: FileDigest = "ends") -> "FileIdentity":
-        """That of a file as it is now.
+    def of(cls, place: Path | ByteSource, kind: FileDigest = "ends") -> "FileIdentity":
+        """That of a file as it is now: the same for the same bytes, wherever they lie.
 
         Raises:
             OSError: it cannot be read.
         """
-        facts = path.stat()
-        if not S_ISREG(facts.st_mode):  # to open a named pipe is to wait for who writes to it
-            raise OSError(EINVAL, "it is no regular file", str(path))
-        with path.open("rb") as file:
+        if isinstance(place, ByteSource):
+            with place.open() as source:
+                return cls.of_open(source, kind)
+        if not look_at(place).is_regular:  # to open a named pipe is to wait for who writes to it
+            raise OSError(EINVAL, "it is no regular file", str(place))
+        with place.open("rb") as file:
             return cls.of_open(file, kind)
 
     @classmethod
-    def of_open(cls, file: BinaryIO, kind: FileDigest = "ends") -> "FileIdentity":
+    def of_open(cls, file: BinaryIO | SourceReader, kind: FileDigest = "ends") -> "FileIdentity":
         """That of a file that is open at its beginning: who reads on from there reads what was looked at.
 
         Raises:
             OSError: it cannot be read.
         """
-        facts = os.fstat(file.fileno())
-        return cls(facts.st_size, facts.st_mtime_ns, kind, _digest(file, facts.st_size, kind))
+        if isinstance(file, SourceReader):
+            facts = file.facts
+        else:
+            status = os.fstat(file.fileno())
+            facts = SourceFacts(status.st_size, status.st_mtime_ns)
+        return cls(facts.num_bytes, facts.modified_ns or 0, kind, _digest(file, facts.num_bytes, kind))
 
     @classmethod
     def parse(cls, text: str) -> "FileIdentity":
@@ -84,25 +91,25 @@ class FileIdentity:
         length, modified, kind, digest = found.groups()
         return cls(int(length), int(modified), cast(FileDigest, kind), digest)
 
-    def is_that_of(self, path: Path, *, by_time: bool) -> bool:
+    def is_that_of(self, place: Path | ByteSource, *, by_time: bool) -> bool:
         """Whether a file has this content.
 
         Args:
-            path: of the file.
+            place: of the file.
             by_time: whether one of the same length that was written at the same moment is taken for the same.
 
         Raises:
             OSError: it cannot be read.
         """
-        facts = path.stat()
-        if S_ISREG(facts.st_mode) and facts.st_size != self.bytes:
+        facts = look_at(place)
+        if facts.is_regular and facts.num_bytes != self.bytes:
             return False
-        if by_time and facts.st_mtime_ns == self.modified_ns:
+        if by_time and facts.modified_ns == self.modified_ns:
             return True
-        return FileIdentity.of(path, self.kind).digest == self.digest
+        return FileIdentity.of(place, self.kind).digest == self.digest
 
 
-def _digest(file: BinaryIO, length: int, kind: FileDigest) -> str:
+def _digest(file: BinaryIO | SourceReader, length: int, kind: FileDigest) -> str:
     digest = hashlib.blake2b(f"{length}\n".encode(), digest_size=16)
     if kind == "ends":
         digest.update(file.read(_END_BYTES))

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..annotation_files.folder_tree import ids_of, without_video_extension
-from ..annotation_files.listing import listed, printable
+from ..annotation_files.listing import listed
 from ..contracts.errors import DataError
+from ..contracts.file_names import printable
+from ..sources.address import Address
+from ..sources.remote_object import RemoteObject
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -68,6 +71,20 @@ class PathFinder:
         if listed is None:
             listed = self._folders[folder + slash] = self._listed(folder + slash, line)
         return listed.file(name)
+
+    def on_server(self, address: Address, line: int) -> RemoteObject:
+        """The object of a server; whether it is there is asked when it is decoded.
+
+        Raises:
+            DataError: servers are not allowed to be asked.
+        """
+        if not self.allow_outside:
+            raise DataError(
+                f"{self.manifest}: line {line}: {str(address)!r} is on a server. If you trust who wrote the manifest, "
+                "allow what leads out of its folder, with the credentials that this machine has: "
+                "--data allow_outside=true"
+            )
+        return RemoteObject(address)
 
     def _listed(self, folder: str, line: int) -> ListedFolder:
         if not self.allow_outside and leads_outside(folder):

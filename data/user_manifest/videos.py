@@ -8,6 +8,7 @@ from typing import Any
 
 from ..annotation_files.reading import kind_of, storable
 from ..contracts.errors import DataError, counted, unknown_name
+from ..sources.address import Address, is_address
 from .rows import captions_in, manifest_rows, needed
 
 SPLIT_NAMES = {
@@ -48,6 +49,8 @@ class ManifestVideos:
     """Spans by number of the video, where the manifest gives them."""
     named_by_id: set[int] = field(default_factory=set)
     """Numbers of the videos whose rows have an id but no path."""
+    addresses: dict[int, Address] = field(default_factory=dict)
+    """By number of the video, where it is on a server; its path is then what of the address is no secret."""
     caption_video: list[int] = field(default_factory=list)
     """For each caption the number of its video."""
     caption_texts: list[str] = field(default_factory=list)
@@ -67,7 +70,7 @@ class ManifestVideos:
             DataError: a field breaks its rule, or the row contradicts an earlier one of the same video.
         """
         path, caption = fields[0], fields[-1]
-        if isinstance(path, str) and path and fields[1:-1] in PATH_ALONE:
+        if isinstance(path, str) and path and fields[1:-1] in PATH_ALONE and "://" not in path:
             number = self._numbers.get(path)
             if number is None:
                 number = self._new_video(path, path, line)
@@ -90,13 +93,18 @@ class ManifestVideos:
         """Number of the video of a row that says more than a path."""
         path, id, start, end, split = fields[:5]
         name = path if isinstance(path, str) and path else self._name(path, id, line)
+        address = self._address(name, line) if path and is_address(name) else None
+        # Rows of one object may each be signed for themselves.
+        place = address.unsigned if address else name
         timed = not (_is_empty(start) and _is_empty(end))
-        key = (name, self._span(start, end, line)) if timed else name
+        key = (place, self._span(start, end, line)) if timed else place
         number = self._numbers.get(key)
         if number is not None:
             self._require_same(number, line, id, split)
             return number
-        number = self._new_video(name, key, line)
+        number = self._new_video(address.public if address else name, key, line)
+        if address:
+            self.addresses[number] = address
         if not path:
             self.named_by_id.add(number)
         self.ids[number] = None if _is_empty(id) else self._id(id, line)
@@ -112,6 +120,12 @@ class ManifestVideos:
                 f"{self.at(line)}: the path is empty. Give every row its video, or remove the row."
             )
         return self._id(id, line)
+
+    def _address(self, text: str, line: int) -> Address:
+        try:
+            return Address.parsed(text)
+        except ValueError as error:
+            raise DataError(f"{self.at(line)}: path: {error}.") from None
 
     def _id(self, id: Any, line: int) -> str:
         if isinstance(id, bool) or not isinstance(id, str | int):

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -73,7 +74,7 @@ def best_frames(found: Iterable[FoundVideo]) -> dict[tuple[str, float], UInt8[np
 
 
 def _task(name: str, hit: FoundVideo) -> DecodeTask | None:
-    if hit.path is None or not hit.path.is_file():
+    if hit.path is None or (isinstance(hit.path, Path) and not hit.path.is_file()):
         return None
     return frame_task(name, hit.path, hit.moment.frame_seconds, SIZE)
 

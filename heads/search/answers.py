@@ -3,7 +3,6 @@ its best moment.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from jaxtyping import Bool
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ...data.base import Video
 from ...data.contracts.errors import counted
+from ...data.sources.video_file import VideoFile
 from .moments import Moment
 
 By = Literal["video", "moment"]
@@ -54,7 +54,7 @@ class FoundVideo:
     """Which share of hits of such a score were right on the validation split; None: not known."""
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> VideoFile | None:
         """The file, if it is known and there."""
         return None if self.video is None or self.video.path is None else self.video.path.absolute()
 

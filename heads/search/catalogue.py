@@ -6,15 +6,15 @@ Videos have numbers: their places in the store. A page or a program names them b
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from ...data.annotation_files.listing import printable
 from ...data.base import Video
 from ...data.contracts.errors import UsageError
+from ...data.contracts.file_names import printable
+from ...data.sources.video_file import VideoFile, containing_folder
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.store.rows import VideoStatus
 from .moments import frame_borders
@@ -42,7 +42,7 @@ class CataloguedVideo:
         return self.status.id
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> VideoFile | None:
         """The file, if it is known and there."""
         return None if self.video is None or self.video.path is None else self.video.path.absolute()
 
@@ -167,9 +167,7 @@ class Catalogue:
     @cached_property
     def _folders(self) -> list[str]:
         paths = [None if (v := self.videos.get(s.id)) is None else v.path for s in self._statuses]
-        parents = [
-            None if path is None else PurePosixPath(path.absolute().parent.as_posix()) for path in paths
-        ]
+        parents = [None if path is None else containing_folder(path) for path in paths]
         known = {parent for parent in parents if parent is not None}
         if not known:
             return [""] * len(parents)

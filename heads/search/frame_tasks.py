@@ -1,9 +1,8 @@
 """One frame of a video, as a decoding process is asked for it: the picture beside a hit, or of a moment."""
 
-from pathlib import Path
-
 import numpy as np
 
+from ...data.sources.video_file import VideoFile
 from ...pipeline.decoding.messages import DecodeTask
 from ...pipeline.preprocessing import Preprocessing, usual_resize
 from ...pipeline.sampling import Sampling
@@ -13,7 +12,7 @@ AROUND_SECONDS = 1e-3
 _ONE = Sampling(policy="uniform", num_frames=1)
 
 
-def frame_task(name: str, path: Path, seconds: float, size: Preprocessing) -> DecodeTask:
+def frame_task(name: str, path: VideoFile, seconds: float, size: Preprocessing) -> DecodeTask:
     """Asks for the frame that begins at that time, as a store has it; where none does, for the one on display.
 
     Args:

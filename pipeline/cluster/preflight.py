@@ -15,6 +15,7 @@ from distributed import Client, Future
 from ...data.base import Video
 from ...data.contracts.errors import ClusterError
 from ...data.contracts.identity import sha256_of
+from ...data.sources.video_file import file_on_disk
 from ..encoders.base import EncoderIdentity
 from ..options import EncoderSpec
 from ..store.manifest import MANIFEST_NAME, differing, versions
@@ -41,7 +42,8 @@ class PreflightCheck:
     @property
     def files(self) -> list[tuple[Path, int]]:
         """The first video, the last and some between, with their sizes in bytes."""
-        found = [video.path for video in self.videos if video.path is not None]
+        # Those on servers are asked for when they are decoded; of a tar file the file itself has to be seen.
+        found = [file for video in self.videos if video.path and (file := file_on_disk(video.path))]
         step = max(1, (len(found) - 1) // (_SAMPLE_FILES - 1))
         sizes = ((path, _size_of_file(path)) for path in found[::step][:_SAMPLE_FILES])
         return [(path, size) for path, size in sizes if size is not None]

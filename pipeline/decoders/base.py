@@ -7,11 +7,12 @@ cuts away has no index.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
+
+from ...data.sources.video_file import VideoFile
 
 if TYPE_CHECKING:  # whoever asks for a name alone does not wait for PyAV
     from ..video.times import VideoTimes
@@ -28,7 +29,7 @@ word; of another one that was asked for, a user is told."""
 class Decoder(Protocol):
     """Frames of video files by index. It keeps the file it looked at last open, and serves one caller."""
 
-    def probe(self, path: Path) -> "VideoTimes":
+    def probe(self, path: VideoFile) -> "VideoTimes":
         """The times of a file's frames.
 
         Raises:
@@ -37,7 +38,7 @@ class Decoder(Protocol):
         """
         ...
 
-    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    def read(self, path: VideoFile, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The frames at increasing indices, upright, in RGB; only a few are in memory at a time.
 
         Raises:

@@ -1,12 +1,13 @@
 """PyAV: every format that a current FFmpeg reads. Slow paths and damaged files end here."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ...data.contracts.byte_source import ByteSource
 from ...data.contracts.errors import DecodeError, counted
+from ...data.sources.video_file import VideoFile
 from ..video.damage import DamageLog
 from ..video.decoder_output import ComplaintError
 from ..video.frames import Survey, counted_frames, lenient_frames, strict_frames, survey
@@ -23,16 +24,16 @@ class Decoder:
     """Frames by PyAV; keeps what it learnt of the file it looked at last, but nothing that changes its answers."""
 
     def __init__(self) -> None:
-        self._file: tuple[Path, int, int] | None = None
+        self._file: Hashable = None
         self._index: PacketIndex | None = None
         self._survey: Survey | None = None
 
-    def probe(self, path: Path) -> VideoTimes:
+    def probe(self, path: VideoFile) -> VideoTimes:
         """The times of the file's frames: by its packets, or where those do not tell, by decoding it once."""
         index = self.index(path)
         return video_times(index, index.frame_seconds) if index.trustworthy else self.counted_times(path)
 
-    def counted_times(self, path: Path) -> VideoTimes:
+    def counted_times(self, path: VideoFile) -> VideoTimes:
         """The times of the frames that come out when the whole file is decoded in order.
 
         Raises:
@@ -40,7 +41,7 @@ class Decoder:
         """
         return video_times(self.index(path), self.survey(path).seconds)
 
-    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    def read(self, path: VideoFile, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The frames at increasing indices; a damaged one is an error."""
         index, log = self.index(path), DamageLog()
         given = 0
@@ -60,7 +61,7 @@ class Decoder:
             )
 
     def intact_frames(
-        self, path: Path, indices: Sequence[int], log: DamageLog, *, counted: bool = False
+        self, path: VideoFile, indices: Sequence[int], log: DamageLog, *, counted: bool = False
     ) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
         """Those of the wanted frames that are intact: display index and upright picture, in display order.
 
@@ -82,7 +83,7 @@ class Decoder:
         log.first = log.first or surveyed.log.first
         yield from counted_frames(path, index, surveyed, indices)
 
-    def index(self, path: Path) -> PacketIndex:
+    def index(self, path: VideoFile) -> PacketIndex:
         """The file's packets, read once.
 
         Raises:
@@ -92,7 +93,7 @@ class Decoder:
             self._index, self._survey, self._file = index_packets(path), None, _identity(path)
         return self._index
 
-    def survey(self, path: Path) -> Survey:
+    def survey(self, path: VideoFile) -> Survey:
         """What decoding the whole file in order shows, done once.
 
         Raises:
@@ -104,9 +105,11 @@ class Decoder:
         return self._survey
 
 
-def _identity(path: Path) -> tuple[Path, int, int] | None:
+def _identity(path: VideoFile) -> Hashable:
     """Changes when the file does; None where it cannot be looked at."""
     try:
+        if isinstance(path, ByteSource):
+            return path, path.version()
         found = path.stat()
     except OSError:
         return None

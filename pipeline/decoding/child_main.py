@@ -10,14 +10,28 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...data.contracts.identity import FileIdentity
 from ...data.contracts.plug_ins import load_plug_in
+from ...data.sources.fetching import tell_of_waits
 from ..decoders.base import Decoder
+from ..video.container import UNREADABLE, unreadable_because
 from .decode_video import Watch, decode_video
 from .forecast import claimed_duration, forecast
-from .messages import failed, send_line, send_video, task_of, time_limit
+from .messages import (
+    SERVER_SECONDS,
+    DecodedVideo,
+    DecodeTask,
+    failed,
+    send_line,
+    send_video,
+    task_of,
+    time_limit,
+)
 from .shared_frames import FrameWriter
 
 _ORPHAN_SECONDS = 30.0
@@ -37,6 +51,7 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
     if sys.platform != "win32":
         # A parent that ignores the alarm would bequeath that.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    tell_of_waits(partial(_told_wait, answers))
     decoders = _decoders(decoder)
     limit_memory(memory_limit_bytes)
     send_line(answers, {"ready": True})
@@ -90,19 +105,44 @@ def _answer(message: dict[str, Any], decoders: Sequence[tuple[str, Decoder]], an
         )
         # What took the memory may keep it; the parent starts another process.
         sys.exit(0)
-    send_video(answers, video)
+    send_video(answers, _identified(task, video))
     end_if_orphaned(0.0)
 
 
+def _identified(task: DecodeTask, video: DecodedVideo) -> DecodedVideo:
+    """The video with which file it was, if that is asked for. Of one on a server that is what was fetched."""
+    if task.identify is None or video.reason.startswith(UNREADABLE):
+        return video
+    try:
+        return replace(video, file=str(FileIdentity.of(task.path, task.identify)))
+    except OSError as error:
+        if video.status == "failed":
+            return video
+        return failed(task, unreadable_because(error), video.decode_seconds)
+
+
 @contextmanager
-def _paused_alarm() -> Generator[None]:
-    """Waiting for the parent takes nothing of a video's time."""
+def _told_wait(answers: BinaryIO) -> Generator[None]:
+    """Waiting for a server takes nothing of a video's time either."""
+    send_line(answers, {"waits": True})
+    try:
+        with _paused_alarm(SERVER_SECONDS + _ORPHAN_SECONDS):
+            yield
+    finally:
+        send_line(answers, {"waits": False})
+
+
+@contextmanager
+def _paused_alarm(seconds: float = 0.0) -> Generator[None]:
+    """Waiting for the parent takes nothing of a video's time; that for others ends after so many seconds."""
     left = 0.0
     if sys.platform != "win32":
-        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
-    yield
-    if left:
-        signal.setitimer(signal.ITIMER_REAL, left)
+        left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        if sys.platform != "win32" and (left or seconds):
+            signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def end_if_orphaned(seconds: float) -> None:

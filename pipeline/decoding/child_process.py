@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
 from .messages import (
+    SERVER_SECONDS,
     Chunk,
     DecodedVideo,
     DecodeTask,
@@ -78,6 +79,7 @@ class ChildProcess:
         self._killed_because = ""
         self._started = 0.0
         self._deadline: float | None = None
+        self._left: float | None = None
         self._is_ready = False
         # A file, not a pipe: a decoder that writes and writes must not wait for a reader.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child
@@ -164,15 +166,29 @@ class ChildProcess:
         self, task: DecodeTask, time_limit_seconds: float | None, chunks: ChunkTaker
     ) -> DecodedVideo | None:
         """The video, or None where the child died over it."""
+        waiting_since = 0.0
         while line := self._line():
             if "chunk" in line:
                 self._forward_chunk(task, line, chunks)
+            elif "waits" in line:
+                waiting_since = self._count_wait(waiting_since, begins=line["waits"])
             elif "video" in line:
                 frames = self._pixels(task, line)
                 return None if frames is None else received_video(self._stdout, line, frames)
             else:
                 self._deadline = self._started + time_limit(time_limit_seconds, line["duration_seconds"])
         return None
+
+    def _count_wait(self, since: float, *, begins: bool) -> float:
+        """Take nothing of the video's time while the child waits for a server. Returns when it began to."""
+        now = time.monotonic()
+        if begins:
+            self._left = None if self._deadline is None else self._deadline - now
+            self._deadline = now + SERVER_SECONDS
+            return now
+        self._started += now - since
+        self._deadline = None if self._left is None else now + self._left
+        return now
 
     def _forward_chunk(self, task: DecodeTask, line: dict[str, Any], chunks: ChunkTaker) -> None:
         """Pass a chunk on as soon as there is room, and let the child go on."""

@@ -4,8 +4,9 @@ The files are opened in decoding children: a file from anywhere can crash whoeve
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from ...data.contracts.byte_source import look_at
+from ...data.sources.video_file import VideoFile
 from ..preprocessing import Preprocessing
 from ..sampling import Sampling
 from .messages import DecodeTask
@@ -19,7 +20,7 @@ _STILL_BYTES_PER_SECOND = 8_000
 _NO_PICTURE = Preprocessing(1, 1, "squash", "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-def usual_seconds(files: Sequence[Path], short_seconds: float) -> float:
+def usual_seconds(files: Sequence[VideoFile], short_seconds: float) -> float:
     """The mean duration of some files, spread over these, as their headers claim it.
 
     Args:
@@ -41,9 +42,9 @@ def usual_seconds(files: Sequence[Path], short_seconds: float) -> float:
     return sum(claims) / len(claims) if claims else 0.0
 
 
-def _size(file: Path) -> int:
+def _size(file: VideoFile) -> int:
     """Bytes of a file; 0 where it is not to be had: why, is found out when its video is decoded."""
     try:
-        return file.stat().st_size
+        return look_at(file).num_bytes
     except OSError:
         return 0

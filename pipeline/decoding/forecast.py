@@ -6,12 +6,12 @@ Runs inside a decoding child, because a file from anywhere can crash whoever ope
 import time
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import av
 import numpy as np
 
 from ...data.contracts.errors import DecodeError
+from ...data.sources.video_file import VideoFile
 from ..sampling import sample
 from ..video.container import opened
 from ..video.packets import PacketIndex, index_packets
@@ -82,6 +82,6 @@ def _suggests(index: PacketIndex) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _index(path: Path) -> PacketIndex:
+def _index(path: VideoFile) -> PacketIndex:
     """The packets of a file; the spans of one file are asked for one after another."""
     return index_packets(path)

@@ -6,15 +6,17 @@ pickled: a child that a crafted video has taken over can send wrong pixels, but 
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from ...data.contracts.identity import FileDigest
 from ...data.contracts.records import restored
+from ...data.sources.video_file import VideoFile
 from ..preprocessing import DEFAULT_PIXELS, Pixels, Preprocessing, Resize, check_resize
 from ..sampling import Sampling
 
@@ -26,6 +28,8 @@ rule so that rows read before are doubtful raises it."""
 Status = Literal["ok", "partial", "suspect", "failed"]
 
 _MAX_SECONDS = 24 * 3600.0
+SERVER_SECONDS = 900.0
+"""That a child may wait for one answer of a server: more than the clients of servers wait themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class DecodeTask:
     """One video to decode."""
 
     id: str
-    path: Path
+    path: VideoFile
     sampling: Sampling
     preprocessing: Preprocessing
     start_seconds: float = 0.0
@@ -50,6 +54,8 @@ class DecodeTask:
     """Ask for ``forecast`` instead: which frames it would be, without decoding them."""
     header_only: bool = False
     """Ask for ``claimed_duration`` instead: how long the file says that it is."""
+    identify: FileDigest | None = None
+    """Ask also which file it was that was read, by this digest."""
 
     def __post_init__(self) -> None:
         check_resize(self.resize)
@@ -89,6 +95,8 @@ class DecodedVideo:
     decode_seconds: float
     """Wall-clock time in the child but for resizing and for waiting until a chunk was taken."""
     resize_seconds: float = 0.0
+    file: str = ""
+    """Which file it was (``FileIdentity`` as text), where that was asked for."""
 
 
 def failed(task: DecodeTask, reason: str, decode_seconds: float) -> DecodedVideo:
@@ -120,7 +128,7 @@ def task_message(
 ) -> Mapping[str, Any]:
     """A task for the wire, and the file descriptor of the memory for its frames."""
     return {
-        "task": {**asdict(task), "path": str(task.path)},
+        "task": asdict(task),
         "time_limit_seconds": time_limit_seconds,
         "frames_descriptor": frames_descriptor,
     }
@@ -132,12 +140,12 @@ def task_of(message: Mapping[str, Any]) -> DecodeTask:
 
 
 def send_line(stream: BinaryIO, message: Mapping[str, Any]) -> None:
-    """Write one message."""
-    stream.write(json.dumps(message).encode() + b"\n")
+    """Write one message; paths go as their names."""
+    stream.write(json.dumps(message, default=os.fspath).encode() + b"\n")
     stream.flush()
 
 
-_SCALARS = ("id", "num_chunks", "status", "reason", "decoder", "decode_seconds", "resize_seconds")
+_SCALARS = ("id", "num_chunks", "status", "reason", "decoder", "decode_seconds", "resize_seconds", "file")
 
 
 def send_video(stream: BinaryIO, video: DecodedVideo) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ...data.base import Caption, Video
 from ...data.contracts.identity import FileIdentity
@@ -10,7 +9,7 @@ from ..store.generations.record import Counts
 from ..store.reader import FeatureStore
 from ..store.shard_reader import ShardReader
 from ..store.shards import MISSING
-from ..trust.changes import difference_of
+from ..trust.changes import differences_of
 from ..trust.files import OnFile
 
 OtherFrames = Callable[[Sequence[Video]], Mapping[str, str]]
@@ -53,12 +52,12 @@ class _StoredVideo:
     span: tuple[float, float | None] | None
     """None: nobody noted it."""
 
-    def difference(self, video: Video, path: Path, *, by_time: bool) -> str:
-        """In what a video is another one than this row was made of, or nothing."""
+    def difference(self, video: Video, of_file: str) -> str:
+        """In what a video is another one than this row was made of, or nothing; ``of_file``: what its file is."""
         span = (video.start_seconds, video.end_seconds)
         if self.span not in (None, span):
             return f"{_in_seconds(self.span)} of its file then, {_in_seconds(span)} now"
-        return difference_of(self.file, path, by_time=by_time) if self.file else ""
+        return of_file
 
 
 def compared_videos(
@@ -80,19 +79,27 @@ def compared_videos(
 
     Raises:
         StoreError: a shard is damaged.
+        DataError: a server that has some of the videos does not let us in.
     """
     stored, held = _stored_videos(store)
     new: list[str] = []
     unsure: list[Video] = []
     changed: dict[str, str] = {}
     kept: list[str] = []
+    files = {
+        video.id: (row.file, video.path)
+        for video in videos
+        if video.path and (row := stored.get(video.id)) and row.file
+    }
+    differences = differences_of(files, by_time=by_time)
     for done, video in enumerate(videos, start=1):
         row = stored.get(video.id)
+        of_file = next(differences) or "" if video.id in files else ""
         if row is None or (row.is_missing and video.path):
             new.append(video.id)
         elif video.path is None:  # what was made while its file was there stays
             kept.append(video.id)
-        elif told := row.difference(video, video.path, by_time=by_time):
+        elif told := row.difference(video, of_file):
             changed[video.id] = told
         else:
             kept.append(video.id)

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from ...data.base import Dataset, Split, Video
 from ...data.contracts.errors import DataError, UsageError
+from ...data.sources.video_file import VideoFile, file_on_disk
 
 OnProblem = Callable[[DataError], None]
 """Told why an archive cannot be read now: its manifest may be half-written, its folder empty."""
@@ -22,8 +22,8 @@ class Watched:
     load: Callable[[], Dataset]
     poll_seconds: float
     """Between two looks."""
-    _before: dict[Path, _Facts] = field(default_factory=dict[Path, _Facts])
-    """What each file was at the last look."""
+    _before: dict[VideoFile, _Facts] = field(default_factory=dict[VideoFile, _Facts])
+    """What each file was at the last look; of a member of a tar file what the tar was."""
     _taken: object = None
     """Everything that the data set was when it was last given."""
     _problem: str = ""
@@ -97,12 +97,14 @@ class Watched:
         return settled
 
 
-def _facts(path: Path) -> _Facts:
+def _facts(file: VideoFile) -> _Facts:
+    """Of one on a server nothing: what is there is whole, and nobody is asked for it again and again."""
     try:
-        found = path.stat()
+        place = file_on_disk(file)
+        found = place and place.stat()
     except OSError:  # to say why is for decoding
         return None
-    return found.st_size, found.st_mtime_ns
+    return found and (found.st_size, found.st_mtime_ns)
 
 
 def _with_videos(dataset: Dataset, videos: dict[str, Video]) -> Dataset:
@@ -120,7 +122,7 @@ def _with_videos(dataset: Dataset, videos: dict[str, Video]) -> Dataset:
     )
 
 
-def _everything(dataset: Dataset, facts: dict[Path, _Facts]) -> object:
+def _everything(dataset: Dataset, facts: dict[VideoFile, _Facts]) -> object:
     """What may not change without another look at the store."""
     files = {i: (video, facts.get(video.path) if video.path else None) for i, video in dataset.videos.items()}
     return files, list(dataset.captions), dict(dataset.splits), dict(dataset.annotation_digests)

@@ -26,7 +26,8 @@ from .generations.record import (
 from .manifest import MANIFEST_NAME, Manifest, differences, load_first_manifest
 
 _WRITERS = f"writers{SUFFIX}"
-
+_NAMED_AFTER_FOLDERS = ("folder-", "webdataset-")
+"""How the names of data sets begin that are archives of one's own."""
 PATIENCE_SECONDS = 20.0
 """How long a run waits for another one that is preparing the store."""
 
@@ -211,8 +212,8 @@ def refuse_another_store(folder: Path, stored: Manifest, wanted: Manifest) -> No
 
 def _another_name(stored: Manifest, wanted: Manifest) -> str:
     """What to say of an archive that is named after its folder, where only that has changed."""
-    own = "folder-"
-    if not (stored.dataset.startswith(own) and wanted.dataset.startswith(own)):
+    own = next((kind for kind in _NAMED_AFTER_FOLDERS if wanted.dataset.startswith(kind)), None)
+    if own is None or not stored.dataset.startswith(own):
         return ""
     if differences(stored, dataclasses.replace(wanted, dataset=stored.dataset)):
         return ""

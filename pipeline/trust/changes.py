@@ -1,13 +1,17 @@
 """Files that are other ones than those whose features a store holds, though their names are the same."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ...data.base import Video
+from ...data.contracts.byte_source import SourceReader, look_at
 from ...data.contracts.identity import FileIdentity
+from ...data.sources.remote_object import RemoteObject
+from ...data.sources.video_file import VideoFile, require_reachable
 from ..request import NOTHING_NAMED, Named, request_for_files, requested_dataset
 from ..store.reader import FeatureStore
 from ..store.receipts import Receipt
@@ -21,6 +25,8 @@ _UNASKED = (
 
 _TOLD_EACH = 100
 """Files after which progress is told."""
+_ASKED_AT_ONCE = 32
+"""Questions to servers: each takes as long as a server is far away, and nothing of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +64,53 @@ def compared_files(
 
     Raises:
         StoreError: a receipt does not say what it should.
+        DataError: a server that has some of them does not let us in.
     """
     known, unknown = _known_files(store, shards)
     there = {i: path for i in known if i in videos and (path := videos[i].path)}
     changed: dict[str, str] = {}
     mended: dict[str, str] = {}
+    lost = 0
+    asked: dict[str, tuple[FileIdentity, VideoFile]] = {}
     for done, (video, path) in enumerate(there.items(), start=1):
-        row = known[video]
-        is_same = by_time and row.is_untouched(video, path)
-        if not is_same and (difference := difference_of(row.file(video), path, by_time=by_time)):
-            (changed if row.has_frames else mended)[video] = difference
-        if done % _TOLD_EACH == 0 or done == len(there):
-            on_file(done, len(there))
+        if not (by_time and known[video].is_untouched(video, path)):
+            asked[video] = known[video].file(video), path
+        if done % _TOLD_EACH == 0 and done < len(there):
+            on_file(done - len(asked), len(there))
+    differences = differences_of(asked, by_time=by_time)
+    for done, (video, difference) in enumerate(zip(asked, differences, strict=True), start=1):
+        lost += difference is None and known[video].has_frames
+        if difference:
+            (changed if known[video].has_frames else mended)[video] = difference
+        if done < len(asked):
+            on_file(len(there) - len(asked) + done, len(there))
+    if there:
+        on_file(len(there), len(there))
     with_frames = [video for video, row in known.items() if row.has_frames]
-    num_there = sum(video in there for video in with_frames)
+    num_there = sum(video in there for video in with_frames) - lost
     return FileComparison(changed, num_there - len(changed), len(with_frames) - num_there, unknown, mended)
+
+
+def differences_of(
+    files: Mapping[str, tuple[FileIdentity, VideoFile]], *, by_time: bool = False
+) -> Iterator[str | None]:
+    """Of each file what ``difference_of`` says, in their order; None of what no server has now.
+
+    Servers are asked for many files at a time.
+
+    Args:
+        files: of each video which file a row was made of, and where it is now.
+        by_time: whether a file of the same length that was written at the same moment is taken for the same.
+
+    Raises:
+        DataError: a server that has some of them does not let us in.
+    """
+    if not any(isinstance(file, RemoteObject) for _, file in files.values()):
+        yield from (difference_of(stored, file, by_time=by_time) for stored, file in files.values())
+        return
+    require_reachable(file for _, file in files.values())
+    with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="servers") as threads:
+        yield from threads.map(lambda one: _difference_or_none(*one, by_time=by_time), files.values())
 
 
 def compared_by_request(
@@ -112,8 +150,10 @@ class _KnownFiles(NamedTuple):
     receipt: Receipt
     has_frames: bool
 
-    def is_untouched(self, video_id: str, path: Path) -> bool:
-        """Whether a file has the length and the time of then."""
+    def is_untouched(self, video_id: str, path: VideoFile) -> bool:
+        """Whether a file of this machine has the length and the time of then."""
+        if not isinstance(path, Path):
+            return False
         try:
             facts = os.stat(path)  # noqa: PTH116 - a million times, and twice as fast
         except OSError:
@@ -152,17 +192,30 @@ def _known_files(store: FeatureStore, shards: Collection[str] | None) -> tuple[d
     return files, unknown
 
 
-def difference_of(stored: FileIdentity, path: Path, *, by_time: bool = False) -> str:
+def _difference_or_none(stored: FileIdentity, file: VideoFile, *, by_time: bool) -> str | None:
+    if isinstance(file, RemoteObject):
+        try:
+            return _difference(stored, file, by_time=by_time)
+        except OSError:
+            return None
+    return difference_of(stored, file, by_time=by_time)
+
+
+def difference_of(stored: FileIdentity, file: VideoFile, *, by_time: bool = False) -> str:
     """In what a file is another one than what is stored was made of, or nothing; why it cannot be read is for decoding
     to say.
     """
     try:
-        return "" if stored.is_that_of(path, by_time=by_time) else _told(stored, path.stat().st_size)
+        return _difference(stored, file, by_time=by_time)
     except OSError:
         return ""
 
 
-def difference_of_open(stored: FileIdentity, file: BinaryIO) -> str:
+def _difference(stored: FileIdentity, file: VideoFile, *, by_time: bool) -> str:
+    return "" if stored.is_that_of(file, by_time=by_time) else _told(stored, look_at(file).num_bytes)
+
+
+def difference_of_open(stored: FileIdentity, file: BinaryIO | SourceReader) -> str:
     """The same of a file that is open at its beginning.
 
     Raises:

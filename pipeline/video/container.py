@@ -1,4 +1,8 @@
-"""Opening a file that nobody has looked at: only that file is read, and only if it is a video."""
+"""Opening a file that nobody has looked at: only that file is read, and only if it is a video.
+
+A file of its own is opened by FFmpeg, by its name; a member of a tar file or an object of a server is a file object.
+What goes wrong on the way to its bytes is told as such, and never passes for the end of a video.
+"""
 
 import errno
 import stat
@@ -12,12 +16,14 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from ...data.contracts.byte_source import ByteSource, SourceReader
 from ...data.contracts.errors import DecodeError
 from .ffmpeg_log import capture_ffmpeg_log
 
 # A file from the internet may be a playlist that names other files or addresses: nothing but the file itself
 # is read.
 _OPEN_OPTIONS = {"protocol_whitelist": "file"}
+_SOURCE_OPTIONS = {"protocol_whitelist": "none"}
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 MATROSKA = "matroska,webm"
 INDEXED_CONTAINERS = (MP4, MATROSKA)
@@ -28,6 +34,9 @@ INDEXED_CONTAINERS = (MP4, MATROSKA)
 _GUESSED_TIMES = ("mpeg", "avi")
 _STORED_TIMES_ONLY = {"fflags": "nofillin"}
 _HEAD_BYTES = 1 << 20
+UNREADABLE = "cannot be read"
+"""How the reason of a file begins that was not even looked into."""
+_EMPTY = "file is empty (0 bytes)"
 _PLAYLISTS = frozenset({"hls", "dash", "concat", "sdp", "imf", "webm_dash_manifest"})
 _NOT_FILES: Sequence[tuple[Callable[[int], bool], str]] = (
     (stat.S_ISDIR, "a folder"),
@@ -39,7 +48,7 @@ _NOT_FILES: Sequence[tuple[Callable[[int], bool], str]] = (
 
 
 @contextmanager
-def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
+def opened(file: Path | ByteSource) -> Generator[tuple[InputContainer, VideoStream]]:
     """The container and its main video stream, closed afterwards.
 
     The main one is what FFmpeg takes for the best of those that move: a cover picture is none.
@@ -47,15 +56,40 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
     Raises:
         DecodeError: the file cannot be read or has no video; the message is the reason.
     """
-    _check_file(path)
+    if isinstance(file, ByteSource):
+        with _source_opened(file) as source, _container_of(source) as container:
+            yield container
+        return
+    _check_file(file)
+    with _container_of(file) as container:
+        yield container
+
+
+@contextmanager
+def _source_opened(source: ByteSource) -> Generator[SourceReader]:
+    """A source as a file object. PyAV raises what its reading raised in place of giving a packet."""
+    try:
+        with source.open() as reader:
+            if not reader.facts.num_bytes:
+                raise DecodeError(_EMPTY)
+            yield reader
+            reader.require_unchanged()
+    except av.error.FFmpegError:  # some of which are errors of the system by their class
+        raise
+    except OSError as error:
+        raise DecodeError(unreadable_because(error)) from None
+
+
+@contextmanager
+def _container_of(file: Path | SourceReader) -> Generator[tuple[InputContainer, VideoStream]]:
     with capture_ffmpeg_log() as messages:
         try:
-            container = _open(path, _OPEN_OPTIONS)
+            container = _open(file, {})
             if container.format.name in _GUESSED_TIMES:
                 container.close()
-                container = _open(path, _OPEN_OPTIONS | _STORED_TIMES_ONLY)
+                container = _open(file, _STORED_TIMES_ONLY)
         except av.error.FFmpegError as error:
-            kind = "encrypted" if _names_encryption(path) else "not a readable video file"
+            kind = "encrypted" if _names_encryption(file) else "not a readable video file"
             raise DecodeError(f"{kind} ({messages.reason(error)})") from None
     with container:
         if _PLAYLISTS & set(container.format.name.split(",")):
@@ -63,8 +97,11 @@ def opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
         yield container, _main_stream(container)
 
 
-def _open(path: Path, options: Mapping[str, str]) -> InputContainer:
-    return av.open(str(path.absolute()), options=dict(options), metadata_errors="replace")
+def _open(file: Path | SourceReader, options: Mapping[str, str]) -> InputContainer:
+    if isinstance(file, SourceReader):
+        file.seek(0)
+        return av.open(file, "r", options={**_SOURCE_OPTIONS, **options}, metadata_errors="replace")
+    return av.open(str(file.absolute()), options={**_OPEN_OPTIONS, **options}, metadata_errors="replace")
 
 
 def _check_file(path: Path) -> None:
@@ -81,9 +118,14 @@ def _check_file(path: Path) -> None:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise DecodeError("is a link that leads back to itself") from None
-        raise DecodeError(f"cannot be read ({error.strerror or error})") from None
+        raise DecodeError(unreadable_because(error)) from None
     if status.st_size == 0:
-        raise DecodeError("file is empty (0 bytes)")
+        raise DecodeError(_EMPTY)
+
+
+def unreadable_because(error: OSError) -> str:
+    """The reason of a file that the system, or a server, does not let us read."""
+    return f"{UNREADABLE} ({error.strerror or error})"
 
 
 def _main_stream(container: InputContainer) -> VideoStream:
@@ -118,13 +160,27 @@ def _without_video(container: InputContainer) -> str:
     return f"no video stream (only {' and '.join(parts)})" if parts else "no video stream"
 
 
-def is_encrypted(path: Path, stream: VideoStream) -> bool:
-    """Whether the file says that its frames are encrypted."""
-    return "enc_key_id" in stream.metadata or _names_encryption(path)
+def is_encrypted(file: Path | ByteSource, stream: VideoStream) -> bool:
+    """Whether the file says that its frames are encrypted.
+
+    Raises:
+        OSError: it cannot be read any more.
+    """
+    if "enc_key_id" in stream.metadata:
+        return True
+    if isinstance(file, ByteSource):
+        with file.open() as reader:
+            return _names_encryption(reader)
+    return _names_encryption(file)
 
 
-def _names_encryption(path: Path) -> bool:
+def _names_encryption(file: Path | SourceReader) -> bool:
     """Whether the head of an MP4 file holds the sample entry that encrypted video has (ISO/IEC 23001-7)."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    if isinstance(file, SourceReader):
+        return _is_encrypted_head(file.read_at(0, min(_HEAD_BYTES, file.facts.num_bytes)))
+    with file.open("rb") as opened_file:
+        return _is_encrypted_head(opened_file.read(_HEAD_BYTES))
+
+
+def _is_encrypted_head(head: bytes) -> bool:
     return head[4:8] in (b"ftyp", b"styp", b"moov") and b"encv" in head

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 import av.error
@@ -17,6 +16,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
+from ...data.sources.video_file import VideoFile
 from .container import is_encrypted, opened
 from .damage import DamageLog, damage_told, is_key
 from .ffmpeg_log import capture_ffmpeg_log
@@ -80,7 +80,7 @@ class ShownFrame:
 
 
 @contextmanager
-def decoding(path: Path, *, is_strict: bool) -> Generator[tuple[InputContainer, VideoStream]]:
+def decoding(path: VideoFile, *, is_strict: bool) -> Generator[tuple[InputContainer, VideoStream]]:
     """The file, open; with ``is_strict`` its decoder stops at whatever looks wrong instead of painting over it."""
     with opened(path) as (container, stream):
         context = stream.codec_context
@@ -193,7 +193,7 @@ def _decode(
     return frames
 
 
-def why_nothing(path: Path, log: DamageLog) -> str:
+def why_nothing(path: VideoFile, log: DamageLog) -> str:
     """The reason of a file that gave no intact frame."""
     with opened(path) as (_, stream):
         encrypted = is_encrypted(path, stream)

@@ -8,7 +8,6 @@ frame is decoded in order and counted.
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from av.container import InputContainer
@@ -16,6 +15,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float
 
 from ...data.contracts.errors import DecodeError, counted
+from ...data.sources.video_file import VideoFile
 from .damage import DamageLog, is_key
 from .decoder_output import (
     ComplaintError,
@@ -60,7 +60,9 @@ class Survey:
     """How many frames damage has swallowed, and what it was; empty if none."""
 
 
-def strict_frames(path: Path, index: PacketIndex, indices: Sequence[int]) -> Iterator[tuple[int, RgbFrame]]:
+def strict_frames(
+    path: VideoFile, index: PacketIndex, indices: Sequence[int]
+) -> Iterator[tuple[int, RgbFrame]]:
     """The wanted frames, increasing, of a file whose packets tell where they are: display index and picture.
 
     Raises:
@@ -76,7 +78,7 @@ def strict_frames(path: Path, index: PacketIndex, indices: Sequence[int]) -> Ite
 
 
 def lenient_frames(
-    path: Path, index: PacketIndex, indices: Sequence[int], log: DamageLog
+    path: VideoFile, index: PacketIndex, indices: Sequence[int], log: DamageLog
 ) -> Iterator[tuple[int, RgbFrame]]:
     """Those of the wanted frames that are intact, of a file whose packets tell where frames are.
 
@@ -101,7 +103,7 @@ def lenient_frames(
             return
 
 
-def survey(path: Path, index: PacketIndex) -> Survey:
+def survey(path: VideoFile, index: PacketIndex) -> Survey:
     """Decode the whole file in order.
 
     Raises:
@@ -130,7 +132,7 @@ def survey(path: Path, index: PacketIndex) -> Survey:
 
 
 def counted_frames(
-    path: Path, index: PacketIndex, surveyed: Survey, indices: Sequence[int]
+    path: VideoFile, index: PacketIndex, surveyed: Survey, indices: Sequence[int]
 ) -> Iterator[tuple[int, RgbFrame]]:
     """Those of the wanted frames, increasing, that the survey found intact, in display order.
 
@@ -169,7 +171,7 @@ def _strict_run(
 
 
 def _intact(
-    path: Path, index: PacketIndex, start: _Start, positions: Sequence[int], log: DamageLog
+    path: VideoFile, index: PacketIndex, start: _Start, positions: Sequence[int], log: DamageLog
 ) -> Iterator[tuple[int, RgbFrame]]:
     wanted = set(positions)
     own_log = DamageLog(counted_from=start.key)
@@ -219,7 +221,7 @@ def _located(
         yield position, frame
 
 
-def _in_order(path: Path, index: PacketIndex, log: DamageLog) -> Iterator[ShownFrame]:
+def _in_order(path: VideoFile, index: PacketIndex, log: DamageLog) -> Iterator[ShownFrame]:
     with decoding(path, is_strict=False) as (container, stream):
         yield from shown_frames(packets_from(container, stream, index, 0), index, log)
 

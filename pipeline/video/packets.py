@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 
 import av.error
 import numpy as np
@@ -20,6 +19,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float, Int, Int64
 
 from ...data.contracts.errors import DecodeError, counted
+from ...data.sources.video_file import VideoFile
 from .container import MP4, moving_streams, opened
 from .ffmpeg_log import capture_ffmpeg_log
 from .h264_pictures import FRAME, H264Pictures
@@ -188,7 +188,7 @@ class PacketIndex:
         return self.trustworthy and is_one and None not in self._number_of_place.values()
 
 
-def index_packets(path: Path) -> PacketIndex:
+def index_packets(path: VideoFile) -> PacketIndex:
     """Read every packet of the main video stream once; decode only as far as the first frame.
 
     Raises:

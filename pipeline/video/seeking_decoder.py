@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError, counted
+from ...data.sources.video_file import VideoFile
 from .container import MP4
 from .packet import Packet
 from .packets import PacketIndex, index_packets
@@ -28,7 +29,7 @@ class SeekingDecoder(ABC):
     """The library; begins every message."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
+        self._path: VideoFile | None = None
         self._reader: Any = None
         self._times: VideoTimes | None = None
 
@@ -53,14 +54,14 @@ class SeekingDecoder(ABC):
         del reader, index
         return ""
 
-    def probe(self, path: Path) -> VideoTimes:
+    def probe(self, path: VideoFile) -> VideoTimes:
         """The times of the file's frames, by its packets."""
         if self._times is None or self._path != path:
             self._open(path)
         assert self._times is not None
         return self._times
 
-    def read(self, path: Path, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    def read(self, path: VideoFile, indices: Sequence[int]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """The frames at increasing indices, a few at a time."""
         self.probe(path)
         # Where a reader stands in its file must not decide what it gives next: each is used once.
@@ -68,8 +69,10 @@ class SeekingDecoder(ABC):
         for start in range(0, len(indices), _FRAMES_PER_BATCH):
             yield from self._batch(reader, list(indices[start : start + _FRAMES_PER_BATCH]))
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: VideoFile) -> None:
         self._reader = self._times = None
+        if not isinstance(path, Path):
+            raise DecodeError(f"{self.name}: reads files of their own alone")
         index = index_packets(path)
         if why := why_declined(index):
             raise DecodeError(f"{self.name}: {why}")

@@ -156,7 +156,7 @@ def test_both_folders_are_one_archive(tmp_path: Path) -> None:
     again = linked(tmp_path, tmp_path / "workspace")  # all of it is there already
     dataset = load_dataset("folder", again, {})
     assert list(dataset.videos) == [f"{name}/videos/clip" for name in FOLDERS]
-    assert all(video.path and video.path.is_file() for video in dataset.videos.values())
+    assert all(isinstance(video.path, Path) and video.path.is_file() for video in dataset.videos.values())
     assert len(dataset.captions) == 4
     assert set(dataset.splits) == {"test"}
 

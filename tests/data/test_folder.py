@@ -15,6 +15,7 @@ from pyarrow import parquet
 from tvr.data import folder
 from tvr.data.base import Dataset
 from tvr.data.contracts.errors import DataError
+from tvr.data.sources.remote_object import RemoteObject
 
 Rows = Sequence[dict[str, Any]]
 
@@ -77,7 +78,7 @@ def test_real_clips_load_by_their_manifests(shared: Path) -> None:
         161,
     )
     for dataset in (panda, misc):
-        assert all(video.path and video.path.is_file() for video in dataset.videos.values())
+        assert all(isinstance(video.path, Path) and video.path.is_file() for video in dataset.videos.values())
         assert sum(len(split.video_ids) for split in dataset.splits.values()) == len(dataset.videos)
         assert all(split.video_ids for split in dataset.splits.values())
         assert not dataset.notes
@@ -454,6 +455,8 @@ def test_a_path_without_extension_finds_its_file(tmp_path: Path) -> None:
         ("path,caption\nb/../../a.mp4,x\n", "line 2: the path .* leads out"),
         ("path,caption\n/etc/a.mp4,x\n", "line 2: the path '/etc/' leads out"),
         ("path,caption\nC:\\a/b.mp4,x\n", "line 2: the path .* leads out"),
+        ("path,caption\ns3://b/a.mp4,x\n", r"line 2: 's3://b/a\.mp4' is on a server\..* allow_outside=true"),
+        ("path,caption\nftp://b/a.mp4,x\n", "line 2: path: addresses of the kind ftp:// are not read"),
     ],
 )
 def test_bad_csv_fails(tmp_path: Path, text: str, message: str) -> None:
@@ -522,7 +525,8 @@ def test_paths_may_lead_outside_where_that_is_allowed(tmp_path: Path) -> None:
     absolute = tmp_path / "root" / "b.mp4"
     path.write_text(f"path,caption\n../a.mp4,x\n{absolute},y\n")
     dataset = load(path, allow_outside=True)
-    assert [video.path and video.path.resolve() for video in dataset.videos.values()] == [
+    found = [video.path for video in dataset.videos.values()]
+    assert [path.resolve() for path in found if isinstance(path, Path)] == [
         tmp_path.resolve() / "a.mp4",
         tmp_path.resolve() / "root" / "b.mp4",
     ]
@@ -541,3 +545,69 @@ def test_blank_captions_are_none(tmp_path: Path) -> None:
     dataset = load(csv_of(tmp_path, "path,caption\na.mp4,\nb.mp4,  \nc.mp4,x\n"))
     assert [caption.text for caption in dataset.captions] == ["x"]
     assert "2 of 3 videos without a caption: kept, and never a query" in dataset.notes
+
+
+SIGNED = "https://host/a%20b.mp4?Signature=s3cret&Expires=1"
+
+
+def test_paths_may_be_addresses_of_which_nobody_is_asked(tmp_path: Path) -> None:
+    rows = [
+        {"path": "s3://bucket/a b/c#d.mp4", "caption": "one"},
+        {"path": SIGNED, "caption": "two"},
+        {"path": SIGNED.replace("s3cret", "s3cret2"), "caption": "three"},
+        {"path": "here.mp4", "caption": "four"},
+    ]
+    dataset = load(write_csv(touched(tmp_path, "here.mp4") / "m.csv", rows), allow_outside=True)
+    assert [(video.id, str(video.path)) for video in dataset.videos.values()] == [
+        ("s3://bucket/a b/c#d", "s3://bucket/a b/c#d.mp4"),
+        ("https://host/a%20b", "https://host/a%20b.mp4"),
+        ("here", str(tmp_path / "here.mp4")),
+    ]
+    assert [(caption.video_id, caption.text) for caption in dataset.captions][1:3] == [
+        ("https://host/a%20b", "two"),
+        ("https://host/a%20b", "three"),
+    ]
+    assert dataset.notes == ("2 of 3 videos on servers: taken for found until they are decoded",)
+    assert "s3cret" not in repr(dataset)
+    first = dataset.videos["https://host/a%20b"].path
+    assert isinstance(first, RemoteObject)
+    assert first.address.text == SIGNED
+
+
+def test_a_signature_changes_neither_ids_nor_digests(tmp_path: Path) -> None:
+    def signed(signature: str, caption: str = "x") -> Dataset:
+        rows = [{"path": f"https://host/{n}.mp4?Signature={signature}", "caption": caption} for n in "abc"]
+        return load(write_csv(tmp_path / "m.csv", rows), allow_outside=True)
+
+    one, other = signed("a"), signed("b")
+    assert (list(one.videos), one.splits) == (list(other.videos), other.splits)
+    assert one.annotation_digests == other.annotation_digests
+    assert one.annotation_digests != signed("a", "y").annotation_digests
+
+
+def test_addresses_that_differ_in_their_query_alone_need_ids(tmp_path: Path) -> None:
+    rows = [{"path": f"https://host/get?v={v}&key=s3cret", "caption": "x", "id": v} for v in "ab"]
+    dataset = load(write_csv(tmp_path / "m.csv", rows), allow_outside=True)
+    assert list(dataset.videos) == ["a", "b"]
+    for row in rows:
+        del row["id"]
+    with pytest.raises(DataError, match=r"duplicate id 'https://host/get'.* in a column `id`") as failure:
+        load(write_csv(tmp_path / "m.csv", rows), allow_outside=True)
+    assert "s3cret" not in str(failure.value)
+
+
+def test_rows_of_one_address_that_differ_fail_without_its_secrets(tmp_path: Path) -> None:
+    rows = [
+        {"path": SIGNED, "caption": "x", "id": id, "split": split}
+        for id, split in (("a", "val"), ("b", "test"))
+    ]
+    with pytest.raises(DataError, match="has the id 'b' here and 'a'") as failure:
+        load(write_csv(tmp_path / "m.csv", rows), allow_outside=True)
+    assert "s3cret" not in str(failure.value)
+
+
+def test_spans_of_an_address_are_videos_of_their_own(tmp_path: Path) -> None:
+    rows = [{"path": SIGNED, "caption": "x", "start": start, "end": start + 1} for start in range(3)]
+    dataset = load(write_csv(tmp_path / "m.csv", rows), allow_outside=True)
+    assert list(dataset.videos) == [f"https://host/a%20b[{n}.0-{n + 1}.0]" for n in range(3)]
+    assert len({video.path for video in dataset.videos.values()}) == 1

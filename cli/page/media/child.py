@@ -17,6 +17,7 @@ from typing import Any
 import av.error
 
 from ....data.contracts.errors import DecodeError
+from ....data.sources.tar_member import Tar, TarMember
 from ....pipeline.decoding.child_main import end_if_orphaned, limit_memory
 from .probing import probe_of
 from .proxy_writing import write_proxy
@@ -50,7 +51,7 @@ def _answer(request: Mapping[str, Any], descriptor: int) -> dict[str, Any]:
     end_if_orphaned(request["limit_seconds"])
     try:
         with _named(descriptor, request["folder"], request["suffix"]) as path:
-            return _done(request, path)
+            return _done(request, _video_in(path, request))
     except DecodeError as error:
         return {"failed": str(error)}
     except av.error.FFmpegError as error:
@@ -65,7 +66,15 @@ def _answer(request: Mapping[str, Any], descriptor: int) -> dict[str, Any]:
         end_if_orphaned(0.0)
 
 
-def _done(request: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _video_in(path: Path, request: Mapping[str, Any]) -> Path | TarMember:
+    """The file itself, or of a tar file the stretch that is asked for."""
+    if "stretch" not in request:
+        return path
+    begin, length = request["stretch"]
+    return TarMember(Tar.of(path), f"member{request['suffix']}", begin, length)
+
+
+def _done(request: Mapping[str, Any], path: Path | TarMember) -> dict[str, Any]:
     if request["target"] is None:
         return dataclasses.asdict(probe_of(path))
     span = request["begin"], request["end"]

@@ -1,6 +1,7 @@
 """Which file of a store's video may be opened: the one that its features were made of, wherever it lies below the root.
 
 A file is opened once, looked at, and read from that opening alone: whatever is put in its place meanwhile is not sent.
+Of a tar file the stretch that the video is. What lies on a server is not fetched for the page.
 """
 
 import os
@@ -14,18 +15,23 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from ....data.annotation_files.folder_tree import ids_of
-from ....data.annotation_files.listing import printable, walk
+from ....data.annotation_files.listing import walk
 from ....data.base import Video
 from ....data.contracts.errors import DataError, TvrError
+from ....data.contracts.file_names import printable
 from ....data.contracts.identity import FileIdentity
+from ....data.sources.remote_object import RemoteObject
+from ....data.sources.tar_member import MemberReader, Tar, TarMember
+from ....data.sources.video_file import VideoFile
 from ....pipeline.store.reader import FeatureStore
 from ....pipeline.trust.changes import difference_of_open, files_of
 
 _LOOK_AGAIN_SECONDS = 60.0
 """Until the folders are walked once more for files that were not found."""
 
-Facts = tuple[int, int, int, int, int]
-"""Device, number, length and the two times of a file: as long as they stay the same, nobody has written to it."""
+Facts = tuple[int, int, int, int, int, int]
+"""Device, number, length of the video and the two times of a file, and where the video begins in it: as long as they
+stay the same, nobody has written to it."""
 
 
 class MediaError(TvrError):
@@ -39,8 +45,8 @@ class OpenFile:
     """A file of a video, open for reading. A context manager that closes it."""
 
     file: BinaryIO
-    """At its beginning; ``os.pread`` and who opens ``/dev/fd`` anew leave it there."""
-    path: Path
+    """At its beginning; ``os.pread`` and who opens ``/dev/fd`` anew leave it there. Of a member the tar file."""
+    path: VideoFile
     facts: Facts
     is_moved: bool = False
     """Whether it lies elsewhere than the data set says."""
@@ -49,6 +55,16 @@ class OpenFile:
     def bytes(self) -> int:
         """How long it is."""
         return self.facts[2]
+
+    @property
+    def begins_at(self) -> int:
+        """Where its first byte lies in ``file``."""
+        return self.facts[5]
+
+    def content(self) -> BinaryIO | MemberReader:
+        """The bytes of the video as a file object of its own, which shares its place with ``file``."""
+        own = os.fdopen(os.dup(self.file.fileno()), "rb", 0)
+        return MemberReader(self.path, own) if isinstance(self.path, TarMember) else own
 
     @property
     def name(self) -> str:
@@ -88,6 +104,10 @@ class StoreFiles:
         """
         video = self._videos.get(video_id)
         path = video.path if video else None
+        if isinstance(path, RemoteObject):
+            raise MediaError(
+                f"{printable(path.name)}: is on a server, and the page shows files of this machine alone"
+            )
         if path is not None:
             with _reasons(), suppress(FileNotFoundError, NotADirectoryError):
                 return self._looked_at(video_id, opened_file(path))
@@ -105,7 +125,8 @@ class StoreFiles:
         if stored is None or self._known_same.get(video_id) == opened.facts:
             return opened
         try:
-            difference = difference_of_open(stored, opened.file)
+            with opened.content() as content:
+                difference = difference_of_open(stored, content)
             opened.file.seek(0)
         except BaseException:
             opened.file.close()
@@ -119,7 +140,7 @@ class StoreFiles:
         self._known_same[video_id] = opened.facts
         return opened
 
-    def _moved(self, video_id: str, path: Path | None) -> Iterator[Path]:
+    def _moved(self, video_id: str, path: VideoFile | None) -> Iterator[Path]:
         """Files of the same name and length elsewhere; without a known length none is taken for the same."""
         stored = self._identities.get(video_id)
         if stored is None or self._tree is None:
@@ -158,25 +179,38 @@ class _Tree:
         return found
 
 
-def opened_file(path: Path, *, is_moved: bool = False) -> OpenFile:
-    """A regular file, open; to open anything else may wait for ever, or do something.
+def opened_file(path: Path | TarMember, *, is_moved: bool = False) -> OpenFile:
+    """A regular file, or a member of one, open; to open anything else may wait for ever, or do something.
 
     Raises:
         MediaError: it is no regular file.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or its tar file is not the one that was listed.
     """
-    if S_ISREG(path.stat().st_mode):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        facts = os.fstat(descriptor)
-        if S_ISREG(facts.st_mode):
-            return OpenFile(os.fdopen(descriptor, "rb", buffering=0), path, file_facts(facts), is_moved)
+    place = path.tar.path if isinstance(path, TarMember) else path
+    if S_ISREG(place.stat().st_mode):
+        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.fstat(descriptor)
+        if S_ISREG(status.st_mode):
+            file = os.fdopen(descriptor, "rb", buffering=0)
+            if isinstance(path, TarMember):
+                _require_listed(path.tar, file)
+            return OpenFile(file, path, file_facts(path, status), is_moved)
         os.close(descriptor)
     raise MediaError(f"{printable(path.name)}: no file any more, but a folder, a pipe or a device")
 
 
-def file_facts(status: os.stat_result) -> Facts:
+def _require_listed(tar: Tar, file: BinaryIO) -> None:
+    try:
+        tar.require_unchanged(file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def file_facts(path: VideoFile, status: os.stat_result) -> Facts:
     """By which a file that nobody has written to is known again."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    begin, length = (path.offset, path.num_bytes) if isinstance(path, TarMember) else (0, status.st_size)
+    return status.st_dev, status.st_ino, length, status.st_mtime_ns, status.st_ctime_ns, begin
 
 
 def _has_length(path: Path, stored: FileIdentity) -> bool:

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ....data.sources.video_file import file_on_disk
 from ....heads.search.frame_tasks import frame_task, picture_size
 from ....pipeline.decoding.messages import DecodedVideo, DecodeTask
 from ....pipeline.decoding.pool import DecoderPool
-from .files import MediaError, OpenFile, file_facts
+from .files import Facts, MediaError, OpenFile, file_facts
 from .processes import NICENESS
 
 HEIGHTS = (90, 180, 360)
@@ -82,11 +83,7 @@ class FrameShelf:
         video = self._asked(frame_task("frame", opened.path, seconds, size))
         if not len(video.frames):
             raise MediaError(f"{opened.name}: {video.reason}")
-        try:
-            facts = file_facts(opened.path.stat())
-        except OSError:
-            facts = None
-        if facts != opened.facts:
+        if _facts_now(opened) != opened.facts:
             raise MediaError(f"{opened.name}: another file was put in its place")
         return _jpeg(video.frames[0])
 
@@ -100,6 +97,15 @@ class FrameShelf:
             while self._kept_bytes > self._most_bytes:
                 _, oldest = self._kept.popitem(last=False)
                 self._kept_bytes -= len(oldest)
+
+
+def _facts_now(opened: OpenFile) -> Facts | None:
+    """Of what lies in its place by now; None: nothing."""
+    place = file_on_disk(opened.path)
+    try:
+        return place and file_facts(opened.path, place.stat())
+    except OSError:
+        return None
 
 
 def _jpeg(frame: UInt8[np.ndarray, "height width 3"]) -> bytes:

@@ -6,7 +6,6 @@ Runs in a process that can be killed, because a file from anywhere can crash who
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import av
@@ -15,7 +14,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ....data.contracts.byte_source import ByteSource
 from ....data.contracts.errors import DecodeError
+from ....data.sources.video_file import VideoFile
 from ....pipeline.video.container import MATROSKA, MP4, is_encrypted, opened
 from ....pipeline.video.orientation import UPRIGHT, orientation_of, pixel_aspect_of
 
@@ -53,7 +54,7 @@ class Probe:
     """As the file says it; 0 where it does not."""
 
 
-def probe_of(path: Path) -> Probe:
+def probe_of(path: VideoFile) -> Probe:
     """Look at a file; its first frame is decoded.
 
     Raises:
@@ -79,7 +80,7 @@ def probe_of(path: Path) -> Probe:
         )
 
 
-def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
+def _first_picture(path: VideoFile, container: InputContainer, stream: VideoStream) -> VideoFrame:
     stream.codec_context.thread_count = 1
     for number, packet in enumerate(container.demux(stream)):
         with suppress(av.error.FFmpegError):  # a damaged beginning; a later frame may be sound
@@ -92,13 +93,13 @@ def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -
     )
 
 
-def _type(path: Path, container: InputContainer) -> str:
+def _type(path: VideoFile, container: InputContainer) -> str:
     """The media type under which browsers play such a container; empty: they do not."""
     if container.format.name == MP4:
         # Films of QuickTime have another brand, and boxes of their own that not every browser reads.
         return "" if container.metadata.get("major_brand", "").strip() == "qt" else MP4_TYPE
     if container.format.name == MATROSKA:
-        with path.open("rb") as file:
+        with path.open() if isinstance(path, ByteSource) else path.open("rb") as file:
             return WEBM_TYPE if _WEBM.search(file.read(_HEAD_BYTES)) else ""
     return ""
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ....data.sources.tar_member import TarMember
 from .files import MediaError, OpenFile
 
 NICENESS = 5
@@ -55,7 +56,9 @@ class MediaProcesses:
         """
         suffix = opened.path.suffix
         plain = suffix if suffix.isascii() and suffix[1:].isalnum() and len(suffix) <= _MOST_SUFFIX else ""
-        names = {"folder": self._names.name, "suffix": plain}
+        names: dict[str, Any] = {"folder": self._names.name, "suffix": plain}
+        if isinstance(opened.path, TarMember):
+            names["stretch"] = opened.begins_at, opened.bytes
         line = {**request, **names, "limit_seconds": limit_seconds}
         with self._free, self._taken() as process:
             answer = process.ask(opened.file.fileno(), line, limit_seconds)

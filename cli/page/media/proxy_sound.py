@@ -13,6 +13,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
+from ....data.sources.video_file import VideoFile
 from ....pipeline.video.container import opened
 
 RATE = 48_000
@@ -44,7 +45,7 @@ class SoundTrack:
 
 
 @contextmanager
-def sound_track(path: Path, written: Path, hearing: Hearing | None) -> Generator[SoundTrack | None]:
+def sound_track(path: VideoFile, written: Path, hearing: Hearing | None) -> Generator[SoundTrack | None]:
     """The sound of a span, from its own beginning on; None where there is none, or none that can be decoded.
 
     Args:
@@ -65,7 +66,7 @@ def sound_track(path: Path, written: Path, hearing: Hearing | None) -> Generator
     written.unlink()
 
 
-def _write(path: Path, written: Path, hearing: Hearing) -> bool:
+def _write(path: VideoFile, written: Path, hearing: Hearing) -> bool:
     """Encode what is heard; False where there is nothing."""
     with opened(path) as (container, _):
         stream = container.streams.best("audio")

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float
 
 from ....data.contracts.errors import DecodeError
+from ....data.sources.video_file import VideoFile
 from ....pipeline.decoders.pyav import Decoder
 from ....pipeline.video.container import opened
 from ....pipeline.video.damage import DamageLog
@@ -88,7 +89,7 @@ class _Span:
         return float(self.seconds[-1])
 
 
-def write_proxy(path: Path, target: Path, begin: float, end: float, *, copy: bool) -> ProxyFile:
+def write_proxy(path: VideoFile, target: Path, begin: float, end: float, *, copy: bool) -> ProxyFile:
     """Write what is shown from one second to another, upright and with square pixels.
 
     Args:
@@ -144,7 +145,7 @@ def _seconds(index: PacketIndex, pts: int) -> float:
     return (pts - int(index.shown_pts[0])) * index.time_base
 
 
-def _copy(path: Path, target: Path, index: PacketIndex, span: _Span, numbers: range) -> ProxyFile:
+def _copy(path: VideoFile, target: Path, index: PacketIndex, span: _Span, numbers: range) -> ProxyFile:
     key_pts = index.packets[numbers[0]].pts or 0
     begins_at = _seconds(index, key_pts)
     hearing = _hearing(index, begins_at, span.ends_at)
@@ -201,7 +202,7 @@ class _Tracks:
 
 
 def _encode(
-    path: Path, target: Path, decoder: Decoder, begin: float, end: float, *, counted: bool = False
+    path: VideoFile, target: Path, decoder: Decoder, begin: float, end: float, *, counted: bool = False
 ) -> ProxyFile:
     """Encode the sound frames of a span; where one is missing, the one before it stays on display."""
     times = decoder.counted_times(path) if counted else decoder.probe(path)
@@ -229,7 +230,7 @@ def _encode(
 
 
 def _frames(
-    path: Path, decoder: Decoder, span: _Span, log: DamageLog, *, counted: bool
+    path: VideoFile, decoder: Decoder, span: _Span, log: DamageLog, *, counted: bool
 ) -> Iterator[tuple[int, RgbFrame]]:
     """The sound frames of a span, upright: as fast as it goes, and behind the first complaint only intact ones."""
     index, given = decoder.index(path), 0

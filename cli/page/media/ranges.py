@@ -40,7 +40,7 @@ class FileAnswer(Response):
         self._opened = opened
         self._part: ByteRange | None = None
         status, size = 200, opened.bytes
-        etag = f'"{opened.facts[1]:x}-{size:x}-{opened.facts[3]:x}"'
+        etag = f'"{opened.facts[1]:x}-{opened.begins_at:x}-{size:x}-{opened.facts[3]:x}"'
         modified = formatdate(opened.facts[3] // 1_000_000_000, usegmt=True)
         headers = {
             "accept-ranges": "bytes",
@@ -76,7 +76,8 @@ class FileAnswer(Response):
         descriptor, at = self._opened.file.fileno(), part.first
         while at <= part.last:
             count = min(_PIECE_BYTES, part.last + 1 - at)
-            piece = await anyio.to_thread.run_sync(os.pread, descriptor, count, at)
+            place = self._opened.begins_at + at
+            piece = await anyio.to_thread.run_sync(os.pread, descriptor, count, place)
             if not piece:
                 return  # it was cut short meanwhile
             at += len(piece)

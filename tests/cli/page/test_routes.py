@@ -245,7 +245,7 @@ def test_a_video_plays_as_it_is(client: httpx.Client, context: PageContext) -> N
     assert (playable["state"], playable["kind"]) == ("ready", "file")
     whole = client.get(playable["url"])
     path = context.opened.catalogue[number].path
-    assert path is not None and whole.content == path.read_bytes()
+    assert isinstance(path, Path) and whole.content == path.read_bytes()
     part = client.get(playable["url"], headers={"range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, whole.content[10:20])
     assert client.get(playable["url"], params={"start": 3, "end": 2}).status_code == 400

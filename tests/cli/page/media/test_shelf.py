@@ -52,6 +52,7 @@ def played(shelf: MediaShelf, video: str, start: float | None = None, end: float
     assert playable.state == "ready", playable.reason
     window = playable.window
     with shelf.opened(video, window and window.begin, window and window.end).opened as opened:
+        assert isinstance(opened.path, Path)
         return opened.path
 
 
