@@ -55,14 +55,14 @@ def stores_of(run: Path, record: RunRecord) -> Iterator[Path]:
         if not (folder / MANIFEST_NAME).is_file():
             continue
         try:
-            if not differences_of(record.store, folder, load_manifest(folder)):
+            if not differences_from(record.store, folder, load_manifest(folder)):
                 yield folder
         except StoreError:
             if folder in recorded:
                 yield folder
 
 
-def differences_of(recorded: Mapping[str, Any], folder: Path, manifest: Manifest) -> list[str]:
+def differences_from(recorded: Mapping[str, Any], folder: Path, manifest: Manifest) -> list[str]:
     """One line for each thing by which a store is not the one that a run was trained on, nor has grown from that.
 
     Raises:
@@ -154,7 +154,7 @@ class _Found:
         """Look at one more store; whether no other one can be better."""
         try:
             manifest = load_manifest(folder)
-            differing = differences_of(self._recorded, folder, manifest)
+            differing = differences_from(self._recorded, folder, manifest)
             if differing:
                 if manifest.dataset == self._recorded.get("dataset"):
                     self.others.append(f"{folder} is another store: {in_one_line(differing)}")

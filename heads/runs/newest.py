@@ -10,7 +10,7 @@ from ...pipeline.store.entries import day_of, name_in_workspace
 from ...pipeline.store.manifest import Manifest
 from ...pipeline.workspace import Workspace
 from ..features.from_store import feature_settings
-from .find_store import differences_of, has_another_store, stores_of
+from .find_store import differences_from, has_another_store, stores_of
 from .identity import store_differences
 from .kept_extraction import extract_again_command
 from .run_folder import CONFIG, IMPORTED, RESULT, RunRecord, load_record, read_metrics
@@ -91,7 +91,7 @@ class RunEntry:
             return False
         if folder is None:
             return not store_differences(recorded, feature_settings(manifest))
-        return not differences_of(recorded, folder, manifest)
+        return not differences_from(recorded, folder, manifest)
 
     def _epochs_done(self) -> int | str:
         try:

@@ -1,9 +1,10 @@
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tvr.cli.input import asked_extraction
+from tvr.cli.input.asked_extraction import AskedExtraction
 from tvr.data.base import Preset, load_dataset
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline import preprocessing
@@ -11,7 +12,7 @@ from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.extract import extract
-from tvr.pipeline.job_array import JobShare
+from tvr.pipeline.job_array import EVERYTHING, JobShare
 from tvr.pipeline.options import ExtractionOptions, sampling_of
 from tvr.pipeline.preprocessing import Pixels
 from tvr.pipeline.probe.pairs import as_record, probe
@@ -23,6 +24,7 @@ from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import MISSING
 from tvr.pipeline.video.sample_clip import write_sample
+from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.archive import as_from_before_pixels, bytes_of, extracted, options_for, write_archive
 from ..fixtures.circles import write_circle
@@ -206,15 +208,15 @@ def test_a_store_goes_on_with_the_frames_that_presets_stored_before(
     with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 64, this run would use 128"):
         extract(long, encoder, replace(unasked, is_sampling_open=False), tmp_path / "64")
     estimated: list[int] = []
-    command = import_module("tvr.cli.extract")
-    measured = command.estimate
+    measured = asked_extraction.estimate
     monkeypatch.setattr(
-        command,
+        asked_extraction,
         "estimate",
         lambda *given: estimated.append(given[2].sampling.num_frames) or measured(*given),
     )
     for folder in ("64", "a new one"):
-        command._estimated(long, encoder, unasked, None, tmp_path / folder)
+        place = Workspace(tmp_path)
+        AskedExtraction(long, unasked, None, tmp_path / folder, place, EVERYTHING).estimated(encoder)
     assert estimated == [64, 128], "a dry run is of the frames that would be stored"
 
 

@@ -11,6 +11,7 @@ from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.repair import repair
 from tvr.pipeline.request import Named, root_of
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
+from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 
 from ..fixtures.archive import as_from_before_pixels, built_in_encoder, bytes_of, extracted, write_archive
@@ -219,13 +220,20 @@ def test_repair_fails_where_videos_would_be_lost(sound: Path, place: Path, encod
     assert bytes_of(folder) == before
 
 
-def test_repair_fails_with_other_annotations(sound: Path, place: Path, encoder: Encoder) -> None:
+def test_an_archive_that_has_changed_is_mended_as_it_is_now(
+    sound: Path, place: Path, encoder: Encoder
+) -> None:
     archive = shutil.copytree(sound / "archive", place / "archive")
     folder = extracted(archive, encoder, place / "own")
     (archive / "captions.csv").write_text((archive / "captions.csv").read_text().replace("grey", "gray"))
     flip(folder / VIDEO)
-    with pytest.raises(StoreError, match=r"annotation_digests\.captions\.csv"):
-        repair(verify(folder))
+    repair(verify(folder))
+    assert verify(folder).damages == ()
+    mended, fresh = (
+        FeatureStore.open(each) for each in (folder, extracted(archive, encoder, place / "fresh"))
+    )
+    assert mended.videos().frames.tobytes() == fresh.videos().frames.tobytes()
+    assert mended.texts().texts == fresh.texts().texts
 
 
 def test_repair_fails_without_a_request(place: Path) -> None:
