@@ -11,6 +11,7 @@ from tvr.pipeline import preprocessing
 from tvr.pipeline.decoding.pool import DecoderPool, DecodeTask
 from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
+from tvr.pipeline.estimate import estimate
 from tvr.pipeline.extract import extract
 from tvr.pipeline.job_array import EVERYTHING, JobShare
 from tvr.pipeline.options import ExtractionOptions, sampling_of
@@ -208,11 +209,10 @@ def test_a_store_goes_on_with_the_frames_that_presets_stored_before(
     with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 64, this run would use 128"):
         extract(long, encoder, replace(unasked, is_sampling_open=False), tmp_path / "64")
     estimated: list[int] = []
-    measured = asked_extraction.estimate
     monkeypatch.setattr(
         asked_extraction,
         "estimate",
-        lambda *given: estimated.append(given[2].sampling.num_frames) or measured(*given),
+        lambda *given: estimated.append(given[2].sampling.num_frames) or estimate(*given),
     )
     for folder in ("64", "a new one"):
         place = Workspace(tmp_path)
