@@ -58,6 +58,7 @@ def planned_compaction(folder: Path) -> Compaction:
     Raises:
         StoreError: there is no whole store.
     """
+    folder = folder.resolve()
     _swap_ended(folder, is_dry=True)
     store = FeatureStore.open(folder)
     made, size = _Compacted(store), size_of(folder)
@@ -82,6 +83,7 @@ def compact_store(folder: Path, on_shard: OnShard = lambda done, total: None) ->
     Raises:
         StoreError: the store is not whole or damaged, another process writes into it, or there is no room.
     """
+    folder = folder.resolve()  # of a link, what it leads to changes places
     _swap_ended(folder)
     before = planned_compaction(folder)
     if not before.generations:
@@ -96,10 +98,10 @@ def compact_store(folder: Path, on_shard: OnShard = lambda done, total: None) ->
             _write(store, beside, on_shard)
             _keep_other_files(folder, beside)
             after = dataclasses.replace(before, bytes=size_of(beside))
+            _swap(folder, beside, release)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-        _swap(folder, beside, release)
     return after
 
 

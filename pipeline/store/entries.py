@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...data.contracts.errors import StoreError, counted
 from .claim import is_being_written
+from .generations.record import GENERATIONS
 from .manifest import MANIFEST_NAME, REQUEST_NAME, Manifest
 from .reader import FeatureStore
 
@@ -58,6 +59,7 @@ def store_entry(folder: Path) -> StoreEntry:
     # Every shard has a record of its own, so the newest tells when the store came to be as it is. The request is none:
     # it changes when the videos of a finished extraction lie elsewhere.
     records = [file for file in folder.glob("*.json") if file.name != REQUEST_NAME]
+    records += (folder / GENERATIONS).glob("*.json")
     written = max((file.stat().st_mtime for file in records), default=folder.stat().st_mtime)
     try:
         store = FeatureStore.open(folder, complete=False)

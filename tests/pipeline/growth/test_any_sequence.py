@@ -31,7 +31,7 @@ from ...fixtures.mp4 import Movie, write_movie
 from ...fixtures.warm_shell import WarmShell, warm_shell
 
 SEQUENCES, STEPS = 100, 5
-WITH_PROCESSES = 5
+WITH_PROCESSES = 10
 """Every so many sequences also have steps in processes of their own: killed ones, and two at once."""
 SIZES = {"videos_per_shard": 2, "frames_per_batch": 6}
 COMMAND = (

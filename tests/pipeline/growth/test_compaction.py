@@ -27,11 +27,10 @@ def encoder() -> Encoder:
     return built_in_encoder()
 
 
-@pytest.fixture(scope="module", params=["plain", "patches"])
-def made(request: pytest.FixtureRequest, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that has grown twice, and what a fresh extraction makes of the same archive."""
+@pytest.fixture(scope="module")
+def made(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with patches that has grown twice, and what a fresh extraction makes of the same archive."""
     place = tmp_path_factory.mktemp("made")
-    changes = {"patches_dtype": "int8"} if request.param == "patches" else {}
 
     def extracted(names: str, store: str) -> None:
         for name in names:
@@ -39,7 +38,7 @@ def made(request: pytest.FixtureRequest, encoder: Encoder, tmp_path_factory: pyt
         rows = [f"{name}.mp4,a clip called {name}" for name in names]
         (place / "archive" / "captions.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
         described = load_dataset("folder", place / "archive", {})
-        extract(described, encoder, options_for(place / "archive", **changes), place / store)
+        extract(described, encoder, options_for(place / "archive", patches_dtype="int8"), place / store)
 
     (place / "archive").mkdir()
     for names in ("ace", "abce", "bcde"):
@@ -79,6 +78,13 @@ def test_it_ends_as_a_fresh_extraction(place: Path) -> None:
     assert verify(store).damages == ()
     assert sorted(path.name for path in place.iterdir()) == ["archive", "fresh", "store"]
     assert compact_store(store).generations == 0  # and nothing is done
+
+
+def test_a_link_goes_on_leading_to_it(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(place / "store")
+    compact_store(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert bytes_of(tmp_path / "link") == bytes_of(place / "fresh")
 
 
 def test_a_damaged_store_fails(place: Path, made: Path) -> None:
