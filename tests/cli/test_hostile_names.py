@@ -68,6 +68,7 @@ def typed(place: Path) -> Mapping[str, Typed]:
         "inspect": ("inspect", *here),
         "inspect --failed": ("inspect", "--failed", *here),
         "verify": ("verify", *here),
+        "compact": ("compact", *here),
         "train-head": (
             "train-head",
             "--head",
