@@ -128,7 +128,7 @@ def test_pairs_are_counted_one_by_one() -> None:
     frames = dice.standard_normal((32, encoder.identity.dim)).astype(np.float32)
     sentences = dice.standard_normal((32, encoder.identity.dim)).astype(np.float32)
 
-    def texts(captions: Any) -> list[EncodedText]:
+    def texts(captions: Any, repeatable: bool) -> list[EncodedText]:
         assert list(captions) == captions_of_stills
         return [EncodedText(row[None], np.zeros(1, np.int32), 0, truncated=False) for row in sentences]
 
