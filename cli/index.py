@@ -16,6 +16,7 @@ from ..heads.search.gallery.faiss_files import faiss_module
 from ..heads.search.gallery.faiss_index import build_index
 from ..heads.search.gallery.frame_index import FrameIndex, built_frame_index, index_bytes
 from ..heads.search.gallery.index_folder import INDEX_FOLDER
+from ..heads.search.gallery.item_digests import Growth
 from ..heads.search.gallery.kept_encodings import (
     ENCODINGS_FOLDER,
     KeptEncodings,
@@ -213,29 +214,31 @@ def _asking(kept: KeptEncodings, store: FeatureStore) -> tuple[TextFeatures, boo
 
 def _one_vector(wanted: _Wanted, kind: str) -> dict[str, Any]:
     """Index one vector of every video."""
+    kept, made = _kept(wanted) if wanted.encodings else (None, {})
     with Meter("indexing", "videos") as meter:
-        built = build_index(wanted.head, wanted.items, "hnsw" if kind == "hnsw" else "flat")
+        built = build_index(wanted.head, wanted.items, "hnsw" if kind == "hnsw" else "flat", kept)
         built.save(wanted.index_in)
         seconds = meter.elapsed_seconds
     is_own = built.record.made_of.coarse == "head"
     source = f"the global vectors of {wanted.name}" if is_own else "zero-shot mean pooling"
-    made = {
+    return made | {
         "kind": kind,
         "folder": str(wanted.index_in),
         "vectors": source,
         "index_seconds": round(seconds, 1),
     }
-    return made | (_kept(wanted)[1] if wanted.encodings else {})
 
 
 def _kept(wanted: _Wanted) -> tuple[KeptEncodings, dict[str, Any]]:
     with Meter("encoding", "videos") as meter:
         kept = kept_encodings(wanted.head, wanted.items, wanted.kept_in, meter.update)
         seconds = meter.elapsed_seconds
+    grown = {} if kept.growth is None else {"encodings_growth": asdict(kept.growth)}
     return kept, {
         "encodings": str(wanted.kept_in),
         "encodings_bytes": kept.num_bytes,
         "encodings_seconds": round(seconds, 1),
+        **grown,
     }
 
 
@@ -255,7 +258,8 @@ def _say(wanted: _Wanted, made: dict[str, Any], *, as_json: bool) -> None:
     if "encodings" in made:
         took = f" in {made['encodings_seconds']:.1f} s" if "encodings_seconds" in made else ""
         size = size_in_words(made["encodings_bytes"])
-        out.print(f"their encodings {verb}in {made['encodings']} ({size}){took}", soft_wrap=True)
+        grown = f": {Growth(**made['encodings_growth'])}" if "encodings_growth" in made else ""
+        out.print(f"their encodings {verb}in {made['encodings']} ({size}){took}{grown}", soft_wrap=True)
     if "said" in made:
         out.print(f"{made['said']} by {made['queries']} {made['source']} of the store", soft_wrap=True)
         if made["recall"] < GOAL:

@@ -219,7 +219,9 @@ export class Player {
     const [from, to] = this.#looped();
     const { position } = this.media;
     this.media.loop(from, to);
-    if ((jump || grew) && !(this.#state.whole && from <= position && position < to)) this.media.seek(from);
+    // Where the span begins, not the loop around a short one: what ends the span now must not lie before it.
+    const start = this.whole.checked || !this.#span ? from : this.#span[0];
+    if ((jump || grew) && !(this.#state.whole && from <= position && position < to)) this.media.seek(start);
     else this.#showTime();
   }
 

@@ -14,6 +14,7 @@ from ...evaluation.scores import ITEMS_PER_BATCH
 from ...features.feature_set import FeatureSet
 from ...features.from_store import CONTENT_DIGEST
 from .coarse import Coarse, coarse_of
+from .encoded_items import EncodedItems, EncodedNow
 from .exact import Hit, check_top_k
 from .faiss_files import faiss_module
 from .index_folder import IndexKind, IndexRecord, MadeOf, VideoIndex, remedy
@@ -33,7 +34,12 @@ def made_of(coarse: Coarse, features: FeatureSet) -> MadeOf:
     )
 
 
-def build_index(head: Head, features: FeatureSet, kind: Literal["flat", "hnsw"] = "flat") -> VideoIndex:
+def build_index(
+    head: Head,
+    features: FeatureSet,
+    kind: Literal["flat", "hnsw"] = "flat",
+    encoded: EncodedItems | None = None,
+) -> VideoIndex:
     """Index the coarse vectors of every video.
 
     Args:
@@ -41,6 +47,7 @@ def build_index(head: Head, features: FeatureSet, kind: Literal["flat", "hnsw"] 
         features: the videos.
         kind: flat compares with all, hnsw (graph) with some, faster and not always right. Indexes in cells (ivf), which
             earlier versions made and which found half of the best videos, are read alone.
+        encoded: what the head has made of the videos; None: it is made now.
 
     Raises:
         UsageError: FAISS is not installed.
@@ -48,15 +55,17 @@ def build_index(head: Head, features: FeatureSet, kind: Literal["flat", "hnsw"] 
     faiss = faiss_module()
     coarse = coarse_of(head.eval())
 
-    def vectors(items: Tensor) -> Float[np.ndarray, "video dim"]:
-        batches = (features.video_batch(some, head.shape.num_frames) for some in items.split(ITEMS_PER_BATCH))
-        found = torch.cat([coarse.of_videos(batch).cpu() for batch in batches])
-        return np.ascontiguousarray(found.numpy(), np.float32)
+    # Mean pooling stands in for heads that have made something else.
+    items = encoded if encoded is not None and coarse.head is head else EncodedNow(coarse.head, features)
+
+    def vectors(some: Tensor) -> Float[np.ndarray, "video dim"]:
+        with torch.no_grad():
+            return np.ascontiguousarray(coarse.of_encoded(items.of(some)).cpu().numpy(), np.float32)
 
     count, dim = features.num_videos, vectors(torch.zeros(1, dtype=torch.long)).shape[1]
     index = _empty(faiss, kind, dim)
-    for items in torch.arange(count).split(ITEMS_PER_BATCH):
-        index.add(vectors(items))
+    for some in torch.arange(count).split(ITEMS_PER_BATCH):
+        index.add(vectors(some))
     record = IndexRecord(kind, dim, list(features.video_ids), made_of(coarse, features))
     return VideoIndex(index, record)
 

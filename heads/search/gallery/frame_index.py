@@ -3,8 +3,8 @@
 One vector a video says little of a head whose order depends on single frames and words. Here each word asks for the
 frames that are nearest to it, these vote for their videos, and the head puts the best of them in order by the kept
 encodings. The index is FAISS's inverted file of product-quantised codes, laid out by a sample. It is added to in steps
-and written after each, so that a build that was stopped goes on, and one of a gallery that grew at its end adds the
-rest.
+and written after each, so that a build that was stopped goes on. Of a gallery that has changed, what is new is added,
+and what is gone stays in the file unseen.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ....data.contracts.errors import StoreError, UsageError
@@ -27,10 +27,12 @@ from ....pipeline.store.file_locks import FileLock
 from ...base import Encoded, Head
 from ...features.feature_set import FeatureSet
 from .asked_tokens import TokenNames, compared_tokens
+from .encodings_folder import BLOCK, EncodingsOf
 from .faiss_files import faiss_file, faiss_module, read_faiss, remove_others, write_faiss
 from .frame_votes import voted
 from .index_folder import LOCK, index_command
-from .kept_encodings import BLOCK, EncodingsOf, KeptEncodings
+from .index_members import Members, remove_other_members
+from .kept_encodings import KeptEncodings
 
 FRAMES_RECORD, STEM = "frames.json", "frames"
 STEP = 128 * BLOCK
@@ -40,8 +42,9 @@ AT_ONCE = 4 * BLOCK
 NUMBERS_A_CODE, SAMPLE_A_CELL, ROUNDS = 4, 40, 10
 """Numbers of a vector that are quantised together (to 4 bits), vectors a cell by which the cells are laid out, and how
 often they are moved."""
-GROWN = 4
-"""Of a gallery that has grown by more than this, the cells are laid out anew."""
+GROWN, FULL = 4, 0.5
+"""Of a gallery that has grown by more than this factor, or where less than this share of the index is still there, the
+cells are laid out anew."""
 FEW = 4
 """Of a part of the gallery that is no larger than so many times the candidates, all are compared."""
 RECALL_AT = 10
@@ -77,12 +80,12 @@ class FrameIndexRecord:
     tokens: int
     """Rows of a video."""
     done: int
-    """How many videos are indexed, from the first on."""
+    """How many videos are in the index, those that are gone since among them."""
     trained_on: int
     """How many videos the gallery had when the cells were laid out."""
-    blocks: list[str]
-    """Digests of the encodings that are indexed, as these have them."""
     faiss_sha256: str
+    members_sha256: str
+    """Of the file that says which videos these are."""
     effort: Effort | None
     """None until it is measured."""
 
@@ -93,15 +96,19 @@ class FrameIndex:
     Args:
         index: FAISS's.
         record: what it is of.
+        members: the videos of its rows.
         names: what the head calls what is compared.
         folder: where it lies.
     """
 
-    def __init__(self, index: Any, record: FrameIndexRecord, names: TokenNames, folder: Path) -> None:
+    def __init__(
+        self, index: Any, record: FrameIndexRecord, members: Members, names: TokenNames, folder: Path
+    ) -> None:
         self.record = record
+        self.members = members
         self.folder = folder
         self.index = index
-        self._names = names
+        self.names = names
         self._faiss = faiss_module()
 
     @property
@@ -132,7 +139,7 @@ class FrameIndex:
         record = dataclasses.replace(self.record, effort=effort)
         with _errors_as_store_error(self.folder):
             write_checksummed(self.folder / FRAMES_RECORD, dataclasses.asdict(record))
-        return FrameIndex(self.index, record, self._names, self.folder)
+        return FrameIndex(self.index, record, self.members, self.names, self.folder)
 
     def votes(self, text: Encoded, row: int, effort: Effort) -> np.ndarray:
         """The places of the videos that have votes, those with most first.
@@ -142,12 +149,12 @@ class FrameIndex:
             row: which of these texts.
             effort: how it is asked.
         """
-        asked = self._names.asked(text, row)
+        asked = self.names.asked(text, row)
         vectors = np.ascontiguousarray(asked.vectors, np.float32)
         count = min(effort.asked, int(self.index.ntotal))
         how = self._faiss.SearchParametersIVF(nprobe=min(effort.visited, self.index.nlist))
         cosines, rows = self.index.search(vectors, count, params=how)
-        return voted(asked, cosines, rows, self.record.tokens)[0]
+        return voted(asked, cosines, self.members.seen(rows, self.record.tokens), self.record.tokens)[0]
 
     def nearest(
         self, text: Encoded, count: int, among: Bool[Tensor, " item"] | None = None
@@ -249,37 +256,42 @@ def _errors_as_store_error(folder: Path) -> Generator[None]:
 def _built(kept: KeptEncodings, names: TokenNames, folder: Path, report: OnIndexed) -> FrameIndex:
     made_of = EncodingsOf.these(kept.head, kept.features)
     found = _read(folder, kept.head)
-    if found is None or not _goes_on(found.record, made_of, kept):
-        found = _begun(kept, names, made_of, folder)
-    index, record = found.index, dataclasses.replace(found.record, made_of=made_of)
-    for begin in range(record.done, made_of.items, STEP):
-        end = min(begin + STEP, made_of.items)
-        for vectors, rows in _vectors(kept, names, record.tokens, begin, end):
+    if (
+        found is not None
+        and found.record.made_of == made_of
+        and not len(found.members.missing(made_of.items))
+    ):
+        return found
+    begun = _begun(kept, names, made_of, folder) if found is None else _gone_on(found, kept, made_of)
+    index, record, members = begun.index, begun.record, begun.members
+    missing = members.missing(made_of.items)
+    # What is gone is written even where nothing is new.
+    for places in np.split(missing, list(range(STEP, len(missing), STEP))):
+        for vectors, rows in _vectors(kept, names, record.tokens, places, len(members)):
             index.add_with_ids(vectors, rows)
-        digest = write_faiss(index, folder, STEM)
+        members = members.with_more(kept.items, places)
+        digest, members_digest = write_faiss(index, folder, STEM), members.write(folder, STEM)
         record = dataclasses.replace(
-            record, done=end, blocks=_digests(kept, end), faiss_sha256=digest, effort=None
+            record, done=len(members), faiss_sha256=digest, members_sha256=members_digest, effort=None
         )
         write_checksummed(folder / FRAMES_RECORD, dataclasses.asdict(record))
         remove_others(folder, STEM, digest)
-        report(end, made_of.items)
-    return FrameIndex(index, record, names, folder)
+        remove_other_members(folder, STEM, members_digest)
+        report(members.num_there, made_of.items)
+    return FrameIndex(index, record, members, names, folder)
 
 
-def _goes_on(record: FrameIndexRecord, made_of: EncodingsOf, kept: KeptEncodings) -> bool:
-    """Whether what is indexed are the first of these encodings, byte for byte."""
-    before = record.made_of
-    if (before.head, before.split, before.num_frames) != (made_of.head, made_of.split, made_of.num_frames):
-        return False
-    if not 0 < record.done <= made_of.items <= GROWN * record.trained_on:
-        return False
-    return record.blocks == _digests(kept, record.done)
-
-
-def _digests(kept: KeptEncodings, done: int) -> list[str]:
-    """Of the first encodings, in blocks, of which the last may be cut."""
-    whole, rest = divmod(done, BLOCK)
-    return [*kept.blocks[:whole], *([kept.digest(whole * BLOCK, done)] if rest else [])]
+def _gone_on(found: FrameIndex, kept: KeptEncodings, made_of: EncodingsOf) -> FrameIndex:
+    """What is indexed, if it is of this head and most of it is still there; else an index that is laid out anew."""
+    record, members = found.record, found.members.within(kept.items)
+    if (
+        not record.made_of.is_as(made_of)
+        or not FULL * len(members) <= members.num_there
+        or not made_of.items <= GROWN * record.trained_on
+    ):
+        return _begun(kept, found.names, made_of, found.folder)
+    record = dataclasses.replace(record, made_of=made_of)
+    return FrameIndex(found.index, record, members, found.names, found.folder)
 
 
 def _begun(kept: KeptEncodings, names: TokenNames, made_of: EncodingsOf, folder: Path) -> FrameIndex:
@@ -293,7 +305,8 @@ def _begun(kept: KeptEncodings, names: TokenNames, made_of: EncodingsOf, folder:
     some = sample[torch.randperm(len(sample), generator=draw)[: SAMPLE_A_CELL * cells]]
     index = _empty(sample.shape[1], min(cells, len(some)))
     index.train(np.ascontiguousarray(some.float().numpy()))
-    return FrameIndex(index, FrameIndexRecord(made_of, tokens, 0, made_of.items, [], "", None), names, folder)
+    record = FrameIndexRecord(made_of, tokens, 0, made_of.items, "", "", None)
+    return FrameIndex(index, record, Members.none(), names, folder)
 
 
 def cells_for(vectors: int) -> int:
@@ -313,12 +326,13 @@ def _empty(dim: int, cells: int) -> Any:
 
 
 def _vectors(
-    kept: KeptEncodings, names: TokenNames, tokens: int, begin: int, end: int
+    kept: KeptEncodings, names: TokenNames, tokens: int, places: Int[np.ndarray, " place"], members: int
 ) -> Iterator[tuple[Float[np.ndarray, "row dim"], np.ndarray]]:
-    """The vectors of the videos between two places, and the row of each among those of all videos."""
-    for first in range(begin, end, AT_ONCE):
-        found, places, own = names.found(kept.cut(first, min(first + AT_ONCE, end)))
-        yield np.ascontiguousarray(found.float().numpy()), ((first + places) * tokens + own).numpy()
+    """The vectors of the videos at some places, and the row of each in the index, which has so many members."""
+    for first in range(0, len(places), AT_ONCE):
+        some = torch.from_numpy(places[first : first + AT_ONCE])
+        found, place, own = names.found(kept.of(some))
+        yield np.ascontiguousarray(found.numpy()), ((members + first + place) * tokens + own).numpy()
 
 
 def _read(folder: Path, head: Head) -> FrameIndex | None:
@@ -327,8 +341,9 @@ def _read(folder: Path, head: Head) -> FrameIndex | None:
     try:
         record = restored(FrameIndexRecord, read_checksummed(folder / FRAMES_RECORD))
         index = read_faiss(faiss_file(folder, STEM, record.faiss_sha256), record.faiss_sha256, _HEADERS)
+        members = Members.read(folder, STEM, record.members_sha256)
     except (OSError, ValueError, RuntimeError):
         return None
-    if names is None or record.tokens < 1 or not index.is_trained:
+    if names is None or record.tokens < 1 or not index.is_trained or len(members) != record.done:
         return None
-    return FrameIndex(index, record, names, folder)
+    return FrameIndex(index, record, members, names, folder)

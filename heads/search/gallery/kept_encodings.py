@@ -2,19 +2,15 @@
 
 Encoding the candidates of a query anew takes a head with a transformer over the frames twenty times as long as
 comparing them. The folder holds one array a name of what the head encodes, written block by block; its record says
-what they are of, how many items are done and the digest of each block, so that what was stopped goes on.
+what they are of, how many items are done and the digest of each block, so that what was stopped goes on. Of a gallery
+that has changed, only what is new is encoded: the rows of the rest are taken from the encodings of before, which stay
+until the new ones are whole.
 """
 
 import dataclasses
-import hashlib
-import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -23,69 +19,35 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ....data.contracts.errors import StoreError
-from ....data.contracts.records import restored
-from ....pipeline.machine import usable_cores
-from ....pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from ....pipeline.store.file_locks import FileLock
 from ...base import Encoded, Head, VideoFeatures
 from ...features.feature_set import FeatureSet
-from ...features.from_store import CONTENT_DIGEST
-from .coarse import digest_of
 from .encoded_items import EncodedItems, EncodedNow
+from .encodings_folder import (
+    BLOCK,
+    ITEM,
+    LOCK,
+    NEXT,
+    RECORD,
+    Arrays,
+    EncodingsOf,
+    EncodingsRecord,
+    KeptArray,
+    allocate,
+    block_digest,
+    checked,
+    mapped,
+    read_record,
+    remove_all_but,
+    write,
+)
+from .item_digests import SIZE, Growth, ItemDigests, digests_of, places_by_digest
 
 ENCODINGS_FOLDER = "encodings"
 """Of a run: what ``tvr index`` and ``tvr serve`` made."""
-RECORD, LOCK = "encodings.json", "encodings.lock"
-BLOCK = 1024
-"""Items that are written, and told apart by a digest, at once."""
-
-Mode = Literal["c", "r+"]
-"""For reading (torch shares no memory that numpy may not write, so a private copy of what is written), or writing."""
 
 OnKept = Callable[[int, int], None]
 """Told how many items are kept, and how many there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodingsOf:
-    """Everything that decides encodings, and which items they are of."""
-
-    head: str
-    """Digest of its settings and weights."""
-    store: str
-    """Digest of all bytes of its shards."""
-    split: str
-    num_frames: int
-    items: int
-
-    @classmethod
-    def these(cls, head: Head, features: FeatureSet) -> "EncodingsOf":
-        """Of these items by this head."""
-        origin = features.origin
-        store = str(origin.store.get(CONTENT_DIGEST, ""))
-        return cls(digest_of(head), store, origin.split, head.shape.num_frames, features.num_videos)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptArray:
-    """One file of numbers."""
-
-    kind: Literal["float16", "float32", "float64", "bool", "uint8", "int32", "int64"]
-    shape: tuple[int, ...]
-    """The first axis is the item."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodingsRecord:
-    """``encodings.json``."""
-
-    made_of: EncodingsOf
-    done: int
-    """How many items are written, from the first on."""
-    arrays: dict[str, KeptArray]
-    """By the names of what the head encodes."""
-    blocks: list[str]
-    """sha256 of the bytes of each block, over all arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +56,17 @@ class KeptEncodings:
 
     head: Head
     features: FeatureSet
-    _arrays: dict[str, np.memmap]
-    """Each with a row an item."""
-    blocks: tuple[str, ...]
-    """sha256 of the bytes of each ``BLOCK`` of items."""
+    _arrays: Arrays
+    """Of what the head encodes."""
+    items: ItemDigests
+    """What tells the items apart; empty where an earlier version kept them."""
+    growth: Growth | None = None
+    """What was taken from the encodings of before, where these were made now."""
 
     @property
     def num_bytes(self) -> int:
         """On disk."""
-        return sum(array.nbytes for array in self._arrays.values())
+        return self.items.nbytes + sum(array.nbytes for array in self._arrays.values())
 
     def of(self, items: Int[Tensor, " item"]) -> Encoded:
         """See ``EncodedItems``."""
@@ -113,10 +77,6 @@ class KeptEncodings:
         """Of the items between two places, as they are kept: nothing is copied."""
         return {name: torch.from_numpy(array[begin:end]) for name, array in self._arrays.items()}
 
-    def digest(self, begin: int, end: int) -> str:
-        """sha256 of the bytes of the items between two places."""
-        return _digest(self._arrays, slice(begin, end))
-
     @classmethod
     def opened(cls, folder: Path, head: Head, features: FeatureSet) -> "KeptEncodings":
         """What ``kept_encodings`` wrote, of which every byte is looked at.
@@ -124,15 +84,15 @@ class KeptEncodings:
         Raises:
             StoreError: they are not there, not whole, not all there, or of another head or store.
         """
-        record = _record(folder)
+        record = read_record(folder)
         if record is None or record.made_of != EncodingsOf.these(head, features):
             raise StoreError(f"{folder} holds no encodings of this head and these features")
         if record.done < record.made_of.items:
             raise StoreError(f"{folder} holds {record.done:,} of {record.made_of.items:,} encodings")
-        arrays = _checked(folder, record, "c")
+        arrays = checked(folder, record, "c")
         if not arrays:
             raise StoreError(f"{folder} holds other encodings than were written there")
-        return cls(head, features, arrays, tuple(record.blocks))
+        return cls(head, features, *_told_apart(arrays))
 
 
 @torch.no_grad()
@@ -141,7 +101,7 @@ def encodings_bytes(head: Head, features: FeatureSet) -> int:
     one = head.eval().encode_video(
         _padded(features.video_batch(torch.tensor([0]), head.shape.num_frames), _longest(head, features))
     )
-    return features.num_videos * sum(rows.nbytes for rows in _halved(one).values())
+    return features.num_videos * (SIZE + sum(rows.nbytes for rows in _halved(one).values()))
 
 
 def kept_or_anew(head: Head, features: FeatureSet, folder: Path) -> EncodedItems:
@@ -186,111 +146,95 @@ def kept_encodings(
 
 def _kept(head: Head, features: FeatureSet, folder: Path, report: OnKept) -> KeptEncodings:
     made_of = EncodingsOf.these(head, features)
-    record, arrays = _begun(folder, made_of)
-    padded = _longest(head, features)
+    begun = _begun(folder, made_of, _longest(head, features))
+    record, arrays = begun.record, begun.arrays
     for begin in range(record.done, made_of.items, BLOCK):
         items = torch.arange(begin, min(begin + BLOCK, made_of.items))
-        rows = _halved(head.encode_video(_padded(features.video_batch(items, head.shape.num_frames), padded)))
+        videos = _padded(features.video_batch(items, head.shape.num_frames), record.frames)
+        rows = begun.before.rows_of(head, videos)
         if not record.arrays:
-            described = {name: _described(one, made_of.items) for name, one in rows.items()}
+            described = {name: KeptArray.like(one, made_of.items) for name, one in rows.items()}
             record = dataclasses.replace(record, arrays=described)
-            _allocate(folder, record)
-            arrays = _mapped(folder, record, "r+")
+            allocate(folder, record)
+            arrays = mapped(folder, record, "r+")
         for name, one in rows.items():
             arrays[name][begin : begin + len(items)] = one
-        digest = _digest(arrays, slice(begin, begin + len(items)))
+        digest = block_digest(arrays, slice(begin, begin + len(items)))
         record = dataclasses.replace(record, done=begin + len(items), blocks=[*record.blocks, digest])
-        _flush(folder, record, arrays)
+        write(folder, begun.name, record, arrays)
         report(record.done, made_of.items)
-    return KeptEncodings(head, features, arrays, tuple(record.blocks))
+    if begun.name == NEXT:
+        write(folder, RECORD, record, arrays)
+    remove_all_but(folder, record)
+    encoded, items = _told_apart(arrays)
+    is_grown = begun.name == NEXT
+    return KeptEncodings(
+        head, features, encoded, items, Growth.between(begun.before.items, items) if is_grown else None
+    )
 
 
-def _begun(folder: Path, made_of: EncodingsOf) -> tuple[EncodingsRecord, dict[str, np.memmap]]:
-    """What is there already of these encodings; nothing where it is not what was written."""
-    record = _record(folder)
-    if record is not None and record.made_of == made_of:
-        arrays = _checked(folder, record, "r+")
+class _Before:
+    """The encodings of a gallery as it was before."""
+
+    def __init__(self, arrays: Arrays, done: int) -> None:
+        self._arrays, items = _told_apart(arrays)
+        self.items = items[:done]
+        self._places = places_by_digest(self.items)
+
+    def rows_of(self, head: Head, videos: VideoFeatures) -> dict[str, np.ndarray]:
+        """What a head makes of some items, of which those that were there before are not encoded."""
+        digests = digests_of(videos)
+        places = np.array([self._places.get(bytes(row), -1) for row in digests])
+        new = torch.from_numpy(np.flatnonzero(places < 0))
+        if not len(new):
+            return {name: array[places] for name, array in self._arrays.items()} | {ITEM: digests}
+        some = VideoFeatures(videos.frames[new], videos.mask[new])
+        rows: dict[str, np.ndarray] = {ITEM: digests}
+        for name, encoded in _halved(head.encode_video(some)).items():
+            rows[name] = np.empty((len(digests), *encoded.shape[1:]), encoded.dtype)
+            rows[name][new.numpy()] = encoded
+            if len(new) < len(digests):
+                rows[name][places >= 0] = self._arrays[name][places[places >= 0]]
+        return rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """What is there already of the encodings that are wanted."""
+
+    name: str
+    """Of their record."""
+    record: EncodingsRecord
+    arrays: Arrays
+    before: _Before
+
+
+def _begun(folder: Path, made_of: EncodingsOf, frames: int) -> _Begun:
+    """What is there already of encodings of items of so many frames, and of those of before; nothing where it is not
+    what was written."""
+    now = read_record(folder)
+    anew = _Begun(RECORD, EncodingsRecord(made_of, 0, {}, [], frames), {}, _Before({}, 0))
+    if now is None or not now.made_of.is_as(made_of) or ITEM not in now.arrays or now.frames < frames:
+        return anew
+    arrays = checked(folder, now, "r+" if now.made_of == made_of else "c")
+    if not arrays:
+        return anew
+    if now.made_of == made_of:
+        return dataclasses.replace(anew, record=now, arrays=arrays)
+    # Where the longest item is gone, the rest stays as it was.
+    record, before = EncodingsRecord(made_of, 0, {}, [], now.frames, 1 - now.part), _Before(arrays, now.done)
+    grown = read_record(folder, NEXT)
+    if grown is not None and dataclasses.replace(grown, done=0, arrays={}, blocks=[]) == record:
+        arrays = checked(folder, grown, "r+")
         if arrays:
-            return record, arrays
-    return EncodingsRecord(made_of, 0, {}, []), {}
+            return _Begun(NEXT, grown, arrays, before)
+    return _Begun(NEXT, record, {}, before)
 
 
-def _record(folder: Path) -> EncodingsRecord | None:
-    """None where there is none that can be read."""
-    try:
-        return restored(EncodingsRecord, read_checksummed(folder / RECORD))
-    except (OSError, ValueError):
-        return None
-
-
-def _described(rows: np.ndarray, items: int) -> KeptArray:
-    kind = str(rows.dtype)
-    assert kind in get_args(get_type_hints(KeptArray)["kind"]), kind
-    return KeptArray(kind, (items, *rows.shape[1:]))  # pyright: ignore[reportArgumentType]  # as was just seen
-
-
-def _allocate(folder: Path, record: EncodingsRecord) -> None:
-    """Take all the room at once: a mapped file that finds the disk full kills its process."""
-    for name, one in record.arrays.items():
-        path = _file(folder, name)
-        path.unlink(missing_ok=True)  # who put a link there shall not have written where it leads
-        with path.open("xb") as file:
-            size = max(1, math.prod(one.shape) * np.dtype(one.kind).itemsize)
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
-
-
-def _mapped(folder: Path, record: EncodingsRecord, mode: Mode) -> dict[str, np.memmap]:
-    """The arrays of a record; none where a file is not there, or not as large as it should be."""
-    try:
-        return {
-            name: np.memmap(_plain_file(folder, name), np.dtype(one.kind), mode, shape=one.shape)
-            for name, one in record.arrays.items()
-        }
-    except (OSError, ValueError):
-        return {}
-
-
-def _checked(folder: Path, record: EncodingsRecord, mode: Mode) -> dict[str, np.memmap]:
-    """The arrays of a record; none where their bytes are not those that were written."""
-    arrays = _mapped(folder, record, mode)
-    return arrays if _digests(arrays, record.done) == record.blocks else {}
-
-
-def _file(folder: Path, name: str) -> Path:
-    if not name.isidentifier():
-        raise ValueError(f"{name!r} names no encoding")
-    return folder / f"{name}.array"
-
-
-def _plain_file(folder: Path, name: str) -> Path:
-    path = _file(folder, name)
-    if path.is_symlink() or not path.is_file():
-        raise ValueError(f"{path} is no file")
-    return path
-
-
-def _flush(folder: Path, record: EncodingsRecord, arrays: dict[str, np.memmap]) -> None:
-    """The rows before the record that names them."""
-    for array in arrays.values():
-        array.flush()
-    write_checksummed(folder / RECORD, dataclasses.asdict(record))
-
-
-def _digests(arrays: dict[str, np.memmap], done: int) -> list[str]:
-    """Of every block, several at a time: hashing takes longer than reading."""
-    blocks = [slice(begin, min(begin + BLOCK, done)) for begin in range(0, done, BLOCK)]
-    with ThreadPoolExecutor(len(usable_cores()) or 1) as pool:
-        return list(pool.map(partial(_digest, arrays), blocks))
-
-
-def _digest(arrays: dict[str, np.memmap], rows: slice) -> str:
-    digest = hashlib.sha256()
-    for _, array in sorted(arrays.items()):
-        digest.update(np.ascontiguousarray(array[rows]).view(np.uint8).data)
-    return digest.hexdigest()
+def _told_apart(arrays: Arrays) -> tuple[Arrays, ItemDigests]:
+    """What the head encodes, and what tells the items apart."""
+    items = np.asarray(arrays.get(ITEM, np.zeros((0, SIZE), np.uint8)))
+    return {name: array for name, array in arrays.items() if name != ITEM}, items
 
 
 def _longest(head: Head, features: FeatureSet) -> int:

@@ -15,6 +15,7 @@ from tvr.heads.features.feature_set import FeatureSet, Origin
 from tvr.heads.features.from_store import CONTENT_DIGEST
 from tvr.heads.search.gallery import frame_index
 from tvr.heads.search.gallery.asked_tokens import AskedTokens, compared_tokens
+from tvr.heads.search.gallery.encodings_folder import EncodingsOf
 from tvr.heads.search.gallery.exact import search
 from tvr.heads.search.gallery.frame_index import (
     FRAMES_RECORD,
@@ -25,7 +26,7 @@ from tvr.heads.search.gallery.frame_index import (
 )
 from tvr.heads.search.gallery.frame_votes import voted
 from tvr.heads.search.gallery.index_folder import LOCK
-from tvr.heads.search.gallery.kept_encodings import EncodingsOf, KeptEncodings, kept_encodings
+from tvr.heads.search.gallery.kept_encodings import KeptEncodings, kept_encodings
 from tvr.heads.search.gallery.kept_scores import KeptScores
 from tvr.heads.search.gallery.measured_recall import captions_asked, frames_asked, measured_effort
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
@@ -129,37 +130,88 @@ def test_what_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert resumed.votes(encoded, row, EFFORT).tolist() == whole.votes(encoded, row, EFFORT).tolist()
 
 
-def test_a_gallery_that_grew_adds_the_rest(tmp_path: Path) -> None:
-    before, _ = built(tmp_path, videos=60)
-    before.measured(EFFORT)
-    seen: list[int] = []
-    kept = kept_encodings(head_of("wti"), features_of(), tmp_path / "encodings")
-    grown = built_frame_index(kept, tmp_path / "index", lambda done, total: seen.append(done))
-    assert seen == [VIDEOS]
-    assert grown.record.trained_on == 60, "its cells are those of before"
+def gallery_of(places: list[int]) -> FeatureSet:
+    """Some of the videos in some order, as if of a store of which they are all."""
+    whole, some = generated_features(videos=VIDEOS), torch.tensor(places)
+    found = whole.cut(some, torch.zeros_like(some), whole.frames.lengths[some])
+    found.origin = Origin("all", store={CONTENT_DIGEST: str(places)})
+    return found
+
+
+def grown_to(places: list[int], folder: Path, seen: list[int]) -> FrameIndex:
+    """The index of before, now of these videos."""
+    kept = kept_encodings(head_of("wti"), gallery_of(places), folder / "encodings")
+    return built_frame_index(kept, folder / "index", lambda done, total: seen.append(done))
+
+
+def assert_finds(index: FrameIndex, places: list[int], folder: Path) -> None:
+    """It names the best of this gallery of nine queries in ten, none twice, before and after it is read again."""
+    features, head = gallery_of(places), head_of("wti")
+    encoded = head.encode_text(texts())
+    found = index.measured(EFFORT).nearest(encoded, EFFORT.candidates)
+    assert opened_frame_index(folder / "index", head, features).nearest(encoded, EFFORT.candidates) == found
+    assert all(len(named) == len(set(named)) == EFFORT.candidates for named in found)
+    best = [features.video_ids.index(hits[0].video_id) for hits in search(head, features, texts(), 1)]
+    assert sum(one in named for one, named in zip(best, found, strict=True)) >= 9
+    assert len(list((folder / "index").glob("frames-*"))) == 2
+
+
+def test_a_gallery_that_changed_adds_what_is_new(tmp_path: Path) -> None:
+    """New videos stand between those of before, of which some are gone; then some more go, and come back."""
+    first, seen = list(range(0, VIDEOS, 2)), list[int]()
+    before = grown_to(first, tmp_path, seen)
+    rows = int(before.index.ntotal)
+    second = [place for place in reversed(range(VIDEOS)) if place not in (0, 2, 40)]
+    grown = grown_to(second, tmp_path, seen)
+    assert seen == [45, 87]
+    assert grown.record.trained_on == 45, "its cells are those of before"
     assert grown.record.effort is None, "what it finds is measured again"
-    assert int(grown.index.ntotal) == int(features_of().frames.lengths.sum())
-    found = grown.votes(kept.head.encode_text(texts()), 0, EFFORT)
-    assert max(found) >= 60
+    new = torch.tensor(range(1, VIDEOS, 2))
+    assert int(grown.index.ntotal) == rows + int(features_of().frames.lengths[new].sum())
+    assert_finds(grown, second, tmp_path)
+    third = second[:-20]
+    fewer = grown_to(third, tmp_path, seen)
+    assert (int(fewer.index.ntotal), len(fewer.members), fewer.members.num_there) == (
+        grown.index.ntotal,
+        90,
+        67,
+    )
+    assert_finds(fewer, third, tmp_path)
+    again = grown_to(second, tmp_path, seen)
+    assert int(again.index.ntotal) == int(grown.index.ntotal), "what comes back is still there"
+    assert_finds(again, second, tmp_path)
+
+
+def test_an_index_of_which_little_is_left_is_laid_out_anew(tmp_path: Path) -> None:
+    seen: list[int] = []
+    grown_to(list(range(VIDEOS)), tmp_path, seen)
+    left = list(range(40))
+    anew = grown_to(left, tmp_path, seen)
+    assert (anew.record.trained_on, len(anew.members)) == (40, 40)
+    assert_finds(anew, left, tmp_path)
+
+
+def test_members_that_are_not_what_was_written_fail(tmp_path: Path) -> None:
+    index, kept = built(tmp_path)
+    index.measured(EFFORT)
+    [file] = (tmp_path / "index").glob("*.members")
+    content = file.read_bytes()
+    file.write_bytes(content[:-8] + bytes(8))
+    with pytest.raises(StoreError, match="no whole index of frames"):
+        opened_frame_index(tmp_path / "index", kept.head, kept.features)
+    file.unlink()
+    with pytest.raises(StoreError, match="no whole index of frames"):
+        opened_frame_index(tmp_path / "index", kept.head, kept.features)
+    assert len(built_frame_index(kept, tmp_path / "index").members) == VIDEOS, "it is made again"
 
 
 def test_other_encodings_are_not_added_to(tmp_path: Path) -> None:
-    """Of another head, or of other videos before the new ones."""
+    """Of another head."""
     built(tmp_path)
     kept = kept_encodings(head_of("uatvr"), features_of(), tmp_path / "of another")
-    assert built_frame_index(kept, tmp_path / "index").record.made_of == EncodingsOf.these(
-        kept.head, kept.features
-    )
-    turned = features_of().cut(
-        torch.arange(VIDEOS).flip(0),
-        torch.zeros(VIDEOS, dtype=torch.long),
-        features_of().frames.lengths.flip(0),
-    )
-    turned.origin = Origin("all", store={CONTENT_DIGEST: "ff" * 32})
-    kept = kept_encodings(head_of("uatvr"), turned, tmp_path / "turned")
-    assert int(built_frame_index(kept, tmp_path / "index").index.ntotal) == int(
-        features_of().frames.lengths.sum() + 2 * VIDEOS
-    )
+    index = built_frame_index(kept, tmp_path / "index")
+    assert index.record.made_of == EncodingsOf.these(kept.head, kept.features)
+    assert len(index.members) == VIDEOS
 
 
 def test_what_is_there_is_taken(tmp_path: Path) -> None:

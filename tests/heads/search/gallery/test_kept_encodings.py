@@ -10,10 +10,14 @@ from tvr.data.contracts.errors import StoreError
 from tvr.data.contracts.plug_ins import load_plug_in, plug_in_names
 from tvr.heads import wti
 from tvr.heads.base import Head
-from tvr.heads.features.feature_set import FeatureSet
+from tvr.heads.features.feature_set import FeatureSet, Origin
+from tvr.heads.features.from_store import CONTENT_DIGEST
+from tvr.heads.search.gallery import encodings_folder
 from tvr.heads.search.gallery import kept_encodings as module
 from tvr.heads.search.gallery.encoded_items import EncodedNow
-from tvr.heads.search.gallery.kept_encodings import LOCK, RECORD, KeptEncodings, kept_encodings, kept_or_anew
+from tvr.heads.search.gallery.encodings_folder import ITEM, LOCK, NEXT, RECORD
+from tvr.heads.search.gallery.item_digests import Growth, digests_of
+from tvr.heads.search.gallery.kept_encodings import KeptEncodings, kept_encodings, kept_or_anew
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
 from tvr.pipeline.store.file_locks import FileLock
 
@@ -25,7 +29,8 @@ VIDEOS = 10
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten videos are three blocks."""
-    monkeypatch.setattr(module, "BLOCK", 4)
+    for one in (module, encodings_folder):
+        monkeypatch.setattr(one, "BLOCK", 4)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,106 @@ def test_every_head_compares_as_with_what_it_encodes_now(
     # Read again they are the same to the last bit.
     for name_of, rows in KeptEncodings.opened(tmp_path, head, features).of(items).items():
         assert torch.equal(rows, kept.of(items)[name_of])
+
+
+def gallery(*places: int) -> FeatureSet:
+    """Some of the videos in some order, as if of a store of which they are all."""
+    whole, some = generated_features(videos=VIDEOS, noise=2.0), torch.tensor(places)
+    found = whole.cut(some, torch.zeros_like(some), whole.frames.lengths[some])
+    found.origin = Origin("all", store={CONTENT_DIGEST: str(places)})
+    return found
+
+
+def counted(head: Head, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many videos each call of the head encodes from now on."""
+    encoded: list[int] = []
+    encode = head.encode_video
+    monkeypatch.setattr(head, "encode_video", lambda video: encoded.append(len(video.mask)) or encode(video))
+    return encoded
+
+
+def assert_whole(kept: KeptEncodings, folder: Path) -> None:
+    """They are what the head makes of each, to half precision, and read so again."""
+    items = torch.arange(kept.features.num_videos)
+    now, again = (
+        EncodedNow(kept.head, kept.features).of(items),
+        KeptEncodings.opened(folder, kept.head, kept.features),
+    )
+    for name, rows in kept.of(items).items():
+        own = rows[:, : now[name].shape[1]]  # the rest is of an item that is gone
+        torch.testing.assert_close(own, now[name], atol=1e-3, rtol=0)
+        assert torch.equal(again.of(items)[name], rows)
+    assert len(list(folder.glob("*.array"))) == len(kept.of(items)) + 1
+    assert not (folder / NEXT).exists()
+
+
+def test_of_a_gallery_that_changed_only_what_is_new_is_encoded(
+    features: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New ones stand between those of before, some of which are gone or stand elsewhere, and one is there twice."""
+    head = head_of(features)
+    assert kept_encodings(head, gallery(0, 1, 2, 3, 4, 5), tmp_path).growth is None
+    encoded = counted(head, monkeypatch)
+    grown = kept_encodings(head, gallery(9, 0, 8, 5, 4, 2, 2, 7), tmp_path)
+    assert sum(encoded) == 3
+    assert grown.growth == Growth(kept=4, new=4, gone=2)
+    assert str(grown.growth) == "4 new, 4 as before, 2 gone"
+    assert_whole(grown, tmp_path)
+    encoded.clear()
+    fewer = kept_encodings(head, gallery(8, 0), tmp_path)
+    assert encoded == []
+    assert fewer.growth == Growth(kept=2, new=0, gone=6)
+    assert_whole(fewer, tmp_path)
+
+
+def test_what_was_stopped_while_a_gallery_grew_goes_on(
+    features: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, before, after = head_of(features), gallery(0, 2, 4, 6), gallery(*range(VIDEOS))
+    kept_encodings(head, before, tmp_path)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept_encodings(head, after, tmp_path, stop)
+    KeptEncodings.opened(tmp_path, head, before)  # those of before are there until the new ones are
+    encoded = counted(head, monkeypatch)
+    grown = kept_encodings(head, after, tmp_path)
+    assert sum(encoded) == 4, "two of six new ones were written before it stopped"
+    assert grown.growth == Growth(kept=4, new=6, gone=0)
+    assert_whole(grown, tmp_path)
+
+
+def test_damaged_ones_of_before_fail_to_be_taken(
+    features: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = head_of(features)
+    kept_encodings(head, gallery(0, 1, 2), tmp_path)
+    file = tmp_path / "frames.array"
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    encoded = counted(head, monkeypatch)
+    assert_whole(kept_encodings(head, gallery(0, 1, 2, 3), tmp_path), tmp_path)
+    assert encoded[0] == 4
+
+
+def test_those_that_do_not_tell_items_apart_are_made_again(features: FeatureSet, tmp_path: Path) -> None:
+    """As an earlier version wrote them."""
+    head = head_of(features)
+    kept_encodings(head, features, tmp_path)
+    record = read_checksummed(tmp_path / RECORD)
+    del record["arrays"][ITEM]
+    (tmp_path / f"{ITEM}.array").unlink()
+    write_checksummed(tmp_path / RECORD, record)
+    assert_whole(kept_encodings(head, features, tmp_path), tmp_path)
+
+
+def test_digests_tell_items_apart(features: FeatureSet) -> None:
+    videos = features.video_batch(torch.tensor([0, 1, 0]), 6)
+    first, second, third = (bytes(row) for row in digests_of(videos))
+    assert first == third != second
+    videos.mask[2, -1] = ~videos.mask[2, -1]
+    assert bytes(digests_of(videos)[2]) != first
 
 
 def test_what_was_stopped_goes_on(
