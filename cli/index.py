@@ -10,6 +10,8 @@ from ..data.contracts.errors import UsageError, counted
 from ..heads.base import Head, TextFeatures
 from ..heads.features.feature_set import FeatureSet
 from ..heads.features.from_store import features_of
+from ..heads.runs.find_store import store_notes
+from ..heads.runs.run_folder import load_record
 from ..heads.search.archive import open_gallery
 from ..heads.search.gallery.asked_tokens import compared_tokens
 from ..heads.search.gallery.faiss_files import faiss_module
@@ -38,7 +40,7 @@ from .input.chosen_run import INDEXED, taken_run
 from .input.options import DEFAULT_WORKSPACE, DatasetOption, JsonOption, StoreOption, WorkspaceOption
 from .output.next_command import print_next, search_words
 from .output.waiting import waiting
-from .terminal import Meter, out, print_json
+from .terminal import Meter, err, out, print_json
 
 CANDIDATES, FEWEST = 100, 5
 """How many are advised where the index holds more than twice as many, and at least: as many as are shown."""
@@ -97,6 +99,9 @@ def index(
     place = Workspace(workspace)
     taken = taken_run(place, run, store, dataset, zero_shot=zero_shot, wording=INDEXED)
     head, name, features, opened = open_gallery(taken.run, taken.store)
+    if taken.run is not None:
+        for note in store_notes(load_record(taken.run), opened):
+            err.print(f"note: {taken.run}: {note}", soft_wrap=True)
     items = windows_of(features, head.shape.num_frames).features
     wanted = _Wanted(
         head.eval(), name, items, taken.run or opened.folder, encodings=encodings and head.has_weights

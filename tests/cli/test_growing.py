@@ -11,6 +11,7 @@ import pytest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.video.sample_clip import write_sample
 
+from ..fixtures.mp4 import Movie, write_movie
 from ..fixtures.shell import tvr
 from ..fixtures.warm_shell import Running, warm_shell
 
@@ -133,3 +134,50 @@ def test_watching_fails_together_with(option: tuple[str, ...], tmp_path: Path) -
     answer = tvr(*EXTRACT, *ALONE, "--watch", *option, cwd=tmp_path)
     assert answer.code == 2
     assert f"--watch extracts until it is stopped: it cannot be together with {option[0]}" in answer.err
+
+
+def captioned(place: Path, names: str) -> None:
+    """Exactly these clips, each of another length and with its caption, extracted; those of before stay as they are."""
+    clips = place / "clips"
+    clips.mkdir(exist_ok=True)
+    for name in {clip.stem for clip in clips.glob("*.mp4")} - set(names):
+        (clips / f"{name}.mp4").unlink()
+    for name in names:
+        if not (clips / f"{name}.mp4").exists():
+            write_movie(clips / f"{name}.mp4", Movie(num_frames=8 * (ord(name) - ord("a")) + 10))
+    rows = [f"{name}.mp4,the clip that is called {name}" for name in names]
+    (clips / "captions.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
+    done = tvr(*EXTRACT, *ALONE, cwd=place)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_a_store_that_grows(tmp_path: Path) -> None:
+    """It is evaluated, searched and indexed with what came, whatever became of the store's files."""
+    captioned(tmp_path, "defg")
+    trained = ("--head", "wti", "--epochs", "1", "--workspace", "w")
+    done = tvr("train-head", *trained, cwd=tmp_path)
+    assert done.code == 0, done.err
+    indexed = ("index", "--kind", "frames", "--workspace", "w")
+    done = tvr(*indexed, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "new" not in done.out
+    captioned(tmp_path, "dfghi")
+    said = (
+        "the store has changed since the run was trained on generation 0 of it with 4 videos and 4 captions: now it "
+        "has 5 videos and 5 captions"
+    )
+    evaluated = ("eval", "--workspace", "w", "--json")
+    grown = tvr(*evaluated, cwd=tmp_path)
+    assert said in grown.err
+    again = tvr(*indexed, cwd=tmp_path)
+    assert said in again.err
+    assert ": 2 new, 3 as before, 1 gone\n" in again.out
+    answer = json.loads(
+        tvr("search", "the clip that is called i", "--workspace", "w", "--json", cwd=tmp_path).out
+    )
+    assert {Path(hit["path"]).name for hit in answer["hits"]} == {f"{name}.mp4" for name in "dfghi"}
+    assert tvr("compact", "--workspace", "w", cwd=tmp_path).code == 0
+    compacted = tvr(*evaluated, cwd=tmp_path)
+    assert compacted.code == 0, compacted.err
+    assert json.loads(compacted.out) == json.loads(grown.out)

@@ -39,9 +39,9 @@ STEP = 128 * BLOCK
 """Videos that are added before the index is written."""
 AT_ONCE = 4 * BLOCK
 """Videos whose vectors are in memory at once."""
-NUMBERS_A_CODE, SAMPLE_A_CELL, ROUNDS = 4, 40, 10
-"""Numbers of a vector that are quantised together (to 4 bits), vectors a cell by which the cells are laid out, and how
-often they are moved."""
+NUMBERS_A_CODE, LEAST_SAMPLE, SAMPLE_A_CELL, ROUNDS = 4, 16, 40, 10
+"""Numbers of a vector that are quantised together (to 4 bits), vectors that are needed for that, vectors a cell by
+which the cells are laid out, and how often they are moved."""
 GROWN, FULL = 4, 0.5
 """Of a gallery that has grown by more than this factor, or where less than this share of the index is still there, the
 cells are laid out anew."""
@@ -303,7 +303,7 @@ def _begun(kept: KeptEncodings, names: TokenNames, made_of: EncodingsOf, folder:
     videos = torch.randperm(made_of.items, generator=draw)[: -(-2 * SAMPLE_A_CELL * cells // tokens)]
     sample, _, _ = names.found(kept.of(videos.sort().values))
     some = sample[torch.randperm(len(sample), generator=draw)[: SAMPLE_A_CELL * cells]]
-    index = _empty(sample.shape[1], min(cells, len(some)))
+    index = _empty(sample.shape[1], min(cells, len(some)), coarse=len(some) >= LEAST_SAMPLE)
     index.train(np.ascontiguousarray(some.float().numpy()))
     record = FrameIndexRecord(made_of, tokens, 0, made_of.items, "", "", None)
     return FrameIndex(index, record, Members.none(), names, folder)
@@ -315,9 +315,9 @@ def cells_for(vectors: int) -> int:
     return 1 << max(0, round(np.log2(max(1.0, vectors**0.5 / 2))))
 
 
-def _empty(dim: int, cells: int) -> Any:
+def _empty(dim: int, cells: int, *, coarse: bool) -> Any:
     faiss = faiss_module()
-    codes = f"PQ{dim // NUMBERS_A_CODE}x4fs" if dim % NUMBERS_A_CODE == 0 else "SQ8"
+    codes = f"PQ{dim // NUMBERS_A_CODE}x4fs" if coarse and dim % NUMBERS_A_CODE == 0 else "SQ8"
     index = faiss.index_factory(dim, f"IVF{cells},{codes}", faiss.METRIC_INNER_PRODUCT)
     index.cp.niter, index.cp.min_points_per_centroid = ROUNDS, 1
     if hasattr(index, "pq"):

@@ -191,6 +191,16 @@ def test_an_index_of_which_little_is_left_is_laid_out_anew(tmp_path: Path) -> No
     assert_finds(anew, left, tmp_path)
 
 
+def test_an_index_of_two_videos_grows(tmp_path: Path) -> None:
+    """Of so few frames each number is quantised by itself."""
+    kept = kept_encodings(head_of("wti"), gallery_of([0, 1]), tmp_path / "encodings")
+    encoded = kept.head.encode_text(texts())
+    index = built_frame_index(kept, tmp_path / "index").measured(EFFORT)
+    assert {frozenset(named) for named in index.nearest(encoded, 2)} == {frozenset({0, 1})}
+    grown = grown_to([2, 1, 0], tmp_path, []).measured(EFFORT)
+    assert {frozenset(named) for named in grown.nearest(encoded, 3)} == {frozenset({0, 1, 2})}
+
+
 def test_members_that_are_not_what_was_written_fail(tmp_path: Path) -> None:
     index, kept = built(tmp_path)
     index.measured(EFFORT)
