@@ -164,9 +164,9 @@ def test_a_new_sentence_is_encoded_once(asked: Remembering, monkeypatch: pytest.
     encoded: list[str] = []
     encode_texts = Faint.encode_texts
 
-    def counting(encoder: Faint, texts: Sequence[str]) -> list[EncodedText]:
+    def counting(encoder: Faint, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
         encoded.extend(texts)
-        return encode_texts(encoder, texts)
+        return encode_texts(encoder, texts, repeatable=repeatable)
 
     monkeypatch.setattr(Faint, "encode_texts", counting)
     features = gallery_of(asked.store)
