@@ -206,12 +206,12 @@ def _write_hits(
     asked: Sequence[ExampleQuery],
     found: Sequence[Sequence[FoundVideo]],
 ) -> None:
-    from ..heads.report.hits_page import Hits, searches_page  # tables and pictures of reports
+    from ..heads.report.hits_page import HitsSection, searches_page  # tables and pictures of reports
 
     caution = archive.store.manifest.caution
     remarks = [where_searched(archive), *([f"{caution}."] if caution else []), _in_all(archive, asked, found)]
     searches = [
-        Hits(query.text, _verdict(query, hits), hits) for query, hits in zip(asked, found, strict=True)
+        HitsSection(query.text, _verdict(query, hits), hits) for query, hits in zip(asked, found, strict=True)
     ]
     title = f"{archive.store.manifest.dataset}, searched with {counted(len(asked), 'sentence')}"
     write_page(page, searches_page(title, [remark for remark in remarks if remark], searches))

@@ -1,7 +1,5 @@
 """``tvr extract``: stage one."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,24 +9,18 @@ import typer
 
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import UsageError
-from ..pipeline.cluster.config import ClusterConfig
+from ..extracting import DEFAULT_MODEL, FeatureOptions, extraction_options, shard_runner
+from ..pipeline.cluster.config import ClusterConfig, chosen_cluster
 from ..pipeline.estimate import Estimate
 from ..pipeline.extract import run_extraction
 from ..pipeline.growth.watching import Watched
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.options import (
     EncoderSpec,
-    ExtractionOptions,
     Request,
-    file_digest_of,
-    pixels_of,
-    resize_of,
-    sampling_of,
-    text_policy_of,
 )
 from ..pipeline.sampling import Policy
-from ..pipeline.shard_worker import ShardRunner, ShardWorker
-from ..pipeline.store.patches import patch_format
+from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import FailureBudget, Summary
 from ..pipeline.workspace import Workspace
 from .input.asked_extraction import AskedExtraction
@@ -57,7 +49,6 @@ from .input.options import (
     WaitOption,
     WatchOption,
     WorkspaceOption,
-    cluster_choice,
     key_values,
     workspace_words,
 )
@@ -110,7 +101,7 @@ def extract(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    model: ModelOption = "ViT-B-32",
+    model: ModelOption = DEFAULT_MODEL,
     pretrained: Annotated[
         str | None,
         typer.Option(
@@ -242,35 +233,37 @@ def extract(
     place = Workspace(workspace)
     root, store = root or place.dataset_root(dataset), begun_store(place, store, dataset)
     share = JobShare.parse(shard) if shard else EVERYTHING
-    cluster = cluster_choice(scheduler, (slurm, pbs), workers, wait_seconds, job, device)
+    cluster = chosen_cluster(scheduler, (slurm, pbs), workers, wait_seconds, key_values(job, "--job"), device)
     encoder = EncoderSpec(model, pretrained, device, precision, compile_)
     settings = key_values(data, "--data")
     load = partial(load_dataset, dataset, root, settings)
     others = {"--dry-run": dry_run, "--shard": shard, "--retry": retry, "--json": as_json, "--limit": limit}
     archive = watched(load, poll_seconds, others) if watch else None
     described = _loaded(dataset, root, settings) if archive is None else first_look(archive)
-    options = ExtractionOptions(
-        sampling=sampling_of(described.preset, sampling, num_frames, fps),
-        is_sampling_open=sampling is None and num_frames is None and fps is None,
-        max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
-        pixels=pixels_of(pixels) if pixels is not None else None,
-        resize=resize_of(resize) if resize is not None else None,
-        decoder=decoder,
-        num_children=decoding_processes,
-        text_policy=text_policy_of(text_policy),
-        patches_dtype=patch_format(patches_dtype) if patches else None,
-        videos_per_shard=videos_per_shard,
-        limit=limit,
-        retry=retry,
-        on_error=on_error,
-        file_digest=file_digest_of(file_digest),
-        request=Request(dataset, root, settings, encoder),
-    )
+    features: FeatureOptions = {
+        "limit": limit,
+        "videos_per_shard": videos_per_shard,
+        "text_policy": text_policy,
+        "patches": patches,
+        "patches_dtype": patches_dtype,
+        "sampling": sampling,
+        "num_frames": num_frames,
+        "fps": fps,
+        "max_seconds": max_seconds,
+        "pixels": pixels,
+        "resize": resize,
+        "decoder": decoder,
+        "decoding_processes": decoding_processes,
+        "retry": retry,
+        "file_digest": file_digest,
+        "on_error": on_error,
+    }
+    options = extraction_options(described.preset, features, Request(dataset, root, settings, encoder))
     asked = AskedExtraction(described, options, batch_size, store, place, share)
     if dry_run:
         _dry_run(asked, cluster, as_json=as_json)
         return
-    with _runner(cluster, encoder, described, options) as runner:
+    with shard_runner(cluster, encoder, described, options, loaded) as runner:
         announce(described, runner.identity)
         if patches and not yes:
             _check_size(asked.estimated(loaded(encoder)))
@@ -312,22 +305,6 @@ def _dry_run(asked: AskedExtraction, cluster: ClusterConfig | None, *, as_json: 
 def _loaded(name: str, root: Path, settings: dict[str, str]) -> Dataset:
     with waiting(f"preparing {name}"), Meter(f"generating {name}", "videos", at_once=False) as meter:
         return load_dataset(name, root, settings, meter.update)
-
-
-@contextmanager
-def _runner(
-    cluster: ClusterConfig | None, encoder: EncoderSpec, dataset: Dataset, options: ExtractionOptions
-) -> Generator[ShardRunner, None, None]:
-    """This process, unless a cluster was asked for."""
-    if cluster is None:
-        with ShardWorker(loaded(encoder), options) as worker:
-            yield worker
-    else:
-        # Dask takes two seconds, with the torch it is imported with: who asks for no cluster does not wait for it.
-        from ..pipeline.cluster.runner import cluster_runner
-
-        with cluster_runner(cluster, encoder, dataset, options) as runner:
-            yield runner
 
 
 def _check_size(needed: Estimate) -> None:

@@ -27,6 +27,7 @@ from ..heads.sweep.processes import run_in_processes
 from ..heads.sweep.results import GroupRow, TrialRow, groups_of, save_table, table_of
 from ..heads.sweep.run import notes_of, open_for_sweep, pending_tasks, run_on_dask, tasks_of
 from ..heads.sweep.trial import TrialTask
+from ..pipeline.cluster.config import chosen_cluster
 from ..pipeline.job_array import EVERYTHING, JobShare
 from ..pipeline.machine import usable_cores
 from ..pipeline.store.atomic_files import keep_text
@@ -52,7 +53,6 @@ from .input.options import (
     StoreOption,
     WaitOption,
     WorkspaceOption,
-    cluster_choice,
     key_values,
     note_former_names,
 )
@@ -131,7 +131,7 @@ def sweep(
     # Workers of this machine are processes of our own: each trial gets a fresh one.
     asked = None if scheduler in (None, "local") and not (slurm or pbs) else workers or 1
     device = fixed.get(f"{TRAIN}device") or fixed.get("device", "auto")
-    cluster = cluster_choice(scheduler, (slurm, pbs), asked, wait_seconds, job, device)
+    cluster = chosen_cluster(scheduler, (slurm, pbs), asked, wait_seconds, key_values(job, "--job"), device)
     place = Workspace(workspace)
     with captions_offered(place):
         opened = open_for_sweep(taken_store(place, store, dataset))

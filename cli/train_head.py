@@ -4,14 +4,12 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..data.contracts.cautions import label_of
 from ..data.contracts.errors import UsageError, counted
-from ..data.contracts.records import configured, reconfigured
-from ..heads.base import check_trainable, configured_head
 from ..heads.evaluation.evaluate_runs import zero_shot_score
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import few_candidates_of_score
@@ -23,7 +21,6 @@ from ..heads.runs.training_config import (
     FORMER_NAMES,
     TrainingConfig,
     score_in_words,
-    with_current_names,
 )
 from ..heads.training.distributed import Distributed
 from ..heads.training.history import EpochReport, TrainingResult
@@ -31,6 +28,7 @@ from ..heads.training.loop import train
 from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
+from ..training import DEFAULT_HEAD, chosen_head, head_config_of, training_config_of
 from .input.chosen_run import begun_run, is_run, new_run
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
@@ -52,8 +50,6 @@ from .output.evaluation import untrained_is_better
 from .output.interruptions import interruptible, typed_command
 from .output.next_command import print_next
 from .terminal import Meter, err, out, print_json
-
-DEFAULT_HEAD = "seq_transformer"
 
 
 def train_head(
@@ -109,8 +105,8 @@ def train_head(
     """Train a head on cached features; the best epoch is chosen on the validation split, never on test."""
     place = Workspace(workspace)
     begun = _begun(place, run, dataset)
-    name = _head_name(begun, head)
-    head_config = _configured_head(begun, name, key_values(settings, "--set"))
+    name = chosen_head(begun, head)
+    head_config = head_config_of(begun, name, key_values(settings, "--set"))
     shorts = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
     chosen = _training_config(begun, key_values(training, "--train"), shorts, device)
     opened = _features_of(place, begun, store, dataset)
@@ -153,25 +149,6 @@ def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry |
     if entry.is_imported:
         raise UsageError(f"{folder} holds an imported head, which cannot go on. Name another run with --run")
     return entry
-
-
-def _head_name(begun: RunEntry | None, head: str | None) -> str:
-    if begun is None:
-        check_trainable(chosen := head or DEFAULT_HEAD, "--head NAME")
-        return chosen
-    if head not in (None, begun.record.head):
-        raise UsageError(
-            f"{begun.folder} holds a run of head {begun.record.head}, not of {head}. Leave --head out to go on with "
-            "it, or name another --run"
-        )
-    return begun.record.head
-
-
-def _configured_head(begun: RunEntry | None, head: str, typed: Mapping[str, str]) -> Any:
-    """As it is typed; of a run that goes on, what is not typed is as it was."""
-    if begun is None:
-        return configured_head(head, typed)
-    return reconfigured(begun.record.configured_head, typed, head)
 
 
 def _features_of(
@@ -221,11 +198,7 @@ def _training_config(
 ) -> TrainingConfig:
     note_former_names(typed, FORMER_NAMES)
     chosen = {key: str(value) for key, value in shorts.items() if value is not None}
-    settings = with_current_names({**chosen, **typed})
-    if begun is None:
-        return configured(TrainingConfig, {"device": device, **settings}, "training")
-    there = {} if device == "auto" else {"device": device}
-    return reconfigured(begun.record.config, {**there, **settings}, "training")
+    return training_config_of(begun, {**chosen, **typed}, device)
 
 
 def _print_result(

@@ -121,15 +121,23 @@ def test_few_modules_are_scraps() -> None:
 
 def test_a_name_stands_for_one_thing() -> None:
     """Public classes, functions and types; not those of plug-ins, which share the names of their contract, nor the
-    function that is a command, which is called as the user types it."""
+    function that is a command, which is called as the user types it, in Python too."""
     places: dict[str, list[str]] = defaultdict(list)
+    of_programs = public_functions((ROOT / "api" / "__init__.py").read_text(encoding="utf-8"))
     for module in modules():
         command = module.stem if module.parts[0] == "cli" else None
         if not is_plug_in(module):
             for name in public_names((ROOT / module).read_text(encoding="utf-8")):
-                if name != command:
+                if name not in (command, *of_programs):
                     places[name].append(str(module))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def public_functions(source: str) -> set[str]:
+    """What a program may call: the members of ``__all__`` that begin in lower case."""
+    lists = [node.value for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    names = {name for one in lists if isinstance(one, ast.List) for name in ast.literal_eval(one)}
+    return {name for name in names if name[0].islower()}
 
 
 def public_names(source: str) -> Iterable[str]:

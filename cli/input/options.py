@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from ...data.contracts.errors import UsageError, pasteable
-from ...pipeline.cluster.config import ClusterConfig
 from ..terminal import err
 
 WHAT, MODEL, SAMPLING, TRAINING = "What", "Model", "Sampling", "Training"
@@ -215,41 +214,6 @@ def one_store(at: Path | None, store: Path | None) -> Path | None:
     if at is not None and store is not None:
         raise UsageError(f"one store at a time, got {at} and --store {store}: leave one of them out")
     return at if store is None else store
-
-
-def cluster_choice(
-    scheduler: str | None,
-    queue: tuple[bool, bool],
-    workers: int | None,
-    wait_seconds: float | None,
-    job: list[str] | None,
-    device: str,
-) -> ClusterConfig | None:
-    """The cluster that a user asked for, or None where this process is to do the work.
-
-    Args:
-        scheduler: ``--scheduler``.
-        queue: ``--slurm``, ``--pbs``.
-        workers: ``--workers``.
-        wait_seconds: ``--wait-seconds``.
-        job: ``--job``, each key=value.
-        device: ``--device``.
-
-    Raises:
-        UsageError: options that exclude each other.
-    """
-    if not any(queue) and not job and scheduler in (None, "local") and workers in (None, 1):
-        return None
-    if all(queue):
-        raise UsageError("a job goes to --slurm or to --pbs, not to both")
-    return ClusterConfig(
-        scheduler=scheduler or "local",
-        queue="slurm" if queue[0] else "pbs" if queue[1] else None,
-        workers=1 if workers is None else workers,
-        wait_seconds=(3600.0 if any(queue) else 60.0) if wait_seconds is None else wait_seconds,
-        wants_gpu={"cpu": False, "auto": None}.get(device, True),
-        job=key_values(job, "--job"),
-    )
 
 
 def note_former_names(settings: Iterable[str], former: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ _Frames = Mapping[tuple[str, float], UInt8[np.ndarray, "height width 3"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Hits:
+class HitsSection:
     """What one query found."""
 
     query: str
@@ -45,7 +45,17 @@ def hits_page(query: str, remark: str, found: Sequence[FoundVideo]) -> str:
     return document(query, f"<p>{in_html(remark)}</p>{_items(found, best_frames(found), 'h2')}")
 
 
-def searches_page(title: str, remarks: Sequence[str], searches: Sequence[Hits]) -> str:
+def hits_html(query: str, remark: str, found: Sequence[FoundVideo]) -> str:
+    """The same as a part of another page, such as a notebook."""
+    said = f"<p>{in_html(remark)}</p>" if remark else ""
+    columns = "display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:0 1.2em"
+    items = _items(found, best_frames(found), "h4").replace(
+        '<div class="hits">', f'<div style="{columns}">', 1
+    )
+    return f"<p><b>{in_html(query)}</b></p>{said}{items}"
+
+
+def searches_page(title: str, remarks: Sequence[str], searches: Sequence[HitsSection]) -> str:
     """One page of several queries, a section each.
 
     Args:

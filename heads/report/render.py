@@ -80,6 +80,12 @@ def _html(section: Section, folder: Path) -> str:
     return f"<h2>{in_html(section.title)}</h2><ul>{lines}</ul>{tables}{pictures}"
 
 
+def tables_html(rows: Sequence[TableRow], lines: Sequence[str]) -> str:
+    """Tables of figures and what is said below them, as a part of another page, such as a notebook."""
+    tables = "".join(_html_table(heading, some) for heading, some in by_heading(rows).items())
+    return tables + "".join(f"<p>{in_html(line)}</p>" for line in (*mark_remarks(rows), *lines))
+
+
 def _html_table(heading: Heading, rows: Sequence[TableRow]) -> str:
     with_dataset = any(row.dataset for row in rows)
     names = ("head", *(["data set"] if with_dataset else []), "way", *METRICS, "queries", "tied", "source")

@@ -54,6 +54,11 @@ class FoundVideo:
     """Which share of hits of such a score were right on the validation split; None: not known."""
 
     @property
+    def seconds(self) -> float:
+        """When its best frame is shown, in its file."""
+        return self.moment.frame_seconds
+
+    @property
     def path(self) -> VideoFile | None:
         """The file, if it is known and there."""
         return None if self.video is None or self.video.path is None else self.video.path.absolute()

@@ -48,3 +48,38 @@ class ClusterConfig:
             )
         if self.job and self.queue is None:
             raise UsageError("--job needs a job queue to submit to: --slurm or --pbs")
+
+
+def chosen_cluster(
+    scheduler: str | None,
+    queue: tuple[bool, bool],
+    workers: int | None,
+    wait_seconds: float | None,
+    job: Mapping[str, str],
+    device: str,
+) -> ClusterConfig | None:
+    """The cluster that a user asked for, or None where this process is to do the work.
+
+    Args:
+        scheduler: ``--scheduler``.
+        queue: ``--slurm``, ``--pbs``.
+        workers: ``--workers``.
+        wait_seconds: ``--wait-seconds``.
+        job: ``--job``.
+        device: ``--device``.
+
+    Raises:
+        UsageError: options that exclude each other.
+    """
+    if not any(queue) and not job and scheduler in (None, "local") and workers in (None, 1):
+        return None
+    if all(queue):
+        raise UsageError("a job goes to --slurm or to --pbs, not to both")
+    return ClusterConfig(
+        scheduler=scheduler or "local",
+        queue="slurm" if queue[0] else "pbs" if queue[1] else None,
+        workers=1 if workers is None else workers,
+        wait_seconds=(3600.0 if any(queue) else 60.0) if wait_seconds is None else wait_seconds,
+        wants_gpu={"cpu": False, "auto": None}.get(device, True),
+        job=job,
+    )

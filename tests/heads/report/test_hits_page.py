@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tvr.data.base import Video
-from tvr.heads.report.hits_page import Hits, best_frames, searches_page
+from tvr.heads.report.hits_page import HitsSection, best_frames, searches_page
 from tvr.heads.search.answers import FoundVideo
 from tvr.heads.search.moments import Moment
 
@@ -48,7 +48,10 @@ def test_a_page_of_several_searches_has_a_section_each(movie: Path) -> None:
     page = searches_page(
         "mine <b>",
         ["3 videos", "weak"],
-        [Hits("a <dog>", "is first", [first, second]), Hits("a cat", "", [first, hit(movie, FRAMES + 9)])],
+        [
+            HitsSection("a <dog>", "is first", [first, second]),
+            HitsSection("a cat", "", [first, hit(movie, FRAMES + 9)]),
+        ],
     )
     assert "<h1>mine &lt;b&gt;</h1>\n<p>3 videos</p><p>weak</p>" in page
     sections = page.split("<section>")[1:]

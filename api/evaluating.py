@@ -1,0 +1,188 @@
+"""How well heads retrieve, asked from a program."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from .data.contracts.errors import UsageError
+from .heads.evaluation.evaluate_runs import (
+    EvaluationOptions,
+    Scored,
+    scored_runs,
+    scored_untrained,
+)
+from .heads.evaluation.normalisations import COLUMNS, column
+from .heads.evaluation.ranks import Ranks
+from .heads.report.published import METRICS
+from .heads.report.render import tables_html
+from .heads.report.table import TableRow, by_heading, cell, mark_remarks, table_rows
+from .opened_run import Run, open_run
+from .opened_store import Store
+from .places import Place, run_folder_of, store_folder_of, workspace_at
+from .shown import text_table
+
+
+class EvaluateOptions(TypedDict, total=False):
+    """What ``evaluate`` takes beside the runs, called as the options of ``tvr eval``."""
+
+    store: Store | Place | None
+    """Features to score on, instead of those a run was trained on."""
+    split: str
+    """Default: ``test``; ``all``, without a run, is every video."""
+    zero_shot: str | Sequence[str] | None
+    """No run: heads without anything to train, or ``all``."""
+    normalise: str | Sequence[str] | None
+    """Also score normalised: ``qb_norm``, ``sinkhorn_bank``, ``dsl``, ``sinkhorn``, ..., or ``all``."""
+    intervals: bool
+    """Add bootstrap 95 % intervals to the table."""
+    compare: bool
+    """Add published figures to it."""
+    device: str
+    workspace: Place | None
+
+
+class Evaluations(Sequence[Scored]):
+    """What was scored, zero-shot first; ``print`` shows the table. ``t2v`` and ``v2t`` are those of the last one.
+
+    Args:
+        scored: each head's evaluation.
+        intervals: whether the table has bootstrap intervals.
+        compare: whether it has published figures.
+    """
+
+    def __init__(self, scored: Sequence[Scored], *, intervals: bool = False, compare: bool = False) -> None:
+        self._scored = tuple(scored)
+        self._intervals, self._compare = intervals, compare
+
+    @property
+    def t2v(self) -> Ranks:
+        """Text to video: ``t2v.recall(1)`` is R@1 in percent."""
+        return self._scored[-1].evaluation.ranks.t2v
+
+    @property
+    def v2t(self) -> Ranks:
+        """Video to text."""
+        return self._scored[-1].evaluation.ranks.v2t
+
+    def named(self, name: str) -> Scored:
+        """The one that the table calls so.
+
+        Raises:
+            UsageError: there is none; the message names them.
+        """
+        found = [one for one in self._scored if one.name == name]
+        if not found:
+            raise UsageError(f"no {name!r} was scored: {', '.join(one.name for one in self._scored)}")
+        return found[0]
+
+    def record(self) -> list[dict[str, Any]]:
+        """All figures as plain values, one dictionary for each that was scored."""
+        return [
+            {"name": one.name, "run": None if one.run is None else str(one.run), **one.facts}
+            | one.evaluation.record(intervals=self._intervals)
+            for one in self._scored
+        ]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._scored[index]
+
+    def __len__(self) -> int:
+        return len(self._scored)
+
+    def __iter__(self) -> Iterator[Scored]:
+        return iter(self._scored)
+
+    def __repr__(self) -> str:
+        figures = (f"{one.name}: t2v R@1 {one.evaluation.ranks.t2v.recall(1):.1f}" for one in self._scored)
+        return f"Evaluations({'; '.join(figures)})"
+
+    def __str__(self) -> str:
+        tables = [_text(rows, heading.section) for heading, rows in by_heading(self._rows).items()]
+        return "\n\n".join([*tables, "\n".join([*mark_remarks(self._rows), *self._basis])])
+
+    def _repr_html_(self) -> str:
+        return tables_html(self._rows, self._basis)
+
+    @property
+    def _rows(self) -> list[TableRow]:
+        return table_rows(self._scored, intervals=self._intervals, compare=self._compare)
+
+    @property
+    def _basis(self) -> list[str]:
+        """What the figures are of, what they do not cover, and what must be known of the encoder."""
+        lines: list[str] = []
+        for one in self._scored:
+            caution = f" ({one.caution.label})" if one.caution else ""
+            encoder = f"{one.facts['model']} {one.facts['pretrained']}{caution}"
+            lines += [f"{one.facts['dataset']}, {one.evaluation.coverage}; features: {encoder}", *one.notes]
+        return list(dict.fromkeys(lines))
+
+
+def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> Evaluations:
+    """Rank every video for every text and every text for every video, next to zero-shot mean pooling.
+
+    Args:
+        *runs: runs, their folders or names; or one store, which is scored without training. Default: the newest run.
+        **options: see ``EvaluateOptions``.
+
+    Raises:
+        StoreError: the features are not there, or are another encoder's.
+        UsageError: no such run, split, head or normalisation.
+        DataError: nothing of the split can be scored.
+    """
+    place = workspace_at(options.get("workspace"))
+    chosen = EvaluationOptions(
+        split=options.get("split", "test"),
+        device=options.get("device", "auto"),
+        normalise=_normalisations(options.get("normalise")),
+    )
+    shown = {"intervals": options.get("intervals", False), "compare": options.get("compare", False)}
+    stores = [one for one in runs if isinstance(one, Store)]
+    zero_shot = _names(options.get("zero_shot")) or (("mean_pool",) if stores else ())
+    given = options.get("store") or (stores[0] if stores else None)
+    store = (
+        None if given is None else given if isinstance(given, Store) else Store(store_folder_of(place, given))
+    )
+    if zero_shot:
+        if len(runs) > len(stores) or len(stores) > 1:
+            raise UsageError("without training one store is scored: leave the runs out, or zero_shot")
+        on = store.features if store else Store(place.find_store(None).folder).features
+        return Evaluations(scored_untrained(on, zero_shot, chosen), **shown)
+    folders = [
+        one.folder if isinstance(one, Run) else run_folder_of(place, one)
+        for one in runs
+        if not isinstance(one, Store)
+    ]
+    folders = folders or [open_run(workspace=place.root).folder]
+    on_store = None if store is None else store.folder
+    options_of = EvaluationOptions(chosen.split, on_store, chosen.device, chosen.normalise)
+    return Evaluations(scored_runs([Path(folder) for folder in folders], options_of), **shown)
+
+
+def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    given = (names or "").split(",") if isinstance(names, str | None) else names
+    return tuple(name.strip() for name in given if name.strip())
+
+
+def _normalisations(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    chosen = _names(names)
+    if chosen == ("all",):
+        return tuple(COLUMNS)
+    for name in chosen:
+        column(name)
+    return chosen
+
+
+def _text(rows: Sequence[TableRow], title: str) -> str:
+    with_dataset = any(row.dataset for row in rows)
+    with_source = any(row.source for row in rows)
+    columns = ["head", *(["data set"] if with_dataset else []), "way", *METRICS, "queries", "tied"]
+    columns += ["source"] if with_source else []
+    lines = [
+        [row.name, *([row.dataset] if with_dataset else []), row.direction]
+        + [cell(row, metric) for metric in METRICS]
+        + ["" if count is None else f"{count:,}" for count in (row.queries, row.tied)]
+        + ([row.remark if row.source else ""] if with_source else [])
+        for row in rows
+    ]
+    return f"{title}\n{text_table(columns, lines)}"
