@@ -7,6 +7,7 @@ from ...data.base import Caption, Video
 from ...data.contracts.identity import FileIdentity
 from ..store.generations.record import Counts
 from ..store.reader import FeatureStore
+from ..store.receipts import Receipt
 from ..store.shard_reader import ShardReader
 from ..store.shards import MISSING
 from ..trust.changes import differences_of
@@ -151,16 +152,39 @@ def _stored_videos(store: FeatureStore) -> tuple[dict[str, _StoredVideo], dict[s
     """The last row of each id in the shards that are there, and all ids of each shard."""
     found: dict[str, _StoredVideo] = {}
     held: dict[str, list[str]] = {}
-    for shard in store.shards("video"):
-        held[shard.path.name] = shard.ids
-        receipt = store.receipt(shard.path.name)
-        assert receipt is not None  # the shard is there
-        offsets = shard.array("offsets")
-        frames = (offsets[1:] - offsets[:-1]).tolist()
-        for i, reason, count in zip(shard.ids, shard.strings("reason"), frames, strict=True):
-            span, file = receipt.span_of(i), receipt.file_of(i)
-            found[i] = _StoredVideo(shard.path.name, reason == MISSING, count > 0, file, span)
+    for name in store.shard_names("video"):
+        receipt = store.receipt(name)
+        if receipt is None:
+            continue
+        rows = _rows_by_receipt(receipt)
+        if rows is None:
+            rows = _rows_by_shard(ShardReader(store.folder / name, store.manifest.dim, receipt), receipt)
+        held[name] = list(rows)
+        found |= rows
     return found, held
+
+
+def _rows_by_receipt(receipt: Receipt) -> dict[str, _StoredVideo] | None:
+    """The rows of a shard whose receipt says everything of them, which takes a fifth of the time; else None."""
+    ids = [*receipt.files, *receipt.failed_files, *receipt.missing]
+    if receipt.spans is None or receipt.unnoted or len(set(ids)) != receipt.items:
+        return None
+    missing = frozenset(receipt.missing)
+    return {
+        i: _StoredVideo(
+            receipt.shard, i in missing, i in receipt.files, receipt.file_of(i), receipt.span_of(i)
+        )
+        for i in ids
+    }
+
+
+def _rows_by_shard(shard: ShardReader, receipt: Receipt) -> dict[str, _StoredVideo]:
+    offsets = shard.array("offsets")
+    frames = (offsets[1:] - offsets[:-1]).tolist()
+    return {
+        i: _StoredVideo(shard.path.name, reason == MISSING, count > 0, receipt.file_of(i), receipt.span_of(i))
+        for i, reason, count in zip(shard.ids, shard.strings("reason"), frames, strict=True)
+    }
 
 
 _StoredText = tuple[str, str, str, int | None]
