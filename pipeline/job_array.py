@@ -70,7 +70,10 @@ def _of_slurm(environment: Mapping[str, str]) -> JobShare:
     """Job i of an array 1-n, or job i + 1 of an array 0-(n - 1); with a step, the jobs in their order."""
     index, first, last = _array_index(environment), *_bounds(environment)
     if first not in (0, 1):
-        raise UsageError(f"--shard auto needs an array that begins at 0 or 1, got one that begins at {first}")
+        raise UsageError(
+            f"--shard auto needs an array that begins at 0 or 1, got one that begins at {first}: write "
+            "auto/N, by which job i is i/N"
+        )
     step = _number(environment, "SLURM_ARRAY_TASK_STEP") or 1
     jobs = (last - first) // step + 1
     count = _number(environment, "SLURM_ARRAY_TASK_COUNT")

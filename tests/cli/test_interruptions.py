@@ -307,6 +307,7 @@ def test_a_training_says_how_much_is_kept_and_the_next_one_names_it(tmp_path: Pa
         f"note: this is a new run. not finished: {left}; to go on: tvr train-head --run {run}" in another.err
     )
     again = tvr("train-head", "--run", run, "--epochs", str(kept + 1), cwd=tmp_path)
+    assert f"going on after epoch {kept} of {kept + 1}: {run}\n" in again.err
     assert "holds a run with other settings: " in again.err
 
 

@@ -65,7 +65,11 @@ def test_share_fails(text: str) -> None:
         ("auto", {}, "neither SLURM_ARRAY_TASK_ID nor PBS_ARRAY_INDEX"),
         ("auto/4", {}, "neither SLURM_ARRAY_TASK_ID nor PBS_ARRAY_INDEX"),
         ("auto", {"PBS_ARRAY_INDEX": "2"}, "write auto/N"),
-        ("auto", SLURM | {"SLURM_ARRAY_TASK_MIN": "2"}, "begins at 0 or 1, got one that begins at 2"),
+        (
+            "auto",
+            SLURM | {"SLURM_ARRAY_TASK_MIN": "2"},
+            "begins at 0 or 1, got one that begins at 2: write auto/N",
+        ),
         ("auto/2", SLURM, "got 'auto/2' in job 3 of an array"),
         ("auto", SLURM | {"SLURM_ARRAY_TASK_COUNT": "3"}, "all numbers from 1 to 4, got one of 3 numbers"),
         ("auto", slurm_jobs(0, 9, 3)[1] | {"SLURM_ARRAY_TASK_ID": "4"}, "all numbers from 0 to 9"),
