@@ -88,18 +88,20 @@ _MODULES = {
 """Where each public name is."""
 
 
-def __getattr__(name: str) -> Any:
-    # Looked up when it is asked for: importlib.metadata takes as long to import as Python to start (27 ms), and every
-    # decoding child imports this package.
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # to whom every name would seem to be there
 
-        return version("tvr")
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> Any:
+        # Looked up when it is asked for: importlib.metadata takes as long to import as Python to start (27 ms), and
+        # every decoding child imports this package.
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("tvr")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.errors import UsageError
-from ..extracting import DEFAULT_MODEL, FeatureOptions, extraction_options, shard_runner
+from ..extraction import DEFAULT_MODEL, FeatureOptions, extraction_options, shard_runner
 from ..pipeline.cluster.config import ClusterConfig, chosen_cluster
 from ..pipeline.estimate import Estimate
 from ..pipeline.extract import run_extraction

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_what_is_not_there_fails_with_the_same_errors(store: tvr.Store, place: P
     with pytest.raises(tvr.UsageError, match="not to both"):
         tvr.extract("folder", root=place / "clips", slurm=True, pbs=True)
     with pytest.raises(AttributeError, match="no attribute 'extrct'"):
-        tvr.extrct  # noqa: B018
+        getattr(tvr, "extr" + "ct")
 
 
 def test_a_run(run: tvr.Run, store: tvr.Store, place: Path) -> None:
@@ -155,9 +156,12 @@ def test_hits_are_those_of_the_command(run: tvr.Run, place: Path, monkeypatch: p
     alike = tvr.search(run, video=place / "clips" / "d.mp4", top_k=1)
     assert alike[0].video_id == "d"
     assert len(tvr.open_finder(run, split="train").search(text, top_k=10)) == 7
-    for wrong in ({"text": text, "video": place / "clips" / "d.mp4"}, {}, {"text": " "}):
-        with pytest.raises(tvr.UsageError):
-            tvr.search(run, **wrong)
+    with pytest.raises(tvr.UsageError, match="one query at a time"):
+        tvr.search(run, text, video=place / "clips" / "d.mp4")
+    with pytest.raises(tvr.UsageError, match="give a video or a picture"):
+        tvr.search(run)
+    with pytest.raises(tvr.UsageError, match="the text is empty"):
+        tvr.search(run, " ")
 
 
 def test_keywords_are_called_as_options() -> None:
@@ -190,12 +194,28 @@ def option_names(command: Any) -> list[str]:
     return ["as_json" if name == "json" else name for name in names]
 
 
-def test_the_five_lines_of_the_module_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they stand, with generated clips in the place of DiDeMo and a quicker encoder."""
-    monkeypatch.chdir(place)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python_of(document: str) -> str:
+    """Its first block of Python that imports tvr."""
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    return next(block for block in blocks if "import tvr" in block)
+
+
+def test_documents_show_the_same_five_lines() -> None:
     assert tvr.__doc__ is not None
-    lines = inspect.cleandoc(tvr.__doc__).split("\n\n")[2].replace("    ", " " * 4)
-    lines = inspect.cleandoc(lines).replace('"didemo", root="data/didemo"', '"folder", root="clips"')
+    shown = inspect.cleandoc(tvr.__doc__).split("\n\n")[2]
+    expected = ast.dump(ast.parse(inspect.cleandoc(shown)))
+    for document in ("README.md", "docs/python.md"):
+        assert ast.dump(ast.parse(python_of(document))) == expected, document
+
+
+def test_these_five_lines_run(place: Path) -> None:
+    """As they stand, with generated clips in the place of DiDeMo and a quicker encoder."""
+    lines = python_of("README.md").replace('"didemo", root="data/didemo"', '"folder", root="clips"')
     lines = lines.replace('"ViT-B-32"', '"tvr-storyboard"')
     assert sum(isinstance(node, ast.stmt) for node in ast.parse(lines).body) == 5
     done = subprocess.run(

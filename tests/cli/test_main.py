@@ -27,7 +27,6 @@ PANELS = {
     "import-checkpoint": ["Model", "What"],
 }
 IN_FUNCTIONS = {
-    ("extract.py", "pipeline.cluster.runner"),
     ("estimates.py", "pipeline.cluster.connection"),
     ("eval.py", "heads.report.report"),
     ("main.py", "terminal"),
