@@ -36,6 +36,11 @@ WEAK = Caution(
     f"{WORDS_MODEL} knows the 1,000 classes of ImageNet and plain English; a weak but real zero-shot encoder",
 )
 
+UNPROJECTED = Caution(
+    "texts not in the space of frames",
+    "captions have hidden states before the encoder's text projection alone, so zero-shot scores mean nothing",
+)
+
 
 def caution_of(model: str, dataset: str, *, random_weights: bool) -> Caution | None:
     """What must be known of features of this encoder on this data set; None where they are what they seem.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...data.base import Protocol
-from ...data.contracts.cautions import Caution, caution_of
+from ...data.contracts.cautions import UNPROJECTED, Caution, caution_of
 from ...data.contracts.errors import StoreError, counted, pasteable
 from ...data.contracts.identity import Difference, differing_settings
 from ...data.contracts.numbers import as_option
@@ -24,6 +24,9 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "store.json"
 
 SPLITS_NAME = "splits.json"
+
+UNKNOWN = "unknown"
+"""Model, weights or precision of features that were imported and that nobody named."""
 
 CAPTION_BY_CAPTION = ("single", "multi")
 """Protocols in which each caption is encoded by itself, so that one more changes the protocol and no feature."""
@@ -73,6 +76,9 @@ class Manifest:
     notes: Sequence[str] = ()
     probe: Mapping[str, Any] | None = None
     """How many pairs of rendered stills the encoder told apart before the first shard; None: nobody looked."""
+    imported: Mapping[str, Any] | None = None
+    """Of features that others made: the layout they were read from, digests of what was read, what is unknown; None:
+    they were extracted."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
     generation: int = 0
@@ -113,6 +119,8 @@ class Manifest:
     @property
     def caution(self) -> Caution | None:
         """What a reader of any figure built on these features must know first; None where there is nothing."""
+        if (self.imported or {}).get("text_features") == "hidden":
+            return UNPROJECTED
         return caution_of(self.model, self.dataset, random_weights=self.random_weights)
 
     @property
