@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...data.base import Caption
-from ...data.contracts.errors import StoreError, UsageError, counted, pasteable
+from ...data.contracts.errors import StoreError, UsageError, pasteable
 from ...data.contracts.plug_ins import load_plug_in
 from ..store.atomic_files import os_errors_as_store_error
 from ..store.file_locks import FileLock
@@ -117,9 +117,9 @@ def export_store(plan: ExportPlan, on_items: OnItems = lambda stage, done, total
         work.write_all("video", sink.write_videos, _video_rows)
         work.write_all("text", sink.write_texts, _text_rows)
         with os_errors_as_store_error(request.path):
-            sink.finish(lambda: captions_of_store(store))
+            sink.finish()
             summary.content = content_of(store, lambda done, total: on_items("digests", done, total))
-            _ended(sidecar, store, sink, summary, plug_in.kept(writing)).save(request.path)
+            _ended(sidecar, store, sink, summary, plug_in.kept(plan.held, writing)).save(request.path)
     return summary
 
 
@@ -241,7 +241,7 @@ def _sidecar(request: ExportRequest, store: FeatureStore) -> Sidecar:
 
 
 def _ways(request: ExportRequest) -> dict[str, Any]:
-    return {"rows": request.rows, "packed": request.packed}
+    return {"rows": request.rows or "frame", "packed": request.packed}
 
 
 def _is_of(sidecar: Sidecar, request: ExportRequest, store: FeatureStore) -> bool:
@@ -250,7 +250,15 @@ def _is_of(sidecar: Sidecar, request: ExportRequest, store: FeatureStore) -> boo
 
 
 def _writing(request: ExportRequest, store: FeatureStore) -> Writing:
-    return Writing(request.path, store.manifest, store.splits, request.rows or "frame", request.packed)
+    return Writing(
+        request.path,
+        store.manifest,
+        store.splits,
+        request.rows or "frame",
+        request.packed,
+        frozenset(row.id for row in store.statuses() if not row.frames),
+        lambda: captions_of_store(store),
+    )
 
 
 def _held(store: FeatureStore) -> Held:
@@ -278,10 +286,8 @@ def _held(store: FeatureStore) -> Held:
 
 
 def _usual_losses(held: Held) -> list[str]:
-    """What only ``tvr.json``, which others pass over, or nothing at all keeps."""
+    """What only ``tvr.json``, which others pass over, or nothing at all keeps, whatever the layout."""
     lost = ["patches: no layout has a place for them"] if held.has_patches else []
-    if held.failed:
-        lost.append(f"{counted(held.failed, 'video')} without frames: their reasons stand in {NAME} alone")
     lost.append(f"what made the features, and the order of splits, stand in {NAME} alone")
     lost.append("which files the videos were (tvr inspect --changed): kept nowhere")
     return lost

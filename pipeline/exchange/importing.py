@@ -270,4 +270,6 @@ def _differing(content: Content, planned: Planned) -> tuple[str, ...]:
         return ()
     before = planned.sidecar.content
     found = dataclasses.asdict(content)
-    return tuple(name for name in planned.sidecar.kept if found[name] != getattr(before, name))
+    without = ("texts", "words") if planned.request.read.without_captions else ()
+    kept = [name for name in planned.sidecar.kept if name not in without]
+    return tuple(name for name in kept if found[name] != getattr(before, name))

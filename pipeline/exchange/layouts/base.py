@@ -6,7 +6,7 @@ A plug-in holds
 * ``open_source(place) -> Source``: looks at what is there and reads no features yet;
 * ``Sink``: made with a ``Writing``; takes rows in the order of the store, a part after another;
 * ``losses(held, writing) -> list``: what of a store's contents it cannot hold, in words;
-* ``kept(writing) -> tuple``: which digests of ``Content`` are the same again when it is read.
+* ``kept(held, writing) -> tuple``: which digests of ``Content`` are the same again when it is read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from ....data.base import Caption
+from ....data.contracts.errors import counted
 from ....data.contracts.identity import FileDigest
 from ....data.contracts.numbers import Positive
 from ...store.manifest import Manifest
@@ -159,6 +160,10 @@ class Writing:
     """Of layouts with one vector a row, what that stands for."""
     packed: bool = False
     """Of layouts that have both, whether files go into tar files."""
+    failed: frozenset[str] = frozenset()
+    """Videos without frames."""
+    captions: Callable[[], Iterator[Caption]] = lambda: iter(())
+    """What the captions say, in stored order."""
 
     def splits_of(self) -> dict[str, list[str]]:
         """The splits of each video that is in one."""
@@ -186,7 +191,7 @@ class Sink(Protocol):
         """Write captions."""
         ...
 
-    def finish(self, captions: Callable[[], Iterator[Caption]]) -> None:
+    def finish(self) -> None:
         """Write what lists all items, once every part is there."""
         ...
 
@@ -205,3 +210,12 @@ class Held:
     """The most."""
     frames_a_video: int
     """The most."""
+
+
+def without_frames(held: Held) -> list[str]:
+    """Said of layouts that have no place for a video without features."""
+    return (
+        [f"{counted(held.failed, 'video')} without frames: in tvr.json alone, with the reasons"]
+        if held.failed
+        else []
+    )

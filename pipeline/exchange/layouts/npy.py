@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..captions import CaptionTable, ListedSource, Matched, matched, read_captio
 from ..files import Files, csv_line, write_lines
 from ..names import files_below, path_of_id
 from ..rows import UNKNOWN_INDEX, failed_video, file_digest, identity_of_file, imported_video, shown_at
-from .base import Held, Place, TextFeatureKind, Writing
+from .base import Held, Place, TextFeatureKind, Writing, without_frames
 
 ABOUT = "<id>.npy [frame, dim], captions.csv (id, caption, split), map-keyframes/<id>.csv: CLIP4Clip, HCMC"
 FEATURES, KEYFRAMES = "clip-features", "map-keyframes"
@@ -117,10 +117,10 @@ def losses(held: Held, writing: Writing) -> list[str]:
     texts = [
         "features of captions: only what they say is written; --model of import-features makes them anew"
     ]
-    return texts if held.texts else []
+    return [*without_frames(held), *(texts if held.texts else [])]
 
 
-def kept(writing: Writing) -> tuple[str, ...]:
+def kept(held: Held, writing: Writing) -> tuple[str, ...]:
     """Which digests of a store are the same again when such a folder is read."""
     return ("videos", "texts")
 
@@ -145,12 +145,13 @@ class Sink:
     def write_texts(self, part: int, rows: Sequence[TextRow]) -> None:
         """Captions are listed at the end."""
 
-    def finish(self, captions: Callable[[], Iterator[Caption]]) -> None:
+    def finish(self) -> None:
         """The table of captions; a video of several splits has a row for each."""
         splits = self._writing.splits_of()
         has_splits = bool(splits)
         write_lines(
-            self._writing.path / "captions.csv", _caption_lines(captions(), splits, has_splits=has_splits)
+            self._writing.path / "captions.csv",
+            _caption_lines(self._writing.captions(), splits, has_splits=has_splits),
         )
 
 

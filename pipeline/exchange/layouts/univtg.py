@@ -4,7 +4,7 @@ Their word features (``last_hidden_state``) are what CLIP's text network has bef
 frames. ``pooler_output`` is projected. Source: UniVTG's ``run_on_video``, https://github.com/showlab/UniVTG.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from ..rows import (
     imported_video,
     shown_at,
 )
-from .base import TEXT, Held, Place, TextFeatureKind, Writing
+from .base import TEXT, Held, Place, TextFeatureKind, Writing, without_frames
 
 ABOUT = "vid_clip/<vid>.npz, txt_clip/<qid>.npz, *.jsonl (qid, query, vid, duration): UniVTG, lighthouse, Moment-DETR"
 FOLDERS = (("vid_clip", "txt_clip"), ("clip", "clip_text"), ("clip_features", "clip_text_features"))
@@ -288,7 +288,10 @@ def _as_written(
 
 def losses(held: Held, writing: Writing) -> list[str]:
     """What such a folder cannot hold, or holds otherwise than others do."""
-    lost = ["how long a video is and which of its windows are relevant: not in a store, and not in the lines"]
+    lost = [
+        *without_frames(held),
+        "how long a video is and which of its windows are relevant: not in a store, and not in the lines",
+    ]
     if held.has_words:
         lost.append(
             "words stand in the space of frames, where others have hidden states before the text projection"
@@ -296,7 +299,7 @@ def losses(held: Held, writing: Writing) -> list[str]:
     return lost
 
 
-def kept(writing: Writing) -> tuple[str, ...]:
+def kept(held: Held, writing: Writing) -> tuple[str, ...]:
     """Which digests of a store are the same again when such a folder is read."""
     return ("videos", "texts", "words")
 
@@ -336,13 +339,13 @@ class Sink:
             self._files.write_npz(f"{FOLDERS[0][1]}/{path_of_id(row.id)}.npz", arrays)
         self._files.flush()
 
-    def finish(self, captions: Callable[[], Iterator[Caption]]) -> None:
+    def finish(self) -> None:
         """The lines of queries, a file a split; of those whose video is in none, one more."""
         splits = self._writing.splits_of()
         for name in [*self._writing.splits, None]:
             chosen = (
                 one
-                for one in captions()
+                for one in self._writing.captions()
                 if (name in splits[one.video_id] if one.video_id in splits else not name)
             )
             lines = [json_line_of(_line(caption)) for caption in chosen]
