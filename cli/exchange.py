@@ -1,6 +1,6 @@
 """``tvr import-features`` and ``tvr export``: features of others into a store, and a store into others' layouts."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..data.contracts.errors import UsageError, check_name, counted, one_line
+from ..data.contracts.errors import UsageError, check_name
 from ..data.contracts.plug_ins import plug_in_names
-from ..pipeline.exchange.exporting import ExportPlan, ExportRequest, ExportSummary, export_store, plan_export
+from ..pipeline.exchange.exporting import ExportRequest, export_store, plan_export
 from ..pipeline.exchange.imported import ImportRequest
-from ..pipeline.exchange.importing import LAYOUTS, ImportSummary, Planned, import_store, plan_import
+from ..pipeline.exchange.importing import LAYOUTS, Planned, import_store, plan_import
 from ..pipeline.exchange.layouts.base import ReadOptions
 from ..pipeline.options import EncoderSpec, file_digest_of
 from ..pipeline.store.manifest import UNKNOWN
@@ -30,13 +30,18 @@ from .input.options import (
     WorkspaceOption,
     workspace_words,
 )
+from .output.exchange import (
+    import_record,
+    print_export,
+    print_export_plan,
+    print_import,
+    print_import_plan,
+    words_after_import,
+)
 from .output.interruptions import interruptible
-from .output.next_command import print_next, words_after
+from .output.next_command import print_next
 from .output.waiting import loaded, waiting
-from .terminal import Meter, out, print_caution, print_json
-
-DIGITS = 12
-"""Of a digest that a person is shown."""
+from .terminal import Meter, print_json
 
 LayoutArgument = Annotated[
     str,
@@ -187,18 +192,16 @@ def import_features(
         planned = plan_import(request, loaded)
     folder = _folder_of(Workspace(workspace), store, planned)
     if dry_run:
-        _print_plan(planned, folder, as_json=as_json)
+        print_import_plan(planned, folder, as_json=as_json)
         return
     with _meters() as show:
         summary = import_store(planned, folder, show)
     if as_json:
-        print_json(_import_record(planned, summary))
+        print_json(import_record(planned, summary))
         return
-    _print_plan(planned, folder, as_json=False)
-    _print_import(planned, summary)
-    splits = planned.manifest.splits
-    can_train = planned.manifest.num_texts > 0 and "train" in splits and splits["train"].found > 0
-    print_next(*words_after(folder, can_train=can_train, place=workspace_words(workspace)))
+    print_import_plan(planned, folder, as_json=False)
+    print_import(planned, summary)
+    print_next(*words_after_import(planned, folder, workspace_words(workspace)))
 
 
 @interruptible("every file that is there is whole; the same command goes on")
@@ -238,14 +241,14 @@ def export(
     with waiting(f"looking at {opened.folder}"):
         plan = plan_export(request, opened)
     if dry_run:
-        _print_export_plan(plan, as_json=as_json)
+        print_export_plan(plan, as_json=as_json)
         return
     with _meters() as show:
         summary = export_store(plan, show)
     if as_json:
         print_json({**asdict(summary), "path": str(summary.path)})
     else:
-        _print_export(summary)
+        print_export(summary)
 
 
 def _check_layout(layout: str) -> None:
@@ -287,114 +290,3 @@ def _meters() -> Generator[Callable[[str, int, int], None]]:
             begun[stage].update(done, total)
 
         yield show
-
-
-def _import_record(planned: Planned, summary: ImportSummary) -> dict[str, Any]:
-    return {**asdict(planned.described), **asdict(summary), "folder": str(summary.folder)}
-
-
-def _print_plan(planned: Planned, folder: Path, *, as_json: bool) -> None:
-    found = planned.described
-    if as_json:
-        print_json({**asdict(found), "folder": str(folder), "dry_run": True})
-        return
-    print_caution(planned.manifest.caution)
-    out.print(f"store      {one_line(str(folder))}", soft_wrap=True)
-    out.print(f"data set   {one_line(found.dataset)}, as {found.layout}", soft_wrap=True)
-    splits = ", ".join(f"{one_line(name)} {count:,}" for name, count in found.splits.items())
-    out.print(f"videos     {found.videos:,} ({splits})", soft_wrap=True)
-    out.print(
-        f"captions   {found.captions:,}, {_TEXTS[found.text_features]}{_encoded(planned)}", soft_wrap=True
-    )
-    out.print(
-        f"features   {found.dim} wide, {found.dtype}, {_LENGTH[found.unit_length]}; encoder {one_line(found.encoder)}",
-        soft_wrap=True,
-    )
-    for note in found.notes:
-        out.print(f"note       {one_line(note)}", soft_wrap=True)
-
-
-def _encoded(planned: Planned) -> str:
-    return "" if planned.encoder is None else f", made by {planned.encoder.identity.model}"
-
-
-_TEXTS = {
-    "words": "with features of words",
-    "pooled": "with one feature each: heads that read words do not work on them",
-    "hidden": "with hidden states that are not in the space of frames",
-    "none": "without features",
-}
-_LENGTH = {True: "of unit length", False: "not normalised", None: "some of unit length"}
-
-
-def _print_import(planned: Planned, summary: ImportSummary) -> None:
-    shards = f"{summary.shards_done:,} written, {summary.shards_skipped:,} already there"
-    out.print(f"shards     {shards}", soft_wrap=True)
-    if summary.shards_left:
-        out.print(
-            f"incomplete {counted(summary.shards_left, 'shard')} that another process is at", soft_wrap=True
-        )
-        return
-    if summary.rounding:
-        out.print(
-            f"rounded    float32 rows are kept as float16, at most {summary.rounding:.1e} of their length away; "
-            "--dtype float32 keeps them as they are",
-            soft_wrap=True,
-        )
-    assert summary.content is not None
-    out.print(f"digests    {_digests(asdict(summary.content))}", soft_wrap=True)
-    if planned.sidecar is not None:
-        _print_compared(planned, summary.differs)
-
-
-def _print_compared(planned: Planned, differs: Sequence[str]) -> None:
-    """Whether what was exported has come back."""
-    assert planned.sidecar is not None
-    if differs:
-        out.print(
-            f"differs    {', '.join(differs)}: not what the store held that was exported", soft_wrap=True
-        )
-    else:
-        out.print(
-            f"equal      {', '.join(planned.sidecar.kept)}: as in the store that was exported", soft_wrap=True
-        )
-
-
-def _digests(content: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value[:DIGITS]}" for name, value in content.items() if isinstance(value, str))
-
-
-def _print_export_plan(plan: ExportPlan, *, as_json: bool) -> None:
-    made = plan.store.manifest
-    if as_json:
-        print_json(
-            {
-                "path": str(plan.request.path),
-                "layout": plan.request.layout,
-                "videos": made.num_videos,
-                "texts": made.num_texts,
-                "losses": list(plan.losses),
-                "goes_on": plan.is_begun,
-                "dry_run": True,
-            }
-        )
-        return
-    goes_on = ", which goes on" if plan.is_begun else ""
-    size = f"{counted(made.num_videos, 'video')} and {counted(made.num_texts, 'caption')}"
-    out.print(f"would write {size} to {one_line(str(plan.request.path))}{goes_on}", soft_wrap=True)
-    _print_losses(plan.losses)
-
-
-def _print_losses(losses: Sequence[str]) -> None:
-    for loss in losses:
-        out.print(f"not held   {loss}", soft_wrap=True)
-
-
-def _print_export(summary: ExportSummary) -> None:
-    size = f"{counted(summary.videos, 'video')} and {counted(summary.texts, 'caption')}"
-    parts = f"{counted(summary.parts_written, 'part')} written, {summary.parts_skipped:,} already there"
-    out.print(f"{size} in {one_line(str(summary.path))}; {parts}", soft_wrap=True)
-    _print_losses(summary.losses)
-    assert summary.content is not None
-    out.print(f"digests    {_digests(asdict(summary.content))}", soft_wrap=True)
-    print_next("import-features", summary.layout, summary.path)

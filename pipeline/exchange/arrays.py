@@ -116,7 +116,7 @@ def feature_rows(array: NDArray[Any], dim: int | None, place: str) -> Float[np.n
     return single
 
 
-def _check_header(file: BinaryIO, size: int) -> None:
+def _check_header(file: BinaryIO | io.BytesIO, size: int) -> None:
     """See that an ``.npy`` file holds plain numbers, and as many bytes as it says, before any of them is taken."""
     version = npy_format.read_magic(file)
     if version not in _HEADERS:

@@ -149,10 +149,3 @@ class ListedSource:
     def has_features(self, place: int) -> bool:
         """Whether a video has any."""
         return self._met.has_features is None or self._met.has_features[place]
-
-
-def split_of_file(path: Path) -> str | None:
-    """The split that a file is named after, such as ``highlight_val_release.jsonl``."""
-    words = path.stem.lower().replace("-", "_").split("_")
-    named = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-    return next((named[word] for word in words if word in named), None)

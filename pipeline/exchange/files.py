@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from ...data.contracts.errors import StoreError
 from ..store.atomic_files import atomic_write, flush_to_disk, temporary_path
 
+_FLUSHED_ONE_BY_ONE = 64
+"""Files; of more the whole system's are flushed at once."""
+
 
 class Files:
     """The files below the folder of an export."""
@@ -56,8 +59,11 @@ class Files:
 
     def flush(self) -> None:
         """Return when all that was written would survive a power cut."""
-        for path in [*self._unflushed, *{path.parent for path in self._unflushed}]:
-            flush_to_disk(path)
+        if len(self._unflushed) > _FLUSHED_ONE_BY_ONE:
+            os.sync()  # one by one, ten thousand small files take most of a minute
+        else:
+            for path in [*self._unflushed, *{path.parent for path in self._unflushed}]:
+                flush_to_disk(path)
         self._unflushed.clear()
 
 
@@ -89,4 +95,4 @@ def json_line_of(record: Mapping[str, Any]) -> str:
 
 def is_empty_folder(path: Path) -> bool:
     """Whether something may be written there: a folder without a file, or none yet."""
-    return not path.exists() or (path.is_dir() and not any(os.scandir(path)))
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))

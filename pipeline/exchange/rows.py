@@ -1,6 +1,7 @@
 """Rows of a store from arrays of others, and when their frames are shown."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,7 +18,7 @@ UNKNOWN_INDEX = -1
 
 
 def shown_at(
-    count: int, clip_seconds: float | None, fps: float | None, known: NDArray[np.floating] | None, place: str
+    count: int, clip_seconds: float | None, fps: float | None, known: NDArray[Any] | None, place: str
 ) -> Float[np.ndarray, " frame"]:
     """When each of the rows of a video is shown: as a person says, else as the files say.
 

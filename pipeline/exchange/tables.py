@@ -35,9 +35,8 @@ class ParquetRows:
             with _opened(path) as file:
                 names = list(file.schema_arrow.names)
                 if number and set(names) != set(self.columns):
-                    raise DataError(
-                        f"{path}: has the columns {', '.join(names)}, {self._files[0]} {', '.join(self.columns)}"
-                    )
+                    others = f"{self._files[0]} {', '.join(self.columns)}"
+                    raise DataError(f"{path}: has the columns {', '.join(names)}, {others}")
                 self.columns = names
                 for group in range(file.metadata.num_row_groups):
                     groups.append((number, group))
@@ -154,9 +153,12 @@ def numbers_of_cell(value: Any, place: str) -> NDArray[Any] | None:
     if value is None or not value.is_valid:
         return None
     try:
-        return np.asarray(value.values.to_numpy(zero_copy_only=False))
+        numbers = np.asarray(value.values.to_numpy(zero_copy_only=False))
     except (AttributeError, *_REFUSALS) as error:
         raise DataError(f"{place}: is no list of numbers: {error}") from error
+    if numbers.dtype.kind not in "iuf":
+        raise DataError(f"{place}: holds {value.values.type} where numbers are wanted")
+    return numbers
 
 
 def feature_column(parts: Sequence[NDArray[Any]], dim: int) -> Any:

@@ -214,8 +214,6 @@ class Held:
 
 def without_frames(held: Held) -> list[str]:
     """Said of layouts that have no place for a video without features."""
-    return (
-        [f"{counted(held.failed, 'video')} without frames: in tvr.json alone, with the reasons"]
-        if held.failed
-        else []
-    )
+    if not held.failed:
+        return []
+    return [f"{counted(held.failed, 'video')} without frames: in tvr.json alone, with the reasons"]

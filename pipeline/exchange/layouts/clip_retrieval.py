@@ -100,8 +100,8 @@ class ClipRetrievalSource:
         self._id = place.options.id_column or next((name for name in _IDS if name in columns), "")
         if self._id not in columns:
             raise DataError(
-                f"{pictures.folder / 'metadata'}: has the columns {', '.join(columns)}; name the one that tells a row's "
-                "video with --id-column"
+                f"{pictures.folder / 'metadata'}: has the columns {', '.join(columns)}; name the one that tells a "
+                "row's video with --id-column"
             )
         self.dim = pictures.rows(0, 1, None).shape[1]
         self._found, self._starts = self._grouped(place)
@@ -159,8 +159,8 @@ class ClipRetrievalSource:
         self._rows_are = known or ("video" if len(ids) == count else None) or self._refuse(count, len(ids))
         if self._rows_are == "video" and len(ids) < count:
             raise DataError(
-                f"{self._pictures.folder}: {counted(count, 'row')} of {counted(len(ids), 'video')} (column {self._id}), "
-                "so a row is no video: --rows frame"
+                f"{self._pictures.folder}: {counted(count, 'row')} of {counted(len(ids), 'video')} (column {self._id}),"
+                " so a row is no video: --rows frame"
             )
         return ids, np.array([*starts, count], np.int64)
 

@@ -9,7 +9,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ....data.base import Caption
 from ....data.contracts.errors import DataError, counted
 from ....data.contracts.file_names import file_name
-from ....data.contracts.identity import FileIdentity
+from ....data.contracts.identity import FileDigest, FileIdentity
 from ....data.contracts.strict_json import json_of
 from ....data.sources.tar_listing import listed_tar
 from ...store.atomic_files import atomic_write
@@ -36,12 +36,19 @@ _UNSAFE_KINDS = (".pyd", ".pickle", ".pkl", ".pth")
 _MAX_MEMBER_BYTES = 1 << 30
 
 
+@runtime_checkable
 class Samples(Protocol):
     """The files of each video, by its key."""
 
-    keys: Sequence[str]
-    files: Mapping[str, str]
-    """Of tar files, which they are."""
+    @property
+    def keys(self) -> Sequence[str]:
+        """Of the videos with features."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Of tar files, which they are."""
+        ...
 
     def has(self, key: str, kind: str) -> bool:
         """Whether a video has a file of that kind (``.txt``)."""
@@ -174,7 +181,8 @@ class _AsFiles:
     """Videos as files."""
 
     def __init__(self, place: Place) -> None:
-        self._folder, self._digest = place.path, place.options.file_digest
+        self._folder = place.path
+        self._digest: FileDigest = place.options.file_digest
         for kind in _UNSAFE_KINDS:
             if (found := next(files_below(place.path, kind), None)) is not None:
                 raise DataError(_refused(f"{place.path / found}{kind}"))
@@ -208,12 +216,8 @@ class _InTars:
         for number, tar in enumerate(tars):
             self._list(number, tar)
         self.keys = list(self._places[".npy"])
-        self.files = {
-            str(tar.relative_to(place.path) if tar != place.path else tar.name): file_digest(
-                tar, place.options.file_digest
-            )
-            for tar in tars
-        }
+        names = {tar: tar.name if tar == place.path else str(tar.relative_to(place.path)) for tar in tars}
+        self.files = {name: file_digest(tar, place.options.file_digest) for tar, name in names.items()}
 
     def has(self, key: str, kind: str) -> bool:
         return key in self._places[kind]
@@ -244,14 +248,14 @@ class _InTars:
         if listing.trouble:
             raise DataError(f"{tar}: {listing.trouble}. Copy it again, or leave it out")
         for member in listing.members:
-            key, kind = _key_of(member.name)
+            key, kind = _key_of(member.member)
             if kind in _UNSAFE_KINDS:
-                raise DataError(_refused(f"{tar}: {member.name}"))
+                raise DataError(_refused(f"{tar}: {member.member}"))
             if kind in self._places:
                 if key in self._places[kind]:
                     other = self._tars[self._places[kind][key][0]]
                     raise DataError(
-                        f"{tar}: {member.name!r} is in {other}, too. Give every video a key of its own"
+                        f"{tar}: {member.member!r} is in {other}, too. Give every video a key of its own"
                     )
                 self._places[kind][key] = number, member.offset, member.num_bytes
 

@@ -227,9 +227,8 @@ class Sink:
             "truncated": np.array([row.truncated for row in rows], np.bool_),
         }
         if self._writing.manifest.protocol == "paragraph":
-            columns["sentences"] = feature_column(
-                [row.parts if row.parts is not None else row.words[:0] for row in rows], dim
-            )
+            parts = [row.words[:0] if row.parts is None else row.parts for row in rows]
+            columns["sentences"] = feature_column(parts, dim)
         write_table(self._writing.path / f"captions-{part:05d}.parquet", columns)
 
     def finish(self) -> None:

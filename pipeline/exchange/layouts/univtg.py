@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from ....data.annotation_files.reading import json_line
 from ....data.base import Caption
 from ....data.contracts.errors import DataError, UsageError, counted
 from ...store.shards import TextRow, VideoRow
 from ..arrays import feature_rows, read_npy, read_npz
-from ..captions import CaptionTable, ListedSource, matched, split_of_file
+from ..captions import CaptionTable, ListedSource, matched
 from ..files import Files, json_line_of, write_lines
 from ..names import files_below, path_of_id
+from ..queries import read_queries
 from ..rows import (
     checked_text,
     failed_video,
@@ -64,7 +64,7 @@ def open_source(place: Place) -> "UniVTGSource":
     files = place.options.captions or sorted(
         [*place.path.glob("*.jsonl"), *place.path.glob("metadata/*.jsonl")]
     )
-    table = CaptionTable() if place.options.without_captions else _queries(files)
+    table = CaptionTable() if place.options.without_captions else read_queries(files)
     met = matched(
         list(names.values()), table, place.failed_ids, videos, allow_missing=place.options.allow_missing
     )
@@ -72,52 +72,6 @@ def open_source(place: Place) -> "UniVTGSource":
     for file in () if place.options.without_captions else files:
         source.files[file.name] = file_digest(file, "whole")
     return source
-
-
-def _queries(files: Sequence[Path]) -> CaptionTable:
-    table, seen = CaptionTable(), dict[str, tuple[str, str]]()
-    for file in files:
-        split = split_of_file(file)
-        try:
-            with file.open(encoding="utf-8-sig", newline="\n") as lines:
-                for number, line in enumerate(lines, 1):
-                    if not line.isspace():
-                        _add_query(
-                            table, seen, json_line(line, f"{file}: line {number}"), (file, number, split)
-                        )
-        except UnicodeDecodeError as error:
-            raise DataError(f"{file}: is not UTF-8: {error}") from None
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read: {error.strerror or error}") from error
-    return table
-
-
-def _add_query(
-    table: CaptionTable,
-    seen: dict[str, tuple[str, str]],
-    record: Mapping[str, Any],
-    at: tuple[Path, int, str | None],
-) -> None:
-    where, split = f"{at[0]}: line {at[1]}", at[2]
-    video, query, own = record.get("video_id", record.get("vid")), record.get("query"), record.get("qid")
-    if not isinstance(video, str) or not video:
-        raise DataError(f"{where}: has no vid")
-    if query is not None and (
-        not isinstance(query, str) or isinstance(own, bool) or not isinstance(own, str | int)
-    ):
-        raise DataError(f"{where}: a query needs a text and a qid")
-    duration = record.get("duration")
-    if isinstance(duration, int | float) and not isinstance(duration, bool):
-        table.places[video] = float(duration)
-    if query is not None and str(own) in seen:  # a video of two splits stands in both files
-        if seen[str(own)] != (video, query):
-            raise DataError(
-                f"{where}: duplicate qid {own!r}, which another line has with another query or vid"
-            )
-        query = None
-    elif query is not None:
-        seen[str(own)] = video, query
-    table.add(video, query, None if own is None else str(own), split)
 
 
 class UniVTGSource(ListedSource):
@@ -288,10 +242,10 @@ def _as_written(
 
 def losses(held: Held, writing: Writing) -> list[str]:
     """What such a folder cannot hold, or holds otherwise than others do."""
-    lost = [
-        *without_frames(held),
-        "how long a video is and which of its windows are relevant: not in a store, and not in the lines",
-    ]
+    lost = without_frames(held)
+    lost.append(
+        "how long a video is and which of its windows are relevant: not in a store, and not in the lines"
+    )
     if held.has_words:
         lost.append(
             "words stand in the space of frames, where others have hidden states before the text projection"
