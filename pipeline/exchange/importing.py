@@ -93,12 +93,12 @@ def plan_import(request: ImportRequest, load: Callable[[EncoderSpec], Encoder] =
     _check_ids("video", source.video_ids, request.path)
     _check_ids("caption", source.caption_ids, request.path)
     encoder = _encoder_of_texts(request, source, load)
-    manifest, split_ids = manifest_of_import(request, source, sidecar, encoder)
-    if encoder is not None and encoder.identity.dim != manifest.dim:
+    if encoder is not None and encoder.identity.dim != source.dim:
         raise UsageError(
             f"{encoder.identity.model} {encoder.identity.pretrained} makes features {encoder.identity.dim} wide, those "
-            f"of {request.path} are {manifest.dim}: it did not make them. Name the one that did"
+            f"of {request.path} are {source.dim}: it did not make them. Name the one that did"
         )
+    manifest, split_ids = manifest_of_import(request, source, sidecar, encoder)
     return Planned(request, source, sidecar, manifest, split_ids, encoder)
 
 
