@@ -73,6 +73,7 @@ def import_features(
     captions: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar="FILE",
             help="A file of captions (csv, jsonl, parquet; of univtg its jsonl); repeatable. Default: where the layout "
             "has them.",
             rich_help_panel=WHAT,

@@ -1,6 +1,5 @@
 """What ``store.json`` says of an imported store: from what, with which digests, and what nobody knows."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from ..decoders.base import DEFAULT_DECODER
 from ..encoders.base import RANDOM, Encoder
 from ..options import EncoderSpec
 from ..store.manifest import UNKNOWN, Manifest, SplitRecord, ids_digest
-from .layouts.base import ReadOptions, Source
+from .layouts.base import FeatureSource, ReadOptions
 from .sidecar import Sidecar
 
 USUAL_LOGIT_SCALE = 100.0
@@ -50,7 +49,7 @@ class ImportRequest:
 
 
 def manifest_of_import(
-    request: ImportRequest, source: Source, sidecar: Sidecar | None, encoder: Encoder | None
+    request: ImportRequest, source: FeatureSource, sidecar: Sidecar | None, encoder: Encoder | None
 ) -> tuple[Manifest, dict[str, Sequence[str]]]:
     """The manifest of the store that an import makes, and its videos by split.
 
@@ -111,7 +110,7 @@ def _expected(name: str, ids: Sequence[str], begun: Manifest | None) -> int:
 
 
 def _splits(
-    request: ImportRequest, source: Source, sidecar: Sidecar | None
+    request: ImportRequest, source: FeatureSource, sidecar: Sidecar | None
 ) -> tuple[dict[str, Sequence[str]], str]:
     """Videos by split, and where that comes from."""
     if request.split is not None:
@@ -137,7 +136,7 @@ def _splits(
 
 
 def _encoder(
-    request: ImportRequest, source: Source, begun: Manifest | None, encoder: Encoder | None
+    request: ImportRequest, source: FeatureSource, begun: Manifest | None, encoder: Encoder | None
 ) -> Mapping[str, Any]:
     """What is known of the encoder: what made the captions' features now; else what was exported; else what a person
     says."""
@@ -158,7 +157,7 @@ def _encoder(
 
 
 def _record(
-    request: ImportRequest, source: Source, encoder: Encoder | None, *, is_export: bool
+    request: ImportRequest, source: FeatureSource, encoder: Encoder | None, *, is_export: bool
 ) -> dict[str, Any]:
     read = request.read
     said = {
@@ -184,7 +183,7 @@ def _record(
     }
 
 
-def _first_videos(source: Source) -> list[np.ndarray]:
+def _first_videos(source: FeatureSource) -> list[np.ndarray]:
     rows = (source.video(place).frames for place in range(min(_LOOKED_AT, len(source.video_ids))))
     return [frames for frames in rows if len(frames)]
 
@@ -232,7 +231,7 @@ class Described:
     notes: Sequence[str]
 
 
-def described(manifest: Manifest) -> Described:
+def described_import(manifest: Manifest) -> Described:
     """What is known of an import."""
     imported = manifest.imported or {}
     return Described(
@@ -248,8 +247,3 @@ def described(manifest: Manifest) -> Described:
         f"{manifest.model} {manifest.pretrained}".strip(),
         list(manifest.notes),
     )
-
-
-def as_record(found: Described) -> dict[str, Any]:
-    """For programs."""
-    return dataclasses.asdict(found)

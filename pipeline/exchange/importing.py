@@ -25,8 +25,8 @@ from ..store.receipts import read_receipt, receipt_time_of
 from ..store.shard_locks import ShardLocks
 from ..store.shards import TextRow, VideoRow, write_text_shard, write_video_shard
 from .content import Content, content_of
-from .imported import Described, ImportRequest, described, manifest_of_import
-from .layouts.base import Place, Source
+from .imported import Described, ImportRequest, described_import, manifest_of_import
+from .layouts.base import FeatureSource, Place
 from .sidecar import Sidecar, load_sidecar
 
 LAYOUTS = "tvr.pipeline.exchange.layouts"
@@ -40,7 +40,7 @@ class Planned:
     """What an import reads and makes."""
 
     request: ImportRequest
-    source: Source
+    source: FeatureSource
     sidecar: Sidecar | None
     manifest: Manifest
     split_ids: Mapping[str, Sequence[str]]
@@ -48,9 +48,9 @@ class Planned:
     """That makes the features of captions; None: they are there, or there are no captions."""
 
     @property
-    def described(self) -> Described:
+    def described_import(self) -> Described:
         """What is known of it, for a person."""
-        return described(self.manifest)
+        return described_import(self.manifest)
 
 
 @dataclass
@@ -89,7 +89,7 @@ def plan_import(request: ImportRequest, load: Callable[[EncoderSpec], Encoder] =
     sidecar = load_sidecar(request.path) if request.path.is_dir() else None
     _refuse_other_export(request, sidecar)
     plug_in = load_plug_in(LAYOUTS, request.layout.replace("-", "_"))
-    source: Source = plug_in.open_source(Place(request.path, request.read, sidecar))
+    source: FeatureSource = plug_in.open_source(Place(request.path, request.read, sidecar))
     _check_ids("video", source.video_ids, request.path)
     _check_ids("caption", source.caption_ids, request.path)
     encoder = _encoder_of_texts(request, source, load)
@@ -245,7 +245,7 @@ def _check_ids(kind: str, ids: Sequence[str], path: Path) -> None:
 
 
 def _encoder_of_texts(
-    request: ImportRequest, source: Source, load: Callable[[EncoderSpec], Encoder]
+    request: ImportRequest, source: FeatureSource, load: Callable[[EncoderSpec], Encoder]
 ) -> Encoder | None:
     """The encoder that makes the features of captions; None where they have some, or there is no caption.
 

@@ -119,7 +119,7 @@ def _damaged(path: Path, error: BaseException) -> DataError:
     return DataError(f"{path}: no parquet file that can be read, or a damaged one: {error}. Copy it again")
 
 
-def rows_of(value: Any, place: str) -> Float[np.ndarray, "row dim"] | None:
+def cell_rows(value: Any, place: str) -> Float[np.ndarray, "row dim"] | None:
     """Features of a cell: a list of lists, or a single list, of numbers; None of an empty cell.
 
     Raises:

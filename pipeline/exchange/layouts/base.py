@@ -3,7 +3,7 @@
 A plug-in holds
 
 * ``ABOUT``: what lies where, in a line;
-* ``open_source(place) -> Source``: looks at what is there and reads no features yet;
+* ``open_source(place) -> FeatureSource``: looks at what is there and reads no features yet;
 * ``Sink``: made with a ``Writing``; takes rows in the order of the store, a part after another;
 * ``losses(held, writing) -> list``: what of a store's contents it cannot hold, in words;
 * ``kept(held, writing) -> tuple``: which digests of ``Content`` are the same again when it is read.
@@ -79,7 +79,7 @@ class Place:
 
 
 @runtime_checkable
-class Source(Protocol):
+class FeatureSource(Protocol):
     """Features as they lie on the disk, item by item. Items are asked for in their order."""
 
     @property

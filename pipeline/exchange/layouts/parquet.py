@@ -14,7 +14,7 @@ from ...store.shards import TextRow, VideoRow
 from ..arrays import feature_rows
 from ..names import path_of_id
 from ..rows import checked_text, failed_video, file_digest, imported_text, imported_video, shown_at
-from ..tables import ParquetRows, feature_column, number_column, numbers_of_cell, rows_of, write_table
+from ..tables import ParquetRows, cell_rows, feature_column, number_column, numbers_of_cell, write_table
 from .base import Held, Place, TextFeatureKind, Writing
 
 ABOUT = "videos*.parquet (id, frames, seconds), captions*.parquet (id, video_id, text, words)"
@@ -78,7 +78,7 @@ class ParquetSource:
         row, video = self._videos.row(place), self.video_ids[place]
         where = f"{self._videos.file_of(place)}: row of {video!r}"
         said = {name: _text(row.get(name)) for name in ("status", "reason", "decoder")}
-        found = rows_of(row[self._names["frames"]], where)
+        found = cell_rows(row[self._names["frames"]], where)
         if found is None or not len(found):
             reason = said["reason"] or "its features have no rows"
             return failed_video(video, self.dim, reason, said["decoder"])
@@ -100,13 +100,13 @@ class ParquetSource:
         row, names = self._texts.row(place), self._text_names
         own, video = self.caption_ids[place], self.video_ids[self.caption_videos[place]]
         where = f"{self._texts.file_of(place)}: row of {own!r}"
-        found = rows_of(row[names["words"]], where)
+        found = cell_rows(row[names["words"]], where)
         if found is None:
             raise DataError(
                 f"{where}: has no features, as others have. Leave it out, or all captions: --no-captions"
             )
         made = imported_text((own, video), _text(row[names["text"]]), feature_rows(found, self.dim, where))
-        tokens, parts = numbers_of_cell(row.get("token_ids"), where), rows_of(row.get("sentences"), where)
+        tokens, parts = numbers_of_cell(row.get("token_ids"), where), cell_rows(row.get("sentences"), where)
         pooled = row.get("sentence_row")
         changed = TextRow(
             own,
@@ -123,7 +123,7 @@ class ParquetSource:
     def _width(self) -> int:
         for place in range(len(self.video_ids)):
             where = f"{self._videos.file_of(place)}: row of {self.video_ids[place]!r}"
-            found = rows_of(self._videos.row(place)[self._names["frames"]], where)
+            found = cell_rows(self._videos.row(place)[self._names["frames"]], where)
             if found is not None and len(found):
                 return feature_rows(found, None, where).shape[1]
         raise DataError(f"{self._videos.file_of(0)}: no video of it has features")
@@ -147,7 +147,7 @@ class ParquetSource:
         self.caption_videos = np.fromiter((places[video] for video in owners), np.int32, len(owners))
         self.caption_ids = self._own_ids(owners)
         if self._text_names["words"]:
-            first = rows_of(self._texts.row(0)[self._text_names["words"]], str(files[0]))
+            first = cell_rows(self._texts.row(0)[self._text_names["words"]], str(files[0]))
             self.text_features = "none" if first is None else "words" if len(first) > 1 else "pooled"
 
     def _own_ids(self, owners: Sequence[str]) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pytest
-import webdataset
 from pyarrow import parquet
 from tvr.data.contracts.errors import DataError, UsageError
 from tvr.pipeline.exchange.imported import ImportRequest
 from tvr.pipeline.exchange.importing import ImportSummary, Planned, import_store, plan_import
 from tvr.pipeline.exchange.layouts.base import ReadOptions
 from tvr.pipeline.store.reader import FeatureStore
+from webdataset.writer import TarWriter
 
 DIM = 8
 RNG = np.random.default_rng(0)
@@ -122,7 +122,7 @@ def test_npy_with_a_table_of_key_frames(tmp_path: Path) -> None:
     (tmp_path / "in/map-keyframes/L01_V001.csv").write_text(table)
     store, summary = store_of("npy", tmp_path / "in", tmp_path / "store")
     assert store.video_ids == ["L01_V001"]
-    assert store.frame_seconds("L01_V001").tolist() == np.float32([0, 3.6, 7.2]).tolist()
+    assert store.frame_seconds("L01_V001").tolist() == np.array([0, 3.6, 7.2], np.float32).tolist()
     assert next(iter(store.shards("video"))).array("frame_index").tolist() == [0, 90, 180]
     assert np.array_equal(store.frames("L01_V001"), frames)
     assert summary.rounding == 0
@@ -183,7 +183,7 @@ def test_captions_without_features_of_their_videos_fail(tmp_path: Path) -> None:
 def test_clip_video_encode_in_tar_files(tmp_path: Path) -> None:
     """As its WebDatasetWriter: TarWriter, keys of nine digits, npy, txt and json of the columns that were asked for."""
     given = {f"{place:09d}": features(place + 2) for place in range(3)}
-    with webdataset.TarWriter(str(tmp_path / "000000000.tar")) as tar:
+    with TarWriter(str(tmp_path / "000000000.tar")) as tar:
         for key, frames in given.items():
             record = json.dumps({"videoID": key, "videoLoc": f"{key}.mp4"}, indent=4)
             tar.write({"__key__": key, "npy": frames, "txt": f"caption {key}", "json": record})
@@ -209,7 +209,7 @@ def test_clip_video_encode_as_files(tmp_path: Path) -> None:
 
 def test_pickles_among_clip_video_encodes_files_fail(tmp_path: Path) -> None:
     """webdataset writes pickles under pyd; nothing of one is read."""
-    with webdataset.TarWriter(str(tmp_path / "0.tar")) as tar:
+    with TarWriter(str(tmp_path / "0.tar")) as tar:
         tar.write({"__key__": "a", "npy": features(2), "pyd": {"a": 1}})
     with pytest.raises(DataError, match=r"0\.tar: a\.pyd is a pickle, .*refused"):
         planned("clip-video-encode", tmp_path, fps=1.0)
@@ -221,7 +221,7 @@ def test_pickles_among_clip_video_encodes_files_fail(tmp_path: Path) -> None:
 
 
 def test_a_tar_that_breaks_off_fails(tmp_path: Path) -> None:
-    with webdataset.TarWriter(str(tmp_path / "0.tar")) as tar:
+    with TarWriter(str(tmp_path / "0.tar")) as tar:
         tar.write({"__key__": "a", "npy": features(2)})
         tar.write({"__key__": "b", "npy": features(200)})
     (tmp_path / "0.tar").write_bytes((tmp_path / "0.tar").read_bytes()[:3000])
