@@ -85,11 +85,11 @@ COMMANDS = {
         "List feature stores, the newest first; rename one, keep a note with it, delete it.",
     ),
     "import-features": (
-        "exchange:import_features",
+        "exchange.importing:import_features",
         "Make a store of features that others extracted, in the layout of their tool. Again, it goes on.",
     ),
     "export": (
-        "exchange:export",
+        "exchange.exporting:export",
         "Write a store as other tools read features; what a layout cannot hold is said. Again, it goes on.",
     ),
     "import-checkpoint": (

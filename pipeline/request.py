@@ -22,7 +22,7 @@ from .encoders.base import is_own_file, is_own_model
 from .options import EncoderSpec, ExtractionOptions, Request
 from .store.atomic_files import as_json, keep_text
 from .store.checksummed_json import read_checksummed, write_checksummed
-from .store.manifest import REQUEST_NAME, UNKNOWN
+from .store.manifest import REQUEST_NAME
 
 
 class NotAskedHereError(UsageError):
@@ -52,8 +52,8 @@ OPTIONS_NAME = "extract.toml"
 """What repeats an extraction, for a person to read: no command opens it by itself."""
 
 _UNREPAIRED = (
-    "the store cannot be repaired by itself. Delete the damaged shards and run the `tvr extract` or `tvr "
-    "import-features` that made the store: it makes them again"
+    "the store cannot be repaired by itself. Delete the damaged shards and run the command that made the store, `tvr "
+    "extract` or `tvr import-features`: it makes them again"
 )
 
 
@@ -208,24 +208,15 @@ def encoder_of_store(folder: Path, identity: Mapping[str, Any], named: Named) ->
         named: by the person.
 
     Raises:
-        UsageError: this user did not make the store here, and it names a file or a repository; or it was imported, and
-            nobody says which encoder it was.
+        UsageError: this user did not make the store here, and it names a file or a repository.
     """
-    if identity["model"] == UNKNOWN and named.model is None:
-        raise UsageError(
-            f"{folder} was imported, and nobody said which encoder made its features: name it with --model and "
-            "--pretrained"
-        )
-    known = {
-        name: None if identity[name] == UNKNOWN else identity[name] for name in ("pretrained", "precision")
-    }
-    made = EncoderSpec(identity["model"], known["pretrained"] or None)
+    made = EncoderSpec(identity["model"], identity["pretrained"])
     if was_asked_here(folder):
         made = load_request(folder)[0].encoder
     else:
         _refuse(folder, named.left_open_of_encoder(made), "search")
     return dataclasses.replace(
-        named.apply_to_encoder(made), device="auto", precision=known["precision"] or "auto", compiled=False
+        named.apply_to_encoder(made), device="auto", precision=identity["precision"], compiled=False
     )
 
 

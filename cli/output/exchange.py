@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...data.contracts.cautions import UNKNOWN
 from ...data.contracts.errors import counted, one_line
 from ...pipeline.exchange.exporting import ExportPlan, ExportSummary
 from ...pipeline.exchange.importing import ImportSummary, Planned
-from ...pipeline.store.manifest import UNKNOWN
 from ..terminal import out, print_caution, print_json
 from .next_command import print_next, words_after
 

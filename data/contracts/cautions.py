@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 DRAWINGS_MODEL, DRAWINGS_DATASET = "tvr-storyboard", "storyboard"
 """The encoder that is shipped with the package, and the data set of generated videos that it was trained on."""
+UNKNOWN = "unknown"
+"""Model, weights or precision of features that were imported and that nobody named."""
 WORDS_MODEL = "words"
 """The encoder whose weights are packages."""
 

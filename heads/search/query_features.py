@@ -10,7 +10,8 @@ from jaxtyping import Float, Float32, UInt8
 from torch.nn.utils.rnn import pad_sequence
 
 from ...data.base import Caption
-from ...data.contracts.errors import DecodeError, UsageError, WeightsError
+from ...data.contracts.cautions import UNKNOWN
+from ...data.contracts.errors import DecodeError, WeightsError
 from ...pipeline.decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from ...pipeline.encode_texts import sentences_of, text_rows
 from ...pipeline.encode_videos import FrameBatches
@@ -18,9 +19,9 @@ from ...pipeline.encoders.base import EncodedFrames, EncodedText, Encoder, Encod
 from ...pipeline.options import pixels_of, resize_of, text_policy_of
 from ...pipeline.plan import TextShardPlan
 from ...pipeline.preprocessing import resize
-from ...pipeline.request import NOTHING_NAMED, Named, NotAskedHereError, encoder_of_store
+from ...pipeline.request import NOTHING_NAMED, Named, encoder_of_store
 from ...pipeline.sampling import Sampling
-from ...pipeline.store.manifest import UNKNOWN, differing
+from ...pipeline.store.manifest import differing
 from ...pipeline.store.reader import FeatureColumn, FeatureStore
 from ...pipeline.store.rows import TextRows, VideoRows
 from ...pipeline.store.shards import TextRow, as_stored
@@ -267,10 +268,17 @@ def encoder_of(store: FeatureStore, named: Named = NOTHING_NAMED) -> Encoder:
         UsageError: the store names a file or a repository, and this user did not.
     """
     identity = store.manifest.encoder
+    if identity["model"] == UNKNOWN and named.model is None:
+        return AbsentEncoder(
+            f"{store.folder} was imported, and nobody said which encoder made its features: name it with --model and "
+            "--pretrained"
+        )
+    known = {name: None if value == UNKNOWN else value for name, value in identity.items()}
+    known["precision"] = known["precision"] or "auto"
     try:
-        encoder = encoder_of_store(store.folder, identity, named).load()
-    except (WeightsError, UsageError) as error:
-        if store.manifest.imported is None or isinstance(error, NotAskedHereError):
+        encoder = encoder_of_store(store.folder, known, named).load()
+    except WeightsError as error:
+        if store.manifest.imported is None:
             raise
         return AbsentEncoder(str(error))
     found = asdict(encoder.identity)

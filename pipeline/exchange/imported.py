@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.annotation_files.splits import parts_by_digest
 from ...data.base import Preset
+from ...data.contracts.cautions import UNKNOWN
 from ...data.contracts.errors import DataError, counted, cut_short
 from ...data.contracts.file_names import printable
 from ...data.contracts.numbers import Count
@@ -17,7 +18,7 @@ from ...data.folder import BY_DIGEST
 from ..decoders.base import DEFAULT_DECODER
 from ..encoders.base import RANDOM, Encoder
 from ..options import EncoderSpec
-from ..store.manifest import UNKNOWN, Manifest, SplitRecord, ids_digest
+from ..store.manifest import Manifest, SplitRecord, ids_digest
 from .layouts.base import FeatureSource, ReadOptions
 from .sidecar import Sidecar
 

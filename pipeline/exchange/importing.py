@@ -26,7 +26,7 @@ from ..store.shard_locks import ShardLocks
 from ..store.shards import TextRow, VideoRow, write_text_shard, write_video_shard
 from .content import Content, content_of
 from .imported import Described, ImportRequest, described_import, manifest_of_import
-from .layouts.base import FeatureSource, Place
+from .layouts.base import FeatureSource, ReadPlace
 from .sidecar import Sidecar, load_sidecar
 
 LAYOUTS = "tvr.pipeline.exchange.layouts"
@@ -89,7 +89,7 @@ def plan_import(request: ImportRequest, load: Callable[[EncoderSpec], Encoder] =
     sidecar = load_sidecar(request.path) if request.path.is_dir() else None
     _refuse_other_export(request, sidecar)
     plug_in = load_plug_in(LAYOUTS, request.layout.replace("-", "_"))
-    source: FeatureSource = plug_in.open_source(Place(request.path, request.read, sidecar))
+    source: FeatureSource = plug_in.open_source(ReadPlace(request.path, request.read, sidecar))
     _check_ids("video", source.video_ids, request.path)
     _check_ids("caption", source.caption_ids, request.path)
     encoder = _encoder_of_texts(request, source, load)

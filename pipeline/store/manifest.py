@@ -22,11 +22,8 @@ from .checksummed_json import create_checksummed, read_checksummed, write_checks
 FORMAT_VERSION = 1
 
 MANIFEST_NAME = "store.json"
-
 SPLITS_NAME = "splits.json"
-
-UNKNOWN = "unknown"
-"""Model, weights or precision of features that were imported and that nobody named."""
+REQUEST_NAME = "request.json"
 
 CAPTION_BY_CAPTION = ("single", "multi")
 """Protocols in which each caption is encoded by itself, so that one more changes the protocol and no feature."""
@@ -77,8 +74,7 @@ class Manifest:
     probe: Mapping[str, Any] | None = None
     """How many pairs of rendered stills the encoder told apart before the first shard; None: nobody looked."""
     imported: Mapping[str, Any] | None = None
-    """Of features that others made: the layout they were read from, digests of what was read, what is unknown; None:
-    they were extracted."""
+    """Of features that others made, from which layout and files they were read, and what is unknown; else None."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
     generation: int = 0
@@ -352,6 +348,3 @@ def _typed_with(setting: str) -> str:
 def versions() -> dict[str, str]:
     """The packages that compute features, as installed here."""
     return {name: version(name) for name in ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av")}
-
-
-REQUEST_NAME = "request.json"

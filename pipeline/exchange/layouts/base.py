@@ -59,7 +59,7 @@ class ReadOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReadPlace:
     """What is to be read, and what is known of it."""
 
     path: Path

@@ -22,7 +22,7 @@ from ..arrays import feature_rows, read_npy
 from ..names import path_of_id
 from ..rows import UNKNOWN_INDEX, failed_video, file_digest, imported_text, imported_video, shown_at
 from ..tables import ParquetRows, write_table
-from .base import Held, Place, TextFeatureKind, Writing, without_frames
+from .base import Held, ReadPlace, TextFeatureKind, Writing, without_frames
 
 ABOUT = "img_emb/*.npy, text_emb/*.npy, metadata/*.parquet: a row a video or a frame"
 VIDEOS, CAPTIONS = "videos", "captions"
@@ -32,7 +32,7 @@ _UNIT = 2e-3
 """How far from 1 a vector of unit length may be in half precision."""
 
 
-def open_source(place: Place) -> "ClipRetrievalSource":
+def open_source(place: ReadPlace) -> "ClipRetrievalSource":
     """Look at the tables.
 
     Raises:
@@ -59,7 +59,7 @@ class _Table:
     paths: Sequence[Path]
 
     @classmethod
-    def open(cls, folder: Path, kind: str, place: Place) -> "_Table":
+    def open(cls, folder: Path, kind: str, place: ReadPlace) -> "_Table":
         paths = sorted((folder / kind).glob("*.npy"))
         if not paths:
             raise DataError(f"{place.path}: holds no {kind}/*.npy")
@@ -94,7 +94,7 @@ class _Table:
 class ClipRetrievalSource:
     """Videos whose vectors stand in consecutive rows, and their captions."""
 
-    def __init__(self, place: Place, pictures: _Table, texts: _Table | None) -> None:
+    def __init__(self, place: ReadPlace, pictures: _Table, texts: _Table | None) -> None:
         self._options, self._pictures, self._path = place.options, pictures, place.path
         columns = pictures.metadata.columns
         self._id = place.options.id_column or next((name for name in _IDS if name in columns), "")
@@ -147,7 +147,7 @@ class ClipRetrievalSource:
         one = self.caption(place)
         return imported_text((one.id, one.video_id), one.text, words)
 
-    def _grouped(self, place: Place) -> tuple[list[str], Int[np.ndarray, " boundary"]]:
+    def _grouped(self, place: ReadPlace) -> tuple[list[str], Int[np.ndarray, " boundary"]]:
         """Ids of videos in the order of their rows, and where the rows of each begin."""
         ids, starts, count = list[str](), list[int](), 0
         for video in self._pictures.metadata.ids(self._id):

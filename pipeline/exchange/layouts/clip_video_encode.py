@@ -28,7 +28,7 @@ from ..captions import CaptionTable, ListedSource, Matched, matched, read_captio
 from ..files import Files, npy_bytes
 from ..names import files_below, path_of_id
 from ..rows import failed_video, file_digest, identity_of_file, imported_video, shown_at
-from .base import Held, Place, TextFeatureKind, Writing, without_frames
+from .base import Held, ReadPlace, TextFeatureKind, Writing, without_frames
 
 ABOUT = "<id>.npy, .txt, .json a video, or the same in tar files (WebDataset)"
 _KINDS = (".npy", ".txt", ".json")
@@ -67,7 +67,7 @@ class Samples(Protocol):
         ...
 
 
-def open_source(place: Place) -> "ClipVideoEncodeSource":
+def open_source(place: ReadPlace) -> "ClipVideoEncodeSource":
     """Look at the files, or at the headers of the tar files.
 
     Raises:
@@ -134,7 +134,7 @@ class ClipVideoEncodeSource(ListedSource):
     text_features: TextFeatureKind = "none"
 
     def __init__(
-        self, place: Place, samples: Samples, keys: Mapping[str, str], table: CaptionTable, met: Matched
+        self, place: ReadPlace, samples: Samples, keys: Mapping[str, str], table: CaptionTable, met: Matched
     ) -> None:
         super().__init__(table, met)
         self._options, self._samples, self._keys = place.options, samples, keys
@@ -180,7 +180,7 @@ def _numbers(value: Any, where: str, dtype: Any) -> NDArray[Any] | None:
 class _AsFiles:
     """Videos as files."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ReadPlace) -> None:
         self._folder = place.path
         self._digest: FileDigest = place.options.file_digest
         for kind in _UNSAFE_KINDS:
@@ -210,7 +210,7 @@ class _AsFiles:
 class _InTars:
     """Videos as members of tar files, found again by where their bytes begin."""
 
-    def __init__(self, tars: Sequence[Path], place: Place) -> None:
+    def __init__(self, tars: Sequence[Path], place: ReadPlace) -> None:
         self._tars = tars
         self._places: dict[str, dict[str, tuple[int, int, int]]] = {kind: {} for kind in _KINDS}
         for number, tar in enumerate(tars):

@@ -18,14 +18,14 @@ from ..captions import CaptionTable, ListedSource, Matched, matched, read_captio
 from ..files import Files, csv_line, write_lines
 from ..names import files_below, path_of_id
 from ..rows import UNKNOWN_INDEX, failed_video, file_digest, identity_of_file, imported_video, shown_at
-from .base import Held, Place, TextFeatureKind, Writing, without_frames
+from .base import Held, ReadPlace, TextFeatureKind, Writing, without_frames
 
 ABOUT = "<id>.npy [frame, dim], captions.csv (id, caption, split), map-keyframes/<id>.csv: CLIP4Clip, HCMC"
 FEATURES, KEYFRAMES = "clip-features", "map-keyframes"
 _COLUMNS = ("n", "pts_time", "fps", "frame_idx")
 
 
-def open_source(place: Place) -> "NpySource":
+def open_source(place: ReadPlace) -> "NpySource":
     """Look at the folder.
 
     Raises:
@@ -60,7 +60,7 @@ class NpySource(ListedSource):
     text_features: TextFeatureKind = "none"
 
     def __init__(
-        self, place: Place, folder: Path, table: CaptionTable, paths: Mapping[str, str], met: Matched
+        self, place: ReadPlace, folder: Path, table: CaptionTable, paths: Mapping[str, str], met: Matched
     ) -> None:
         super().__init__(table, met)
         self._place, self._folder, self._paths = place, folder, paths

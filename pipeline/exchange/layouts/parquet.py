@@ -15,7 +15,7 @@ from ..arrays import feature_rows
 from ..names import path_of_id
 from ..rows import checked_text, failed_video, file_digest, imported_text, imported_video, shown_at
 from ..tables import ParquetRows, cell_rows, feature_column, number_column, numbers_of_cell, write_table
-from .base import Held, Place, TextFeatureKind, Writing
+from .base import Held, ReadPlace, TextFeatureKind, Writing
 
 ABOUT = "videos*.parquet (id, frames, seconds), captions*.parquet (id, video_id, text, words)"
 _IDS, _VIDEO_IDS = ("id", "video_id", "videoid", "vid"), ("video_id", "video", "vid", "videoid")
@@ -27,7 +27,7 @@ _TEXTS, _CAPTION_IDS = ("text", "caption", "sentence", "query"), ("id", "caption
 _WORDS = ("words", "features", "embedding", "text_embedding")
 
 
-def open_source(place: Place) -> "ParquetSource":
+def open_source(place: ReadPlace) -> "ParquetSource":
     """Look at the files.
 
     Raises:
@@ -46,7 +46,7 @@ def open_source(place: Place) -> "ParquetSource":
 class ParquetSource:
     """Tables of videos and captions."""
 
-    def __init__(self, place: Place, videos: Sequence[Path], texts: Sequence[Path]) -> None:
+    def __init__(self, place: ReadPlace, videos: Sequence[Path], texts: Sequence[Path]) -> None:
         self._options = place.options
         self._videos, self._texts = ParquetRows(videos), ParquetRows(texts)
         own = [self._options.id_column] if self._options.id_column else _IDS

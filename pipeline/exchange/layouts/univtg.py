@@ -30,7 +30,7 @@ from ..rows import (
     imported_video,
     shown_at,
 )
-from .base import TEXT, Held, Place, TextFeatureKind, Writing, without_frames
+from .base import TEXT, Held, ReadPlace, TextFeatureKind, Writing, without_frames
 
 ABOUT = "vid_clip/<vid>.npz, txt_clip/<qid>.npz, *.jsonl (qid, query, vid, duration): UniVTG, lighthouse, Moment-DETR"
 FOLDERS = (("vid_clip", "txt_clip"), ("clip", "clip_text"), ("clip_features", "clip_text_features"))
@@ -43,7 +43,7 @@ _POOLED_APART = 0.02
 """Relative distance of a projected end token from ``pooler_output``; half precision makes less than a tenth of it."""
 
 
-def open_source(place: Place) -> "UniVTGSource":
+def open_source(place: ReadPlace) -> "UniVTGSource":
     """Look at the folder.
 
     Raises:
@@ -79,7 +79,7 @@ class UniVTGSource(ListedSource):
 
     def __init__(
         self,
-        place: Place,
+        place: ReadPlace,
         folders: tuple[Path, Path],
         table: CaptionTable,
         paths: Mapping[str, str],

@@ -1,25 +1,18 @@
-"""``tvr import-features`` and ``tvr export``: features of others into a store, and a store into others' layouts."""
+"""``tvr import-features``: features of others into a store."""
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..data.contracts.errors import UsageError, check_name
-from ..data.contracts.plug_ins import plug_in_names
-from ..pipeline.exchange.exporting import ExportRequest, export_store, plan_export
-from ..pipeline.exchange.imported import ImportRequest
-from ..pipeline.exchange.importing import LAYOUTS, Planned, import_store, plan_import
-from ..pipeline.exchange.layouts.base import ReadOptions
-from ..pipeline.options import EncoderSpec, file_digest_of
-from ..pipeline.store.manifest import UNKNOWN
-from ..pipeline.store.reader import FeatureStore
-from ..pipeline.workspace import Workspace
-from .input.chosen_store import named_store
-from .input.options import (
+from ...data.contracts.cautions import UNKNOWN
+from ...data.contracts.errors import UsageError, check_name
+from ...pipeline.exchange.imported import ImportRequest
+from ...pipeline.exchange.importing import Planned, import_store, plan_import
+from ...pipeline.exchange.layouts.base import ReadOptions
+from ...pipeline.options import EncoderSpec, file_digest_of
+from ...pipeline.workspace import Workspace
+from ..input.options import (
     DEFAULT_WORKSPACE,
     MACHINE,
     MODEL,
@@ -30,26 +23,17 @@ from .input.options import (
     WorkspaceOption,
     workspace_words,
 )
-from .output.exchange import (
+from ..output.exchange import (
     import_record,
-    print_export,
-    print_export_plan,
     print_import,
     print_import_plan,
     words_after_import,
 )
-from .output.interruptions import interruptible
-from .output.next_command import print_next
-from .output.waiting import loaded, waiting
-from .terminal import Meter, print_json
-
-LayoutArgument = Annotated[
-    str,
-    typer.Argument(metavar="LAYOUT", help="univtg, npy, clip-video-encode, clip-retrieval or parquet."),
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Look at all there is, say what it would come to, write nothing.")
-]
+from ..output.interruptions import interruptible
+from ..output.next_command import print_next
+from ..output.waiting import loaded, waiting
+from ..terminal import print_json
+from .shared import DryRunOption, LayoutArgument, check_layout, chosen, meters
 
 
 @interruptible("every shard that is there is whole; the same command goes on")
@@ -162,7 +146,7 @@ def import_features(
     as_json: JsonOption = False,
 ) -> None:
     """Make a store of features that others extracted, in the layout of their tool. Again, it goes on."""
-    _check_layout(layout)
+    check_layout(layout)
     if model is None and pretrained is not None:
         raise UsageError("--pretrained names the weights of a --model: name that, too")
     read = ReadOptions(
@@ -170,9 +154,9 @@ def import_features(
         without_captions=no_captions,
         clip_seconds=_positive("--clip-seconds", clip_seconds),
         fps=_positive("--fps", fps),
-        hidden_states=_chosen("--hidden-states", hidden_states, ("leave", "keep")),
+        hidden_states=chosen("--hidden-states", hidden_states, ("leave", "keep")),
         text_projection=text_projection,
-        rows=_chosen("--rows", rows, ("video", "frame")),
+        rows=chosen("--rows", rows, ("video", "frame")),
         id_column=id_column,
         allow_missing=allow_missing,
         file_digest=file_digest_of(file_digest),
@@ -195,7 +179,7 @@ def import_features(
     if dry_run:
         print_import_plan(planned, folder, as_json=as_json)
         return
-    with _meters() as show:
+    with meters() as show:
         summary = import_store(planned, folder, show)
     if as_json:
         print_json(import_record(planned, summary))
@@ -205,66 +189,9 @@ def import_features(
     print_next(*words_after_import(planned, folder, workspace_words(workspace)))
 
 
-@interruptible("every file that is there is whole; the same command goes on")
-def export(
-    store: Annotated[
-        Path,
-        typer.Argument(
-            metavar="STORE", help="A feature store: its folder, or its name as `tvr stores` lists it."
-        ),
-    ],
-    layout: LayoutArgument,
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A new folder, or one of an export that was stopped.")
-    ],
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    rows: Annotated[
-        str | None,
-        typer.Option(
-            help="Of clip-retrieval: a row for each frame, or one for each video (the mean of its frames). "
-            "Default: frame."
-        ),
-    ] = None,
-    tar: Annotated[
-        bool, typer.Option("--tar", help="Of clip-video-encode: WebDataset tar files in place of files.")
-    ] = False,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a store as other tools read features; what a layout cannot hold is said. Again, it goes on."""
-    _check_layout(layout)
-    if tar and layout != "clip-video-encode":
-        raise UsageError(f"--tar is of clip-video-encode alone, got {layout}")
-    if rows is not None and layout != "clip-retrieval":
-        raise UsageError(f"--rows is of clip-retrieval alone, got {layout}")
-    request = ExportRequest(layout, path, _chosen("--rows", rows, ("video", "frame")), packed=tar)
-    opened = FeatureStore.open(named_store(Workspace(workspace), store))
-    with waiting(f"looking at {opened.folder}"):
-        plan = plan_export(request, opened)
-    if dry_run:
-        print_export_plan(plan, as_json=as_json)
-        return
-    with _meters() as show:
-        summary = export_store(plan, show)
-    if as_json:
-        print_json({**asdict(summary), "path": str(summary.path)})
-    else:
-        print_export(summary)
-
-
-def _check_layout(layout: str) -> None:
-    check_name("layout", layout, [name.replace("_", "-") for name in plug_in_names(LAYOUTS)])
-
-
 def _positive(option: str, value: float | None) -> float | None:
     if value is not None and not 0 < value <= 1_000_000:
         raise UsageError(f"{option} must be above 0 and at most 1,000,000, got {value}")
-    return value
-
-
-def _chosen(option: str, value: str | None, known: tuple[Any, ...]) -> Any:
-    if value is not None:
-        check_name(option, value, known)
     return value
 
 
@@ -275,19 +202,3 @@ def _folder_of(place: Workspace, store: Path | None, planned: Planned) -> Path:
     if made.model == UNKNOWN:
         return place.store_folder(made.dataset, "imported", planned.request.layout, None)
     return place.store_folder(made.dataset, made.model, made.pretrained or "imported", None)
-
-
-@contextmanager
-def _meters() -> Generator[Callable[[str, int, int], None]]:
-    """A bar for each stage, one after another."""
-    with ExitStack() as stack:
-        begun: dict[str, Meter] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in begun:
-                stack.close()
-                unit = "shards" if stage == "digests" else stage
-                begun[stage] = stack.enter_context(Meter(stage, unit, at_once=False))
-            begun[stage].update(done, total)
-
-        yield show
