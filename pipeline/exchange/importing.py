@@ -48,7 +48,7 @@ class Planned:
     """That makes the features of captions; None: they are there, or there are no captions."""
 
     @property
-    def described_import(self) -> Described:
+    def described(self) -> Described:
         """What is known of it, for a person."""
         return described_import(self.manifest)
 
