@@ -84,6 +84,14 @@ COMMANDS = {
         "stores:stores",
         "List feature stores, the newest first; rename one, keep a note with it, delete it.",
     ),
+    "import-features": (
+        "exchange.importing:import_features",
+        "Make a store of features that others extracted, in the layout of their tool. Again, it goes on.",
+    ),
+    "export": (
+        "exchange.exporting:export",
+        "Write a store as other tools read features; what a layout cannot hold is said. Again, it goes on.",
+    ),
     "import-checkpoint": (
         "import_checkpoint:import_checkpoint",
         "Make a run of a head that its authors released (CLIP4Clip, X-CLIP, DRL, X-Pool, UATVR, HBI).",

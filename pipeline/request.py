@@ -52,8 +52,8 @@ OPTIONS_NAME = "extract.toml"
 """What repeats an extraction, for a person to read: no command opens it by itself."""
 
 _UNREPAIRED = (
-    "the store cannot be repaired by itself. Delete the damaged shards and run the `tvr extract` that made the store: "
-    "it makes them again"
+    "the store cannot be repaired by itself. Delete the damaged shards and run the command that made the store, `tvr "
+    "extract` or `tvr import-features`: it makes them again"
 )
 
 

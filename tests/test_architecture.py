@@ -17,7 +17,7 @@ from tvr.data.contracts.plug_ins import plug_in_names
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("api", "cli", "data", "heads", "pipeline")
-PLUG_INS = ("data", "heads", "pipeline/decoders", "pipeline/encoders")
+PLUG_INS = ("data", "heads", "pipeline/decoders", "pipeline/encoders", "pipeline/exchange/layouts")
 """Folders each module of which is a plug-in, but for its base."""
 MAX_MODULES, MAX_LINES = 17, 350
 SHORT_LINES, MAX_SHORT = 40, 8

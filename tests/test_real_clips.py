@@ -25,6 +25,11 @@ from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import Archive, open_archive
 from tvr.heads.search.searcher import Searcher
 from tvr.heads.training.loop import train
+from tvr.pipeline.exchange.content import content_of
+from tvr.pipeline.exchange.exporting import ExportRequest, export_store, plan_export
+from tvr.pipeline.exchange.imported import ImportRequest
+from tvr.pipeline.exchange.importing import import_store, plan_import
+from tvr.pipeline.exchange.layouts.base import ReadOptions
 from tvr.pipeline.store.reader import FeatureStore
 
 from .fixtures.chromium import chromium_path, opened, running_chromium
@@ -76,6 +81,21 @@ def test_every_clip_has_features(store: FeatureStore) -> None:
     assert [status.status for status in store.statuses()] == ["ok"] * 84
     assert store.manifest.model == "words"
     assert not store.manifest.random_weights
+
+
+@pytest.mark.parametrize("way", ["parquet", "univtg", "npy", "clip-video-encode", "clip-retrieval"])
+def test_real_features_come_back_from_the_layouts_of_others(
+    store: FeatureStore, way: str, tmp_path: Path
+) -> None:
+    """Written and read again they have the digests that they had: all that the layout can hold."""
+    export_store(plan_export(ExportRequest(way, tmp_path / "out"), store))
+    read = ReadOptions(without_captions=way in ("npy", "clip-video-encode"))
+    planned = plan_import(ImportRequest(way, tmp_path / "out", read))
+    summary = import_store(planned, tmp_path / "back")
+    assert planned.sidecar is not None
+    assert planned.sidecar.content == content_of(store)
+    assert summary.differs == ()
+    assert FeatureStore.open(tmp_path / "back").splits == store.splits
 
 
 def test_the_page_finds_plays_and_explains_a_real_clip(workspace: Path) -> None:

@@ -35,6 +35,8 @@ LONGEST_TEXT = 2000
 MOST_HITS = 100
 """Of one answer."""
 MOST_OFFSET = 1_000_000
+USUAL_CONTEXT = 77
+"""Most tokens of a text of CLIP, where an imported store does not say of its encoder how many it reads."""
 EXAMPLES = 5
 
 MOST_TOKENS = 1 << 20
@@ -230,6 +232,6 @@ def _about(context: PageContext) -> PageAbout:
         caution=CautionRecord.of(manifest.caution),
         notes=list(usual.archive.notes),
         has_captions=bool(manifest.num_texts),
-        longest_query_words=int(manifest.encoder["context_length"]),
+        longest_query_words=int(manifest.encoder.get("context_length", USUAL_CONTEXT)),
         examples=[query.text for query in example_queries(usual, [], EXAMPLES)] if manifest.num_texts else [],
     )

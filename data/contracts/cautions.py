@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 DRAWINGS_MODEL, DRAWINGS_DATASET = "tvr-storyboard", "storyboard"
 """The encoder that is shipped with the package, and the data set of generated videos that it was trained on."""
+UNKNOWN = "unknown"
+"""Model, weights or precision of features that were imported and that nobody named."""
 WORDS_MODEL = "words"
 """The encoder whose weights are packages."""
 
@@ -34,6 +36,11 @@ DRAWINGS_ONLY = Caution(
 WEAK = Caution(
     "weak encoder",
     f"{WORDS_MODEL} knows the 1,000 classes of ImageNet and plain English; a weak but real zero-shot encoder",
+)
+
+UNPROJECTED = Caution(
+    "texts not in the space of frames",
+    "captions have hidden states before the encoder's text projection alone, so zero-shot scores mean nothing",
 )
 
 

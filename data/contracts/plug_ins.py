@@ -11,6 +11,7 @@ _KINDS = {
     "tvr.heads": "head",
     "tvr.pipeline.decoders": "decoder",
     "tvr.pipeline.encoders": "encoder",
+    "tvr.pipeline.exchange.layouts": "layout",
 }
 """What the plug-ins of a folder are called in an error."""
 

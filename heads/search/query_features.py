@@ -1,20 +1,21 @@
 """What a store would hold of a text or of a video file that is not in it: a query is made as its features were."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch.nn.utils.rnn import pad_sequence
 
 from ...data.base import Caption
+from ...data.contracts.cautions import UNKNOWN
 from ...data.contracts.errors import DecodeError, WeightsError
 from ...pipeline.decoding.pool import Chunk, DecodedVideo, DecoderPool, DecodeTask
 from ...pipeline.encode_texts import sentences_of, text_rows
 from ...pipeline.encode_videos import FrameBatches
-from ...pipeline.encoders.base import Encoder
+from ...pipeline.encoders.base import EncodedFrames, EncodedText, Encoder, EncoderIdentity
 from ...pipeline.options import pixels_of, resize_of, text_policy_of
 from ...pipeline.plan import TextShardPlan
 from ...pipeline.preprocessing import resize
@@ -77,6 +78,7 @@ class QueryFeatures:
 
     store: FeatureStore
     encoder: Encoder
+    """Of an imported store it may be an ``AbsentEncoder``."""
 
     def of_text(self, text: str) -> "QueryText":
         """One text; see ``of_texts``."""
@@ -86,11 +88,17 @@ class QueryFeatures:
         """The words of each text, its pooled row and, where texts are paragraphs, those of its sentences.
 
         Where one sentence of a paragraph ends is told by its full stop, or, where the store has this very paragraph,
-        by its row there: data sets give sentences one by one, and not all of them with full stops.
+        by its row there: data sets give sentences one by one, and not all of them with full stops. Of an imported store
+        that has these very texts, their features there are taken, which are of the encoder that made its frames.
         """
         manifest = self.store.manifest
         paragraphs = manifest.protocol == "paragraph"
-        stored = {text: self._stored_paragraph(text) for text in texts} if paragraphs else {}
+        if manifest.imported is not None:
+            known = [self._stored(text) for text in texts]
+            if all(known):
+                pairs = zip(texts, known, strict=True)
+                return [QueryText(text, items, cut=False) for text, items in pairs if items is not None]
+        stored = {text: self._stored(text) for text in texts} if paragraphs else {}
         captions: list[Caption] = []
         for text in texts:
             caption = Caption("query", "query", (text,))
@@ -168,7 +176,7 @@ class QueryFeatures:
     ) -> Float[np.ndarray, "row dim"]:
         return as_stored(rows, exact=self.store.dtype(column) != np.float16)
 
-    def _stored_paragraph(self, text: str) -> TextItems | None:
+    def _stored(self, text: str) -> TextItems | None:
         for shard, rows in self.store.living("text"):
             videos, texts = shard.strings("video_ids"), shard.strings("texts")
             for row in rows:
@@ -189,6 +197,66 @@ def _decoded(task: DecodeTask, pool: DecoderPool, batches: FrameBatches) -> Deco
     raise AssertionError("a pool gives every video")
 
 
+def _check_width(encoder: Encoder, store: FeatureStore) -> None:
+    """All that can be held against an encoder of which the store has no digest.
+
+    Raises:
+        WeightsError: its features are of another width.
+    """
+    if encoder.identity.dim != store.manifest.dim:
+        raise WeightsError(
+            f"{encoder.identity.model} makes features {encoder.identity.dim} wide, those of {store.folder} are "
+            f"{store.manifest.dim}: name the encoder that made them with --model and --pretrained"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentEncoder:
+    """In place of the encoder of an imported store where it is unknown, or not on this machine: what the store has can
+    be compared, what it has not cannot be encoded."""
+
+    why: str
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """Nobody knows it.
+
+        Raises:
+            WeightsError: always.
+        """
+        raise self._error()
+
+    @property
+    def frames_per_batch(self) -> int:
+        """There is none."""
+        raise self._error()
+
+    def encode_frames(
+        self, frames: UInt8[np.ndarray, "frame height width 3"]
+    ) -> Float32[np.ndarray, "frame dim"]:
+        """There is none."""
+        raise self._error()
+
+    def begin_frames(
+        self,
+        frames: UInt8[np.ndarray, "frame height width 3"],
+        *,
+        batch_size: int | None = None,
+        patches: bool = False,
+    ) -> Callable[[], EncodedFrames]:
+        """There is none."""
+        raise self._error()
+
+    def encode_texts(self, texts: Sequence[str], *, repeatable: bool = False) -> list[EncodedText]:
+        """There is none."""
+        raise self._error()
+
+    def _error(self) -> WeightsError:
+        return WeightsError(
+            f"only what the store itself holds can be looked for, word by word as a caption of it: {self.why}"
+        )
+
+
 def encoder_of(store: FeatureStore, named: Named = NOTHING_NAMED) -> Encoder:
     """The encoder that made a store.
 
@@ -200,8 +268,23 @@ def encoder_of(store: FeatureStore, named: Named = NOTHING_NAMED) -> Encoder:
         UsageError: the store names a file or a repository, and this user did not.
     """
     identity = store.manifest.encoder
-    encoder = encoder_of_store(store.folder, identity, named).load()
+    if identity["model"] == UNKNOWN and named.model is None:
+        return AbsentEncoder(
+            f"{store.folder} was imported, and nobody said which encoder made its features: name it with --model and "
+            "--pretrained"
+        )
+    known = {name: None if value == UNKNOWN else value for name, value in identity.items()}
+    known["precision"] = known["precision"] or "auto"
+    try:
+        encoder = encoder_of_store(store.folder, known, named).load()
+    except WeightsError as error:
+        if store.manifest.imported is None:
+            raise
+        return AbsentEncoder(str(error))
     found = asdict(encoder.identity)
+    if identity["weights_digest"] == UNKNOWN:
+        _check_width(encoder, store)
+        return encoder
     if found["weights_digest"] != identity["weights_digest"]:
         raise WeightsError(
             f"the store was made with weights {identity['weights_digest'][:12]} of {identity['model']}, these are "

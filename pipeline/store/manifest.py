@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...data.base import Protocol
-from ...data.contracts.cautions import Caution, caution_of
+from ...data.contracts.cautions import UNPROJECTED, Caution, caution_of
 from ...data.contracts.errors import StoreError, counted, pasteable
 from ...data.contracts.identity import Difference, differing_settings
 from ...data.contracts.numbers import as_option
@@ -22,8 +22,8 @@ from .checksummed_json import create_checksummed, read_checksummed, write_checks
 FORMAT_VERSION = 1
 
 MANIFEST_NAME = "store.json"
-
 SPLITS_NAME = "splits.json"
+REQUEST_NAME = "request.json"
 
 CAPTION_BY_CAPTION = ("single", "multi")
 """Protocols in which each caption is encoded by itself, so that one more changes the protocol and no feature."""
@@ -73,6 +73,8 @@ class Manifest:
     notes: Sequence[str] = ()
     probe: Mapping[str, Any] | None = None
     """How many pairs of rendered stills the encoder told apart before the first shard; None: nobody looked."""
+    imported: Mapping[str, Any] | None = None
+    """Of features that others made, from which layout and files they were read, and what is unknown; else None."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: versions())
     format_version: int = FORMAT_VERSION
     generation: int = 0
@@ -113,6 +115,8 @@ class Manifest:
     @property
     def caution(self) -> Caution | None:
         """What a reader of any figure built on these features must know first; None where there is nothing."""
+        if (self.imported or {}).get("text_features") == "hidden":
+            return UNPROJECTED
         return caution_of(self.model, self.dataset, random_weights=self.random_weights)
 
     @property
@@ -344,6 +348,3 @@ def _typed_with(setting: str) -> str:
 def versions() -> dict[str, str]:
     """The packages that compute features, as installed here."""
     return {name: version(name) for name in ("tvr", "torch", "open_clip_torch", "h5py", "numpy", "av")}
-
-
-REQUEST_NAME = "request.json"

@@ -52,7 +52,7 @@ class VideoRow:
     reading_rules: int = FIRST_RULES
     """By which rules its file was read: which decoder may serve it, and when its frames are shown."""
     taken_over: bool = False
-    """Whether it is a row of the shard that was here before; no number of it may change."""
+    """Whether no number of it may change: a row of the shard that was here before, or of an exact import."""
     file: FileIdentity | None = None
     """Which file it was made of, as it was before it was decoded; None where there was none to be read."""
     span: tuple[float, float | None] | None = None
@@ -73,6 +73,8 @@ class TextRow:
     truncated: bool
     parts: Float[np.ndarray, "part dim"] | None = None
     """Paragraph sets: the pooled row of each sentence, encoded by itself."""
+    exact: bool = False
+    """Whether no number of it may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def write_text_shard(
     The arguments are those of ``write_video_shard``.
     """
     started = time.perf_counter()
-    words = as_stored(_stacked([row.words for row in rows], dim))
+    exact = any(row.exact and row.words.dtype == np.float32 for row in rows)
+    words = as_stored(_stacked([row.words for row in rows], dim), exact=exact)
     columns: dict[str, Any] = {
         "ids": [row.id for row in rows],
         "video_ids": [row.video_id for row in rows],
@@ -166,7 +169,7 @@ def write_text_shard(
     if any(row.parts is not None for row in rows):
         parts = [row.parts if row.parts is not None else np.zeros((0, dim), np.float32) for row in rows]
         columns["sentence_offsets"] = _offsets(len(part) for part in parts)
-        columns["sentences"] = as_stored(_stacked(parts, dim))
+        columns["sentences"] = as_stored(_stacked(parts, dim), exact=exact)
     _write_columns(path, columns, claim)
     counts = {"ok": len(rows) - sum(row.truncated for row in rows)}
     if counts["ok"] < len(rows):

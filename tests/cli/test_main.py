@@ -141,7 +141,7 @@ def test_version(tmp_path: Path) -> None:
 def test_an_unknown_command_fails_with_a_near_miss(tmp_path: Path) -> None:
     answer = tvr_cold("extrct", "--dataset", "didemo", cwd=tmp_path)
     assert answer.code == 2
-    assert "No such command 'extrct'. Did you mean 'extract'?" in answer.err
+    assert "No such command 'extrct'. Did you mean 'extract'" in answer.err
     assert "Traceback" not in answer.err
 
 

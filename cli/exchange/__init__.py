@@ -1,0 +1,1 @@
+"""Features of others into stores, and stores into the layouts of others."""

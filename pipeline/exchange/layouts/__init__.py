@@ -1,0 +1,1 @@
+"""Layouts in which features are shared; one file each."""
