@@ -34,6 +34,7 @@ from ..pipeline.workspace import Workspace
 from .input.asked_extraction import AskedExtraction
 from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
+from .input.earlier_store import say_same_store, shards_kept
 from .input.options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -247,34 +248,37 @@ def extract(
     settings = key_values(data, "--data")
     load = partial(load_dataset, dataset, root, settings)
     others = {"--dry-run": dry_run, "--shard": shard, "--retry": retry, "--json": as_json, "--limit": limit}
+    request = Request(dataset, root, settings, encoder)
     archive = watched(load, poll_seconds, others) if watch else None
-    described = _loaded(dataset, root, settings) if archive is None else first_look(archive)
-    options = ExtractionOptions(
-        sampling=sampling_of(described.preset, sampling, num_frames, fps),
-        is_sampling_open=sampling is None and num_frames is None and fps is None,
-        max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
-        pixels=pixels_of(pixels) if pixels is not None else None,
-        resize=resize_of(resize) if resize is not None else None,
-        decoder=decoder,
-        num_children=decoding_processes,
-        text_policy=text_policy_of(text_policy),
-        patches_dtype=patch_format(patches_dtype) if patches else None,
-        videos_per_shard=videos_per_shard,
-        limit=limit,
-        retry=retry,
-        on_error=on_error,
-        file_digest=file_digest_of(file_digest),
-        request=Request(dataset, root, settings, encoder),
-    )
-    asked = AskedExtraction(described, options, batch_size, store, place, share)
-    if dry_run:
-        _dry_run(asked, cluster, as_json=as_json)
-        return
-    with _runner(cluster, encoder, described, options) as runner:
-        announce(described, runner.identity)
-        if patches and not yes:
-            _check_size(asked.estimated(loaded(encoder)))
-        summary = _extracted(asked, runner, archive)
+    with shards_kept(place, store, request, limit):
+        described = _loaded(dataset, root, settings) if archive is None else first_look(archive)
+        options = ExtractionOptions(
+            sampling=sampling_of(described.preset, sampling, num_frames, fps),
+            is_sampling_open=sampling is None and num_frames is None and fps is None,
+            max_seconds=max_seconds if max_seconds is not None else described.preset.max_seconds,
+            pixels=pixels_of(pixels) if pixels is not None else None,
+            resize=resize_of(resize) if resize is not None else None,
+            decoder=decoder,
+            num_children=decoding_processes,
+            text_policy=text_policy_of(text_policy),
+            patches_dtype=patch_format(patches_dtype) if patches else None,
+            videos_per_shard=videos_per_shard,
+            limit=limit,
+            retry=retry,
+            on_error=on_error,
+            file_digest=file_digest_of(file_digest),
+            request=request,
+        )
+        asked = AskedExtraction(described, options, batch_size, store, place, share)
+        if dry_run:
+            _dry_run(asked, cluster, as_json=as_json)
+            return
+        with _runner(cluster, encoder, described, options) as runner:
+            announce(described, runner.identity)
+            say_same_store(asked, runner.identity, asked.frames_per_batch(runner.frames_per_batch))
+            if patches and not yes:
+                _check_size(asked.estimated(loaded(encoder)))
+            summary = _extracted(asked, runner, archive)
     with nothing_to_lose("every shard is in its place"):
         print_remarks(summary, retry, pixels)
         print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
@@ -284,8 +288,7 @@ def extract(
 def _extracted(asked: AskedExtraction, runner: ShardRunner, archive: Watched | None) -> Summary:
     """What extracting came to; of a folder that is watched, again and again until it is interrupted."""
     folder = asked.folder(runner.identity)
-    frames = runner.frames_per_batch if asked.batch_size is None else asked.batch_size
-    options = replace(asked.options, frames_per_batch=frames)
+    options = replace(asked.options, frames_per_batch=asked.frames_per_batch(runner.frames_per_batch))
     dataset = asked.dataset
     while True:
         with extraction_meters(is_random=runner.identity.random_weights) as show:
@@ -303,8 +306,13 @@ def _dry_run(asked: AskedExtraction, cluster: ClusterConfig | None, *, as_json: 
     encoder = asked.options.request.encoder
     measured, lacks = loaded_to_measure(encoder) if asked.options.retry is None else (loaded(encoder), False)
     announce(asked.dataset, measured.identity)
+    if not lacks:
+        say_same_store(asked, measured.identity, asked.frames_per_batch(measured.frames_per_batch))
     generation, planned = asked.growth(measured) or (None, None)
-    print_estimate(asked.estimated(measured, planned), asked.retried(measured), generation, as_json=as_json)
+    # Without its weights nobody knows which are the usual ones, after which the folder is called.
+    folder = asked.folder(measured.identity) if measured.identity.pretrained or asked.store else None
+    found = asked.estimated(measured, planned)
+    print_estimate(found, folder, asked.retried(measured), generation, as_json=as_json)
     if not as_json:
         print_after_dry_run(cluster, lacks_weights=lacks)
 
