@@ -114,7 +114,8 @@ def train_head(
         features = {split: features_of(opened, split) for split in ("train", "val") if split in opened.splits}
     for split in features.values():
         err.print(str(split), soft_wrap=True)
-    if begun is not None and not begun.is_finished and (done := len(read_metrics(begun.folder))):
+    if begun is not None and not begun.is_finished and chosen == begun.record.config:
+        done = len(read_metrics(begun.folder))
         err.print(f"going on after epoch {done} of {chosen.epochs}: {begun.folder}", soft_wrap=True)
     with (
         _run_folder(run, begun, place, opened.manifest, name) as folder,

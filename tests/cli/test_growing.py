@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from tvr.heads.runs.run_folder import RESULT
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.video.sample_clip import write_sample
 
@@ -159,6 +160,11 @@ def test_a_run_goes_on_with_a_store_that_grows(tmp_path: Path) -> None:
     trained = ("--head", "wti", "--epochs", "1", "--workspace", "w")
     done = tvr("train-head", *trained, cwd=tmp_path)
     assert done.code == 0, done.err
+    (
+        tmp_path / "w" / "runs" / "folder-clips" / "wti-1" / RESULT
+    ).unlink()  # as if it had been stopped before it
+    done = tvr("train-head", "--run", "wti-1", "--workspace", "w", cwd=tmp_path)
+    assert "going on after epoch 1 of 1: w/runs/folder-clips/wti-1\n" in done.err
     indexed = ("index", "--kind", "frames", "--workspace", "w")
     done = tvr(*indexed, cwd=tmp_path)
     assert done.code == 0, done.err

@@ -230,6 +230,26 @@ def test_what_is_done_to_one_fails_where_a_name_fits_several(place: Path) -> Non
     assert (place / RUN).exists()
 
 
+def test_nothing_is_done_to_what_is_of_another_data_set_than_is_named(place: Path) -> None:
+    """The name of a store may be that of another data set's archive, or be left of a store that is gone."""
+    for command, name, folder in (("stores", "model", STORE), ("runs", RUN.name, RUN)):
+        kind = command.removesuffix("s")
+        refusal = (
+            f"tvr: {kind} toy/{name} is of toy, and --dataset says my clips [x]: leave --dataset out, or name another "
+            f"{kind}\n"
+        )
+        for named in (name, f"toy/{name}", folder):
+            for options in (("--delete", "--yes"), ("--rename", "new"), ("--note", "mine"), ("--json",)):
+                answer = tvr(command, named, "--dataset", "my clips [x]", *options, cwd=place)
+                assert (answer.code, answer.out, answer.err) == (2, "", refusal)
+        assert sorted(path.name for path in (place / folder).parent.iterdir()) == [name]
+        assert not (place / folder / "note.txt").exists()
+        (listed,) = json.loads(tvr(command, name, "--dataset", "toy", "--json", cwd=place).out)
+        assert listed["name"] == f"toy/{name}"
+        nothing = tvr(command, "--dataset", "tyo", cwd=place)
+        assert nothing.out.startswith(f"no {command} of tyo in ")
+
+
 class Typing(StringIO):
     """Standard input of a terminal, and what is typed there."""
 
@@ -267,7 +287,7 @@ def test_upkeep_fails_with_what_is_wrong(place: Path) -> None:
         (("runs", "seq_transformer-1", "--rename", "a/b"), 2, "one word without a slash"),
         (("runs", "seq_transformer-1", "--rename", "seq_transformer-1"), 2, "is there already"),
         (("stores", "toy", "--rename", "x", "--delete"), 2, "one at a time"),
-        (("stores", "", "--delete"), 2, "There is no folder '' either"),
+        (("stores", "", "--delete"), 2, "There is no folder '' with a store either"),
     ):
         answer = tvr(*arguments, cwd=place)
         assert (answer.code, part in answer.err) == (code, True), answer.err
@@ -294,17 +314,36 @@ def test_housekeeping(tmp_path: Path) -> None:
     assert (tmp_path / "b").is_dir()
 
 
+def test_a_shard_that_was_taken_away_is_missing_and_every_command_says_what_mends_it(place: Path) -> None:
+    """Of a store that was whole nothing is to come."""
+    shards = list((place / STORE).glob("*.h5"))
+    for shard in shards:
+        shard.unlink()
+    mend = f"tvr verify --repair --store {STORE}\n"
+    (listed,) = json.loads(tvr("stores", "--json", cwd=place).out)
+    assert listed["state"] == f"{len(shards)} of {len(shards)} shards missing"
+    assert tvr("stores", cwd=place).out.endswith(f"mend: {mend}")
+    shown = tvr("inspect", STORE, cwd=place).out
+    assert f"incomplete: {listed['state']}; mend: {mend}" in shown
+    assert "status     not known: no shard of videos is there\n" in shown
+    for command in (("verify", STORE), ("search", "a", "--zero-shot", "--store", STORE)):
+        answer = tvr(*command, cwd=place)
+        assert answer.code == 4
+        assert (answer.out + answer.err).endswith(mend)
+
+
 def test_a_store_and_a_run_that_another_process_writes_are_not_to_be_gone_on_with(place: Path) -> None:
     """Who pastes that line starts a second one."""
     older = place / STORE.parent / "older"
     shutil.copytree(place / STORE, older)
     for record in older.glob("*.json"):
         os.utime(record, (1e9, 1e9))
-    next((place / STORE).glob("video-*.h5")).unlink()
+    for file in (place / STORE).glob("video-*"):
+        file.unlink()
     (place / RUN / "result.json").unlink()
     left = tvr("search", "a", "--zero-shot", cwd=place).err
     assert "to go on: the `tvr extract` that began it" in left
-    assert "to go on: run the same" in tvr("inspect", STORE, cwd=place).out
+    assert "to come; to go on: the `tvr extract` that began it" in tvr("inspect", STORE, cwd=place).out
     with FileLock(place / STORE / "writers.lock", shared=True) as lock, run_lock(place / RUN):
         assert lock.acquire()
         for answer in (tvr("search", "a", "--zero-shot", cwd=place), tvr("inspect", STORE, cwd=place)):
