@@ -274,7 +274,7 @@ def encoder_of(store: FeatureStore, named: Named = NOTHING_NAMED) -> Encoder:
             "--pretrained"
         )
     known = {name: None if value == UNKNOWN else value for name, value in identity.items()}
-    known["precision"] = known["precision"] or "auto"
+    known |= {"model": known["model"] or named.model, "precision": known["precision"] or "auto"}
     try:
         encoder = encoder_of_store(store.folder, known, named).load()
     except WeightsError as error:
