@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +42,7 @@ def runs(
     """List trained heads with their validation scores, the newest first; rename one, keep a note, delete it."""
     place = Workspace(workspace)
     upkeep = Upkeep(rename, note, delete, yes, as_json)
-    found = named_folders("run", name, place.run_folders(), partial(place.runs_named, dataset=dataset))
+    found = named_folders("run", name, place.run_folders(), place.runs_named, dataset)
     if upkeep.is_asked(name):
         folder = upkeep.needs_one("runs", name, found, workspace_words(workspace))
         upkeep.do(folder, "run", in_use=holder_of(folder) if is_taken(folder) else None)
@@ -54,7 +53,10 @@ def runs(
     if as_json:
         print_json([_record(entry) for entry in entries])
     elif not entries:
-        out.print(f"no runs in {place.root / 'runs'}; `tvr train-head` makes one", soft_wrap=True)
+        out.print(
+            f"no runs{f' of {dataset}' if dataset else ''} in {place.root / 'runs'}; `tvr train-head` makes one",
+            soft_wrap=True,
+        )
     else:
         stores = {entry.folder: entry.store for entry in entries}
         _print_table(entries, stores)

@@ -55,7 +55,7 @@ def stores(
     upkeep = Upkeep(rename, note, delete, yes, as_json)
     begun = [entry.folder for entry in place.stores()]
     found = named_folders(
-        "store", name, begun, lambda named: [entry.folder for entry in place.stores_named(named, dataset)]
+        "store", name, begun, lambda named: [entry.folder for entry in place.stores_named(named)], dataset
     )
     if upkeep.is_asked(name):
         folder = upkeep.needs_one("stores", name, found, workspace_words(workspace))
@@ -70,7 +70,7 @@ def stores(
     if as_json:
         print_json([_record(entry) for entry in entries])
     elif not entries:
-        said = f"no stores in {place.root / 'features'}; `tvr extract` makes one"
+        said = f"no stores{f' of {dataset}' if dataset else ''} in {place.root / 'features'}; `tvr extract` makes one"
         out.print(said + again_line(place, dataset), soft_wrap=True)
     else:
         _print_table(entries)

@@ -113,9 +113,9 @@ class Workspace:
         several = ", ".join(sorted(entry.name for entry in found))
         raise UsageError(f"several data sets have a store {name!r}: write one of {several}")
 
-    def stores_named(self, name: str, dataset: str | None = None) -> list[StoreEntry]:
+    def stores_named(self, name: str) -> list[StoreEntry]:
         """Every store that a name fits, the newest first: the one that is called ``<dataset>/<folder>``, else those of
-        a data set of that name and those whose folder is called so; of one data set where that has one.
+        a data set of that name and those whose folder is called so.
 
         Raises:
             UsageError: there is none; the message names those that are near.
@@ -129,14 +129,13 @@ class Workspace:
             or ("/" not in name and entry.folder.parent.name == folder_name(name))
         ]
         if found := exact or of_part:
-            parent = folder_name(dataset) if dataset else ""
-            return [entry for entry in found if entry.folder.parent.name == parent] or found
+            return found
         counts = Counter(entry.folder.name for entry in known)
         names = {word for entry in known for word in (entry.name, entry.folder.parent.name)}
         names |= {folder for folder, count in counts.items() if count == 1}
         raise UsageError(
             unknown_name("store", name, names)
-            + f" There is no folder {name!r} either; `tvr stores` lists them."
+            + f" There is no folder {name!r} with a store either; `tvr stores` lists them."
         )
 
     def run_folders(self, dataset: str | None = None) -> list[Path]:

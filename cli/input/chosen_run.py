@@ -15,6 +15,7 @@ from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.generations.record import load_manifest
 from ...pipeline.workspace import Workspace
 from .chosen_store import named_store, say, say_left_stores, store_in_words, taken_store
+from .of_dataset import refuse_other_dataset
 from .offered_stores import again_line, again_offered, captioned_store
 from .options import DEFAULT_WORKSPACE, is_there
 
@@ -84,20 +85,22 @@ def taken_run(
         if dataset is not None and store is None:
             _see_that_it_is_of(folder, dataset)
         _say_if_unfinished(folder)
-        return Taken(folder, None if store is None else named_store(place, store))
+        return Taken(folder, None if store is None else named_store(place, store, dataset))
     if store is None and not place.stores():  # they lie elsewhere, and each run knows where
         newest = next(iter(_with_features(run_entries(place, dataset))), None)
         if newest is not None:
             say(f"{_run_words(newest)}; {wording.run} chooses another")
             return Taken(newest.folder, None)
     if store is not None:
-        folder, words = named_store(place, store), ""
+        folder, words = named_store(place, store, dataset), ""
     else:
         with again_offered(place, dataset):
             entry = place.find_store(dataset)
         folder, words = entry.folder, store_in_words(entry)
         say_left_stores(place, entry, dataset)
-    return Taken(_newest_run(place, folder, words, wording), folder)
+    typed = {"--dataset": dataset is not None or store is not None, "--store": store is not None}
+    others = [*(option for option, is_typed in typed.items() if not is_typed), wording.run]
+    return Taken(_newest_run(place, folder, words, others, wording), folder)
 
 
 def needed_run(place: Workspace, store: Path | None, dataset: str | None) -> TakenRun:
@@ -168,7 +171,9 @@ def named_run(place: Workspace, run: Path, dataset: str | None = None) -> Path:
     Raises:
         UsageError: it is neither.
     """
-    return run if is_run(run) or is_there(run) else place.named_run(str(run), dataset)
+    if is_run(run) or (is_there(run) and not _fits_run(place, run)):
+        return run  # who opens it says where it holds none
+    return place.named_run(str(run), dataset)
 
 
 def begun_run(place: Workspace, run: str | None, dataset: str | None) -> Path | None:
@@ -181,8 +186,7 @@ def begun_run(place: Workspace, run: str | None, dataset: str | None) -> Path | 
         return None
     if is_run(Path(run)):
         return Path(run)
-    names = {name for folder in place.run_folders() for name in (folder.name, name_in_workspace(folder))}
-    return place.named_run(run, dataset) if run in names else None
+    return place.named_run(run, dataset) if _fits_run(place, Path(run)) else None
 
 
 def new_run(place: Workspace, run: str, dataset: str) -> Path:
@@ -198,15 +202,31 @@ def is_run(folder: Path) -> bool:
         return False
 
 
-def _newest_run(place: Workspace, store: Path, words: str, wording: RunWording) -> Path | None:
-    """The newest finished run of a store, of which a line is said, with what goes on with one that was left."""
+def _fits_run(place: Workspace, run: Path) -> bool:
+    return any(str(run) in (folder.name, name_in_workspace(folder)) for folder in place.run_folders())
+
+
+def _newest_run(
+    place: Workspace, store: Path, words: str, others: Sequence[str], wording: RunWording
+) -> Path | None:
+    """The newest finished run of a store, of which a line is said, with what goes on with one that was left.
+
+    Args:
+        place: where to look.
+        store: its folder.
+        words: on the store; empty where it was named.
+        others: how another store or run is chosen: what was not typed.
+        wording: what else the line says.
+    """
     manifest = load_manifest(store)
     entries = [entry for entry in run_entries(place, manifest.dataset) if entry.is_of(manifest, store)]
     finished = [entry for entry in entries if entry.is_finished]
     run = _run_words(finished[0]) if finished else f"no finished run{wording.without}"
     said = ", ".join(part for part in (words, run) if part)
     alone = f", {wording.alone}" if finished and wording.alone else ""
-    say(f"{said}; --dataset, --store or {wording.run} choose others{alone}")
+    *options, last = others
+    choose = f"{', '.join(options)} or {last} choose others" if options else f"{last} chooses another"
+    say(f"{said}; {choose}{alone}")
     note = left_note(entries, finished[0].written if finished else 0.0)
     if note is not None:
         say(f"note: {note}")
@@ -233,11 +253,9 @@ def _see_that_it_is_of(run: Path, dataset: str) -> None:
         UsageError: it was trained on another one, whose videos would be taken.
     """
     trained = RunEntry.of(run).record.store.get("dataset")
-    if trained is not None and trained != dataset:
-        raise UsageError(
-            f"run {run.name} was trained on {trained}, and --dataset says {dataset}: leave --dataset out, or name the "
-            "features it is to be used on with --store"
-        )
+    if trained is not None:
+        on = "name the features it is to be used on with --store"
+        refuse_other_dataset("run", {run.name: str(trained)}, dataset, on, verb="was trained on")
 
 
 def _say_if_unfinished(folder: Path) -> None:

@@ -12,10 +12,11 @@ from ...data.base import Video
 from ...data.contracts.errors import TvrError, UsageError, pasteable
 from ...data.contracts.file_names import folder_name
 from ...pipeline.request import Named, NotAskedHereError, extract_command, videos_of_store
-from ...pipeline.store.entries import StoreEntry
+from ...pipeline.store.entries import StoreEntry, is_begun
 from ...pipeline.workspace import Workspace
 from ..output.interruptions import typed_command
 from ..terminal import err
+from .of_dataset import refuse_store_of_other
 from .offered_stores import again_offered
 from .options import is_there
 
@@ -31,26 +32,40 @@ def taken_store(place: Workspace, store: Path | None, dataset: str | None, *, co
 
     Raises:
         StoreError: there is none yet.
-        UsageError: nothing has that name.
+        UsageError: nothing has that name, or the store is of another data set than the one that is named.
     """
     if store is not None:
-        return named_store(place, store)
+        return named_store(place, store, dataset)
     with again_offered(place, dataset):
         entry = place.find_store(dataset, complete=complete)
-    say(f"{store_in_words(entry)}; --dataset or --store chooses another")
+    say(f"{store_in_words(entry)}; {'' if dataset else '--dataset or '}--store chooses another")
     say_left_stores(place, entry, dataset)
     return entry.folder
 
 
-def named_store(place: Workspace, store: Path) -> Path:
+def named_store(place: Workspace, store: Path, dataset: str | None = None) -> Path:
     """The folder of a store that is named by its folder, or by its name in the workspace; of a data set with several,
     the newest, and a line says which.
 
+    Args:
+        place: where to look.
+        store: a folder, or a name in the workspace.
+        dataset: that was named beside it; None: none was.
+
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or it is of another data set.
     """
-    if is_there(store) or not place.root.is_dir():
+    folder = _named_store(place, store)
+    if dataset is not None:
+        refuse_store_of_other(folder, dataset)
+    return folder
+
+
+def _named_store(place: Workspace, store: Path) -> Path:
+    if holds_store(store) or not place.root.is_dir():
         return store
+    if is_there(store) and (store.is_absolute() or not _fits_store(place, store)):
+        return store  # who opens it says that it holds none
     with again_offered(place, str(store)):
         if store.is_absolute():
             raise UsageError(
@@ -74,7 +89,7 @@ def begun_store(place: Workspace, store: Path | None, dataset: str) -> Path | No
     Raises:
         UsageError: several other data sets have a store of that name, and this one has none.
     """
-    if store is None or is_there(store):
+    if store is None or holds_store(store):
         return store
     found = [entry for entry in place.stores() if str(store) in (entry.name, entry.folder.name)]
     own = [entry for entry in found if entry.folder.parent.name == folder_name(dataset)]
@@ -86,6 +101,21 @@ def begun_store(place: Workspace, store: Path | None, dataset: str) -> Path | No
         )
     chosen = own or found
     return chosen[0].folder if chosen else store
+
+
+def holds_store(folder: Path) -> bool:
+    """Whether something of a store is in a folder; any other folder hides no store of its name."""
+    try:
+        return is_begun(folder)
+    except OSError:  # a sentence may be longer than any name
+        return False
+
+
+def _fits_store(place: Workspace, store: Path) -> bool:
+    try:
+        return bool(place.stores_named(str(store)))
+    except UsageError:
+        return False
 
 
 def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) -> None:

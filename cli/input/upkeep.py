@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from ...data.contracts.errors import StoreError, UsageError, counted, cut_short
+from ...data.contracts.file_names import folder_name
 from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.housekeeping import delete, keep_note, note_of, rename, size_in_words, size_of
 from ..output.interruptions import interruptible
 from ..output.next_command import as_typed
 from ..terminal import err, out, print_json
+from .of_dataset import refuse_other_dataset
 
 RenameOption = Annotated[str | None, typer.Option(metavar="NAME", help="Give it this name.")]
 NoteOption = Annotated[str | None, typer.Option(help="Keep this line with it; an empty one takes it away.")]
@@ -159,7 +161,11 @@ class Upkeep:
 
 
 def named_folders(
-    kind: str, name: str | None, known: Iterable[Path], by_name: Callable[[str], Sequence[Path]]
+    kind: str,
+    name: str | None,
+    known: Iterable[Path],
+    by_name: Callable[[str], Sequence[Path]],
+    dataset: str | None = None,
 ) -> Sequence[Path]:
     """The folders of runs or stores of the workspace that a name fits, or the one that a path there is of; none if
     none is named.
@@ -169,18 +175,23 @@ def named_folders(
         name: what was typed.
         known: the folders of all of them.
         by_name: looks them up by their name.
+        dataset: only those of this one; None: of any.
 
     Raises:
-        UsageError: nothing there has that name, or nothing can have it.
+        UsageError: nothing there has that name, or nothing can have it; or only what is of other data sets.
     """
     if name is None:
         return []
     try:
         folders = {folder.resolve(): folder for folder in known}
         at_path = folders.get(Path(name).resolve())
-        return by_name(name) if at_path is None else [at_path]
+        found = by_name(name) if at_path is None else [at_path]
     except OSError as error:
         raise UsageError(f"no {kind} is called {name!r}: {error.strerror or error}") from error
+    if dataset is None:
+        return found
+    refuse_other_dataset(kind, {name_in_workspace(folder): folder.parent.name for folder in found}, dataset)
+    return [folder for folder in found if folder.parent.name == folder_name(dataset)]
 
 
 def _agrees(words: str, question: str) -> bool:

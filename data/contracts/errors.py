@@ -15,6 +15,10 @@ LONGEST_MESSAGE = 4000
 """Characters: more than any message has, were it not for what it repeats of a file."""
 MOST_NAMES, NEAREST_NAMES = 20, 5
 """Of longer lists of names, only so many are shown."""
+SHORTEST_BEGINNING = 3
+"""Characters from which on what was typed counts as the beginning of a name."""
+SAME_OWNER = 0.8
+"""How alike two spellings of one owner are, of 1: letters that were exchanged or left out."""
 
 
 class TvrError(Exception):
@@ -80,9 +84,29 @@ class ClusterError(TvrError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that is not among the known ones, with the nearest of them as a suggestion."""
     choices = sorted(known)
-    near = get_close_matches(name, choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest_name(name, choices)
+    hint = f" Did you mean {near!r}?" if near else ""
     return f"unknown {kind} {name!r}.{hint} {known_names(name, choices)}"
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant: the shortest that begins so, else the most alike; None where none is
+    near. Of names in two parts, both parts have to be near: one of another owner is another thing."""
+    choices = sorted(known)
+    begun = (
+        [choice for choice in choices if choice.startswith(name)] if len(name) >= SHORTEST_BEGINNING else []
+    )
+    if begun:
+        return min(begun, key=len)
+    owner, slash, rest = name.rpartition("/")
+    if slash:
+        parts = [choice.rpartition("/") for choice in choices]
+        owners = get_close_matches(owner, {part[0] for part in parts if part[1]}, n=1, cutoff=SAME_OWNER)
+        of_owner = [part[2] for part in parts if part[1] and part[0] in owners]
+        near = [f"{owners[0]}/{one}" for one in get_close_matches(rest, of_owner, n=1)] if owners else []
+    else:
+        near = get_close_matches(name, choices, n=1)
+    return near[0] if near else None
 
 
 def known_names(name: str, known: Iterable[str]) -> str:

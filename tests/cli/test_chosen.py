@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tvr.cli.input.chosen_run import (
@@ -18,11 +19,13 @@ from tvr.cli.input.chosen_run import (
 )
 from tvr.cli.input.chosen_store import begun_store, taken_store
 from tvr.cli.input.offered_stores import captions_offered
+from tvr.cli.main import app
 from tvr.data.contracts.errors import DataError, StoreError, UsageError
 from tvr.heads.features.from_store import features_of
 from tvr.pipeline.store.generations.record import load_manifest
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.workspace import Workspace
+from typer.main import get_command
 
 from ..fixtures.generated import generated_store
 from ..fixtures.shell import tvr
@@ -224,6 +227,100 @@ def test_a_run_of_another_data_set_fails(place: Workspace) -> None:
     assert taken_run(place, run, None, "old").run == place.run_folder("old", "seq_transformer-1")
     with pytest.raises(UsageError, match=r"was trained on old, and --dataset says new: .* with --store"):
         taken_run(place, place.run_folder("old", "seq_transformer-1"), None, "new")
+
+
+def test_a_store_of_another_data_set_fails(place: Workspace) -> None:
+    """Whether it is named by itself or by its folder, and whether there is such a data set or not."""
+    old = place.root / "features" / "old" / "model"
+    for dataset in ("new", "odl"):
+        wrong = f"store old/model is of old, and --dataset says {dataset}: leave --dataset out, or name another store"
+        for name in (Path("old/model"), Path("old"), old):
+            with pytest.raises(UsageError, match=wrong):
+                taken_store(place, name, dataset)
+            with pytest.raises(UsageError, match=wrong):
+                taken_run(place, None, name, dataset)
+            with pytest.raises(UsageError, match=wrong):
+                taken_run(place, Path("seq_transformer-1"), name, dataset)
+    assert taken_store(place, old, "old") == old
+    run = place.run_folder("old", "seq_transformer-1")
+    new = place.root / "features" / "new" / "model"
+    assert taken_run(place, run, new, "new").store == new, "it is used on features of that data set"
+
+
+WITH_STORE = {
+    "compact": (),
+    "eval": ("--zero-shot", "mean_pool"),
+    "import-checkpoint": ("x.bin", "--head", "wti"),
+    "index": (),
+    "inspect": (),
+    "search": ("a red car",),
+    "serve": ("--port", "0"),
+    "sweep": ("head=wti",),
+    "train-head": (),
+    "verify": (),
+}
+"""Every command that takes --store and --dataset, with what else it needs."""
+
+
+def test_every_command_refuses_a_store_of_another_data_set(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group: Any = get_command(app)
+    both = set[str]()
+    for name in group.commands:
+        params = group.commands[name].loaded().params
+        if {"--store", "--dataset"} <= {option for each in params for option in each.opts}:
+            both.add(name)
+    assert both == {*WITH_STORE, "extract"}, "extract needs --dataset, and compares all that makes a store"
+    monkeypatch.chdir(made)
+    for name, words in WITH_STORE.items():
+        line = [name, *words, "--store", "old/model", "--dataset", "misspelt"]
+        with pytest.raises(UsageError, match="store old/model is of old, and --dataset says misspelt"):
+            app(line, prog_name="tvr", standalone_mode=False)
+
+
+def test_what_was_typed_is_not_advised(place: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    for dataset, store, others in (
+        (None, None, "--dataset, --store or --run choose others"),
+        ("old", None, "--store or --run choose others, --zero-shot takes none"),
+        (None, Path("old/model"), "--run chooses another, --zero-shot takes none"),
+        ("old", Path("old/model"), "--run chooses another, --zero-shot takes none"),
+    ):
+        taken_run(place, None, store, dataset)
+        assert f"; {others}" in capsys.readouterr().err.splitlines()[0]
+    taken_store(place, None, "old")
+    assert capsys.readouterr().err.endswith("; --store chooses another\n")
+
+
+def test_a_folder_without_a_store_or_a_run_hides_none_of_its_name(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the archive from which the store was extracted, in the folder in which one types."""
+    monkeypatch.chdir(tmp_path)
+    old, run = place.root / "features" / "old" / "model", place.run_folder("old", "seq_transformer-1")
+    (place.root / "features" / "new" / "model").rename(place.root / "features" / "new" / "my clips [x]")
+    for name in ("my clips [x]", "old", "seq_transformer-1", "other"):
+        Path(name).mkdir()
+    renamed = place.root / "features" / "new" / "my clips [x]"
+    assert taken_store(place, Path("my clips [x]"), None) == renamed
+    assert begun_store(place, Path("my clips [x]"), "new") == renamed
+    assert taken_store(place, Path("old"), None) == old
+    assert named_run(place, Path("seq_transformer-1")) == run
+    shutil.copytree(old, "old", dirs_exist_ok=True)
+    shutil.copytree(run, "seq_transformer-1", dirs_exist_ok=True)
+    assert taken_store(place, Path("old"), None) == Path("old"), "this one holds a store"
+    assert named_run(place, Path("seq_transformer-1")) == Path("seq_transformer-1")
+
+
+def test_a_folder_without_a_store_or_a_run_fails_by_its_name(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other").mkdir()
+    with pytest.raises(StoreError, match=r"no feature store at other \(no store.json\)"):
+        FeatureStore.open(taken_store(place, Path("other"), None))
+    with pytest.raises(UsageError, match=r"other is not a run folder: it has no config\.json"):
+        taken_run(place, Path("other"), None, "old")
 
 
 def test_names_stand_for_folders(place: Workspace) -> None:

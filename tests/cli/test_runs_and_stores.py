@@ -230,6 +230,26 @@ def test_what_is_done_to_one_fails_where_a_name_fits_several(place: Path) -> Non
     assert (place / RUN).exists()
 
 
+def test_nothing_is_done_to_what_is_of_another_data_set_than_is_named(place: Path) -> None:
+    """The name of a store may be that of another data set's archive, or be left of a store that is gone."""
+    for command, name, folder in (("stores", "model", STORE), ("runs", RUN.name, RUN)):
+        kind = command.removesuffix("s")
+        refusal = (
+            f"tvr: {kind} toy/{name} is of toy, and --dataset says my clips [x]: leave --dataset out, or name another "
+            f"{kind}\n"
+        )
+        for named in (name, f"toy/{name}", folder):
+            for options in (("--delete", "--yes"), ("--rename", "new"), ("--note", "mine"), ("--json",)):
+                answer = tvr(command, named, "--dataset", "my clips [x]", *options, cwd=place)
+                assert (answer.code, answer.out, answer.err) == (2, "", refusal)
+        assert sorted(path.name for path in (place / folder).parent.iterdir()) == [name]
+        assert not (place / folder / "note.txt").exists()
+        (listed,) = json.loads(tvr(command, name, "--dataset", "toy", "--json", cwd=place).out)
+        assert listed["name"] == f"toy/{name}"
+        nothing = tvr(command, "--dataset", "tyo", cwd=place)
+        assert nothing.out.startswith(f"no {command} of tyo in ")
+
+
 class Typing(StringIO):
     """Standard input of a terminal, and what is typed there."""
 
@@ -267,7 +287,7 @@ def test_upkeep_fails_with_what_is_wrong(place: Path) -> None:
         (("runs", "seq_transformer-1", "--rename", "a/b"), 2, "one word without a slash"),
         (("runs", "seq_transformer-1", "--rename", "seq_transformer-1"), 2, "is there already"),
         (("stores", "toy", "--rename", "x", "--delete"), 2, "one at a time"),
-        (("stores", "", "--delete"), 2, "There is no folder '' either"),
+        (("stores", "", "--delete"), 2, "There is no folder '' with a store either"),
     ):
         answer = tvr(*arguments, cwd=place)
         assert (answer.code, part in answer.err) == (code, True), answer.err

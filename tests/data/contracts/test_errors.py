@@ -57,6 +57,37 @@ def test_a_message_is_cut(length: int, told: str) -> None:
     assert str(UsageError("x" * length)) == told
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "near"),
+    [
+        ("folder-my", ["folder-cap", "folder-my clips [x]"], "folder-my clips [x]"),
+        ("fodler-cap/words", ["folder-cap/words", "other/words"], "folder-cap/words"),
+        ("folder-cap/wrods", ["folder-cap/words", "folder-cap/other"], "folder-cap/words"),
+        ("folder-cap/w", ["folder-cap/words", "folder-cap/words-2"], "folder-cap/words"),
+        ("hcmi-3", ["hcmi-1", "msrvtt/wti-1"], "hcmi-1"),
+    ],
+)
+def test_the_name_that_was_probably_meant_is_offered(name: str, known: list[str], near: str) -> None:
+    assert f" Did you mean {near!r}?" in unknown_name("store", name, known)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        (
+            "folder-cap/words-imagenet-minilm",
+            ["folder-my clips [x]/words-imagenet-minilm", "folder-my clips [x]"],
+        ),
+        ("folder-cap/words", ["folder-cap", "folder-cap/xy"]),
+        ("zz", ["zzz-and-more"]),
+        ("", ["model"]),
+    ],
+)
+def test_a_name_of_something_else_fails_to_be_offered(name: str, known: list[str]) -> None:
+    """Such as the store of another data set, where the one that was asked for is deleted."""
+    assert "Did you mean" not in unknown_name("store", name, known)
+
+
 def test_long_lists_of_names_are_shortened_to_the_nearest_five() -> None:
     known = [f"setting_{number}" for number in range(40)]
     message = unknown_name("setting", "settin_7", known)
