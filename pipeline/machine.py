@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,27 @@ def usable_cores() -> tuple[int, ...]:
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+@contextmanager
+def left_to_parent(*signals: signal.Signals) -> Generator[None]:
+    """Let processes and threads that are started within leave signals to this process, from their first instruction on.
+
+    Ctrl-C, and a queue that ends a job, reach every process of it. One that still imports what it needs would end with
+    a traceback, or die and be taken for one that failed. Here the signals wait until the context is left, so that none
+    is lost; it should be short.
+
+    What ``multiprocessing`` keeps for all its processes (``resource_tracker.ensure_running``) lets signals through
+    when it is started: who uses that starts it before.
+
+    Args:
+        signals: such as ``signal.SIGINT``.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

@@ -8,9 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 
-from ...pipeline.machine import end_with_parent
+from ...pipeline.machine import end_with_parent, left_to_parent
 from ..runs.run_lock import holder_of, is_taken
 from .run import OnTrialDone, bundles_of
 from .trial import TrialTask, forget_failures, on_device, record_failure, run_trials
@@ -94,18 +95,22 @@ def _next_free(waiting: list[list[TrialTask]]) -> list[TrialTask]:
 
 def _started(bundle: list[TrialTask]) -> tuple[list[TrialTask], BaseProcess]:
     context = multiprocessing.get_context(START_METHOD)
+    process = context.Process(target=_train, args=(bundle,), daemon=False)
+    # Ctrl-C and a queue that ends a job reach every process of it; the parent decides what they mean.
+    resource_tracker.ensure_running()
     if START_METHOD == "forkserver":
         context.set_forkserver_preload(["__main__", __name__])
-    process = context.Process(target=_train, args=(bundle,), daemon=False)
-    process.start()
+        with left_to_parent(signal.SIGINT, signal.SIGTERM):
+            forkserver.ensure_running()
+        process.start()  # waits until all is imported: nobody is to wait as long for his Ctrl-C
+    else:
+        with left_to_parent(signal.SIGINT, signal.SIGTERM):
+            process.start()
     return bundle, process
 
 
 def _train(bundle: list[TrialTask]) -> None:
     """What a child does."""
-    # Ctrl-C and a queue that ends a job reach every process of it; the parent decides what they mean.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     end_with_parent()
     if run_trials(bundle):
         sys.exit(PASSED_OVER)

@@ -1,5 +1,6 @@
 """From what a user asks for to a connected Dask client: workers of this machine, of a scheduler, of a job queue."""
 
+import atexit
 import inspect
 import logging
 import shutil
@@ -7,14 +8,18 @@ import signal
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import dask.config
 import torch
 from distributed import Client, LocalCluster, Status
+from distributed.deploy.spec import close_clusters
+from distributed.utils import LoopRunner
 
 from ...data.contracts.errors import ClusterError, UsageError, counted, unknown_name
+from ..machine import left_to_parent
 from .config import GPU, LOCAL, ClusterConfig
 from .credentials import folder_for_jobs, in_files, temporary_credentials
 from .running_scheduler import client_of
@@ -46,14 +51,7 @@ def connected(config: ClusterConfig) -> Generator[Client, None, None]:
             yield client
         return
     with _own_cluster(config) as cluster, Client(cluster) as client:
-        if not config.queue:
-            client.run(_ignore_interrupts)
         yield client
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that owns the cluster decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def job_script(config: ClusterConfig) -> str:
@@ -71,8 +69,23 @@ def _own_cluster(config: ClusterConfig) -> Generator[Any, None, None]:
                 _submit(cluster, config)
                 yield cluster
         else:
-            with _local_cluster(config) as cluster:
+            with _loop_without_interrupts() as loop, _local_cluster(config, loop) as cluster:
                 yield cluster
+
+
+@contextmanager
+def _loop_without_interrupts() -> Generator[Any]:
+    """A loop that runs in a thread. Ctrl-C reaches every process of a terminal: those that this thread starts leave it
+    to the one that owns the cluster, which decides what it means.
+    """
+    resource_tracker.ensure_running()
+    runner = LoopRunner()
+    with left_to_parent(signal.SIGINT):
+        runner.start()
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
 
 
 @contextmanager
@@ -169,7 +182,7 @@ def _ask_for_gpu(settings: dict[str, Any], config: ClusterConfig) -> None:
         settings["job_extra_directives"] = ["--gres=gpu:1"]
 
 
-def _local_cluster(config: ClusterConfig) -> LocalCluster:
+def _local_cluster(config: ClusterConfig, loop: Any) -> LocalCluster:
     """Worker processes on this machine, one for each GPU, or that share its cores."""
     gpus = torch.cuda.device_count()
     if config.wants_gpu and config.workers > gpus:
@@ -179,14 +192,22 @@ def _local_cluster(config: ClusterConfig) -> LocalCluster:
     offers = {GPU: 1} if gpus and config.wants_gpu is not False else {}
     # What fails comes back with its task and is told then; what these would say besides, Ctrl-C has caused.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
-    return LocalCluster(
-        host="127.0.0.1",
-        security=temporary_credentials(),
-        n_workers=config.workers,
-        threads_per_worker=1,
-        resources=offers,
-        dashboard_address=_LOOPBACK,
-        # A worker that pauses because the machine's memory is filling up would never say so.
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        return LocalCluster(
+            loop=loop,
+            host="127.0.0.1",
+            security=temporary_credentials(),
+            n_workers=config.workers,
+            threads_per_worker=1,
+            resources=offers,
+            dashboard_address=_LOOPBACK,
+            # A worker that pauses because the machine's memory is filling up would never say so.
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+    except KeyboardInterrupt:
+        # Its workers end with this process. Dask would close it in order first, which fails while they start, and tell
+        # of those it loses.
+        atexit.unregister(close_clusters)
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        raise

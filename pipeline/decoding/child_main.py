@@ -45,9 +45,6 @@ def serve(decoder: str, memory_limit_bytes: int) -> None:
     # Whoever prints to stdout, prints to stderr: stdout itself belongs to the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # Ctrl-C and a queue that ends a job reach every process of it; the parent decides what they mean.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform != "win32":
         # A parent that ignores the alarm would bequeath that.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data.contracts.errors import DecodeError
+from ..machine import left_to_parent
 from .messages import (
     SERVER_SECONDS,
     Chunk,
@@ -91,13 +93,14 @@ class ChildProcess:
             decoder=decoder,
             memory=memory_limit_bytes,
         )
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            pass_fds=(self._frames.descriptor,),
-        )
+        with left_to_parent(signal.SIGINT, signal.SIGTERM):
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                pass_fds=(self._frames.descriptor,),
+            )
         _CHILDREN.add(self)
 
     @property

@@ -13,7 +13,9 @@ import pytest
 from tvr.pipeline.store.receipts import read_receipt
 from tvr.pipeline.video.sample_clip import write_sample
 
+from ..fixtures.held_import import HeldImport
 from ..fixtures.shell import tree, tvr
+from ..fixtures.warm_shell import warm_shell
 
 CLIPS = 60
 
@@ -61,6 +63,23 @@ def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     assert shards == {
         name: content for name, content in tree(tmp_path / "alone").items() if name.endswith(".h5")
     }
+
+
+def test_ctrl_c_while_workers_still_import_is_left_to_the_command(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    write_sample(tmp_path / "archive" / "00.mp4")
+    held = HeldImport(tmp_path, "spawn_main")
+    line = ["extract", "--dataset", "folder", "--root", "archive", "--model", "tvr-storyboard"]
+    line += ["--device", "cpu", "--num-frames", "2", "--workers", "2", "--store", "dask"]
+    run = warm_shell().start(*line, cwd=str(tmp_path), environment=held.environment)
+    held.wait()
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait() == 130
+    held.let_go()
+    *_, interrupted, goes_on = run.said.splitlines()
+    assert interrupted == "tvr: interrupted: no shard was begun, and nothing is lost"
+    assert goes_on == f"tvr: to go on: tvr {' '.join(line)}"
+    assert "Traceback" not in run.said
 
 
 def test_options_of_a_cluster_fail(tmp_path: Path) -> None:

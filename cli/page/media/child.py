@@ -32,9 +32,6 @@ def serve_media(channel: int, memory_limit_bytes: int) -> None:
         channel: descriptor of the socket.
         memory_limit_bytes: what may be allocated beyond what importing takes.
     """
-    # Ctrl-C and a queue that ends a job reach every process of it; the parent decides what they mean.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     limit_memory(memory_limit_bytes)
     with socket.socket(fileno=channel) as connection:

@@ -1,6 +1,7 @@
 """The processes in which files are opened for the page, as their parent sees them: start, ask, kill."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ....data.sources.tar_member import TarMember
+from ....pipeline.machine import left_to_parent
 from .files import MediaError, OpenFile
 
 NICENESS = 5
@@ -103,7 +105,7 @@ class _MediaProcess:
             channel=theirs.fileno(),
             memory=memory_limit_bytes,
         )
-        with theirs:
+        with theirs, left_to_parent(signal.SIGINT, signal.SIGTERM):
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,

@@ -16,6 +16,7 @@ from tvr.heads.sweep.trial import TrialTask, run_trial, run_trials
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.generated import generated_store
+from ...fixtures.held_import import HeldImport
 from ...fixtures.warm_shell import Running, warm_shell
 
 SETTINGS = {"batch_size": "16", "layers": "1", "device": "cpu", "ema": "0.5"}
@@ -36,12 +37,13 @@ def task(tmp_path: Path) -> TrialTask:
     return planned(tmp_path, ENDLESS)
 
 
-def sweeping(task: TrialTask, *, forks: bool = True) -> Running:
+def sweeping(task: TrialTask, *, forks: bool = True, environment: Mapping[str, str] | None = None) -> Running:
     """A sweep that trains the task."""
     fixed = [word for name, value in ENDLESS.items() for word in ("--set", f"{name}={value}")]
     places = ("--store", task.store, "--folder", task.folder.parents[1])
     line = ("sweep", *fixed, *places, "--workers", "1")
-    STARTED.append(warm_shell().start(*line, forks=forks, cwd=str(task.store.parent)))
+    setting = {"forks": forks, "cwd": str(task.store.parent), "environment": environment}
+    STARTED.append(warm_shell().start(*line, **setting))
     return STARTED[-1]
 
 
@@ -101,6 +103,19 @@ def test_a_sweep_that_is_stopped_leaves_nothing_behind(
     assert not is_taken(task.folder)
     assert not task.has_ended
     assert goes_on(task)
+
+
+def test_ctrl_c_while_a_trial_still_imports_is_left_to_the_sweep(task: TrialTask, tmp_path: Path) -> None:
+    held = HeldImport(tmp_path, "forkserver")
+    sweep = sweeping(task, forks=False, environment=held.environment)
+    held.wait()
+    os.killpg(sweep.pid, signal.SIGINT)
+    assert sweep.wait() == 130
+    held.let_go()
+    *_, interrupted, goes_on = sweep.said.splitlines()
+    assert interrupted.startswith("tvr: interrupted: 0 of 1 trial ended")
+    assert goes_on.startswith("tvr: to go on: tvr sweep ")
+    assert "Traceback" not in sweep.said
 
 
 @pytest.mark.slow

@@ -340,6 +340,22 @@ def test_what_ends_a_whole_job_leaves_the_children_to_their_parent(tmp_path: Pat
     assert [video.status for video in videos] == ["ok", "ok"]
 
 
+def test_what_ends_a_whole_job_leaves_children_that_still_import_to_their_parent(tmp_path: Path) -> None:
+    statuses: list[str] = []
+    path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=8))
+    before = children()
+    with DecoderPool(1) as pool:
+        videos = pool.decode([task(path)])
+        reading = threading.Thread(target=lambda: statuses.extend(video.status for video in videos))
+        reading.start()
+        assert wait_for(lambda: bool(children() - before))
+        for child in children() - before:  # started just now
+            os.kill(child, signal.SIGTERM)
+            os.kill(child, signal.SIGINT)
+        reading.join()
+    assert statuses == ["ok"]
+
+
 def test_a_child_that_died_while_idle_costs_nothing(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "movie.mp4", Movie(num_frames=8))
     before = children()
