@@ -17,6 +17,7 @@ from rich.text import Text
 from ..data.base import Dataset, load_dataset
 from ..data.contracts.cautions import WORDS_MODEL
 from ..data.contracts.errors import DataError, UsageError, counted, pasteable
+from ..data.rendering.generation import OtherSetError
 from ..data.storyboard import twins
 from ..heads.evaluation.evaluate_runs import ZERO_SHOT_LABEL, EvaluationOptions, open_run, zero_shot
 from ..heads.evaluation.scores import similarity_matrix
@@ -223,9 +224,16 @@ def _generated(workspace: Path, videos: int) -> None:
     runs = [workspace / "runs" / "storyboard" / f"demo-{head}-{videos}" for head in HEADS]
     here = ("--workspace", str(workspace))
     started = time.perf_counter()
-    _type(
-        "extract", "--dataset", "storyboard", "--model", "tvr-storyboard", "--num-frames", "16", *data, *here
-    )
+    try:
+        _type(
+            *("extract", "--dataset", "storyboard", "--model", "tvr-storyboard"),
+            *("--num-frames", "16", *data, *here),
+        )
+    except OtherSetError as error:  # which advises what the demo has no option for
+        elsewhere = typed_command("--workspace", f"{workspace}-{videos}")
+        raise DataError(
+            f"{error.what}. A set is never changed: make this one elsewhere\n{elsewhere}"
+        ) from error
     extracted = time.perf_counter()
     for head, run in zip(HEADS, runs, strict=True):
         chosen = ("--head", head, "--dataset", "storyboard", "--epochs", str(EPOCHS), "--lr", str(LR))
@@ -245,8 +253,16 @@ def _generated(workspace: Path, videos: int) -> None:
         f"everything is in {workspace}",
         soft_wrap=True,
     )
-    own = ("extract", "--dataset", "folder", "--root", "DIR", "--model", without_download()[0])
-    out.print(f"your own videos: {as_typed(*own)}   (DIR: their folder)", soft_wrap=True)
+    _print_own()
+
+
+def _print_own() -> None:
+    """How a user's own videos are searched; a line each, since what is copied is a line."""
+    model = without_download()[0]
+    out.print("your own videos, once DIR is their folder:")
+    if model == WORDS_MODEL:
+        out.print(as_typed("demo", "--videos", "DIR"), soft_wrap=True)
+    out.print(as_typed("extract", "--dataset", "folder", "--root", "DIR", "--model", model), soft_wrap=True)
 
 
 def _print_twins(runs: Sequence[Path], videos: Path) -> None:

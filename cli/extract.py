@@ -26,6 +26,7 @@ from ..pipeline.workspace import Workspace
 from .input.asked_extraction import AskedExtraction
 from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
+from .input.earlier_store import say_same_store, shards_kept
 from .input.options import (
     CLUSTER,
     DEFAULT_WORKSPACE,
@@ -238,36 +239,39 @@ def extract(
     settings = key_values(data, "--data")
     load = partial(load_dataset, dataset, root, settings)
     others = {"--dry-run": dry_run, "--shard": shard, "--retry": retry, "--json": as_json, "--limit": limit}
+    request = Request(dataset, root, settings, encoder)
     archive = watched(load, poll_seconds, others) if watch else None
-    described = _loaded(dataset, root, settings) if archive is None else first_look(archive)
-    features: FeatureOptions = {
-        "limit": limit,
-        "videos_per_shard": videos_per_shard,
-        "text_policy": text_policy,
-        "patches": patches,
-        "patches_dtype": patches_dtype,
-        "sampling": sampling,
-        "num_frames": num_frames,
-        "fps": fps,
-        "max_seconds": max_seconds,
-        "pixels": pixels,
-        "resize": resize,
-        "decoder": decoder,
-        "decoding_processes": decoding_processes,
-        "retry": retry,
-        "file_digest": file_digest,
-        "on_error": on_error,
-    }
-    options = extraction_options(described.preset, features, Request(dataset, root, settings, encoder))
-    asked = AskedExtraction(described, options, batch_size, store, place, share)
-    if dry_run:
-        _dry_run(asked, cluster, as_json=as_json)
-        return
-    with shard_runner(cluster, encoder, described, options, loaded) as runner:
-        announce(described, runner.identity)
-        if patches and not yes:
-            _check_size(asked.estimated(loaded(encoder)))
-        summary = _extracted(asked, runner, archive)
+    with shards_kept(place, store, request, limit):
+        described = _loaded(dataset, root, settings) if archive is None else first_look(archive)
+        features: FeatureOptions = {
+            "limit": limit,
+            "videos_per_shard": videos_per_shard,
+            "text_policy": text_policy,
+            "patches": patches,
+            "patches_dtype": patches_dtype,
+            "sampling": sampling,
+            "num_frames": num_frames,
+            "fps": fps,
+            "max_seconds": max_seconds,
+            "pixels": pixels,
+            "resize": resize,
+            "decoder": decoder,
+            "decoding_processes": decoding_processes,
+            "retry": retry,
+            "file_digest": file_digest,
+            "on_error": on_error,
+        }
+        options = extraction_options(described.preset, features, request)
+        asked = AskedExtraction(described, options, batch_size, store, place, share)
+        if dry_run:
+            _dry_run(asked, cluster, as_json=as_json)
+            return
+        with shard_runner(cluster, encoder, described, options, loaded) as runner:
+            announce(described, runner.identity)
+            say_same_store(asked, runner.identity, asked.frames_per_batch(runner.frames_per_batch))
+            if patches and not yes:
+                _check_size(asked.estimated(loaded(encoder)))
+            summary = _extracted(asked, runner, archive)
     with nothing_to_lose("every shard is in its place"):
         print_remarks(summary, retry, pixels)
         print_summary(summary, share, runner, workspace_words(workspace), as_json=as_json)
@@ -277,8 +281,7 @@ def extract(
 def _extracted(asked: AskedExtraction, runner: ShardRunner, archive: Watched | None) -> Summary:
     """What extracting came to; of a folder that is watched, again and again until it is interrupted."""
     folder = asked.folder(runner.identity)
-    frames = runner.frames_per_batch if asked.batch_size is None else asked.batch_size
-    options = replace(asked.options, frames_per_batch=frames)
+    options = replace(asked.options, frames_per_batch=asked.frames_per_batch(runner.frames_per_batch))
     dataset = asked.dataset
     while True:
         with extraction_meters(is_random=runner.identity.random_weights) as show:
@@ -296,8 +299,13 @@ def _dry_run(asked: AskedExtraction, cluster: ClusterConfig | None, *, as_json: 
     encoder = asked.options.request.encoder
     measured, lacks = loaded_to_measure(encoder) if asked.options.retry is None else (loaded(encoder), False)
     announce(asked.dataset, measured.identity)
+    if not lacks:
+        say_same_store(asked, measured.identity, asked.frames_per_batch(measured.frames_per_batch))
     generation, planned = asked.growth(measured) or (None, None)
-    print_estimate(asked.estimated(measured, planned), asked.retried(measured), generation, as_json=as_json)
+    # Without its weights nobody knows which are the usual ones, after which the folder is called.
+    folder = asked.folder(measured.identity) if measured.identity.pretrained or asked.store else None
+    found = asked.estimated(measured, planned)
+    print_estimate(found, folder, asked.retried(measured), generation, as_json=as_json)
     if not as_json:
         print_after_dry_run(cluster, lacks_weights=lacks)
 

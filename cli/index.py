@@ -87,7 +87,11 @@ def index(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep a run's encodings and index its videos: `tvr search` then compares a few of them. Again, it goes on."""
+    """Keep a run's encodings and index its videos: `tvr search` can then compare a few. Again, it goes on.
+
+    A search uses an index of frames by itself. One of a smaller archive (flat) it asks only with --candidates, and else
+    compares every video.
+    """
     if kind not in _KINDS:
         raise UsageError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     if candidates is not None and candidates < 1:

@@ -13,7 +13,7 @@ from ..data.contracts.errors import StoreError, counted, one_line, pasteable
 from ..pipeline.decoding.messages import READING_RULES
 from ..pipeline.probe.pairs import of_record
 from ..pipeline.request import Named, extract_command
-from ..pipeline.store.claim import is_being_written
+from ..pipeline.store.entries import store_entry
 from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.store.rows import VideoStatus, worst_first
@@ -36,8 +36,8 @@ from .input.options import (
     one_store,
     workspace_words,
 )
+from .output.after_store import completing_words, print_next_of_store
 from .output.interruptions import interruptible
-from .output.next_command import print_next, words_after
 from .terminal import Meter, out, print_json, print_row
 
 _LINES = 20
@@ -91,10 +91,7 @@ def inspect(
         _print_verdicts(opened, verdicts)
     if compared is not None:
         _print_compared(opened, compared)
-    if not opened.absent_shards() and any(row.frames for row in statuses):
-        train, made = opened.manifest.splits.get("train"), opened.manifest
-        can_train = made.num_texts > 0 and train is not None and train.found > 0
-        print_next(*words_after(opened.folder, can_train=can_train, place=workspace_words(workspace)))
+    print_next_of_store(opened, workspace_words(workspace))
 
 
 def _verdicts(store: FeatureStore, named: Named) -> list[Verdict]:
@@ -197,14 +194,13 @@ def _print_store(store: FeatureStore, statuses: list[VideoStatus]) -> None:
 
 def _print_lacking(store: FeatureStore) -> None:
     """How many shards are not there, and what makes them: who makes them now is not to be joined by a second one."""
-    absent = store.absent_shards()
-    if not absent:
+    entry = store_entry(store.folder)
+    if not entry.lacking:
         return
     how = "is being written now by another process"
-    if not is_being_written(store.folder):
-        how = f"to go on: {extract_command(store.folder) or 'run the same `tvr extract` again'}"
-    lacking = f": {counted(len(absent), 'shard')} missing; {how}"
-    out.print(Text.assemble(("incomplete", "yellow"), lacking), soft_wrap=True)
+    if not entry.is_being_written:
+        how = completing_words(store.folder, is_damaged=entry.is_damaged)
+    out.print(Text.assemble(("incomplete", "yellow"), f": {entry.lacking}; {how}"), soft_wrap=True)
 
 
 def _run_by(manifest: Manifest) -> str:
@@ -251,6 +247,9 @@ def _named_versions(versions: Mapping[str, str]) -> str:
 
 
 def _print_failures(statuses: list[VideoStatus], *, every: bool) -> None:
+    if not statuses:
+        out.print("status     not known: no shard of videos is there")
+        return
     named = ("missing" if row.reason == MISSING else row.status for row in statuses)
     out.print(f"status     {_counted(named)}")
     bad = worst_first(statuses)

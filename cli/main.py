@@ -70,7 +70,7 @@ COMMANDS = {
     ),
     "index": (
         "index:index",
-        "Keep a run's encodings and index its videos: `tvr search` then compares a few of them. Again, it goes on.",
+        "Keep a run's encodings and index its videos: `tvr search` can then compare a few. Again, it goes on.",
     ),
     "sweep": (
         "sweep:sweep",

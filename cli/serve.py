@@ -15,7 +15,7 @@ from ..pipeline.request import Named, root_of
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
-from .input.chosen_run import SERVED, Taken, taken_run
+from .input.chosen_run import SERVED, Taken, is_run, named_run, taken_run
 from .input.chosen_store import store_in_words, videos_or_note
 from .input.options import (
     DEFAULT_WORKSPACE,
@@ -103,8 +103,8 @@ def serve(
         )
     named = Named(root=root, settings=key_values(data, "--data"), model=model, pretrained=pretrained)
     place = Workspace(workspace)
-    if run is not None and (Workspace(run).stores() or Workspace(run).run_folders()):
-        place, run = Workspace(run), None
+    if run is not None:
+        place, run = _place_or_run(place, run, dataset)
     with _listening(host, port) as listening:
         taken = taken_run(place, run, store, dataset, zero_shot=zero_shot, wording=SERVED)
         context = _context(place, taken, named, candidates, zero_shot=zero_shot)
@@ -118,6 +118,25 @@ def serve(
             server.run(sockets=[listening])
         except KeyboardInterrupt:  # the server has ended what was under way, and tells who started it
             err.print("stopped")
+
+
+def _place_or_run(place: Workspace, named: Path, dataset: str | None) -> tuple[Workspace, Path | None]:
+    """Where to look, and which run is meant: a workspace is named as a run is.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if Workspace(named).stores() or Workspace(named).run_folders():
+        return Workspace(named), None
+    try:
+        run = named_run(place, named, dataset)
+        if not is_run(run):
+            RunEntry.of(run)
+    except UsageError as error:
+        raise UsageError(
+            f"{error}\nNor is it a workspace, which `tvr serve` takes too: {named} has no features and no runs"
+        ) from error
+    return place, run
 
 
 def _say(address: str, *, has_token: bool, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """``tvr stores`` and ``tvr compact``: the feature stores of a workspace, and one of them written anew."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from ..pipeline.request import extract_command
 from ..pipeline.store.claim import is_being_written
 from ..pipeline.store.entries import StoreEntry, store_entry
 from ..pipeline.store.housekeeping import size_in_words
+from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
 from .input.chosen_store import taken_store
 from .input.offered_stores import again_line, what_needs
@@ -27,6 +29,7 @@ from .input.options import (
     workspace_words,
 )
 from .input.upkeep import DeleteOption, NoteOption, RenameOption, Upkeep, YesOption, named_folders
+from .output.after_store import completing_words, print_next_of_store
 from .output.interruptions import interruptible
 from .output.listing import Listed, folder_record, print_list
 from .output.next_command import print_next
@@ -74,7 +77,11 @@ def stores(
         out.print(said + again_line(place, dataset), soft_wrap=True)
     else:
         _print_table(entries)
-        print_next("inspect", "--store", entries[0].folder)
+        newest = entries[0]
+        if newest.is_damaged:
+            out.print(completing_words(newest.folder, is_damaged=True), soft_wrap=True)
+        else:
+            print_next("inspect", "--store", newest.folder)
 
 
 def _print_place(renamed: Path) -> None:
@@ -132,6 +139,10 @@ def compact_(
         print_json(asdict(done) | {"folder": str(done.folder), "dry_run": dry_run})
     else:
         _print_compaction(done, is_dry=dry_run)
+        if dry_run and done.generations:
+            print_next(*(word for word in sys.argv[1:] if word != "--dry-run"))
+        else:
+            print_next_of_store(FeatureStore.open(done.folder, complete=False), workspace_words(workspace))
 
 
 def _print_compaction(done: Compaction, *, is_dry: bool) -> None:

@@ -9,6 +9,7 @@ from ..data.contracts.errors import StoreError, counted
 from ..pipeline.repair import Repair
 from ..pipeline.repair import repair as repair_store
 from ..pipeline.request import Named, repair_command
+from ..pipeline.store.reader import FeatureStore
 from ..pipeline.store.verification import Verification
 from ..pipeline.store.verification import verify as verify_store
 from ..pipeline.workspace import Workspace
@@ -25,7 +26,9 @@ from .input.options import (
     WorkspaceOption,
     key_values,
     one_store,
+    workspace_words,
 )
+from .output.after_store import print_next_of_store
 from .output.extraction import extraction_meters
 from .output.interruptions import interruptible
 from .output.waiting import waiting
@@ -66,6 +69,8 @@ def verify(
         print_json(record | ({"repair": asdict(mended)} if mended else {}))
     else:
         _print_damages(found) if mended is None else _print_repair(found, mended)
+        if mended is not None or not found.damages:
+            print_next_of_store(FeatureStore.open(taken), workspace_words(workspace))
     if found.damages and not mended:
         raise typer.Exit(StoreError.exit_code)
 

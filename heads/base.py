@@ -174,8 +174,8 @@ def check_trainable(name: str, option: str) -> None:
         return
     if name in plug_in_names("tvr.heads"):
         raise UsageError(
-            f"head {name!r} has no parameters to train (tvr eval --zero-shot {name} scores it as it is); choose "
-            f"another one with {option}: {', '.join(trainable)}"
+            f"head {name!r} has no parameters to train; choose another one with {option}: {', '.join(trainable)}\n"
+            f"It is scored as it is: tvr eval --zero-shot {name}"
         )
     raise UsageError(unknown_name("head", name, trainable))
 

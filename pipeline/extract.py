@@ -13,7 +13,7 @@ from ..data.base import Dataset
 from .decoding.decodable import require_decodable
 from .encoders.base import Encoder, EncoderIdentity
 from .growth.detection import Detected, Wanted, detected, refuse_other_files
-from .growth.planning import listing_of, plan_of, planned_shards
+from .growth.planning import listing_of, may_grow, plan_of, planned_shards
 from .growth.selection import Job
 from .job_array import EVERYTHING, JobShare
 from .options import UNTRUSTED, ExtractionOptions, pixels_of, resize_of, sampling_before
@@ -24,7 +24,7 @@ from .request import root_of, save_request
 from .shard_worker import Recipe, ShardRunner, ShardWorker
 from .store.claim import claimed_store, note_probe, refuse_another_store
 from .store.generations.record import Generation, load_manifest
-from .store.manifest import MANIFEST_NAME
+from .store.manifest import MANIFEST_NAME, differences
 from .store.reader import FeatureStore
 from .summary import Summary
 from .trust.files import OnFile
@@ -144,6 +144,20 @@ def count_retried(
     job = Job(dataset, options, FeatureStore(folder, stored), share, plan_of(folder, stored, plan))
     changed = job.compared(_on_file(on_progress)).changed
     return len(job.ids_to_retry(changed, _on_file(on_progress)))
+
+
+def makes_the_same(
+    dataset: Dataset, identity: EncoderIdentity, options: ExtractionOptions, folder: Path
+) -> bool:
+    """Whether an extraction with these options into a store that is there would go on with it; it writes nothing.
+
+    Raises:
+        DataError: no video of the data set was found.
+        StoreError: the folder holds no store.
+    """
+    stored, options = load_manifest(folder), as_begun(options, dataset, folder, alone=True)
+    wanted = manifest_of(dataset, identity, plan_extraction(dataset, options), options)
+    return may_grow(stored, wanted) if dataset.is_archive else not differences(stored, wanted)
 
 
 def planned_growth(

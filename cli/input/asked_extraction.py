@@ -35,6 +35,10 @@ class AskedExtraction:
             self.dataset.name, identity.model, identity.pretrained, self.options.limit
         )
 
+    def frames_per_batch(self, usual: int) -> int:
+        """As it was asked for, or else what suits the encoder's device."""
+        return usual if self.batch_size is None else self.batch_size
+
     def growth(self, encoder: Encoder) -> tuple[Generation, Plan] | None:
         """What a store that is there lacks, and the shards of it; None where it lacks nothing or is not there."""
         folder = self.folder(encoder.identity)
@@ -43,8 +47,8 @@ class AskedExtraction:
 
     def estimated(self, encoder: Encoder, planned: Plan | None = None) -> Estimate:
         """From a sample that is measured on this machine, with what a store that is there already was begun with."""
-        frames = encoder.frames_per_batch if self.batch_size is None else self.batch_size
         folder = self.folder(encoder.identity)
+        frames = self.frames_per_batch(encoder.frames_per_batch)
         options = replace(self.options, frames_per_batch=frames)
         options = as_begun(options, self.dataset, folder, alone=True)
         with Meter("measuring", "videos") as meter:

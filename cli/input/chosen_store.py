@@ -11,9 +11,10 @@ from pathlib import Path
 from ...data.base import Video
 from ...data.contracts.errors import TvrError, UsageError, pasteable
 from ...data.contracts.file_names import folder_name
-from ...pipeline.request import Named, NotAskedHereError, extract_command, videos_of_store
+from ...pipeline.request import Named, NotAskedHereError, videos_of_store
 from ...pipeline.store.entries import StoreEntry, is_begun
 from ...pipeline.workspace import Workspace
+from ..output.after_store import completing_words
 from ..output.interruptions import typed_command
 from ..terminal import err
 from .of_dataset import refuse_store_of_other
@@ -124,7 +125,7 @@ def say_left_stores(place: Workspace, taken: StoreEntry, dataset: str | None) ->
         if entry.lacking and entry.written > taken.written:
             how = "another process writes it now"
             if not entry.is_being_written:
-                how = f"to go on: {extract_command(entry.folder) or 'the `tvr extract` that began it, typed again'}"
+                how = completing_words(entry.folder, is_damaged=entry.is_damaged)
             say(f"note: {entry.name} of {entry.day} is passed over: {entry.lacking}; {how}")
             return
 

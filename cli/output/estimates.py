@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from ...data.contracts.cautions import label_of
-from ...data.contracts.errors import counted
+from ...data.contracts.errors import counted, one_line
 from ...pipeline.cluster.config import ClusterConfig
 from ...pipeline.estimate import Estimate
 from ...pipeline.store.generations.record import Counts, Generation
@@ -26,15 +27,17 @@ def growth_in_words(videos: Counts, texts: Counts) -> Iterator[str]:
 
 def print_estimate(
     estimate: Estimate,
+    folder: Path | None,
     retried: int | None = None,
     generation: Generation | None = None,
     *,
     as_json: bool = False,
 ) -> None:
-    """What a dry run measured, how many videos ``--retry`` means, if it was said, and what of a store that is there is
-    new, where anything is."""
+    """What a dry run measured, into which folder it would be written, if that is known, how many videos ``--retry``
+    means, if it was said, and what of a store that is there is new, where anything is."""
     if as_json:
         record = asdict(estimate) | {"caution": label_of(estimate.caution)}
+        record |= {"folder": None if folder is None else str(folder)}
         record |= {} if retried is None else {"retried": retried}
         if generation is not None:
             record |= {"counted_videos": asdict(generation.counted_videos)}
@@ -56,6 +59,8 @@ def print_estimate(
     out.print(f"frames    {e.frames:,}")
     shards = f"{counted(e.video_shards, 'shard')} of videos and {e.text_shards:,} of captions"
     out.print(f"store     {size_in_words(round(e.gigabytes * 1e9))} in {shards}")
+    if folder is not None:
+        out.print(f"folder    {one_line(str(folder))}", soft_wrap=True)
     if e.patch_gigabytes:
         size = size_in_words(round(e.patch_gigabytes * 1e9))
         out.print(f"patches   {size} of these: {_patches_in_words(e)}")

@@ -126,8 +126,8 @@ def _print_retried(summary: Summary, retry: str | None) -> None:
         )
     if summary.still_untrusted:
         err.print(
-            f"failed, of these: {summary.still_untrusted:,}. What was stored of them stays, and stays untrusted "
-            f"(tvr inspect --store {pasteable(summary.folder)} --untrusted)",
+            f"failed, of these: {summary.still_untrusted:,}. What was stored of them stays, and stays untrusted: "
+            f"tvr inspect --store {pasteable(summary.folder)} --untrusted",
             soft_wrap=True,
         )
 

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -58,10 +58,25 @@ def nothing_to_lose(kept: str) -> Generator[None]:
         raise KeyboardInterrupt(f"{kept}, and nothing is lost") from None
 
 
-def typed_command(*more: str) -> str:
+def typed_command(*more: str, without: str = "") -> str:
     """This command as it was typed, with more options behind, so that it can be pasted; of two values of an option the
-    last one counts."""
-    return " ".join(["tvr", *map(pasteable, (*sys.argv[1:], *more))])
+    last one counts.
+
+    Args:
+        more: options and their values.
+        without: an option that is left out, with its value, as what comes behind disagrees with it.
+    """
+    return " ".join(["tvr", *map(pasteable, (*_left(sys.argv[1:], without), *more))])
+
+
+def _left(words: Sequence[str], option: str) -> list[str]:
+    """The words without an option and its value, however these are joined."""
+    before = ["", *words]
+    return [
+        word
+        for word, last in zip(words, before, strict=False)
+        if not option or (option not in (word, last) and not word.startswith(f"{option}="))
+    ]
 
 
 def begun_line() -> str:

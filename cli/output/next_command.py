@@ -11,16 +11,15 @@ SOMETHING = '"what you look for"'
 """Stands for a query: what is pasted works, and is to be replaced."""
 
 
-def print_next(*words: object, remark: str = "", label: str = "next") -> None:
+def print_next(*words: object, label: str = "next") -> None:
     """One line behind the results of a command; nothing under ``--quiet``, nor where the demo types what comes next.
 
     Args:
         words: of the command, behind ``tvr``; paths and names are quoted where that is needed.
-        remark: what is to be known before it is typed.
         label: what it is; the command that comes next, as a rule.
     """
     if ASKED.advises and not ASKED.quiet:
-        out.print(f"{label}: {as_typed(*words)}{remark}", soft_wrap=True)
+        out.print(f"{label}: {as_typed(*words)}", soft_wrap=True)
 
 
 def as_typed(*words: object) -> str:

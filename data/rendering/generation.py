@@ -48,6 +48,20 @@ class Commission:
         return {"train": self.train_videos, "val": self.val_videos, "test": self.test_videos}[split]
 
 
+class OtherSetError(DataError):
+    """A folder holds another set than is asked for.
+
+    Args:
+        what: which, and in what it differs.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. A set is never changed: name another root, or ask for the set that is there."
+        )
+        self.what = what
+
+
 def generate(root: Path, commission: Commission, report: OnVideoGenerated | None = None) -> None:
     """Bring the set below ``root`` to completion. What is there is kept: a killed run goes on where it was.
 
@@ -88,9 +102,8 @@ def _expect_same(manifest: Path, wanted: dict[str, Any]) -> None:
     if found != wanted:
         differing = [key for key in wanted if not isinstance(found, dict) or found.get(key) != wanted[key]]
         changes = ", ".join(f"{key} = {_value(found, key)}, not {wanted[key]}" for key in differing)
-        raise DataError(
-            f"{manifest.parent} holds another storyboard set: {changes or 'it has unknown settings'}. "
-            "A set is never changed: name another root, or ask for the set that is there."
+        raise OtherSetError(
+            f"{manifest.parent} holds another storyboard set: {changes or 'it has unknown settings'}"
         )
 
 

@@ -126,16 +126,17 @@ class RunFolder:
         """Make the folder, or check that the run in it is this one.
 
         Raises:
-            TrainingError: the folder holds a run with other settings, and the message names them; or files of a run of
-                which nothing says what it is.
+            UsageError: the folder holds a run with other settings, and the message names them.
+            TrainingError: it holds files of a run of which nothing says what it is.
         """
         file = self.path / CONFIG
         if file.exists():
             differing = run_differences(_as_json(load_record(self.path).completed), _as_json(self.record))
             if differing:
-                raise TrainingError(
-                    f"{self.path} holds a run with other settings: {'; '.join(differing)}. "
-                    "Choose another run folder, or use the same settings to resume."
+                goes_on = f", or go on with it as it was begun: tvr train-head --run {pasteable(self.path)}"
+                raise UsageError(
+                    f"{self.path} holds a run with other settings: {'; '.join(differing)}. Name another run folder"
+                    f"{'' if self.record.splits.get('train', '').startswith(IMPORTED) else goes_on}"
                 )
             self._keep_options()
             return

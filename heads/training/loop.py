@@ -50,9 +50,9 @@ def train(
 
     Raises:
         DataError: there is no training split.
-        UsageError: a setting that cannot work with this head or these features.
-        TrainingError: the loss left the finite numbers, and the best finished epoch is kept in the folder; or the
-            folder holds another run, or another process trains into it.
+        UsageError: a setting that cannot work with this head or these features, or the folder holds another run.
+        TrainingError: the loss left the finite numbers, and the best finished epoch is kept in the folder; or another
+            process trains into it.
     """
     distributed = Distributed()
     device = distributed.device(config.device)

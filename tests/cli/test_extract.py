@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,42 @@ def test_pixels_fails_with_a_store_of_others(archive: Path, stored_pixels: Path)
     refused = tvr(*command(archive, "--pixels", "square"), cwd=stored_pixels)
     assert refused.code == 4
     assert "pixels: the store has 'stored', this run would use 'square'" in refused.err
+
+
+def test_a_store_that_was_renamed_is_named_before_a_second_one_is_begun(tmp_path: Path) -> None:
+    """The command that made it makes another one of the same archive; the note stands before hours are spent."""
+    (tmp_path / "cap").mkdir()
+    write_sample(tmp_path / "cap" / "a.mp4")
+    line = (
+        "extract",
+        "--dataset",
+        "folder",
+        "--root",
+        "cap",
+        "--model",
+        "tvr-storyboard",
+        "--num-frames",
+        "2",
+    )
+    assert tvr(*line, cwd=tmp_path).code == 0
+    usual = Path("tvr-workspace/features/folder-cap/tvr-storyboard-storyboard")
+    before = tvr(*line, "--dry-run", cwd=tmp_path)
+    assert f"\nfolder    {usual}\n" in before.out
+    assert "note: folder-cap/" not in before.err
+    assert tvr("stores", "folder-cap", "--rename", "mycap", cwd=tmp_path).code == 0
+    write_sample(tmp_path / "cap" / "b.mp4")
+    renamed = usual.with_name("mycap")
+    note = (
+        "note: folder-cap/mycap holds the same archive, made in the same way; to go on with it: "
+        f"tvr extract --config {renamed}/extract.toml --store {renamed}\n"
+    )
+    dry = tvr(*line, "--dry-run", "--json", cwd=tmp_path)
+    assert (json.loads(dry.out)["folder"], note in dry.err) == (str(usual), True)
+    again = tvr(*shlex.split(note)[shlex.split(note).index("tvr") + 1 :], cwd=tmp_path)
+    assert (again.code, "note: folder-cap/" in again.err) == (0, False), again.err
+    assert "2 videos (2 ok)" in again.out
+    for other in (("--num-frames", "3"), ("--limit", "1")):
+        assert "note: folder-cap/" not in tvr(*line, *other, "--dry-run", cwd=tmp_path).err
+    second = tvr(*line, cwd=tmp_path)
+    assert note in second.err
+    assert (tmp_path / usual).is_dir()

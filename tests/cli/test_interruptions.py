@@ -103,6 +103,36 @@ def test_while_the_summary_is_written_nothing_is_lost(
     assert "tvr: interrupted: every shard is in its place, and nothing is lost" in said
 
 
+def test_before_it_begins_it_says_what_is_there_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether the encoder is loaded yet or not; of a finished store, all."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a").mkdir()
+    for name in ("0.mp4", "1.mp4"):
+        write_sample(tmp_path / "a" / name)
+    line = ["extract", "--dataset", "folder", "--root", str(tmp_path / "a"), "--model", "tvr-storyboard"]
+    line += ["--num-frames", "2", "--videos-per-shard", "1", "--workspace", str(tmp_path / "w")]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for kept in (
+            "no shard was begun, and nothing is lost",
+            "kept: 2 of 2 shards; no other one was begun, and nothing is lost",
+        ):
+            monkeypatch.setattr(sys, "argv", ["tvr", *line])
+            for called in ("_loaded", "run_extraction"):
+                with monkeypatch.context() as patch:
+                    patch.setattr(extract, called, interrupted)
+                    assert app(line, prog_name="tvr", standalone_mode=False) == 130
+                assert f"tvr: interrupted: {kept}\n" in capsys.readouterr().err.replace("\n ", " ")
+            assert tvr(*line, cwd=tmp_path).code == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_below_one_shard_it_says_that_nothing_is_kept_and_what_keeps_more(tmp_path: Path) -> None:
     write_sample(tmp_path / "00.mp4")
     for number in range(1, 12):
@@ -308,7 +338,9 @@ def test_a_training_says_how_much_is_kept_and_the_next_one_names_it(tmp_path: Pa
     )
     again = tvr("train-head", "--run", run, "--epochs", str(kept + 1), cwd=tmp_path)
     assert f"going on after epoch {kept} of {kept + 1}: {run}\n" in again.err
+    assert again.code == 2
     assert "holds a run with other settings: " in again.err
+    assert again.err.endswith(f"or go on with it as it was begun: tvr train-head --run {run}\n")
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,11 @@ def test_next_of_an_archive_without_captions_is_a_search(place: Path, where: tup
     assert tvr("eval", "--store", store, cwd=place).code == untrained.code
     (found,) = re.findall(r"it can be searched: tvr (.*)$", untrained.err, re.MULTILINE)
     assert tvr(*shlex.split(found), cwd=place).code == 0
-    for command in ("inspect", "verify"):
+    for command in ("inspect", "verify", "compact"):
         by_folder, by_option = (tvr(command, *words, cwd=place) for words in ((store,), ("--store", store)))
         assert by_folder == by_option
-        assert command == "verify" or "; decoded: 6 videos by pyav\n" in by_folder.out
+        assert after("next", by_folder) == typed
+        assert command != "inspect" or "; decoded: 6 videos by pyav\n" in by_folder.out
         assert (by_folder.code, store in by_folder.out) == (0, True)
     assert tvr("inspect", store, "--store", store, cwd=place).code == 2
 

@@ -314,17 +314,36 @@ def test_housekeeping(tmp_path: Path) -> None:
     assert (tmp_path / "b").is_dir()
 
 
+def test_a_shard_that_was_taken_away_is_missing_and_every_command_says_what_mends_it(place: Path) -> None:
+    """Of a store that was whole nothing is to come."""
+    shards = list((place / STORE).glob("*.h5"))
+    for shard in shards:
+        shard.unlink()
+    mend = f"tvr verify --repair --store {STORE}\n"
+    (listed,) = json.loads(tvr("stores", "--json", cwd=place).out)
+    assert listed["state"] == f"{len(shards)} of {len(shards)} shards missing"
+    assert tvr("stores", cwd=place).out.endswith(f"mend: {mend}")
+    shown = tvr("inspect", STORE, cwd=place).out
+    assert f"incomplete: {listed['state']}; mend: {mend}" in shown
+    assert "status     not known: no shard of videos is there\n" in shown
+    for command in (("verify", STORE), ("search", "a", "--zero-shot", "--store", STORE)):
+        answer = tvr(*command, cwd=place)
+        assert answer.code == 4
+        assert (answer.out + answer.err).endswith(mend)
+
+
 def test_a_store_and_a_run_that_another_process_writes_are_not_to_be_gone_on_with(place: Path) -> None:
     """Who pastes that line starts a second one."""
     older = place / STORE.parent / "older"
     shutil.copytree(place / STORE, older)
     for record in older.glob("*.json"):
         os.utime(record, (1e9, 1e9))
-    next((place / STORE).glob("video-*.h5")).unlink()
+    for file in (place / STORE).glob("video-*"):
+        file.unlink()
     (place / RUN / "result.json").unlink()
     left = tvr("search", "a", "--zero-shot", cwd=place).err
     assert "to go on: the `tvr extract` that began it" in left
-    assert "to go on: run the same" in tvr("inspect", STORE, cwd=place).out
+    assert "to come; to go on: the `tvr extract` that began it" in tvr("inspect", STORE, cwd=place).out
     with FileLock(place / STORE / "writers.lock", shared=True) as lock, run_lock(place / RUN):
         assert lock.acquire()
         for answer in (tvr("search", "a", "--zero-shot", cwd=place), tvr("inspect", STORE, cwd=place)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from tvr.data.contracts.errors import TrainingError, WeightsError
+from tvr.data.contracts.errors import UsageError, WeightsError
 from tvr.heads.base import FeatureShape
 from tvr.heads.evaluation.evaluate import evaluate
 from tvr.heads.features.feature_set import FeatureSet
@@ -63,7 +63,7 @@ def test_becomes_a_run(tmp_path: Path) -> None:
 def test_another_run_in_the_folder_fails(tmp_path: Path) -> None:
     features = generated_features()
     import_checkpoint(checkpoint(tmp_path), features, TrainingConfig(num_frames=9), tmp_path / "run")
-    with pytest.raises(TrainingError, match="holds a run with other settings"):
+    with pytest.raises(UsageError, match="holds a run with other settings"):
         import_checkpoint(checkpoint(tmp_path), features, TrainingConfig(num_frames=5), tmp_path / "run")
 
 
@@ -75,7 +75,7 @@ def test_another_checkpoint_of_the_same_name_fails(tmp_path: Path) -> None:
     weights = released()
     weights["text_weight_fc.0.weight"] += 1
     torch.save({"state_dict": weights}, first.file)
-    with pytest.raises(TrainingError, match=r"imported from drl\.bin \(sha256 \w{16}\)' there and .* here"):
+    with pytest.raises(UsageError, match=r"imported from drl\.bin \(sha256 \w{16}\)' there and .* here"):
         import_checkpoint(first, features, TrainingConfig(), tmp_path / "run")
     assert (tmp_path / "run" / "head.safetensors").read_bytes() == before
 

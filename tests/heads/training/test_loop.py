@@ -131,7 +131,7 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
     assert record["training"].pop("hard_negatives") == 1
     file.write_text(json.dumps(record))
     assert run(tmp_path / "run").record() == first.record()
-    with pytest.raises(TrainingError, match=r"training\.hard_negatives is 1 there and 4 here"):
+    with pytest.raises(UsageError, match=r"training\.hard_negatives is 1 there and 4 here"):
         run(tmp_path / "run", dataclasses.replace(QUICK, hard_negatives=4))
 
 
@@ -144,7 +144,7 @@ def test_a_run_from_before_a_setting_was_renamed_goes_on(tmp_path: Path) -> None
     file.write_text(json.dumps(record))
     assert load_run(tmp_path / "run")[1].config == config
     assert run(tmp_path / "run", config).record() == first.record()
-    with pytest.raises(TrainingError, match=r"training\.hard_negatives is 4 there and 1 here"):
+    with pytest.raises(UsageError, match=r"training\.hard_negatives is 4 there and 1 here"):
         run(tmp_path / "run")
 
 
@@ -156,7 +156,7 @@ def test_a_run_keeps_the_loss_from_before_a_setting_changed_it(tmp_path: Path) -
     assert record["head_config"].pop("level_weights") == [1.0, 1.0, 0.2]
     file.write_text(json.dumps(record))
     message = r"level_weights is \[1.0, 1.0, 1.0\] there and \[1.0, 1.0, 0.2\] here"
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(UsageError, match=message):
         train("hcmi", config, toy_features(), QUICK, tmp_path / "run")
     as_before = dataclasses.replace(config, level_weights=(1.0, 1.0, 1.0))
     train("hcmi", as_before, toy_features(), QUICK, tmp_path / "run")
@@ -210,9 +210,9 @@ def test_logit_scale_is_the_encoders_or_what_was_asked_for(tmp_path: Path) -> No
 def test_train_fails_in_a_folder_of_another_run(tmp_path: Path) -> None:
     run(tmp_path / "run")
     before = weights(tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"training.lr is 0.01 there and 0.002 here"):
+    with pytest.raises(UsageError, match=r"training.lr is 0.01 there and 0.002 here"):
         run(tmp_path / "run", dataclasses.replace(QUICK, lr=2e-3))
-    with pytest.raises(TrainingError, match=r"head_config.layers is 1 there and 2 here"):
+    with pytest.raises(UsageError, match=r"head_config.layers is 1 there and 2 here"):
         train("seq_transformer", seq_transformer.Config(layers=2), toy_features(), QUICK, tmp_path / "run")
     assert weights(tmp_path / "run") == before
 
