@@ -1,12 +1,15 @@
 """Ctrl-C: what is kept, what is lost, and the command that goes on. A second one ends the command at once."""
 
+import _thread
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -32,6 +35,8 @@ def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Gen
         yield
         return
     before = signal.signal(signal.SIGINT, _first)
+    told_before = sys.unraisablehook
+    sys.unraisablehook = partial(_raised_again, told_before)
     try:
         yield
     except KeyboardInterrupt as interrupt:  # and from here on another one ends it at once
@@ -42,6 +47,8 @@ def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Gen
     except BaseException:
         signal.signal(signal.SIGINT, before)
         raise
+    finally:
+        sys.unraisablehook = told_before
     signal.signal(signal.SIGINT, before)
 
 
@@ -94,6 +101,17 @@ def _is_deaf() -> bool:
 def _first(signum: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, _second)
     raise KeyboardInterrupt
+
+
+def _raised_again(otherwise: Callable[[Any], Any], swallowed: Any) -> None:
+    """An interrupt that came while Python cleaned up an object, where nothing can be raised, comes a moment later."""
+    if not issubclass(swallowed.exc_type, KeyboardInterrupt):
+        otherwise(swallowed)
+        return
+    signal.signal(signal.SIGINT, _first)
+    again = threading.Timer(0.01, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
 
 
 def _second(signum: int, frame: FrameType | None) -> None:
