@@ -142,7 +142,7 @@ def compact_(
         if dry_run and done.generations:
             print_next(*(word for word in sys.argv[1:] if word != "--dry-run"))
         else:
-            print_next_of_store(FeatureStore.open(done.folder, complete=False), workspace_words(workspace))
+            print_next_of_store(FeatureStore.open(taken, complete=False), workspace_words(workspace))
 
 
 def _print_compaction(done: Compaction, *, is_dry: bool) -> None:
