@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from beartype.claw import beartype_package
+from beartype.claw import beartype_packages
+from jaxtyping import install_import_hook
 
 from benchmarks.decoding_truth.scheduling import usual_scheduling
 
@@ -34,8 +35,23 @@ TOGETHER = {
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Before anything imports it. Checking each call as jaxtyping does took 95 of 100 seconds of reading annotations.
-beartype_package("tvr.data")
+FOLDERS = ("data", "pipeline", "heads", "cli")
+
+
+def with_shapes() -> list[str]:
+    """The modules whose annotations have shapes of arrays."""
+    root = Path(__file__).resolve().parents[1]
+    paths = [path for folder in FOLDERS for path in (root / folder).rglob("*.py")]
+    return [
+        ".".join(("tvr", *path.relative_to(root).with_suffix("").parts))
+        for path in paths
+        if "from jaxtyping import" in path.read_text(encoding="utf-8")
+    ]
+
+
+# Before anything imports them. jaxtyping checks each call twice, and took 95 of 100 seconds of reading annotations.
+beartype_packages([f"tvr.{folder}" for folder in FOLDERS])
+install_import_hook(with_shapes(), "beartype.beartype")
 
 # Before anything imports torch: its threads would spin at barriers on cores that tests' children are using.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

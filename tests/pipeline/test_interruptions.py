@@ -6,23 +6,31 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tvr.data.base import load_dataset
-from tvr.pipeline.extract import extract
+from tvr.pipeline.extract import extract, run_extraction
+from tvr.pipeline.options import EncoderSpec, ExtractionOptions, Request
 from tvr.pipeline.progress import Progress
+from tvr.pipeline.sampling import Sampling
+from tvr.pipeline.shard_worker import ShardWorker
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import ExtractionInterrupted, Summary
 from tvr.pipeline.video.sample_clip import write_sample
 
 from ..fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
+from ..fixtures.fuzz import cases
 from ..fixtures.warm_shell import Running, WarmShell, warm_shell
 
 LINE = "extract --dataset folder --model tvr-storyboard --num-frames 4 --decoding-processes 1 --videos-per-shard 3"
 EXTRACT = [*LINE.split(), "--device", "cpu", "--precision", "fp32"]
 CLIPS = 12
 """Four shards of videos and one of captions."""
+ASKED = ExtractionOptions(Sampling(num_frames=4), videos_per_shard=3, num_children=1)
+"""What the command asks for."""
+KILLS = cases(40)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +50,19 @@ def undisturbed(shell: WarmShell, tmp_path_factory: pytest.TempPathFactory) -> P
     code, said = shell.run(*EXTRACT, "--root", place / "archive", "--store", place / "store")
     assert code == 0, said
     return place
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[ShardWorker]:
+    """Goes on with what was killed. It has the command's encoder, and nothing to start for each store."""
+    with ShardWorker(built_in_encoder(), ASKED) as worker:
+        yield worker
+
+
+def goes_on(worker: ShardWorker, archive: Path, store: Path) -> None:
+    """What the command does, in this process."""
+    request = Request("folder", archive, {}, EncoderSpec("tvr-storyboard", device="cpu", precision="fp32"))
+    run_extraction(worker, load_dataset("folder", archive, {}), replace(ASKED, request=request), store)
 
 
 def command(archive: Path, store: Path) -> list[str]:
@@ -75,13 +96,13 @@ def has_shards(run: Running, store: Path, more: int) -> bool:
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(shell: WarmShell, undisturbed: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments(shell: WarmShell, undisturbed: Path, tmp_path: Path) -> None:
     rng = random.Random(6)
     started = time.monotonic()
     assert shell.run(*command(undisturbed / "archive", tmp_path / "timed"))[0] == 0
     seconds = time.monotonic() - started
     kills, rounds, finished = 0, 0, []
-    while kills < 20:
+    while kills < KILLS:
         store = tmp_path / f"round-{rounds}"
         rounds += 1
         for _ in range(3):  # the second kill meets what the first one left
@@ -97,12 +118,14 @@ def test_killed_at_twenty_random_moments(shell: WarmShell, undisturbed: Path, tm
         code, said = shell.run(*command(undisturbed / "archive", store))
         assert code == 0, said
         ends_as(store, undisturbed)
-    assert rounds < 20, "hardly any run was killed in time"
+    assert rounds < KILLS, "hardly any run was killed in time"
     assert len(set(finished)) >= 3, f"all kills met the same state: {finished}"
 
 
 @pytest.mark.slow
-def test_killed_before_each_change_of_the_folder(shell: WarmShell, undisturbed: Path, tmp_path: Path) -> None:
+def test_killed_before_each_change_of_the_folder(
+    shell: WarmShell, worker: ShardWorker, undisturbed: Path, tmp_path: Path
+) -> None:
     """Every step of every commit, of videos and of texts: lock, write, rename, receipt, unlock."""
     archive = tmp_path / "archive"
     shutil.copytree(undisturbed / "archive", archive)
@@ -119,7 +142,7 @@ def test_killed_before_each_change_of_the_folder(shell: WarmShell, undisturbed: 
         if code == 0:
             break
         assert code == -9, said
-        assert shell.run(*command(archive, store))[0] == 0
+        goes_on(worker, archive, store)
         assert bytes_of(store) == bytes_of(tmp_path / "whole")
         assert {path.name for path in store.iterdir()} == {
             path.name for path in (tmp_path / "whole").iterdir()
