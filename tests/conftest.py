@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from beartype.claw import beartype_packages
+from beartype import BeartypeConf
+from beartype.claw import beartype_package, beartype_packages
 from jaxtyping import install_import_hook
 
 from benchmarks.decoding_truth.scheduling import usual_scheduling
@@ -35,13 +36,13 @@ TOGETHER = {
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-FOLDERS = ("data", "pipeline", "heads", "cli")
+TYPED = ("pipeline", "heads", "cli")
 
 
 def with_shapes() -> list[str]:
     """The modules whose annotations have shapes of arrays."""
     root = Path(__file__).resolve().parents[1]
-    paths = [path for folder in FOLDERS for path in (root / folder).rglob("*.py")]
+    paths = [path for folder in (*TYPED, "data/rendering") for path in (root / folder).rglob("*.py")]
     return [
         ".".join(("tvr", *path.relative_to(root).with_suffix("").parts))
         for path in paths
@@ -49,9 +50,11 @@ def with_shapes() -> list[str]:
     ]
 
 
-# Before anything imports them. jaxtyping checks each call twice, and took 95 of 100 seconds of reading annotations.
-beartype_packages([f"tvr.{folder}" for folder in FOLDERS])
+# Before anything imports them. Checking each call as jaxtyping does, twice, took 95 of 100 seconds of reading
+# annotations and a fifth of extracting small archives: only where there are shapes.
 install_import_hook(with_shapes(), "beartype.beartype")
+beartype_package("tvr.data")
+beartype_packages([f"tvr.{folder}" for folder in TYPED], conf=BeartypeConf(violation_type=TypeError))
 
 # Before anything imports torch: its threads would spin at barriers on cores that tests' children are using.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
