@@ -27,7 +27,14 @@ from tvr.pipeline.store.shards import MISSING
 from tvr.pipeline.video.sample_clip import write_sample
 from tvr.pipeline.workspace import Workspace
 
-from ..fixtures.archive import as_from_before_pixels, bytes_of, extracted, options_for, write_archive
+from ..fixtures.archive import (
+    as_from_before_pixels,
+    bytes_of,
+    extracted,
+    options_for,
+    warm_extract,
+    write_archive,
+)
 from ..fixtures.circles import write_circle
 from ..fixtures.datasets import dataset
 
@@ -78,7 +85,7 @@ def test_the_encoder_is_shown_stills_before_the_first_shard_and_once(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     folder, events = tmp_path / "store", list[Progress]()
-    extract(dataset(videos), encoder, OPTIONS, folder, on_progress=events.append)
+    warm_extract(dataset(videos), encoder, OPTIONS, folder, on_progress=events.append)
     assert [event.stage for event in events].index("probe") < [event.stage for event in events].index(
         "videos"
     )
@@ -87,7 +94,7 @@ def test_the_encoder_is_shown_stills_before_the_first_shard_and_once(
     assert load_manifest(folder).probe == expected
     (folder / "video-00000-of-00003.h5").unlink()
     events.clear()
-    summary = extract(dataset(videos), encoder, OPTIONS, folder, on_progress=events.append)
+    summary = warm_extract(dataset(videos), encoder, OPTIONS, folder, on_progress=events.append)
     assert summary.shards_done == 1
     assert not [event for event in events if event.stage == "probe"]
 
@@ -96,15 +103,15 @@ def test_a_store_from_before_stills_were_shown_is_extended(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     folder = tmp_path / "store"
-    extract(dataset(videos), encoder, OPTIONS, folder)
+    warm_extract(dataset(videos), encoder, OPTIONS, folder)
     record = read_checksummed(folder / "store.json")
     del record["probe"]
     write_checksummed(folder / "store.json", record)
     assert load_manifest(folder).probe is None
-    extract(dataset(videos), encoder, OPTIONS, folder)
+    warm_extract(dataset(videos), encoder, OPTIONS, folder)
     assert load_manifest(folder).probe is None, "nothing was to be done"
     (folder / "video-00000-of-00003.h5").unlink()
-    extract(dataset(videos), encoder, OPTIONS, folder)
+    warm_extract(dataset(videos), encoder, OPTIONS, folder)
     assert load_manifest(folder).probe == as_record(probe(encoder))
 
 
@@ -112,7 +119,7 @@ def test_texts_are_what_the_encoder_gives(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     described = dataset(videos, paragraph=True)
-    extract(described, encoder, OPTIONS, tmp_path / "store")
+    warm_extract(described, encoder, OPTIONS, tmp_path / "store")
     rows = FeatureStore.open(tmp_path / "store").texts(["b"])
     assert rows.texts == ("b: a shape moves. then it stops.",)
     whole = encoder.encode_texts(rows.texts)[0]
@@ -127,9 +134,9 @@ def test_texts_are_what_the_encoder_gives(
 
 
 def test_running_again_does_nothing(videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path) -> None:
-    first = extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    first = warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.h5")}
-    again = extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    again = warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
     assert (again.shards_done, again.shards_skipped) == (0, first.shards_done)
     assert again.status == first.status
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.h5")}
@@ -138,37 +145,37 @@ def test_running_again_does_nothing(videos: dict[str, Path | None], encoder: Enc
 def test_a_missing_video_that_appears_is_extracted(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
-    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
     write_sample(tmp_path / "e.mp4")
     complete = dataset(videos | {"e": tmp_path / "e.mp4"})
-    summary = extract(complete, encoder, OPTIONS, tmp_path / "store")
+    summary = warm_extract(complete, encoder, OPTIONS, tmp_path / "store")
     assert summary.shards_done == 1
     assert dict(summary.status) == {"ok": 4, "failed": 1}
-    extract(complete, encoder, OPTIONS, tmp_path / "fresh")
+    warm_extract(complete, encoder, OPTIONS, tmp_path / "fresh")
     assert _shards(tmp_path / "store") == _shards(tmp_path / "fresh")
 
 
 def test_retry_extracts_failed_videos_again(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
-    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
     write_sample(tmp_path / "c.mp4")
     again = ExtractionOptions(**{**_fields(OPTIONS), "retry": "failed"})
-    assert extract(dataset(videos), encoder, again, tmp_path / "store").shards_done == 1
+    assert warm_extract(dataset(videos), encoder, again, tmp_path / "store").shards_done == 1
     assert {row.id: row.status for row in FeatureStore.open(tmp_path / "store").statuses()}["c"] == "ok"
 
 
 def test_extract_fails_on_a_store_made_otherwise(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
-    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+    warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
     before = _shards(tmp_path / "store")
     other = ExtractionOptions(**{**_fields(OPTIONS), "sampling": Sampling(num_frames=3)})
     with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 4, this run would use 3"):
-        extract(dataset(videos), encoder, other, tmp_path / "store")
+        warm_extract(dataset(videos), encoder, other, tmp_path / "store")
     random_weights = clip.load("tvr-storyboard", "random", precision="fp32")
     with pytest.raises(StoreError, match=r"encoder\.weights_digest"):
-        extract(dataset(videos), random_weights, OPTIONS, tmp_path / "store")
+        warm_extract(dataset(videos), random_weights, OPTIONS, tmp_path / "store")
     assert _shards(tmp_path / "store") == before
 
 
@@ -177,7 +184,7 @@ def test_extract_fails_where_it_cannot_write(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot write to"):
-        extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
+        warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "file" / "store")
 
 
 def test_a_store_keeps_the_shards_it_was_begun_with(encoder: Encoder, tmp_path: Path) -> None:
@@ -185,7 +192,7 @@ def test_a_store_keeps_the_shards_it_was_begun_with(encoder: Encoder, tmp_path: 
     archive = write_archive(tmp_path / "archive")
     store = extracted(archive, encoder, tmp_path / "store", videos_per_shard=2)
     next(store.glob("video-00001-*.h5")).unlink()
-    again = extract(
+    again = warm_extract(
         load_dataset("folder", archive, {}), encoder, options_for(archive, videos_per_shard=None), store
     )
     assert (again.shards_done, again.shards_skipped) == (1, 4)
@@ -201,13 +208,15 @@ def test_a_store_goes_on_with_the_frames_that_presets_stored_before(
     long = replace(dataset(videos), preset=Preset(num_frames=64))
     unasked = replace(OPTIONS, sampling=sampling_of(long.preset, None, None, None), is_sampling_open=True)
     for frames in (64, 48):
-        extract(long, encoder, replace(OPTIONS, sampling=Sampling(num_frames=frames)), tmp_path / f"{frames}")
-    assert extract(long, encoder, unasked, tmp_path / "64").shards_done == 0
+        warm_extract(
+            long, encoder, replace(OPTIONS, sampling=Sampling(num_frames=frames)), tmp_path / f"{frames}"
+        )
+    assert warm_extract(long, encoder, unasked, tmp_path / "64").shards_done == 0
     assert load_manifest(tmp_path / "64").sampling["num_frames"] == 64
     with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 48, this run would use 128"):
-        extract(long, encoder, unasked, tmp_path / "48")
+        warm_extract(long, encoder, unasked, tmp_path / "48")
     with pytest.raises(StoreError, match=r"sampling.num_frames: the store has 64, this run would use 128"):
-        extract(long, encoder, replace(unasked, is_sampling_open=False), tmp_path / "64")
+        warm_extract(long, encoder, replace(unasked, is_sampling_open=False), tmp_path / "64")
     estimated: list[int] = []
     monkeypatch.setattr(
         asked_extraction,
@@ -226,7 +235,7 @@ def test_pixels_are_square_in_a_new_store(
     write_circle(tmp_path / "a.mp4")
     stores: dict[str | None, dict[str, bytes]] = {}
     for pixels in (None, "square", "stored"):
-        summary = extract(
+        summary = warm_extract(
             dataset(videos), encoder, replace(OPTIONS, pixels=pixels), tmp_path / f"store {pixels}"
         )
         stores[pixels] = _shards(summary.folder)
@@ -258,7 +267,9 @@ def test_how_frames_are_resampled_is_part_of_a_store(
     }
     stores: dict[str | None, dict[str, bytes]] = {}
     for way in (None, "fast", "exact"):
-        folder = extract(dataset(clips), encoder, replace(OPTIONS, resize=way), tmp_path / f"{way}").folder
+        folder = warm_extract(
+            dataset(clips), encoder, replace(OPTIONS, resize=way), tmp_path / f"{way}"
+        ).folder
         stores[way] = _shards(folder)
         assert load_manifest(folder).resize == (way or "fast")
     assert stores[None] == stores["fast"] != stores["exact"]
@@ -269,12 +280,12 @@ def test_how_frames_are_resampled_is_part_of_a_store(
     assert (np.sum(features[0] * features[1], -1) >= 0.9999).all(), "of unit length"
     begun = tmp_path / "exact"
     with pytest.raises(StoreError, match="resize: the store has 'exact', this run would use 'fast'"):
-        extract(dataset(clips), encoder, replace(OPTIONS, resize="fast"), begun)
+        warm_extract(dataset(clips), encoder, replace(OPTIONS, resize="fast"), begun)
     (shard,) = begun.glob("video-*.h5")
     shard.unlink()
     # Also where the package has gone since, or another machine goes on.
     monkeypatch.setattr(preprocessing, "_FAST_PACKAGE", "a_package_that_is_not_here")
-    extract(dataset(clips), encoder, OPTIONS, begun)
+    warm_extract(dataset(clips), encoder, OPTIONS, begun)
     assert _shards(begun) == stores["exact"]
 
 
@@ -283,19 +294,19 @@ def test_how_frames_are_resampled_is_part_of_a_store_fails(
 ) -> None:
     """What the package resampled goes on with it alone."""
     pytest.importorskip("cykooz_resizer", reason="it has no wheel for this machine")
-    extract(dataset(videos), encoder, replace(OPTIONS, resize="fast"), tmp_path / "store")
+    warm_extract(dataset(videos), encoder, replace(OPTIONS, resize="fast"), tmp_path / "store")
     monkeypatch.setattr(preprocessing, "_FAST_PACKAGE", "a_package_that_is_not_here")
     with pytest.raises(UsageError, match="--resize fast needs the package cykooz-resizer"):
-        extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
+        warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store")
 
 
 @pytest.mark.parametrize(("stored", "wanted"), [("stored", "square"), ("square", "stored")])
 def test_extract_fails_with_other_pixels(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path, stored: Pixels, wanted: Pixels
 ) -> None:
-    extract(dataset(videos), encoder, replace(OPTIONS, pixels=stored), tmp_path / "store")
+    warm_extract(dataset(videos), encoder, replace(OPTIONS, pixels=stored), tmp_path / "store")
     with pytest.raises(StoreError, match=f"pixels: the store has '{stored}', this run would use '{wanted}'"):
-        extract(dataset(videos), encoder, replace(OPTIONS, pixels=wanted), tmp_path / "store")
+        warm_extract(dataset(videos), encoder, replace(OPTIONS, pixels=wanted), tmp_path / "store")
 
 
 def test_a_store_goes_on_with_the_decoder_it_was_begun_with(encoder: Encoder, tmp_path: Path) -> None:
@@ -314,10 +325,10 @@ def test_jobs_that_start_together_have_the_pixels_of_the_first(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     first = replace(OPTIONS, pixels="stored")
-    extract(dataset(videos), encoder, first, tmp_path / "store", share=JobShare(0, 2))
+    warm_extract(dataset(videos), encoder, first, tmp_path / "store", share=JobShare(0, 2))
     for shard in (tmp_path / "store").glob("*.h5"):
         shard.unlink()
-    extract(dataset(videos), encoder, OPTIONS, tmp_path / "store", share=JobShare(1, 2))
+    warm_extract(dataset(videos), encoder, OPTIONS, tmp_path / "store", share=JobShare(1, 2))
     assert load_manifest(tmp_path / "store").pixels == "stored"
 
 

@@ -10,7 +10,6 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import extract
 from tvr.pipeline.growth.compaction import compact_store, planned_compaction
 from tvr.pipeline.store.claim import claimed_store
 from tvr.pipeline.store.generations.record import earlier_digests, load_manifest
@@ -19,7 +18,7 @@ from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.video.sample_clip import write_sample
 
-from ...fixtures.archive import built_in_encoder, bytes_of, options_for
+from ...fixtures.archive import built_in_encoder, bytes_of, options_for, warm_extract
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def made(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [f"{name}.mp4,a clip called {name}" for name in names]
         (place / "archive" / "captions.csv").write_text("\n".join(["path,caption", *rows]) + "\n")
         described = load_dataset("folder", place / "archive", {})
-        extract(described, encoder, options_for(place / "archive", patches_dtype="int8"), place / store)
+        warm_extract(described, encoder, options_for(place / "archive", patches_dtype="int8"), place / store)
 
     (place / "archive").mkdir()
     for names in ("ace", "abce", "bcde"):

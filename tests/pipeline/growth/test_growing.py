@@ -9,7 +9,7 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import extract, planned_growth
+from tvr.pipeline.extract import planned_growth
 from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.repair import repair
 from tvr.pipeline.store.checksummed_json import read_checksummed, write_checksummed
@@ -27,7 +27,7 @@ from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import Summary
 from tvr.pipeline.video.sample_clip import write_sample
 
-from ...fixtures.archive import built_in_encoder, bytes_of, options_for
+from ...fixtures.archive import built_in_encoder, bytes_of, options_for, warm_extract
 from ...fixtures.mp4 import Movie, write_movie
 
 CLIPS = "abcdef"
@@ -75,7 +75,7 @@ def extracted(place: Path, encoder: Encoder, store: str = "store", **changes: ob
     share = JobShare.parse(str(changes.pop("share", "1/1")))
     root = place / "archive"
     described = load_dataset("folder", root, {})
-    return extract(described, encoder, options_for(root, **changes), place / store, share=share)
+    return warm_extract(described, encoder, options_for(root, **changes), place / store, share=share)
 
 
 def counted(summary: Summary) -> tuple[Counts | None, Counts | None]:
@@ -211,7 +211,7 @@ def test_a_published_set_fails_to_grow(place: Path, encoder: Encoder) -> None:
     add(place, "g")
     described = replace(load_dataset("folder", place / "archive", {}), is_archive=False)
     with pytest.raises(StoreError, match=r"annotation_digests\.captions\.csv: the store has"):
-        extract(described, encoder, options_for(place / "archive"), place / "store")
+        warm_extract(described, encoder, options_for(place / "archive"), place / "store")
 
 
 def test_an_interrupted_generation_that_changed_again_loses_nothing(place: Path, encoder: Encoder) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import extract, run_extraction
+from tvr.pipeline.extract import run_extraction
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.repair import repair
 from tvr.pipeline.sampling import Sampling
@@ -26,7 +26,14 @@ from tvr.pipeline.store.receipts import load_receipt
 from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import Summary
 
-from ...fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
+from ...fixtures.archive import (
+    built_in_encoder,
+    bytes_of,
+    extracted,
+    options_for,
+    warm_extract,
+    write_archive,
+)
 from ...fixtures.fuzz import cases
 from ...fixtures.interleaving import interleaved
 from ...fixtures.stores import manifest, write_store
@@ -134,7 +141,7 @@ def test_a_shard_of_another_store_fails_to_take_its_place(
         write_checksummed(store / MANIFEST_NAME, record | {"max_seconds": 3.0})
 
     with pytest.raises(StoreError, match=r"(?s)become another store while.*max_seconds: the store has 3\.0"):
-        extract(dataset, encoder, before, store, on_progress=write_over)
+        warm_extract(dataset, encoder, before, store, on_progress=write_over)
     assert not list(store.glob("*.h5"))
     assert not list(store.glob("*.lock"))
 

@@ -14,7 +14,6 @@ from tvr.pipeline.encoders import clip
 from tvr.pipeline.encoders.base import Encoder
 from tvr.pipeline.encoders.towers.patch_tokens import pooled
 from tvr.pipeline.estimate import estimate
-from tvr.pipeline.extract import extract
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.sampling import Sampling
 from tvr.pipeline.shard_worker import decode_task
@@ -24,6 +23,7 @@ from tvr.pipeline.store.patches import PatchFormat, PatchLayout, PatchSpool, deq
 from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.video.sample_clip import write_sample
 
+from ...fixtures.archive import warm_extract
 from ...fixtures.datasets import dataset
 from ...fixtures.shell import tvr
 
@@ -62,7 +62,7 @@ def test_patches_come_back(
     tolerance: float,
 ) -> None:
     described, chosen = dataset(videos), options(number_format)
-    extract(described, encoder, chosen, tmp_path / "store")
+    warm_extract(described, encoder, chosen, tmp_path / "store")
     store = FeatureStore.open(tmp_path / "store")
     assert store.has_patches
     with DecoderPool(1) as pool:
@@ -81,7 +81,7 @@ def test_patches_come_back(
 def test_patches_are_read_in_a_few_lines(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
-    extract(dataset(videos), encoder, options("int8"), tmp_path)
+    warm_extract(dataset(videos), encoder, options("int8"), tmp_path)
     shard: Any
     with h5py.File(tmp_path / "video-00000-of-00002.h5") as shard:
         start, stop = shard["offsets"][1:3]
@@ -94,7 +94,7 @@ def test_the_bytes_depend_neither_on_children_nor_on_chunks(
 ) -> None:
     every = Sampling("all")
     for children in (1, 3):
-        extract(
+        warm_extract(
             dataset(videos),
             encoder,
             ExtractionOptions(
@@ -111,7 +111,7 @@ def test_a_retry_keeps_the_patches_of_a_video_that_is_gone(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     described, folder = dataset(videos), tmp_path / "store"
-    extract(described, encoder, options("int8"), folder)
+    warm_extract(described, encoder, options("int8"), folder)
     before = FeatureStore.open(folder).patches("a").copy()
     path = videos["a"]
     assert path is not None
@@ -124,7 +124,7 @@ def test_a_retry_keeps_the_patches_of_a_video_that_is_gone(
         retry="failed",
         patches_dtype="int8",
     )
-    extract(described, encoder, again, folder)
+    warm_extract(described, encoder, again, folder)
     assert np.array_equal(FeatureStore.open(folder).patches("a"), before)
 
 
@@ -133,7 +133,7 @@ def test_the_estimate_is_what_the_store_takes(
 ) -> None:
     described = dataset({name: path for name, path in videos.items() if name in "abd"})
     expected = estimate(described, encoder, options("int8"))
-    extract(described, encoder, options("int8"), tmp_path / "store")
+    warm_extract(described, encoder, options("int8"), tmp_path / "store")
     shard: Any = h5py.File(tmp_path / "store" / "video-00000-of-00001.h5")
     assert expected.patch_gigabytes * 1e9 == shard["patches"].nbytes + shard["patch_scales"].nbytes
     found = encoder.identity
@@ -146,17 +146,17 @@ def test_the_estimate_is_what_the_store_takes(
 def test_a_store_without_patches_fails(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
-    extract(dataset(videos), encoder, options(None), tmp_path / "store")
+    warm_extract(dataset(videos), encoder, options(None), tmp_path / "store")
     with pytest.raises(StoreError, match="has no patches; extract with --patches"):
         FeatureStore.open(tmp_path / "store").patches("a")
     with pytest.raises(StoreError, match=r"patches_dtype: the store has None, this run would use 'int8'"):
-        extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
+        warm_extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
 
 
 def test_a_model_without_patches_fails(videos: dict[str, Path | None], tmp_path: Path) -> None:
     encoder = clip.load("RN50", "random", precision="fp32")
     with pytest.raises(UsageError, match="RN50 has no patch features: its image tower, ModifiedResNet"):
-        extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
+        warm_extract(dataset(videos), encoder, options("int8"), tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 
@@ -211,7 +211,7 @@ def test_a_store_from_before_raw_tokens_is_the_same_store(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path
 ) -> None:
     """Its record has no such key; nor does its digest change, which the receipts of its shards name."""
-    extract(dataset(videos), encoder, options(None), tmp_path)
+    warm_extract(dataset(videos), encoder, options(None), tmp_path)
     old = load_manifest(tmp_path)
     without = replace(old, encoder={k: v for k, v in old.encoder.items() if k != "raw_patches"})
     raw = {"per_frame": 9, "prefix": 1, "dim": 4, "pooling": ["visual.head."], "pooling_digest": "0" * 64}
@@ -232,7 +232,7 @@ def test_a_store_from_before_raw_tokens_is_the_same_store(
 def test_a_record_of_raw_tokens_fails(
     videos: dict[str, Path | None], encoder: Encoder, tmp_path: Path, value: object
 ) -> None:
-    extract(dataset({"a": videos["a"]}), encoder, options(None), tmp_path)
+    warm_extract(dataset({"a": videos["a"]}), encoder, options(None), tmp_path)
     old = load_manifest(tmp_path)
     replace(old, encoder={**old.encoder, "raw_patches": value}).save(tmp_path, {})
     with pytest.raises(StoreError, match="is not the manifest of a store"):

@@ -10,7 +10,7 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import count_retried, extract
+from tvr.pipeline.extract import count_retried
 from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.options import ExtractionOptions
 from tvr.pipeline.progress import Progress
@@ -23,7 +23,14 @@ from tvr.pipeline.store.verification import verify
 from tvr.pipeline.summary import Summary
 from tvr.pipeline.trust.changes import FileComparison, compared_by_request
 
-from ...fixtures.archive import built_in_encoder, bytes_of, extracted, options_for, write_archive
+from ...fixtures.archive import (
+    built_in_encoder,
+    bytes_of,
+    extracted,
+    options_for,
+    warm_extract,
+    write_archive,
+)
 from ...fixtures.mp4 import Movie, write_movie
 
 FIRST = "video-00000-of-00003.h5"
@@ -52,7 +59,7 @@ def place(made: Path, tmp_path: Path) -> Path:
 def again(place: Path, encoder: Encoder, root: Path | None = None, **changes: object) -> Summary:
     root = root or place / "archive"
     options: ExtractionOptions = options_for(root, **changes)
-    return extract(load_dataset("folder", root, {}), encoder, options, place / "store")
+    return warm_extract(load_dataset("folder", root, {}), encoder, options, place / "store")
 
 
 def other_film(path: Path) -> None:
@@ -84,7 +91,7 @@ def test_a_folder_that_was_renamed(place: Path, encoder: Encoder) -> None:
     ):
         again(place, encoder, renamed)
     described = load_dataset("folder", renamed, {"name": "archive"})
-    assert extract(described, encoder, options_for(renamed), place / "store").shards_done == 0
+    assert warm_extract(described, encoder, options_for(renamed), place / "store").shards_done == 0
 
 
 def test_another_camera_with_the_same_names_fails(place: Path, encoder: Encoder, tmp_path: Path) -> None:
@@ -123,9 +130,12 @@ def test_what_a_broken_off_retry_left_is_still_told_apart(
 
     if share == "1/1":
         with pytest.raises(KeyboardInterrupt):
-            extract(described, encoder, options, place / "store", on_progress=break_off)
+            warm_extract(described, encoder, options, place / "store", on_progress=break_off)
     else:
-        assert extract(described, encoder, options, place / "store", share=JobShare.parse(share)).retried == 2
+        assert (
+            warm_extract(described, encoder, options, place / "store", share=JobShare.parse(share)).retried
+            == 2
+        )
     with pytest.raises(StoreError, match="this run looks in"):
         again(place, encoder, other)
     again(place, encoder, other, retry="changed")
@@ -142,11 +152,11 @@ def test_a_share_of_another_camera_fails(encoder: Encoder, tmp_path: Path) -> No
         described = load_dataset("folder", place, {})
         if place is other:
             with pytest.raises(StoreError, match=r"1 of the videos .* such as 'a'.*this run looks in"):
-                extract(described, encoder, options_for(place), store, share=JobShare.parse(share))
+                warm_extract(described, encoder, options_for(place), store, share=JobShare.parse(share))
             retried = options_for(place, retry="changed")
-            assert extract(described, encoder, retried, store, share=JobShare.parse(share)).retried == 0
+            assert warm_extract(described, encoder, retried, store, share=JobShare.parse(share)).retried == 0
         else:
-            extract(described, encoder, options_for(place), store, share=JobShare.parse(share))
+            warm_extract(described, encoder, options_for(place), store, share=JobShare.parse(share))
 
 
 def test_a_replaced_file_fails_whatever_else_is_to_be_retried(place: Path, encoder: Encoder) -> None:
@@ -189,7 +199,7 @@ def test_every_byte_is_compared_on_demand(encoder: Encoder, tmp_path: Path) -> N
     long.write_bytes(data)
     os.utime(long, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     described, options = load_dataset("folder", root, {}), options_for(root, file_digest="whole")
-    assert extract(described, encoder, options, store).counted_videos == Counts(changed=1, kept=4)
+    assert warm_extract(described, encoder, options, store).counted_videos == Counts(changed=1, kept=4)
 
 
 def test_only_changed_videos_are_extracted_again(place: Path, encoder: Encoder) -> None:
@@ -228,8 +238,8 @@ def test_a_file_that_changes_while_it_is_decoded_is_seen_the_next_time(
         if progress.stage == "videos" and (root / "a.mp4").stat().st_size < 10_000:
             other_film(root / "a.mp4")
 
-    extract(described, encoder, options, store, on_progress=change)
-    assert extract(described, encoder, options, store).counted_videos == Counts(changed=1, kept=4)
+    warm_extract(described, encoder, options, store, on_progress=change)
+    assert warm_extract(described, encoder, options, store).counted_videos == Counts(changed=1, kept=4)
 
 
 def test_what_an_older_store_does_not_know_is_said(place: Path, encoder: Encoder) -> None:

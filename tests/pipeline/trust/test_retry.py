@@ -9,7 +9,7 @@ import pytest
 from tvr.data.base import load_dataset
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.pipeline.encoders.base import Encoder
-from tvr.pipeline.extract import count_retried, extract
+from tvr.pipeline.extract import count_retried
 from tvr.pipeline.job_array import JobShare
 from tvr.pipeline.progress import Progress
 from tvr.pipeline.request import Named
@@ -20,7 +20,7 @@ from tvr.pipeline.summary import Summary
 from tvr.pipeline.trust.files import verdicts_by_request
 from tvr.pipeline.video.sample_clip import write_sample
 
-from ...fixtures.archive import built_in_encoder, options_for
+from ...fixtures.archive import built_in_encoder, options_for, warm_extract
 from ...fixtures.older_stores import MARK, Place, older_place
 
 FIRST, SECOND, THIRD, FOURTH = (f"video-0000{index}-of-00004.h5" for index in range(4))
@@ -45,7 +45,7 @@ def place(made: Place, tmp_path: Path) -> Place:
 
 def retry(place: Place, encoder: Encoder, what: str = "untrusted", **more: object) -> Summary:
     options = options_for(place.archive, retry=what)
-    return extract(load_dataset("folder", place.archive, {}), encoder, options, place.store, **more)  # type: ignore[arg-type]
+    return warm_extract(load_dataset("folder", place.archive, {}), encoder, options, place.store, **more)  # type: ignore[arg-type]
 
 
 def untrusted(store: Path, root: Path) -> list[str]:
@@ -114,7 +114,7 @@ def test_patches_of_others_stay(encoder: Encoder, tmp_path: Path) -> None:
     place = older_place(tmp_path, encoder, patches_dtype="int8")
     before = FeatureStore.open(shutil.copytree(place.store, tmp_path / "before"))
     options = options_for(place.archive, retry="untrusted", patches_dtype="int8")
-    extract(load_dataset("folder", place.archive, {}), encoder, options, place.store)
+    warm_extract(load_dataset("folder", place.archive, {}), encoder, options, place.store)
     after, fresh = FeatureStore.open(place.store), FeatureStore.open(place.fresh)
     assert np.array_equal(after.patches("a"), before.patches("a"))
     assert after.frames("a").tobytes() == before.frames("a").tobytes()
@@ -151,7 +151,7 @@ def test_a_video_that_cannot_be_read_any_more_keeps_its_row(
 def test_a_plain_run_leaves_older_rows_alone(place: Place, made: Place, encoder: Encoder) -> None:
     (place.store / FOURTH).unlink()
     before = files(place.store)
-    summary = extract(
+    summary = warm_extract(
         load_dataset("folder", place.archive, {}), encoder, options_for(place.archive), place.store
     )
     assert summary.shards_done == 1
