@@ -178,8 +178,9 @@ def assert_blind_to_padding(head: Head, rubbish: float) -> None:
     texts = TextFeatures(filled(TEXTS.words, TEXTS.mask), TEXTS.mask, TEXTS.sentence, parts, TEXTS.parts_mask)
     videos = VideoFeatures(filled(VIDEOS.frames, VIDEOS.mask), VIDEOS.mask)
     assert torch.equal(scores(head, texts, videos), scores(head))
+    clean = losses(head)
     for name, value in losses(head, texts, videos).items():
-        assert torch.equal(value, losses(head)[name]), name
+        assert torch.equal(value, clean[name]), name
 
 
 def padded(parts: Tensor, by: int) -> Tensor:
@@ -196,8 +197,9 @@ def assert_blind_to_padding_length(head: Head) -> None:
     texts = TextFeatures(padded(TEXTS.words, 2), padded(TEXTS.mask, 2), TEXTS.sentence, *parts)
     videos = VideoFeatures(padded(VIDEOS.frames, 2), padded(VIDEOS.mask, 2))
     assert_same(scores(head, texts, videos), scores(head))
+    shorter = losses(head)
     for name, value in losses(head, texts, videos).items():
-        assert_same(value, losses(head)[name])
+        assert_same(value, shorter[name])
 
 
 def test_encodings_can_be_padded_and_joined(head: Head) -> None:
