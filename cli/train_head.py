@@ -196,7 +196,7 @@ def _in_words(folder: Path) -> Generator[None]:
 
 
 def _training_config(
-    begun: RunEntry | None, typed: Mapping[str, str], shorts: Mapping[str, float | None], device: str
+    begun: RunEntry | None, typed: Mapping[str, str], shorts: Mapping[str, int | float | None], device: str
 ) -> TrainingConfig:
     note_former_names(typed, FORMER_NAMES)
     chosen = {key: str(value) for key, value in shorts.items() if value is not None}

@@ -4,11 +4,12 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tvr.cli.demo import _clearest_query, _how_chosen, demo
+from tvr.cli.demo import VIDEOS, _clearest_query, _how_chosen, demo
 from tvr.cli.doctor import _mark
 from tvr.data.contracts.errors import DataError, UsageError, WeightsError
 from tvr.heads.search.answers import Wish
@@ -140,29 +141,39 @@ def test_the_demo_of_own_videos_fails_without_the_extra(
         demo(tmp_path / "work", videos=tmp_path)
 
 
+def typed_again(said: str, cwd: Path) -> dict[str, str]:
+    """What each command that the demo shows answers where it is typed."""
+    typed: dict[str, str] = {}
+    for command in re.findall(r"^\$ tvr (.+)$", said, re.MULTILINE):
+        name, *rest = shlex.split(command)
+        # The demo has shown the table; a run is scored in seconds, so this time as records.
+        again = tvr(name, *rest, *(["--json"] if name == "eval" else []), cwd=cwd)
+        assert again.code == 0, f"{command}: {again.err}"
+        typed[name] = again.out
+    return typed
+
+
 @pytest.mark.slow
-def test_demo(tmp_path: Path) -> None:
-    answer = tvr("demo", "--train-videos", "400", cwd=tmp_path, seconds=900)
-    assert answer.code == 0, answer.err
-    assert "1,000 videos (1,000 ok) and 1,000 captions" in answer.out
-    assert "the top hit is right" in answer.out
-    assert answer.out.count("next: ") == 1, "what comes in between is typed by the demo itself"
-    assert answer.out.endswith("next: tvr serve tvr-demo\n")
-    on_twins = re.search(r"hcmi +│ +(\d+\.\d) │ +(\d+\.\d) │", answer.out)
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With fewer videos to choose and to test on; its commands are then typed again, in processes of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tvr", "demo", "--train-videos", "200"])
+    for name, count in (("val_videos", 20), ("test_videos", 100)):
+        monkeypatch.setitem(VIDEOS, name, count)
+    demo(train_videos=200)
+    said = capsys.readouterr().out
+    assert "320 videos (320 ok) and 320 captions" in said
+    assert "the top hit is right" in said
+    assert said.count("next: ") == 1, "what comes in between is typed by the demo itself"
+    assert said.endswith("next: tvr serve tvr-demo\n")
+    on_twins = re.search(r"hcmi +│ +(\d+\.\d) │ +(\d+\.\d) │", said)
     assert on_twins is not None
     assert min(map(float, on_twins.groups())) > 55
-    run = tmp_path / "tvr-demo" / "runs" / "storyboard" / "demo-hcmi-400"
+    run = tmp_path / "tvr-demo" / "runs" / "storyboard" / "demo-hcmi-200"
     for name in ("config.json", "head.safetensors", "metrics.jsonl"):
         assert (run / name).is_file()
 
-    typed: dict[str, str] = {}
-    for command in re.findall(r"^\$ tvr (.+)$", answer.out, re.MULTILINE):
-        name, *rest = shlex.split(command)
-        # The demo has shown the table; a run is scored in seconds, so this time as records.
-        again = tvr(name, *rest, *(["--json"] if name == "eval" else []), cwd=tmp_path)
-        assert again.code == 0, f"{command}: {again.err}"
-        typed[name] = again.out
-
+    typed = typed_again(said, tmp_path)
     assert set(typed) == {"extract", "train-head", "eval", "search"}
     assert json.dumps(json.loads(typed["eval"])).count("random_weights") >= 1
     store = tmp_path / "tvr-demo" / "features" / "storyboard" / "tvr-storyboard-storyboard"

@@ -96,10 +96,11 @@ def test_compact_fails_without_a_store(tmp_path: Path) -> None:
 
 def test_two_workers_extract_what_is_new(place: Path) -> None:
     write_sample(place / "clips" / "d.mp4")
-    done = tvr(*EXTRACT, *ALONE, "--videos-per-shard", "128", "--workers", "2", "--device", "cpu", cwd=place)
-    assert done.code == 0, done.err
-    assert "2 new, 0 changed, 0 gone, 2 kept" in done.err
-    assert "4 videos (4 ok)" in done.out
+    line = (*EXTRACT, *ALONE, "--videos-per-shard", "128", "--workers", "2", "--device", "cpu")
+    code, said = warm_shell().run(*line, cwd=str(place), forks=True)
+    assert code == 0, said
+    assert "2 new, 0 changed, 0 gone, 2 kept" in said
+    assert "4 videos (4 ok)" in said
 
 
 def has(run: Running, store: Path, ids: list[str]) -> bool:
