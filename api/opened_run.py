@@ -10,7 +10,7 @@ from .heads.runs.newest import RunEntry, run_entries
 from .heads.runs.run_folder import load_run, read_metrics, read_result
 from .heads.runs.training_config import score_in_words
 from .opened_store import Store
-from .places import Place, run_folder_of, workspace_at
+from .places import Place, run_folder_of, see_that_it_is_of, workspace_at
 from .shown import facts_table
 
 
@@ -103,7 +103,9 @@ def open_run(run: Place | None = None, *, dataset: str | None = None, workspace:
     """
     place = workspace_at(workspace)
     if run is not None:
-        return Run(run_folder_of(place, run))
+        found = Run(run_folder_of(place, run))
+        see_that_it_is_of(dataset, found.folder, found.dataset)
+        return found
     finished = [entry for entry in run_entries(place, dataset) if entry.is_finished]
     return Run(finished[0].folder if finished else place.named_run("", dataset))
 

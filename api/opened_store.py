@@ -12,7 +12,7 @@ from .heads.search.catalogue import Catalogue
 from .pipeline.store.manifest import Manifest
 from .pipeline.store.reader import FeatureStore
 from .pipeline.summary import Summary
-from .places import Place, store_folder_of, workspace_at
+from .places import Place, see_that_it_is_of, store_folder_of, workspace_at
 from .shown import facts_table
 
 
@@ -141,7 +141,9 @@ def open_store(
     """
     place = workspace_at(workspace)
     if store is not None:
-        return Store(store_folder_of(place, store))
+        found = Store(store_folder_of(place, store))
+        see_that_it_is_of(dataset, found.folder, found.dataset)
+        return found
     return Store(place.find_store(dataset).folder)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .data.contracts.errors import UsageError
+from .data.contracts.file_names import folder_name
 from .pipeline.store.manifest import MANIFEST_NAME
 from .pipeline.workspace import RUN_CONFIG_NAME, Workspace
 
@@ -34,6 +35,21 @@ def run_folder_of(place: Workspace, run: Place) -> Path:
     """The same of a run."""
     folder = Path(run)
     return folder if (folder / RUN_CONFIG_NAME).is_file() else place.named_run(str(run))
+
+
+def see_that_it_is_of(dataset: str | None, folder: Path, found: str) -> None:
+    """Refuse a store or a run of another data set than the one that is named beside it.
+
+    Args:
+        dataset: that is named; None: none.
+        folder: of what was found.
+        found: its data set.
+
+    Raises:
+        UsageError: it is of another one.
+    """
+    if dataset is not None and dataset != found and folder_name(dataset) != folder.parent.name:
+        raise UsageError(f"{folder} is of {found}, and dataset says {dataset}: leave one of them out")
 
 
 def typed_settings(settings: Mapping[str, Any] | None) -> dict[str, str]:

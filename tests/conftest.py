@@ -36,7 +36,7 @@ TOGETHER = {
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-TYPED = ("pipeline", "heads", "cli")
+TYPED = ("pipeline", "heads")
 
 
 def with_shapes() -> list[str]:
@@ -51,8 +51,9 @@ def with_shapes() -> list[str]:
 
 
 # Before anything imports them. Checking each call as jaxtyping does, twice, took 95 of 100 seconds of reading
-# annotations and a fifth of extracting small archives: only where there are shapes.
-install_import_hook(with_shapes(), "beartype.beartype")
+# annotations and a fifth of extracting small archives: only where there are shapes, and in cli, whose coroutines
+# uvicorn no longer knows as such where beartype alone has wrapped them.
+install_import_hook(["tvr.cli", *with_shapes()], "beartype.beartype")
 beartype_package("tvr.data")
 beartype_packages([f"tvr.{folder}" for folder in TYPED], conf=BeartypeConf(violation_type=TypeError))
 

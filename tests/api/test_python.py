@@ -77,11 +77,14 @@ def test_a_store(store: tvr.Store, place: Path) -> None:
     assert tvr.compact(store, progress=False).generations == 0
 
 
-def test_what_is_not_there_fails_with_the_same_errors(store: tvr.Store, place: Path) -> None:
+def test_what_is_not_there_fails_with_the_same_errors(store: tvr.Store, run: tvr.Run, place: Path) -> None:
     with pytest.raises(tvr.DataError, match="has no video 'z'"):
         store.frames("z")
     with pytest.raises(tvr.UsageError, match="store 'folder-clip'"):
         tvr.open_store("folder-clip", workspace=place / "w")
+    for opened in (tvr.open_store, tvr.open_run):
+        with pytest.raises(tvr.UsageError, match="is of folder-clips, and dataset says didemo"):
+            opened(store.folder if opened is tvr.open_store else run.folder, dataset="didemo")
     with pytest.raises(tvr.StoreError, match="no features in"):
         tvr.open_store(workspace=place / "empty")
     with pytest.raises(tvr.UsageError, match="run"):
