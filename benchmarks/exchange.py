@@ -30,7 +30,7 @@ from tvr.pipeline.store.reader import FeatureStore
 from tvr.pipeline.store.shards import TextRow, VideoRow, write_text_shard, write_video_shard
 from tvr.pipeline.store.verification import verify
 
-from .record import keep
+from .record import RESULTS, keep
 
 VIDEOS, FRAMES, WORDS, DIM = 100_000, 12, 4, 512
 PER_SHARD, TEXTS_PER_SHARD = 128, 1024
@@ -53,19 +53,21 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=VIDEOS)
     parser.add_argument("--store", type=Path, help="Take this one in place of generated videos.")
     parser.add_argument("--folder", type=Path, help="Where files are written; default: a temporary one.")
+    parser.add_argument("--only", nargs="+", choices=WAYS, help="Only these; the others keep their figures.")
     parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.step:
         print(json.dumps(_measured(*chosen.step)))
         return
-    layouts: dict[str, Any] = {}
+    kept = "exchange" if chosen.store is None else "exchange_real_clips"
+    layouts = json.loads((RESULTS / f"{kept}.json").read_text())["figures"]["layouts"] if chosen.only else {}
     with tempfile.TemporaryDirectory(dir=chosen.folder) as scratch:
         place = Path(scratch)
         store = chosen.store or place / "store"
         if chosen.store is None:
             _write_store(store, chosen.videos)
         held = FeatureStore.open(store).manifest
-        for name in WAYS:
+        for name in chosen.only or WAYS:
             out, back = place / "out", place / "back"
             written = _step("export", name, store, out)
             layouts[name] = {"export": written, "import": _step("import", name, out, back)}
@@ -76,7 +78,7 @@ def main() -> None:
     most = max(step["peak_gigabytes"] for step in steps)
     is_equal = all(layout["import"]["equal"] for layout in layouts.values())
     keep(
-        "exchange" if chosen.store is None else "exchange_real_clips",
+        kept,
         {
             "videos": held.num_videos,
             "captions": held.num_texts,

@@ -24,8 +24,8 @@ _PICKLED = (
 )
 
 
-def read_npy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """The array of an ``.npy`` file, in memory or mapped.
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of an ``.npy`` file.
 
     Raises:
         DataError: it cannot be read, is damaged, or holds a pickle.
@@ -33,9 +33,50 @@ def read_npy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     try:
         with path.open("rb") as file:
             _check_header(file, path.stat().st_size)
-        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
         raise DataError(f"{path}: no array can be read from it: {_said(error)}") from error
+
+
+class NpyRows:
+    """The rows of an ``.npy`` file [row, dim] that may not fit into memory: those that are asked for are read. (Mapped,
+    all that was ever read would count as this process's memory.)
+
+    Raises:
+        DataError: it cannot be read, is damaged, holds a pickle, or is of another shape.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                shape, by_columns, self._dtype = _check_header(file, path.stat().st_size)
+                self._begin = file.tell()
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path}: no array can be read from it: {_said(error)}") from error
+        if len(shape) != 2 or by_columns:
+            raise DataError(
+                f"{path}: its shape is {shape}{' by columns' if by_columns else ''}, not [row, dim]"
+            )
+        self._rows, self._width = shape
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Some rows.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        count, width = max(0, min(stop, self._rows) - start), self._width
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._begin + start * width * self._dtype.itemsize)
+                data = file.read(count * width * self._dtype.itemsize)
+            return np.frombuffer(data, self._dtype).reshape(count, width)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path}: rows {start} to {stop} cannot be read: {_said(error)}") from error
 
 
 def npy_of(data: bytes, place: str) -> NDArray[Any]:
@@ -116,12 +157,13 @@ def feature_rows(array: NDArray[Any], dim: int | None, place: str) -> Float[np.n
     return single
 
 
-def _check_header(file: BinaryIO | io.BytesIO, size: int) -> None:
-    """See that an ``.npy`` file holds plain numbers, and as many bytes as it says, before any of them is taken."""
+def _check_header(file: BinaryIO | io.BytesIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """See that an ``.npy`` file holds plain numbers, and as many bytes as it says, before any of them is taken; its
+    shape, whether it lies there by columns, and its kind of numbers."""
     version = npy_format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"version {version} of the format is not one of plain numbers")
-    shape, _, dtype = _HEADERS[version](file)
+    shape, by_columns, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError(_PICKLED)
     wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
@@ -129,6 +171,7 @@ def _check_header(file: BinaryIO | io.BytesIO, size: int) -> None:
         raise ValueError(
             f"it is cut short: {size - file.tell():,} bytes of {wanted:,} are there. Copy it again"
         )
+    return shape, by_columns, dtype
 
 
 def _said(error: BaseException) -> str:

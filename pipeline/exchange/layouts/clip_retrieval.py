@@ -18,7 +18,7 @@ from ....data.base import Caption
 from ....data.contracts.errors import DataError, UsageError, counted
 from ...store.atomic_files import atomic_write
 from ...store.shards import TextRow, VideoRow
-from ..arrays import feature_rows, read_npy
+from ..arrays import NpyRows, feature_rows
 from ..names import path_of_id
 from ..rows import UNKNOWN_INDEX, failed_video, file_digest, imported_text, imported_video, shown_at
 from ..tables import ParquetRows, write_table
@@ -53,7 +53,7 @@ class _Table:
     """Vectors in files of some rows each, and what each row stands for."""
 
     folder: Path
-    vectors: Sequence[NDArray[Any]]
+    vectors: Sequence[NpyRows]
     starts: Int[np.ndarray, " boundary"]
     metadata: ParquetRows
     paths: Sequence[Path]
@@ -67,10 +67,7 @@ class _Table:
         for table in tables:
             if not table.is_file():
                 raise DataError(f"{table}: there is no such file, which says what the rows of {kind}/ are")
-        vectors = [read_npy(path, mapped=True) for path in paths]
-        for path, one in zip(paths, vectors, strict=True):
-            if one.ndim != 2:
-                raise DataError(f"{path}: its shape is {one.shape}, not [row, dim]")
+        vectors = [NpyRows(path) for path in paths]
         metadata = ParquetRows(tables)
         starts = np.concatenate([[0], np.cumsum([len(one) for one in vectors], dtype=np.int64)])
         if starts[-1] != len(metadata):
@@ -86,7 +83,7 @@ class _Table:
         for number, one in enumerate(self.vectors):
             first, last = int(self.starts[number]), int(self.starts[number + 1])
             if first < stop and start < last:
-                cut = one[max(start - first, 0) : stop - first]
+                cut = one.read(max(start - first, 0), stop - first)
                 parts.append(feature_rows(cut, dim, f"{self.paths[number]}: rows from {start - first}"))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
@@ -191,7 +188,7 @@ class ClipRetrievalSource:
         paths = sorted((self._pictures.folder / "text_emb").glob("*.npy"))
         if not paths:
             return None
-        vectors = [read_npy(path, mapped=True) for path in paths]
+        vectors = [NpyRows(path) for path in paths]
         starts = np.concatenate([[0], np.cumsum([len(one) for one in vectors], dtype=np.int64)])
         if not np.array_equal(starts, self._pictures.starts):
             raise DataError(f"{self._pictures.folder}: text_emb/ has other numbers of rows than img_emb/")

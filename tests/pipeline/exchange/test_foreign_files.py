@@ -112,6 +112,28 @@ def test_univtg_with_two_queries_of_one_id_fails(tmp_path: Path) -> None:
         planned("univtg", root)
 
 
+@pytest.mark.parametrize("spoilt", ["pickle", "cut", "flipped", "no features"])
+def test_univtg_that_is_not_sound_fails(tmp_path: Path, spoilt: str) -> None:
+    root = write_univtg(tmp_path / "in", {"v": features(5)}, {})
+    path = root / "vid_clip" / "v.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    if spoilt == "pickle":
+        np.savez(path, features=np.array([{"a": 1}], dtype=object))
+    elif spoilt == "no features":
+        np.savez(path, other=features(5))
+    else:
+        path.write_bytes(data[:-40] if spoilt == "cut" else data)
+    said = {
+        "pickle": "which only a pickle keeps",
+        "cut": r"is damaged, or no \.npz file",
+        "flipped": r"is damaged, or no \.npz file",
+        "no features": "has the keys other, and no features",
+    }
+    with pytest.raises(DataError, match=rf"v\.npz.*{said[spoilt]}"):
+        planned("univtg", root, clip_seconds=2.0)
+
+
 def test_npy_with_a_table_of_key_frames(tmp_path: Path) -> None:
     """As HCMC AI Challenge hands them out."""
     frames = features(3)
@@ -275,6 +297,11 @@ def test_clip_retrieval_of_frames(tmp_path: Path) -> None:
 def test_clip_retrieval_whose_tables_do_not_fit_fails(tmp_path: Path) -> None:
     write_clip_retrieval(tmp_path / "in", ["a", "b", "a", "c"], parts=1)
     with pytest.raises(DataError, match="1 duplicate video id: 'a'"):
+        planned("clip-retrieval", tmp_path / "in")
+    np.save(tmp_path / "in/img_emb/img_emb_0.npy", np.asfortranarray(features(4)))
+    with pytest.raises(
+        DataError, match=r"img_emb_0\.npy: its shape is \(4, 8\) by columns, not \[row, dim\]"
+    ):
         planned("clip-retrieval", tmp_path / "in")
     np.save(tmp_path / "in/img_emb/img_emb_0.npy", features(3))
     with pytest.raises(DataError, match="3 vectors in img_emb/ and 4 rows in metadata/"):
