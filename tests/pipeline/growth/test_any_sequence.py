@@ -27,11 +27,10 @@ from tvr.pipeline.store.checksummed_json import read_checksummed
 from tvr.pipeline.store.reader import FeatureStore
 
 from ...fixtures.archive import built_in_encoder, bytes_of, options_for
-from ...fixtures.fuzz import cases
 from ...fixtures.mp4 import Movie, write_movie
 from ...fixtures.warm_shell import WarmShell, warm_shell
 
-SEQUENCES, STEPS = cases(100), 5
+SEQUENCES, STEPS = 100, 5
 WITH_PROCESSES = 10
 """Every so many sequences also have steps in processes of their own: killed ones, and two at once."""
 SIZES = {"videos_per_shard": 2, "frames_per_batch": 6}
