@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .evaluating import Evaluations, evaluate
+    from .exchanging import export, import_features
     from .extracting import extract
     from .opened_run import Run, open_run, runs
     from .opened_store import Store, open_store, stores
@@ -52,7 +53,9 @@ __all__ = [
     "__version__",
     "compact",
     "evaluate",
+    "export",
     "extract",
+    "import_features",
     "open_finder",
     "open_run",
     "open_store",
@@ -82,6 +85,7 @@ _MODULES = {
     **dict.fromkeys(("Evaluations", "evaluate"), "evaluating"),
     **dict.fromkeys(("Finder", "Hits", "open_finder", "search"), "searching"),
     **dict.fromkeys(("compact", "verify"), "upkeep"),
+    **dict.fromkeys(("export", "import_features"), "exchanging"),
     "extract": "extracting",
     "train": "training",
 }

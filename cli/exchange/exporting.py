@@ -6,24 +6,26 @@ from typing import Annotated
 
 import typer
 
-from ...data.contracts.errors import UsageError
-from ...pipeline.exchange.exporting import ExportRequest, export_store, plan_export
+from ...exchange_request import export_request
+from ...pipeline.exchange.exporting import export_store, plan_export
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.workspace import Workspace
 from ..input.chosen_store import named_store
 from ..input.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
+    LayoutArgument,
+    LookOption,
     WorkspaceOption,
 )
 from ..output.exchange import (
     print_export,
     print_export_plan,
+    stage_meters,
 )
 from ..output.interruptions import interruptible
 from ..output.waiting import waiting
 from ..terminal import print_json
-from .shared import DryRunOption, LayoutArgument, check_layout, chosen, meters
 
 
 @interruptible("every file that is there is whole; the same command goes on")
@@ -49,23 +51,18 @@ def export(
     tar: Annotated[
         bool, typer.Option("--tar", help="Of clip-video-encode: WebDataset tar files in place of files.")
     ] = False,
-    dry_run: DryRunOption = False,
+    dry_run: LookOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a store as other tools read features; what a layout cannot hold is said. Again, it goes on."""
-    check_layout(layout)
-    if tar and layout != "clip-video-encode":
-        raise UsageError(f"--tar is of clip-video-encode alone, got {layout}")
-    if rows is not None and layout != "clip-retrieval":
-        raise UsageError(f"--rows is of clip-retrieval alone, got {layout}")
-    request = ExportRequest(layout, path, chosen("--rows", rows, ("video", "frame")), packed=tar)
+    request = export_request(layout, path, rows, tar=tar)
     opened = FeatureStore.open(named_store(Workspace(workspace), store))
     with waiting(f"looking at {opened.folder}"):
         plan = plan_export(request, opened)
     if dry_run:
         print_export_plan(plan, as_json=as_json)
         return
-    with meters() as show:
+    with stage_meters() as show:
         summary = export_store(plan, show)
     if as_json:
         print_json({**asdict(summary), "path": str(summary.path)})

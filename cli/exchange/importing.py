@@ -5,12 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ...data.contracts.cautions import UNKNOWN
-from ...data.contracts.errors import UsageError, check_name
-from ...pipeline.exchange.imported import ImportRequest
-from ...pipeline.exchange.importing import Planned, import_store, plan_import
-from ...pipeline.exchange.layouts.base import ReadOptions
-from ...pipeline.options import EncoderSpec, file_digest_of
+from ...exchange_request import ForeignFeatures, import_request, imported_folder
+from ...pipeline.exchange.importing import import_store, plan_import
 from ...pipeline.workspace import Workspace
 from ..input.options import (
     DEFAULT_WORKSPACE,
@@ -20,6 +16,8 @@ from ..input.options import (
     WHAT,
     DeviceOption,
     JsonOption,
+    LayoutArgument,
+    LookOption,
     WorkspaceOption,
     workspace_words,
 )
@@ -27,13 +25,13 @@ from ..output.exchange import (
     import_record,
     print_import,
     print_import_plan,
+    stage_meters,
     words_after_import,
 )
 from ..output.interruptions import interruptible
 from ..output.next_command import print_next
 from ..output.waiting import loaded, waiting
 from ..terminal import print_json
-from .shared import DryRunOption, LayoutArgument, check_layout, chosen, meters
 
 
 @interruptible("every shard that is there is whole; the same command goes on")
@@ -142,44 +140,37 @@ def import_features(
     videos_per_shard: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Videos in a shard.", rich_help_panel=MACHINE)
     ] = 128,
-    dry_run: DryRunOption = False,
+    dry_run: LookOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a store of features that others extracted, in the layout of their tool. Again, it goes on."""
-    check_layout(layout)
-    if model is None and pretrained is not None:
-        raise UsageError("--pretrained names the weights of a --model: name that, too")
-    read = ReadOptions(
-        captions=tuple(captions or ()),
-        without_captions=no_captions,
-        clip_seconds=_positive("--clip-seconds", clip_seconds),
-        fps=_positive("--fps", fps),
-        hidden_states=chosen("--hidden-states", hidden_states, ("leave", "keep")),
-        text_projection=text_projection,
-        rows=chosen("--rows", rows, ("video", "frame")),
-        id_column=id_column,
-        allow_missing=allow_missing,
-        file_digest=file_digest_of(file_digest),
-    )
-    check_name("--dtype", dtype, ("float16", "float32"))
-    encoder = None if model is None else EncoderSpec(model, pretrained, device)
-    request = ImportRequest(
-        layout,
-        path,
-        read,
-        dataset,
-        split,
-        encoder,
-        exact=dtype == "float32",
-        videos_per_shard=videos_per_shard,
-    )
+    asked: ForeignFeatures = {
+        "dataset": dataset,
+        "captions": captions,
+        "no_captions": no_captions,
+        "split": split,
+        "id_column": id_column,
+        "rows": rows,
+        "allow_missing": allow_missing,
+        "clip_seconds": clip_seconds,
+        "fps": fps,
+        "model": model,
+        "pretrained": pretrained,
+        "text_projection": text_projection,
+        "hidden_states": hidden_states,
+        "dtype": dtype,
+        "device": device,
+        "file_digest": file_digest,
+        "videos_per_shard": videos_per_shard,
+    }
+    request = import_request(layout, path, asked)
     with waiting(f"looking at {path}"):
         planned = plan_import(request, loaded)
-    folder = _folder_of(Workspace(workspace), store, planned)
+    folder = imported_folder(Workspace(workspace), store, planned)
     if dry_run:
         print_import_plan(planned, folder, as_json=as_json)
         return
-    with meters() as show:
+    with stage_meters() as show:
         summary = import_store(planned, folder, show)
     if as_json:
         print_json(import_record(planned, summary))
@@ -187,18 +178,3 @@ def import_features(
     print_import_plan(planned, folder, as_json=False)
     print_import(planned, summary)
     print_next(*words_after_import(planned, folder, workspace_words(workspace)))
-
-
-def _positive(option: str, value: float | None) -> float | None:
-    if value is not None and not 0 < value <= 1_000_000:
-        raise UsageError(f"{option} must be above 0 and at most 1,000,000, got {value}")
-    return value
-
-
-def _folder_of(place: Workspace, store: Path | None, planned: Planned) -> Path:
-    if store is not None:
-        return store
-    made = planned.manifest
-    if made.model == UNKNOWN:
-        return place.store_folder(made.dataset, "imported", planned.request.layout, None)
-    return place.store_folder(made.dataset, made.model, made.pretrained or "imported", None)

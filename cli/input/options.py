@@ -43,6 +43,13 @@ DatasetOption = Annotated[
     typer.Option(help="Data set whose features to use; default: the newest.", rich_help_panel=WHAT),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+LayoutArgument = Annotated[
+    str,
+    typer.Argument(metavar="LAYOUT", help="univtg, npy, clip-video-encode, clip-retrieval or parquet."),
+]
+LookOption = Annotated[
+    bool, typer.Option("--dry-run", help="Look at all there is, say what it would come to, write nothing.")
+]
 RootOption = Annotated[
     Path | None,
     typer.Option(help="Where the data set's files are, if they have moved or another user made the store."),

@@ -1,6 +1,7 @@
 """What ``tvr import-features`` and ``tvr export`` say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from ...data.contracts.cautions import UNKNOWN
 from ...data.contracts.errors import counted, one_line
 from ...pipeline.exchange.exporting import ExportPlan, ExportSummary
 from ...pipeline.exchange.importing import ImportSummary, Planned
-from ..terminal import out, print_caution, print_json
+from ..terminal import Meter, out, print_caution, print_json
 from .next_command import print_next, words_after
 
 SENTENCES_HEAD = "seq_transformer"
@@ -143,3 +144,19 @@ def print_export(summary: ExportSummary) -> None:
     assert summary.content is not None
     out.print(f"digests    {_digests(asdict(summary.content))}", soft_wrap=True)
     print_next("import-features", summary.layout, summary.path)
+
+
+@contextmanager
+def stage_meters() -> Generator[Callable[[str, int, int], None]]:
+    """A bar for each stage, one after another."""
+    with ExitStack() as stack:
+        begun: dict[str, Meter] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in begun:
+                stack.close()
+                unit = "shards" if stage == "digests" else stage
+                begun[stage] = stack.enter_context(Meter(stage, unit, at_once=False))
+            begun[stage].update(done, total)
+
+        yield show

@@ -17,7 +17,10 @@ from tvr.cli import eval as eval_module
 from tvr.cli import extract as extract_module
 from tvr.cli import search as search_module
 from tvr.cli import train_head as train_module
+from tvr.cli.exchange import exporting as export_module
+from tvr.cli.exchange import importing as import_module
 from tvr.evaluating import EvaluateOptions
+from tvr.exchanging import ExportOptions, ImportOptions
 from tvr.extracting import ExtractOptions
 from tvr.searching import SearchOptions
 from tvr.training import TrainOptions
@@ -167,10 +170,25 @@ def test_hits_are_those_of_the_command(run: tvr.Run, place: Path, monkeypatch: p
         tvr.search(run, " ")
 
 
+def test_a_store_goes_out_and_comes_back(store: tvr.Store, tmp_path: Path) -> None:
+    out = tvr.export(store, "parquet", tmp_path / "out", progress=False)
+    assert (out.videos, out.texts) == (10, 10)
+    back = tvr.import_features("parquet", str(tmp_path / "out"), workspace=tmp_path / "w", progress=False)
+    assert back.video_ids == store.video_ids
+    assert all(np.array_equal(back.frames(i), store.frames(i)) for i in store)
+    assert back.captions("c") == store.captions("c")
+    with pytest.raises(tvr.UsageError, match="layout"):
+        tvr.export(store, "parqet", tmp_path / "other")
+    with pytest.raises(tvr.UsageError, match="--fps must be above 0"):
+        tvr.import_features("npy", tmp_path, fps=0)
+
+
 def test_keywords_are_called_as_options() -> None:
     """Every option of a command is a keyword, but those that are for a person at a terminal; and nothing else is."""
     for command, options, own, apart in (
         (extract_module.extract, ExtractOptions, {"progress"}, {"dataset"}),
+        (import_module.import_features, ImportOptions, {"progress"}, {"layout", "path"}),
+        (export_module.export, ExportOptions, {"progress"}, {"store", "layout", "path"}),
         (train_module.train_head, TrainOptions, {"progress"}, {"store"}),
         (
             eval_module.eval_,
