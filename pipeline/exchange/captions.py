@@ -58,7 +58,9 @@ def read_caption_table(files: Iterable[Path]) -> CaptionTable:
     table = CaptionTable()
     for file in files:
         if file.suffix.lower() not in MANIFEST_SUFFIXES:
-            raise DataError(f"{file}: captions are read from {', '.join(MANIFEST_SUFFIXES)} files")
+            raise DataError(
+                f"{file}: captions are read from files that end with one of {', '.join(MANIFEST_SUFFIXES)}"
+            )
         for line, (path, own, _, _, split, caption, texts) in manifest_rows(file):
             video = str(own) if own not in (None, "") else stem_of(str(path or ""))
             if not video:

@@ -209,7 +209,7 @@ def _unknown_notes(imported: Mapping[str, Any]) -> list[str]:
         return []
     length = {True: "of unit length", False: "not normalised", None: "some of unit length, some not"}
     return [
-        f"imported from {imported['layout']} files: nobody knows by which weights, from which pixels and by which "
+        f"imported as {imported['layout']}: nobody knows by which weights, from which pixels and by which "
         f"choice of frames the features were made; vectors are {length[imported['unit_length']]}; the scale of cosines "
         f"is taken for {USUAL_LOGIT_SCALE:g}, CLIP's"
     ]

@@ -187,18 +187,16 @@ class UniVTGSource(ListedSource):
 
     def _unprojected(self, *, has_pooled: bool) -> TextFeatureKind:
         """What is made of words that are not in the space of frames, which is said."""
-        are = f"words in {self._texts.name}/ are CLIP's hidden states before its text projection, not in the space of"
+        are = f"words in {self._texts.name}/ are CLIP's hidden states before its text projection, not in the frames' space"
         if self._options.hidden_states == "keep":
             end = "" if has_pooled else ", and so is the row that stands for the whole text"
-            self.notes.append(f"{are} frames{end}")
+            self.notes.append(f"{are}{end}")
             return "words" if has_pooled else "hidden"
         if has_pooled:
-            self.notes.append(
-                f"{are} frames: left out (--hidden-states keep takes them); pooler_output is kept"
-            )
+            self.notes.append(f"{are}: left out (--hidden-states keep takes them); pooler_output is kept")
             return "pooled"
         self.why_no_text_features = (
-            f"{are} frames, and there is no pooler_output. Say --text-projection FILE (.npy, CLIP's text_projection "
+            f"{are}, and there is no pooler_output. Say --text-projection FILE (.npy, CLIP's text_projection "
             "[width, dim]) to project them, or --hidden-states keep to keep them as they are"
         )
         return "none"

@@ -70,7 +70,7 @@ def test_univtg(tmp_path: Path) -> None:
     assert (texts.ids, texts.texts, texts.video_ids) == (("7",), ("query 7",), ("v",))
     assert np.array_equal(texts.words, pooled[None])
     assert store.splits == {"val": ("v",)}
-    assert any("not in the space of frames" in note for note in store.manifest.notes)
+    assert any("not in the frames' space" in note for note in store.manifest.notes)
     kept, _ = store_of("univtg", root, tmp_path / "kept", hidden_states="keep")
     assert np.array_equal(kept.texts().words, np.concatenate([hidden, pooled[None]]))
     assert kept.texts().sentence_row.tolist() == [4]
