@@ -187,7 +187,7 @@ class UniVTGSource(ListedSource):
 
     def _unprojected(self, *, has_pooled: bool) -> TextFeatureKind:
         """What is made of words that are not in the space of frames, which is said."""
-        are = f"words in {self._texts.name}/ are CLIP's hidden states before its text projection, not in the frames' space"
+        are = f"words in {self._texts.name}/ are hidden states before CLIP's projection, not in the frames' space"
         if self._options.hidden_states == "keep":
             end = "" if has_pooled else ", and so is the row that stands for the whole text"
             self.notes.append(f"{are}{end}")
