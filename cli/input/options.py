@@ -12,6 +12,7 @@ from ..terminal import err
 
 WHAT, MODEL, SAMPLING, TRAINING = "What", "Model", "Sampling", "Training"
 FIGURES, REPORT, MACHINE, CLUSTER, FAILURES = "Figures", "Report", "Machine", "Cluster", "Failures"
+GIVEN = "Scores of any system"
 """Panels of the help: what is worked on and where it lies, by which model, ..., where the work is done."""
 
 WorkspaceOption = Annotated[

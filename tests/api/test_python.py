@@ -139,6 +139,16 @@ def test_figures_are_those_of_the_command(run: tvr.Run, store: tvr.Store, place:
         found.named("hcmi")
 
 
+def test_scores_of_another_system_are_ranked(run: tvr.Run) -> None:
+    scores = np.array([[0.1, 0.9], [0.8, 0.7]], np.float32)
+    found = tvr.evaluate(matrix=scores, texts={"red": "b", "blue": "a"}, videos=["a", "b"], intervals=True)
+    assert (found.t2v.recall(1), found.v2t.recall(1)) == (100.0, 100.0)
+    assert "scores as given, plain scores" in str(found)
+    assert "scores: an array" in str(found)
+    with pytest.raises(tvr.UsageError, match="a matrix is scored alone: leave out the runs, split"):
+        tvr.evaluate(run, matrix=scores, split="val")
+
+
 def test_hits_are_those_of_the_command(run: tvr.Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "the clip that is called b"
     hits = tvr.search(run, text, top_k=3)
