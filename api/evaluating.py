@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -15,6 +16,7 @@ from .heads.evaluation.evaluate_runs import (
     scored_runs,
     scored_untrained,
 )
+from .heads.evaluation.fusion import Member, member_of, scored_fusion
 from .heads.evaluation.given_scores import given_matrix, scored_matrix
 from .heads.evaluation.normalisations import chosen_columns
 from .heads.evaluation.ranks import Ranks
@@ -23,6 +25,7 @@ from .heads.report.render import tables_html
 from .heads.report.table import TableRow, by_heading, cell, mark_remarks, table_rows
 from .opened_run import Run, open_run
 from .opened_store import Store
+from .pipeline.workspace import Workspace
 from .places import Place, run_folder_of, store_folder_of, workspace_at
 from .shown import text_table
 
@@ -38,6 +41,9 @@ class EvaluateOptions(TypedDict, total=False):
     """No run: heads without anything to train, or ``all``."""
     normalise: str | Sequence[str] | None
     """Also score normalised: ``qb_norm``, ``sinkhorn_bank``, ``dsl``, ``sinkhorn``, ..., or ``all``."""
+    fuse: bool | Sequence[float]
+    """Add up the scores of the runs and .npy matrices: with these weights, or ``a:0.7``, or those that are best on the
+    validation split."""
     matrix: Place | NDArray[Any] | None
     """No run: scores of any system, texts x videos: a .npy file, which is mapped, or an array."""
     texts: Place | Sequence[str] | Mapping[str, str] | None
@@ -131,7 +137,8 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling.
 
     Args:
-        *runs: runs, their folders or names; or one store, which is scored without training. Default: the newest run.
+        *runs: runs, their folders or names; to fuse, also .npy matrices; or one store, which is scored without
+            training. Default: the newest run.
         **options: see ``EvaluateOptions``.
 
     Raises:
@@ -140,14 +147,17 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
         DataError: nothing of the split can be scored.
     """
     place, matrix = workspace_at(options.get("workspace")), options.get("matrix")
+    fuse = options.get("fuse", False)
     chosen = EvaluationOptions(
         split=options.get("split", "test"),
         device=options.get("device", "auto"),
-        normalise=chosen_columns(_names(options.get("normalise")), banks=matrix is None),
+        normalise=chosen_columns(_names(options.get("normalise")), banks=matrix is None and not fuse),
     )
     shown = {"intervals": options.get("intervals", False), "compare": options.get("compare", False)}
     if matrix is not None:
         return Evaluations([_scored_matrix(runs, options, matrix, chosen.normalise)], **shown)
+    if fuse:
+        return Evaluations(_fused(place, runs, options, chosen), **shown)
     stores = [one for one in runs if isinstance(one, Store)]
     zero_shot = _names(options.get("zero_shot")) or (("mean_pool",) if stores else ())
     given = options.get("store") or (stores[0] if stores else None)
@@ -184,6 +194,35 @@ def _scored_matrix(
         _ids(options.get("videos")),
     )
     return scored_matrix(given, normalise)
+
+
+def _fused(
+    place: Workspace,
+    runs: Sequence[Run | Place | Store],
+    options: EvaluateOptions,
+    chosen: EvaluationOptions,
+) -> Sequence[Scored]:
+    fuse, on = options.get("fuse"), options.get("store")
+    weights = None if isinstance(fuse, bool | None) else list(fuse)
+    if options.get("zero_shot") or any(isinstance(run, Store) for run in runs):
+        raise UsageError("fuse takes runs and .npy matrices, no store in their place and no zero_shot")
+    members = [_member(place, run) for run in runs if not isinstance(run, Store)]
+    if weights is not None and len(weights) != len(members):
+        raise UsageError(
+            f"fuse takes a weight for each of {len(members)} runs or matrices, got {len(weights)}"
+        )
+    if weights is not None:
+        members = [replace(one, weight=float(weight)) for one, weight in zip(members, weights, strict=True)]
+    store = on.folder if isinstance(on, Store) else on and store_folder_of(place, on)
+    options_of = replace(chosen, store=store)
+    return scored_fusion(members, options_of, _ids(options.get("texts")), _ids(options.get("videos"))).scored
+
+
+def _member(place: Workspace, run: Run | Place) -> Member:
+    if isinstance(run, Run):
+        return Member(run.folder)
+    named = member_of(os.fspath(run))
+    return named if named.is_matrix else replace(named, place=run_folder_of(place, named.place))
 
 
 def _ids(ids: Any) -> Any:

@@ -73,6 +73,15 @@ def eval_(
             rich_help_panel=FIGURES,
         ),
     ] = None,
+    fuse: Annotated[
+        bool,
+        typer.Option(
+            "--fuse",
+            help="Add up the scores of several RUNS, or .npy matrices: a:0.7 b:0.3, matched by id. Runs without "
+            "weights get those that are best on the validation split.",
+            rich_help_panel=FIGURES,
+        ),
+    ] = False,
     matrix: Annotated[
         Path | None,
         typer.Option(
@@ -143,6 +152,7 @@ def eval_(
         device=device,
         zero_shot=zero_shot,
         normalise=normalise,
+        fuse=fuse,
         matrix=matrix,
         texts=texts,
         videos=videos,
@@ -162,7 +172,7 @@ def eval_(
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    if matrix is None:
+    if answered.runs or answered.store:
         _print_next(answered.runs, answered.store, report=report)
 
 

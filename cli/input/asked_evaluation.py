@@ -12,15 +12,16 @@ from ...heads.evaluation.evaluate_runs import (
     scored_runs,
     scored_untrained,
 )
+from ...heads.evaluation.fusion import Member, member_of, scored_fusion
 from ...heads.evaluation.given_scores import given_matrix, scored_matrix
 from ...heads.evaluation.normalisations import chosen_columns
-from ...heads.evaluation.saved_scores import save_similarity
+from ...heads.evaluation.saved_scores import save_scores, save_similarity
 from ...heads.report.published import TEST_SPLIT
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.workspace import Workspace
 from ..output.waiting import waiting
-from .chosen_run import chosen_runs
-from .chosen_store import taken_store
+from .chosen_run import chosen_runs, named_run
+from .chosen_store import named_store, taken_store
 from .offered_stores import captions_offered
 from .options import check_writable
 
@@ -51,6 +52,7 @@ class AskedEvaluation:
     device: str
     zero_shot: str | None
     normalise: str | None
+    fuse: bool
     matrix: Path | None
     texts: Path | None
     videos: Path | None
@@ -66,6 +68,8 @@ class AskedEvaluation:
             StoreError: the features are not there, or are another encoder's.
             DataError: nothing of it can be scored.
         """
+        if self.fuse:
+            return self._fused()
         if self.matrix is not None:
             return Answered([self._scored_matrix(self.matrix)], EvaluationOptions())
         if self.texts is not None or self.videos is not None:
@@ -82,6 +86,30 @@ class AskedEvaluation:
         with waiting(RANKING):
             given = given_matrix(matrix, self.texts, self.videos)
             return scored_matrix(given, chosen_columns(names_in(self.normalise), banks=False))
+
+    def _fused(self) -> Answered:
+        if self.matrix is not None or self.zero_shot or self.report:
+            raise UsageError(
+                "--fuse takes runs and matrices (--fuse a:0.7 scores.npy:0.3), no --matrix, no --zero-shot and no "
+                "--report"
+            )
+        if self.save_similarity is not None:
+            check_writable("--save-similarity", self.save_similarity)
+        members = [self._named(member_of(str(run))) for run in self.runs]
+        columns = chosen_columns(names_in(self.normalise), banks=False)
+        options = EvaluationOptions(
+            self.split, self.store and named_store(self.place, self.store), self.device, columns
+        )
+        with waiting(RANKING):
+            fusion = scored_fusion(members, options, self.texts, self.videos)
+            if self.save_similarity is not None:
+                save_scores(self.save_similarity, fusion.scores, fusion.ids, fusion.basis)
+        return Answered(fusion.scored, options)
+
+    def _named(self, member: Member) -> Member:
+        if member.is_matrix:
+            return member
+        return replace(member, place=named_run(self.place, member.place, self.dataset))
 
     def _of_runs(self) -> Answered:
         runs, store = chosen_runs(self.place, self.runs, self.store, self.dataset, every=self.compare)

@@ -11,8 +11,8 @@ from ...data.contracts.errors import UsageError, pasteable
 from ..terminal import err
 
 WHAT, MODEL, SAMPLING, TRAINING = "What", "Model", "Sampling", "Training"
-FIGURES, REPORT, MACHINE, CLUSTER, FAILURES = "Figures", "Report", "Machine", "Cluster", "Failures"
-GIVEN = "Scores of any system"
+FIGURES, GIVEN, REPORT = "Figures", "Scores of any system", "Report"
+MACHINE, CLUSTER, FAILURES = "Machine", "Cluster", "Failures"
 """Panels of the help: what is worked on and where it lies, by which model, ..., where the work is done."""
 
 WorkspaceOption = Annotated[

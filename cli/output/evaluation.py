@@ -115,7 +115,8 @@ def _basis(scored: Scored, *, named: bool) -> str:
 
 def record(scored: Sequence[Scored], *, intervals: bool) -> dict[str, Any]:
     """Everything that ``tvr eval --json`` tells: a list of what was scored, each with its figures and what they are
-    of; ``run`` is its folder, null for zero-shot and for a matrix, whose file is ``given``.
+    of; ``run`` is its folder, null for zero-shot, for a matrix, whose file is ``given``, and for a sum, which has
+    ``weights``.
     """
     return {
         "runs": [
@@ -123,6 +124,7 @@ def record(scored: Sequence[Scored], *, intervals: bool) -> dict[str, Any]:
                 "name": some.name,
                 "run": None if some.run is None else str(some.run),
                 **({"given": some.given} if some.given else {}),
+                **({"weights": dict(some.weights)} if some.weights else {}),
                 **some.facts,
                 "notes": list(some.notes),
                 **some.evaluation.record(intervals=intervals),

@@ -1,7 +1,7 @@
 """Trained heads beside zero-shot mean pooling on the same features, and beside what others published."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from .evaluate import Evaluation, chosen_temperatures, evaluate
 from .normalisations import PUBLISHED, TEMPERATURES, NormalisationConfig, column
 
 ZERO_SHOT_LABEL = "mean_pool (zero-shot)"
+
+BETWEEN = " + "
+"""Between the names of what a sum of scores is made of."""
 
 EVERYTHING = "all"
 """In place of a split: every video of a store."""
@@ -54,10 +57,13 @@ class Scored:
     given: str | None = None
     """Where the scores are from that were given as a matrix; None: a head's."""
 
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of scores that are a weighted sum, what the scores of each name count for."""
+
     @property
     def is_untrained(self) -> bool:
         """Whether it is a head that was never trained, beside which trained ones are read."""
-        return self.run is None and self.given is None
+        return self.run is None and self.given is None and not self.weights
 
     @property
     def encoder(self) -> str:
@@ -72,15 +78,17 @@ class Scored:
     def basis(self) -> str:
         """What was scored and what not, and of what the scores are made."""
         of = [self.evaluation.coverage, self.encoder, f"scores: {self.given}" if self.given else ""]
+        of += ["a weighted sum of scores as they are, none rescaled"] if self.weights else []
         return "; ".join(part for part in of if part)
 
     @property
     def caution(self) -> Caution | None:
         """What must be known of the encoder before any of these figures is read."""
         facts = self.facts
-        if facts["model"] is None:
-            return None
-        return caution_of(facts["model"], facts["dataset"], random_weights=facts["random_weights"])
+        models = str(facts["model"] or "").split(BETWEEN)
+        random = facts["random_weights"]
+        found = (caution_of(model, facts["dataset"], random_weights=random) for model in models)
+        return next((some for some in found if some is not None), None)
 
 
 @dataclass(frozen=True, kw_only=True)

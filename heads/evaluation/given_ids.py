@@ -42,6 +42,8 @@ class MatrixIds:
     videos: tuple[str, ...]
     text_video: Int[Tensor, " text"]
     """Which column holds the video that each text describes."""
+    are_places: bool = False
+    """Whether nothing is known but the places in the matrix."""
 
     @property
     def captions(self) -> bool:
@@ -52,7 +54,7 @@ class MatrixIds:
 def diagonal_ids(count: int) -> MatrixIds:
     """Those of a square matrix of which nothing is known: text i describes video i."""
     names = tuple(str(place) for place in range(count))
-    return MatrixIds(names, names, torch.arange(count))
+    return MatrixIds(names, names, torch.arange(count), are_places=True)
 
 
 def matrix_ids(texts: TextIds, videos: VideoIds) -> MatrixIds:

@@ -15,8 +15,8 @@ from .evaluate import Evaluation, Ranked, ranked
 from .evaluate_runs import Scored
 from .given_ids import MatrixIds, TextIds, VideoIds, diagonal_ids, matrix_ids
 from .normalisations import column
-from .ranks import ScoreBlock, Scores
-from .saved_scores import Basis, SavedRecord, record_beside
+from .ranks import ColumnScores, ScoreBlock, Scores
+from .saved_scores import UNKNOWN_DATASET, Basis, SavedRecord, record_beside
 from .scores import NUMBERS_PER_BLOCK
 
 MIN_COLUMNS = 1024
@@ -25,7 +25,7 @@ COSINES = 1.001
 """No cosine is beyond, however it was rounded."""
 
 
-class GivenScores(Scores):
+class GivenScores(ColumnScores):
     """Scores that are there as a matrix: texts are rows, videos columns. A mapped file is read block by block.
 
     Args:
@@ -88,7 +88,7 @@ class GivenScores(Scores):
 class GivenMatrix:
     """A matrix from elsewhere with its ids, and what is known of it."""
 
-    scores: Scores
+    scores: ColumnScores
     ids: MatrixIds
     basis: Basis
     source: str
@@ -116,7 +116,7 @@ def given_matrix(
     source = str(matrix) if isinstance(matrix, Path) else "an array"
     _check_numbers(numbers, source)
     name = matrix.stem if isinstance(matrix, Path) else "matrix"
-    basis, tie_tolerance, notes = Basis(name, name, source), 0.0, ()
+    basis, tie_tolerance, notes = Basis(name, UNKNOWN_DATASET), 0.0, ()
     record = record_beside(matrix) if isinstance(matrix, Path) and texts is None else None
     if texts is not None and videos is not None:
         ids = matrix_ids(texts, videos)
@@ -156,8 +156,7 @@ def scored_matrix(given: GivenMatrix, normalise: Sequence[str] = ()) -> Scored:
         *(f"{name}: {why}" for name, why in evaluation.refused.items()),
         *evaluation.caveats,
     ]
-    if (scale := _scale_note(given.scores, normalise)) is not None:
-        notes.append(scale)
+    notes += scale_notes(given.scores, normalise)
     return Scored(given.basis.name, None, evaluation, given.basis.facts, tuple(notes), given=given.source)
 
 
@@ -246,15 +245,15 @@ def _ids_of(record: SavedRecord) -> MatrixIds:
     return matrix_ids(dict(zip(record.texts, record.text_videos, strict=True)), record.videos)
 
 
-def _scale_note(scores: Scores, normalise: Sequence[str]) -> str | None:
+def scale_notes(scores: Scores, normalise: Sequence[str]) -> list[str]:
     """Whether settings that the papers give for cosines meet scores of another scale."""
     fixed = [name for name in normalise if not name.endswith("_std")]
     if not fixed:
-        return None
+        return []
     largest = max(float(block.scores.abs().max()) for block in scores.blocks())
     if largest <= COSINES:
-        return None
-    return (
+        return []
+    return [
         f"{', '.join(fixed)}: settings are for cosines, and these scores reach {largest:.4g}: divide them by their "
         "scale, or take sinkhorn_std, which does not depend on it"
-    )
+    ]

@@ -20,6 +20,8 @@ from .given_ids import MatrixIds
 from .ranks import Scores
 from .scores import EncodedTexts, EncodedVideos, HeadScores
 
+UNKNOWN_DATASET = "unknown data set"
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -27,7 +29,8 @@ class Basis:
 
     name: str
     dataset: str
-    store: str
+    store: str | None = None
+    """Of which features; None: unknown."""
     model: str | None = None
     """The encoder; None: unknown."""
     pretrained: str | None = None

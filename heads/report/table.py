@@ -110,12 +110,18 @@ def _place(row: TableRow) -> tuple[int, bool, bool, bool]:
 
 def _store_names(scored: Sequence[Scored]) -> dict[str, str]:
     """Of each store its data set and, where several are of the same, its own name; of a single store nothing."""
-    datasets = {one.facts["store"]: str(one.facts["dataset"]) for one in scored}
-    if len(datasets) == 1:
-        return dict.fromkeys(datasets, "")
+    every = {one.facts["store"]: str(one.facts["dataset"]) for one in scored}
+    if len(every) == 1:
+        return dict.fromkeys(every, "")
+    # A sum may be of several stores, and a matrix of none that is known.
+    datasets = {
+        one.facts["store"]: every[one.facts["store"]]
+        for one in scored
+        if not one.weights and one.facts["store"]
+    }
     folders = short_names([Path(store) for store in datasets])
     several = [name for name, stores in Counter(datasets.values()).items() if stores > 1]
-    return {
+    return every | {
         store: f"{name}, {folders[Path(store)]}" if name in several else name
         for store, name in datasets.items()
     }
