@@ -24,6 +24,7 @@ from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import FailureBudget, Summary
 from ..pipeline.workspace import Workspace
 from .input.asked_extraction import AskedExtraction
+from .input.chosen_models import ModelsOption, PretrainedOption, chosen_model, one_by_one
 from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
 from .input.options import (
@@ -37,7 +38,6 @@ from .input.options import (
     DeviceOption,
     JobOption,
     JsonOption,
-    ModelOption,
     PbsOption,
     PixelsOption,
     PollOption,
@@ -101,14 +101,8 @@ def extract(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    model: ModelOption = DEFAULT_MODEL,
-    pretrained: Annotated[
-        str | None,
-        typer.Option(
-            help="A tag of that model, a checkpoint file, or 'random'. Default: the model's usual one.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    model: ModelsOption = None,
+    pretrained: PretrainedOption = None,
     text_policy: Annotated[
         str,
         typer.Option(
@@ -229,12 +223,14 @@ def extract(
     config: ConfigOption = None,
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
+    if len(model or ()) > 1:
+        raise typer.Exit(one_by_one(extract, locals()))
     budget = FailureBudget.parse(max_failed) if max_failed else None
     place = Workspace(workspace)
     root, store = root or place.dataset_root(dataset), begun_store(place, store, dataset)
     share = JobShare.parse(shard) if shard else EVERYTHING
     cluster = chosen_cluster(scheduler, (slurm, pbs), workers, wait_seconds, key_values(job, "--job"), device)
-    encoder = EncoderSpec(model, pretrained, device, precision, compile_)
+    encoder = EncoderSpec(*chosen_model(model, pretrained, DEFAULT_MODEL), device, precision, compile_)
     settings = key_values(data, "--data")
     load = partial(load_dataset, dataset, root, settings)
     others = {"--dry-run": dry_run, "--shard": shard, "--retry": retry, "--json": as_json, "--limit": limit}

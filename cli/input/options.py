@@ -52,14 +52,6 @@ NamedDataOption = Annotated[
     list[str] | None,
     typer.Option(help="key=value of the data set, as for tvr extract, if another user made the store."),
 ]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        help="A model of open_clip, words (a weak but real one, of packages), transformers:owner/name, or "
-        "tvr-storyboard.",
-        rich_help_panel=MODEL,
-    ),
-]
 NamedModelOption = Annotated[
     str | None,
     typer.Option(

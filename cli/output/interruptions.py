@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,6 +17,10 @@ from .wrapping import for_standard_error
 
 SHOW_CURSOR = "\x1b[?25h"
 ERASE_LINE = "\r\x1b[2K"
+
+
+ENCODER = ("--model", "--pretrained")
+"""Options that may be typed several times, once for each encoder."""
 
 
 @contextmanager
@@ -60,8 +64,20 @@ def nothing_to_lose(kept: str) -> Generator[None]:
 
 def typed_command(*more: str) -> str:
     """This command as it was typed, with more options behind, so that it can be pasted; of two values of an option the
-    last one counts."""
-    return " ".join(["tvr", *map(pasteable, (*sys.argv[1:], *more))])
+    last one counts, and another model takes the place of all that were typed."""
+    typed = _without(sys.argv[1:], ENCODER) if ENCODER[0] in more else sys.argv[1:]
+    return " ".join(["tvr", *map(pasteable, (*typed, *more))])
+
+
+def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Words of a command without some options and their values."""
+    kept: list[str] = []
+    is_value = False
+    for word in words:
+        if not is_value and word.partition("=")[0] not in options:
+            kept.append(word)
+        is_value = not is_value and word in options
+    return kept
 
 
 def begun_line() -> str:
