@@ -108,7 +108,7 @@ def _place(row: TableRow) -> tuple[int, bool, bool, bool]:
     return _ORDER.index(heading.section), not heading.unlike, row.direction != "t2v", not row.is_own
 
 
-def _store_names(scored: Sequence[Scored]) -> dict[str, str]:
+def _store_names(scored: Sequence[Scored]) -> dict[str | None, str]:
     """Of each store its data set and, where several are of the same, its own name; of a single store nothing."""
     every = {one.facts["store"]: str(one.facts["dataset"]) for one in scored}
     if len(every) == 1:

@@ -106,7 +106,8 @@ def test_patches_fails_where_nobody_said_yes(
 
 
 def test_patches_fails(archive: Path, tmp_path: Path) -> None:
-    said = tvr(*command(archive, "--patches", "--model", "RN50", "--pretrained", "random"), cwd=tmp_path)
+    words = ["RN50" if word == "tvr-storyboard" else word for word in command(archive, "--patches")]
+    said = tvr(*words, "--pretrained", "random", cwd=tmp_path)
     assert said.code == 2
     assert "RN50 has no patch features: its image tower, ModifiedResNet, has no patch tokens" in said.err
     assert not (tmp_path / "store").exists()
