@@ -1,8 +1,13 @@
 """How well heads retrieve, asked from a program."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .data.contracts.errors import UsageError
 from .heads.evaluation.evaluate_runs import (
@@ -11,13 +16,16 @@ from .heads.evaluation.evaluate_runs import (
     scored_runs,
     scored_untrained,
 )
-from .heads.evaluation.normalisations import COLUMNS, column
+from .heads.evaluation.fusion import Member, member_of, scored_fusion
+from .heads.evaluation.given_scores import given_matrix, scored_matrix
+from .heads.evaluation.normalisations import chosen_columns
 from .heads.evaluation.ranks import Ranks
 from .heads.report.published import METRICS
 from .heads.report.render import tables_html
 from .heads.report.table import TableRow, by_heading, cell, mark_remarks, table_rows
 from .opened_run import Run, open_run
 from .opened_store import Store
+from .pipeline.workspace import Workspace
 from .places import Place, run_folder_of, store_folder_of, workspace_at
 from .shown import text_table
 
@@ -33,6 +41,15 @@ class EvaluateOptions(TypedDict, total=False):
     """No run: heads without anything to train, or ``all``."""
     normalise: str | Sequence[str] | None
     """Also score normalised: ``qb_norm``, ``sinkhorn_bank``, ``dsl``, ``sinkhorn``, ..., or ``all``."""
+    fuse: bool | Sequence[float]
+    """Add up the scores of the runs and .npy matrices: with these weights, or ``a:0.7``, or those that are best on the
+    validation split."""
+    matrix: Place | NDArray[Any] | None
+    """No run: scores of any system, texts x videos: a .npy file, which is mapped, or an array."""
+    texts: Place | Sequence[str] | Mapping[str, str] | None
+    """Ids of its rows: a file, ids, or the video of each. Default: row i describes column i."""
+    videos: Place | Sequence[str] | None
+    """Ids of its columns: a file or ids."""
     intervals: bool
     """Add bootstrap 95 % intervals to the table."""
     compare: bool
@@ -112,9 +129,7 @@ class Evaluations(Sequence[Scored]):
         """What the figures are of, what they do not cover, and what must be known of the encoder."""
         lines: list[str] = []
         for one in self._scored:
-            caution = f" ({one.caution.label})" if one.caution else ""
-            encoder = f"{one.facts['model']} {one.facts['pretrained']}{caution}"
-            lines += [f"{one.facts['dataset']}, {one.evaluation.coverage}; features: {encoder}", *one.notes]
+            lines += [f"{one.facts['dataset']}, {one.basis}", *one.notes]
         return list(dict.fromkeys(lines))
 
 
@@ -122,7 +137,8 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling.
 
     Args:
-        *runs: runs, their folders or names; or one store, which is scored without training. Default: the newest run.
+        *runs: runs, their folders or names; to fuse, also .npy matrices; or one store, which is scored without
+            training. Default: the newest run.
         **options: see ``EvaluateOptions``.
 
     Raises:
@@ -130,13 +146,18 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
         UsageError: no such run, split, head or normalisation.
         DataError: nothing of the split can be scored.
     """
-    place = workspace_at(options.get("workspace"))
+    place, matrix = workspace_at(options.get("workspace")), options.get("matrix")
+    fuse = options.get("fuse", False)
     chosen = EvaluationOptions(
         split=options.get("split", "test"),
         device=options.get("device", "auto"),
-        normalise=_normalisations(options.get("normalise")),
+        normalise=chosen_columns(_names(options.get("normalise")), banks=matrix is None and not fuse),
     )
     shown = {"intervals": options.get("intervals", False), "compare": options.get("compare", False)}
+    if matrix is not None:
+        return Evaluations([_scored_matrix(runs, options, matrix, chosen.normalise)], **shown)
+    if fuse:
+        return Evaluations(_fused(place, runs, options, chosen), **shown)
     stores = [one for one in runs if isinstance(one, Store)]
     zero_shot = _names(options.get("zero_shot")) or (("mean_pool",) if stores else ())
     given = options.get("store") or (stores[0] if stores else None)
@@ -159,18 +180,59 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
     return Evaluations(scored_runs([Path(folder) for folder in folders], options_of), **shown)
 
 
+def _scored_matrix(
+    runs: Sequence[object], options: EvaluateOptions, matrix: Place | NDArray[Any], normalise: Sequence[str]
+) -> Scored:
+    others = [name for name in ("store", "split", "zero_shot") if options.get(name)]
+    if runs or others:
+        raise UsageError(
+            f"a matrix is scored alone: leave out {', '.join(['the runs'] * bool(runs) + others)}"
+        )
+    given = given_matrix(
+        matrix if isinstance(matrix, np.ndarray) else Path(matrix),
+        _ids(options.get("texts")),
+        _ids(options.get("videos")),
+    )
+    return scored_matrix(given, normalise)
+
+
+def _fused(
+    place: Workspace,
+    runs: Sequence[Run | Place | Store],
+    options: EvaluateOptions,
+    chosen: EvaluationOptions,
+) -> Sequence[Scored]:
+    fuse, on = options.get("fuse"), options.get("store")
+    weights = None if isinstance(fuse, bool | None) else list(fuse)
+    if options.get("zero_shot") or any(isinstance(run, Store) for run in runs):
+        raise UsageError("fuse takes runs and .npy matrices, no store in their place and no zero_shot")
+    members = [_member(place, run) for run in runs if not isinstance(run, Store)]
+    if weights is not None and len(weights) != len(members):
+        raise UsageError(
+            f"fuse takes a weight for each of {len(members)} runs or matrices, got {len(weights)}"
+        )
+    if weights is not None:
+        members = [replace(one, weight=float(weight)) for one, weight in zip(members, weights, strict=True)]
+    store = on.folder if isinstance(on, Store) else on and store_folder_of(place, on)
+    options_of = replace(chosen, store=store)
+    return scored_fusion(members, options_of, _ids(options.get("texts")), _ids(options.get("videos"))).scored
+
+
+def _member(place: Workspace, run: Run | Place) -> Member:
+    if isinstance(run, Run):
+        return Member(run.folder)
+    named = member_of(os.fspath(run))
+    return named if named.is_matrix else replace(named, place=run_folder_of(place, named.place))
+
+
+def _ids(ids: Any) -> Any:
+    """A place as a path, and ids as they are."""
+    return Path(ids) if isinstance(ids, str | os.PathLike) else ids
+
+
 def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     given = (names or "").split(",") if isinstance(names, str | None) else names
     return tuple(name.strip() for name in given if name.strip())
-
-
-def _normalisations(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    chosen = _names(names)
-    if chosen == ("all",):
-        return tuple(COLUMNS)
-    for name in chosen:
-        column(name)
-    return chosen
 
 
 def _text(rows: Sequence[TableRow], title: str) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from .heads.base import Head
+from .heads.evaluation.ranks import FEW
+from .heads.evaluation.validation_figures import few_candidates_of_score
 from .heads.runs.find_store import run_store
 from .heads.runs.newest import RunEntry, run_entries
 from .heads.runs.run_folder import load_run, read_metrics, read_result
@@ -92,7 +94,9 @@ class Run:
             return "imported"
         if self.score is None:
             return self._entry.state
-        return f"{self._entry.state}, validation {score_in_words(self.score, self._entry.record.config.select_by)}"
+        select_by, result = self._entry.record.config.select_by, read_result(self.folder)
+        few = result and few_candidates_of_score(self.folder, result["best_epoch"], select_by)
+        return f"{self._entry.state}, validation {score_in_words(self.score, select_by, FEW if few else '')}"
 
 
 def open_run(run: Place | None = None, *, dataset: str | None = None, workspace: Place | None = None) -> Run:

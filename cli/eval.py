@@ -2,49 +2,41 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..data.base import Video, load_dataset
-from ..data.contracts.errors import DataError, TvrError, UsageError
+from ..data.contracts.errors import DataError, TvrError
 from ..heads.evaluation.evaluate_runs import (
     EvaluationOptions,
     Scored,
     open_run,
-    scored_runs,
-    scored_untrained,
 )
-from ..heads.evaluation.evaluate_runs import save_similarity as write_similarity
-from ..heads.evaluation.normalisations import COLUMNS, column
+from ..heads.report.published import TEST_SPLIT
 from ..heads.report.table import table_rows
 from ..pipeline.request import Named, videos_of_store
 from ..pipeline.store.manifest import REQUEST_NAME
-from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
-from .input.chosen_run import chosen_runs
-from .input.chosen_store import taken_store, typed_with_places
-from .input.offered_stores import captions_offered
+from .input.asked_evaluation import AskedEvaluation
+from .input.chosen_store import typed_with_places
 from .input.options import (
     DEFAULT_WORKSPACE,
     FIGURES,
+    GIVEN,
     REPORT,
     WHAT,
     DatasetOption,
     DeviceOption,
     JsonOption,
     WorkspaceOption,
-    check_writable,
     key_values,
 )
 from .output.evaluation import print_table, record
 from .output.next_command import print_next, search_words
 from .output.waiting import waiting
 from .terminal import err, out, print_caution, print_json
-
-RANKING = "ranking every video for every text"
 
 
 def eval_(
@@ -64,7 +56,7 @@ def eval_(
     ] = None,
     split: Annotated[
         str, typer.Option(help="Which split to score; all: every video.", rich_help_panel=WHAT)
-    ] = "test",
+    ] = TEST_SPLIT,
     zero_shot: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +72,34 @@ def eval_(
             "beside those with the fixed T the validation split chooses.",
             rich_help_panel=FIGURES,
         ),
+    ] = None,
+    fuse: Annotated[
+        bool,
+        typer.Option(
+            "--fuse",
+            help="Add up the scores of several RUNS, or .npy matrices: a:0.7 b:0.3, matched by id. Runs without "
+            "weights get those that are best on the validation split.",
+            rich_help_panel=FIGURES,
+        ),
+    ] = False,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(
+            help="No run: scores of any system, a .npy of texts x videos; those of --save-similarity know their ids.",
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ids of its rows: .txt, .json or .npy, as VIDEO or VIDEO#NUMBER; or a .csv, .tsv or .jsonl with "
+            "the columns text and video. Default: row i describes column i.",
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="Ids of its columns: .txt, .json or .npy.", rich_help_panel=GIVEN),
     ] = None,
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Add bootstrap 95 % intervals.", rich_help_panel=FIGURES)
@@ -123,37 +143,37 @@ def eval_(
     """Rank every video for every text and every text for every video, next to zero-shot mean pooling."""
     place = Workspace(workspace)
     named = Named(root=root, settings=key_values(data, "--data"))
-    options = EvaluationOptions(split=split, device=device, normalise=_normalisations(normalise))
-    chosen: list[Path] = []
-    if zero_shot is None:
-        chosen, used = chosen_runs(place, runs or [], store, dataset, every=compare)
-        options = replace(options, store=used)
-        if save_similarity is not None:
-            _check_matrix(chosen, save_similarity)
-        with waiting(RANKING):
-            scored = scored_runs(chosen, options)
-    else:
-        if runs or report or save_similarity is not None:
-            raise UsageError(
-                "--zero-shot takes no run, no --report and no --save-similarity: it scores heads that are not trained. "
-                "Leave these out, or --zero-shot"
-            )
-        used = taken_store(place, store, dataset)
-        with captions_offered(place), waiting(RANKING):
-            scored = scored_untrained(FeatureStore.open(used), _names(zero_shot), options)
+    asked = AskedEvaluation(
+        place=place,
+        runs=runs or [],
+        dataset=dataset,
+        store=store,
+        split=split,
+        device=device,
+        zero_shot=zero_shot,
+        normalise=normalise,
+        fuse=fuse,
+        matrix=matrix,
+        texts=texts,
+        videos=videos,
+        compare=compare,
+        report=report,
+        save_similarity=save_similarity,
+    )
+    answered = asked.answered()
+    scored = answered.scored
     _say_notes(scored)
-    if save_similarity is not None:
-        write_similarity(open_run(chosen[0], options), save_similarity)
     if report:
         with waiting("writing the report"):
-            _write_reports(scored, options, place, named)
+            _write_reports(scored, answered.options, place, named)
     if as_json:
         print_json(record(scored, intervals=intervals))
         return
     print_table(table_rows(scored, intervals=intervals, compare=compare), scored, compare=compare)
     if save_similarity is not None:
         out.print(f"similarities: {save_similarity}", soft_wrap=True)
-    _print_next(chosen, None if chosen and store is None else used, report=report)
+    if answered.runs or answered.store:
+        _print_next(answered.runs, answered.store, report=report)
 
 
 def _print_next(runs: Sequence[Path], store: Path | None, *, report: bool) -> None:
@@ -199,27 +219,3 @@ def _videos(store: Path, dataset: str, place: Workspace, named: Named) -> Mappin
     except TvrError as error:
         err.print(f"no thumbnails: {error}", soft_wrap=True)
         return None
-
-
-def _names(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
-
-
-def _normalisations(names: str | None) -> tuple[str, ...]:
-    if names == "all":
-        return tuple(COLUMNS)
-    chosen = _names(names or "")
-    for name in chosen:
-        column(name)
-    return chosen
-
-
-def _check_matrix(runs: Sequence[Path], file: Path) -> None:
-    """See that a matrix can be written, before anything is scored.
-
-    Raises:
-        UsageError: it cannot, or of several runs it is not clear which is meant.
-    """
-    if len(runs) != 1:
-        raise UsageError(f"--save-similarity takes one run, got {len(runs)}")
-    check_writable("--save-similarity", file)

@@ -24,6 +24,7 @@ from ..pipeline.shard_worker import ShardRunner
 from ..pipeline.summary import FailureBudget, Summary
 from ..pipeline.workspace import Workspace
 from .input.asked_extraction import AskedExtraction
+from .input.chosen_models import ModelsOption, PretrainedOption, chosen_model, one_by_one
 from .input.chosen_store import begun_store
 from .input.config_file import ConfigOption
 from .input.earlier_store import say_same_store, shards_kept
@@ -38,7 +39,6 @@ from .input.options import (
     DeviceOption,
     JobOption,
     JsonOption,
-    ModelOption,
     PbsOption,
     PixelsOption,
     PollOption,
@@ -102,14 +102,8 @@ def extract(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    model: ModelOption = DEFAULT_MODEL,
-    pretrained: Annotated[
-        str | None,
-        typer.Option(
-            help="A tag of that model, a checkpoint file, or 'random'. Default: the model's usual one.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    model: ModelsOption = None,
+    pretrained: PretrainedOption = None,
     text_policy: Annotated[
         str,
         typer.Option(
@@ -230,17 +224,18 @@ def extract(
     config: ConfigOption = None,
 ) -> None:
     """Decode videos and cache frozen CLIP features of their frames and captions. Running it again resumes."""
+    if len(model or ()) > 1:
+        raise typer.Exit(one_by_one(extract, locals()))
     budget = FailureBudget.parse(max_failed) if max_failed else None
     place = Workspace(workspace)
     root, store = root or place.dataset_root(dataset), begun_store(place, store, dataset)
     share = JobShare.parse(shard) if shard else EVERYTHING
     cluster = chosen_cluster(scheduler, (slurm, pbs), workers, wait_seconds, key_values(job, "--job"), device)
-    encoder = EncoderSpec(model, pretrained, device, precision, compile_)
+    encoder = EncoderSpec(*chosen_model(model, pretrained, DEFAULT_MODEL), device, precision, compile_)
     settings = key_values(data, "--data")
-    load = partial(load_dataset, dataset, root, settings)
     others = {"--dry-run": dry_run, "--shard": shard, "--retry": retry, "--json": as_json, "--limit": limit}
     request = Request(dataset, root, settings, encoder)
-    archive = watched(load, poll_seconds, others) if watch else None
+    archive = watched(partial(load_dataset, dataset, root, settings), poll_seconds, others) if watch else None
     features: FeatureOptions = {
         "limit": limit,
         "videos_per_shard": videos_per_shard,

@@ -80,6 +80,14 @@ class Summary:
         self._begun = time.perf_counter()
         self._ended: list[float] = []
 
+    def __str__(self) -> str:
+        status = ", ".join(f"{count:,} {name}" for name, count in sorted(self.status.items()))
+        return (
+            f"{counted(self.videos, 'video')} ({status}) and {counted(self.texts, 'caption')} in {self.folder}; "
+            f"{counted(self.frames, 'frame')} encoded, {counted(self.shards_done, 'shard')} written, "
+            f"{self.shards_skipped:,} already there"
+        )
+
     def interrupted(self, selected: Sequence[ShardPlan], in_work: int) -> ExtractionInterrupted:
         """What an interrupted run left, once nobody writes any more.
 

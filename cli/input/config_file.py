@@ -32,6 +32,8 @@ BELONGINGS: Mapping[str, tuple[str, ...]] = {
     "model": ("pretrained",),
 }
 """Options that mean something only together with the value of another one."""
+REPEATED = ("model", "pretrained")
+"""Options that are given once for each of several encoders: in a file a text, or a list of them."""
 TELLING = {GRID: "sweep", "head": "train-head", "model": "extract"}
 """What only the file of one command has."""
 SHARED, PREFIX = (SETTINGS, TRAINING), f"{TRAINING}."
@@ -96,7 +98,7 @@ class _File:
         values, left_out = self._of_typed_heads(values), dict[str, str]()
         for owner, belongings in BELONGINGS.items():
             own = values.get(owner)
-            if own is not None and self.typed.get(owner) not in (None, own):
+            if own is not None and self.typed.get(owner) not in (None, own, [own]):
                 left_out |= {key: f"the {owner} {own}" for key in belongings if key in values}
         for key, whose in left_out.items():
             if key not in self.typed or isinstance(values[key], Mapping | list):
@@ -196,6 +198,9 @@ class _File:
 
     def _pairs(self, name: str, key: str, value: Any) -> list[str]:
         """``key=value`` of ``--set`` and the like, but for keys that were typed."""
+        if name in REPEATED:
+            several = value if isinstance(value, list) else [value]
+            return [] if name in self.typed else [self._text(key, one, str) for one in several]
         pairs = self._all_pairs(name, key, value)
         # A sweep's --set takes what its --train takes, too: what was typed by either wins over the file's.
         told = {SETTINGS: SHARED, TRAINING: SHARED, GRID: (GRID, "more")} if self._is_sweep else {}

@@ -80,7 +80,7 @@ def captions_offered(place: Workspace) -> Generator[None]:
         entry = captioned_store(place)
         if entry is None:
             raise NoCaptionsError(f"{error}{again_line(place)}") from error
-        again = typed_command("--store", str(entry.folder), without="--dataset")
+        again = typed_command("--store", str(entry.folder), without=("--dataset", "--store"))
         raise NoCaptionsError(f"{error}\nThe newest store with captions is {entry.name}: {again}") from error
 
 

@@ -11,7 +11,8 @@ from ...data.contracts.errors import UsageError, pasteable
 from ..terminal import err
 
 WHAT, MODEL, SAMPLING, TRAINING = "What", "Model", "Sampling", "Training"
-FIGURES, REPORT, MACHINE, CLUSTER, FAILURES = "Figures", "Report", "Machine", "Cluster", "Failures"
+FIGURES, GIVEN, REPORT = "Figures", "Scores of any system", "Report"
+MACHINE, CLUSTER, FAILURES = "Machine", "Cluster", "Failures"
 """Panels of the help: what is worked on and where it lies, by which model, ..., where the work is done."""
 
 WorkspaceOption = Annotated[
@@ -57,14 +58,6 @@ RootOption = Annotated[
 NamedDataOption = Annotated[
     list[str] | None,
     typer.Option(help="key=value of the data set, as for tvr extract, if another user made the store."),
-]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        help="A model of open_clip, words (a weak but real one, of packages), transformers:owner/name, or "
-        "tvr-storyboard.",
-        rich_help_panel=MODEL,
-    ),
 ]
 NamedModelOption = Annotated[
     str | None,

@@ -110,23 +110,21 @@ def _title(heading: Heading, dataset: str) -> Text:
 def _basis(scored: Scored, *, named: bool) -> str:
     """What its figures are of; of which data set, where there are several."""
     of = f"{scored.facts['dataset']}, " if named else ""
-    return f"{of}{scored.evaluation.coverage}; {_features(scored)}"
-
-
-def _features(scored: Scored) -> str:
-    caution = f" ({scored.caution.label})" if scored.caution else ""
-    return f"features: {scored.facts['model']} {scored.facts['pretrained']}{caution}"
+    return f"{of}{scored.basis}"
 
 
 def record(scored: Sequence[Scored], *, intervals: bool) -> dict[str, Any]:
     """Everything that ``tvr eval --json`` tells: a list of what was scored, each with its figures and what they are
-    of; ``run`` is its folder, null for zero-shot.
+    of; ``run`` is its folder, null for zero-shot, for a matrix, whose file is ``given``, and for a sum, which has
+    ``weights``.
     """
     return {
         "runs": [
             {
                 "name": some.name,
                 "run": None if some.run is None else str(some.run),
+                **({"given": some.given} if some.given else {}),
+                **({"weights": dict(some.weights)} if some.weights else {}),
                 **some.facts,
                 "notes": list(some.notes),
                 **some.evaluation.record(intervals=intervals),

@@ -22,6 +22,10 @@ SHOW_CURSOR = "\x1b[?25h"
 ERASE_LINE = "\r\x1b[2K"
 
 
+ENCODER = ("--model", "--pretrained")
+"""Options that may be typed several times, once for each encoder."""
+
+
 @contextmanager
 def interruptible(otherwise: str, again: Callable[[], str] | None = None) -> Generator[None]:
     """Let Ctrl-C end a command in words, with 130, once what runs has been ended in order.
@@ -65,25 +69,27 @@ def nothing_to_lose(kept: str) -> Generator[None]:
         raise KeyboardInterrupt(f"{kept}, and nothing is lost") from None
 
 
-def typed_command(*more: str, without: str = "") -> str:
+def typed_command(*more: str, without: Sequence[str] = ()) -> str:
     """This command as it was typed, with more options behind, so that it can be pasted; of two values of an option the
-    last one counts.
+    last one counts, and another model takes the place of all that were typed.
 
     Args:
         more: options and their values.
-        without: an option that is left out, with its value, as what comes behind disagrees with it.
+        without: options that are left out, with their values, as what comes behind disagrees with them.
     """
-    return " ".join(["tvr", *map(pasteable, (*_left(sys.argv[1:], without), *more))])
+    left_out = (*without, *(ENCODER if ENCODER[0] in more else ()))
+    return " ".join(["tvr", *map(pasteable, (*_without(sys.argv[1:], left_out), *more))])
 
 
-def _left(words: Sequence[str], option: str) -> list[str]:
-    """The words without an option and its value, however these are joined."""
-    before = ["", *words]
-    return [
-        word
-        for word, last in zip(words, before, strict=False)
-        if not option or (option not in (word, last) and not word.startswith(f"{option}="))
-    ]
+def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Words of a command without some options and their values."""
+    kept: list[str] = []
+    is_value = False
+    for word in words:
+        if not is_value and word.partition("=")[0] not in options:
+            kept.append(word)
+        is_value = not is_value and word in options
+    return kept
 
 
 def begun_line() -> str:

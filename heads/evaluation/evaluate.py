@@ -1,8 +1,11 @@
 """How well a head finds videos by text and texts by video."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
 
 from ...data.base import Protocol
 from ...data.contracts.errors import DataError, counted
@@ -14,6 +17,7 @@ from .normalisations import (
     COLUMNS,
     PUBLISHED,
     TEMPERATURES,
+    Banks,
     NormalisationConfig,
     banks_of,
     caveat,
@@ -23,6 +27,20 @@ from .normalisations import (
 )
 from .ranks import BothRanks, Scores, rank_both
 from .scores import EncodedTexts, EncodedVideos, HeadScores
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Ranks by scores of whatever origin."""
+
+    ranks: BothRanks
+    """By plain scores."""
+    normalised: dict[str, BothRanks]
+    """By normalised ones, as an ``Evaluation`` has them."""
+    refused: dict[str, str]
+    """Why a normalisation would mean nothing with these scores, by its name."""
+    caveats: tuple[str, ...]
+    """What is wrong with some queries of a normalised figure."""
 
 
 @dataclass(frozen=True)
@@ -149,25 +167,39 @@ def evaluate(
         raise DataError(f"split {features.origin.split!r} has no text that describes one of its videos")
     head.eval()
     texts, videos = EncodedTexts(head, features), EncodedVideos(head, features)
-    scores = HeadScores(head, texts, videos)
-    wanted = [column(name) for name in normalise]
     banks = None
-    if bank is not None and any(some.kind == "inductive" for some in wanted):
+    if bank is not None and any(column(name).kind == "inductive" for name in normalise):
         banks = banks_of(head, bank, texts, videos, config.bank_size)
-    ranks = rank_both(scores, features.text_video)
+    scores = HeadScores(head, texts, videos)
+    return _evaluation(features, ranked(scores, features.text_video, normalise, banks, config))
+
+
+def ranked(
+    scores: Scores,
+    text_video: Int[Tensor, " text"],
+    normalise: Sequence[str] = (),
+    banks: Banks | None = None,
+    config: NormalisationConfig = PUBLISHED,
+) -> Ranked:
+    """Ranks by any scores, plain and normalised.
+
+    Raises:
+        UsageError: a normalisation is unknown, or needs a bank and there is none.
+        DataError: there is no text, or one of no video.
+        TrainingError: a similarity is NaN or infinite.
+    """
+    for name in normalise:
+        column(name)
+    ranks = rank_both(scores, text_video)
     reasons = {name: refusal(name, scores) for name in normalise}
     normalised = {
-        name: normalised_ranks(name, scores, banks, features.text_video, config)
+        name: normalised_ranks(name, scores, banks, text_video, config)
         for name, reason in reasons.items()
         if reason is None
     }
     refused = {name: reason for name, reason in reasons.items() if reason is not None}
-    caveats = [caveat(name, scores, features.text_video) for name in normalised]
-    return replace(
-        _evaluation(features, ranks, normalised),
-        refused=refused,
-        caveats=tuple(some for some in caveats if some is not None),
-    )
+    caveats = [caveat(name, scores, text_video) for name in normalised]
+    return Ranked(ranks, normalised, refused, tuple(some for some in caveats if some is not None))
 
 
 def chosen_temperatures(
@@ -189,13 +221,12 @@ def chosen_temperatures(
 
 def evaluate_scores(scores: Scores, features: FeatureSet) -> Evaluation:
     """Rank by scores, such as those of ``HeadScores`` that are wanted for something else too."""
-    return _evaluation(features, rank_both(scores, features.text_video), {})
+    return _evaluation(features, ranked(scores, features.text_video))
 
 
-def _evaluation(features: FeatureSet, ranks: BothRanks, normalised: dict[str, BothRanks]) -> Evaluation:
+def _evaluation(features: FeatureSet, found: Ranked) -> Evaluation:
     return Evaluation(
-        ranks=ranks,
-        normalised=normalised,
+        **vars(found),
         split=features.origin.split,
         protocol=features.origin.protocol,
         videos=features.num_videos,

@@ -1,17 +1,14 @@
 """Trained heads beside zero-shot mean pooling on the same features, and beside what others published."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ...data.contracts.cautions import Caution, caution_of, label_of
 from ...data.contracts.errors import UsageError, unknown_name
 from ...data.contracts.plug_ins import load_plug_in
 from ...pipeline.machine import torch_device
-from ...pipeline.store.atomic_files import atomic_write, write_json
 from ...pipeline.store.reader import FeatureStore
 from ..base import FeatureShape, Head, build_head, heads_with_weights
 from ..features.feature_set import FeatureSet
@@ -21,9 +18,11 @@ from ..runs.run_folder import RunRecord, load_run
 from ..runs.training_config import Selection
 from .evaluate import Evaluation, chosen_temperatures, evaluate
 from .normalisations import PUBLISHED, TEMPERATURES, NormalisationConfig, column
-from .scores import EncodedTexts, EncodedVideos, HeadScores
 
 ZERO_SHOT_LABEL = "mean_pool (zero-shot)"
+
+BETWEEN = " + "
+"""Between the names of what a sum of scores is made of."""
 
 EVERYTHING = "all"
 """In place of a split: every video of a store."""
@@ -55,12 +54,41 @@ class Scored:
     """What every reader must know: store, data set, model, weights, where the split is from."""
     notes: tuple[str, ...] = ()
     """How the features differ from those that the head was trained on, and what of that cannot be checked."""
+    given: str | None = None
+    """Where the scores are from that were given as a matrix; None: a head's."""
+
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of scores that are a weighted sum, what the scores of each name count for."""
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether it is a head that was never trained, beside which trained ones are read."""
+        return self.run is None and self.given is None and not self.weights
+
+    @property
+    def encoder(self) -> str:
+        """Whose features the scores are made of, in a few words; empty where nobody knows."""
+        facts = self.facts
+        if facts["model"] is None:
+            return ""
+        caution = f" ({self.caution.label})" if self.caution else ""
+        return f"features: {facts['model']} {facts['pretrained']}{caution}"
+
+    @property
+    def basis(self) -> str:
+        """What was scored and what not, and of what the scores are made."""
+        of = [self.evaluation.coverage, self.encoder, f"scores: {self.given}" if self.given else ""]
+        of += ["a weighted sum of scores as they are, none rescaled"] if self.weights else []
+        return "; ".join(part for part in of if part)
 
     @property
     def caution(self) -> Caution | None:
         """What must be known of the encoder before any of these figures is read."""
         facts = self.facts
-        return caution_of(facts["model"], facts["dataset"], random_weights=facts["random_weights"])
+        models = str(facts["model"] or "").split(BETWEEN)
+        random = facts["random_weights"]
+        found = (caution_of(model, facts["dataset"], random_weights=random) for model in models)
+        return next((some for some in found if some is not None), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,24 +248,6 @@ def zero_shot(features: FeatureSet) -> Head:
 def zero_shot_score(validation: FeatureSet, select_by: Selection) -> float:
     """The validation score without any training."""
     return evaluate(zero_shot(validation), validation).score(select_by)
-
-
-def save_similarity(subject: Subject, file: Path) -> None:
-    """The whole text x video matrix as ``file`` (.npy) and the ids of its rows and columns beside it (.json).
-
-    Raises:
-        UsageError: the file is not called .npy.
-    """
-    if file.suffix != ".npy":
-        raise UsageError(f"the similarity matrix is saved as numpy's .npy, got {file.name!r}")
-    head, features = subject.head, subject.features
-    scores = HeadScores(head, EncodedTexts(head, features), EncodedVideos(head, features))
-    with atomic_write(file) as beside:
-        shape = (features.num_texts, features.num_videos)
-        matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
-        scores.write_to(matrix)
-        matrix.flush()
-    write_json(file.with_suffix(".json"), {"texts": features.text_ids, "videos": features.video_ids})
 
 
 def _scored(name: str, head: Head, on: Ground, options: EvaluationOptions) -> Scored:

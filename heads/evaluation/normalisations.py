@@ -1,6 +1,6 @@
 """The columns of a table of results: plain scores, and each way to normalise them, never mixed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,6 +124,9 @@ COLUMNS = {
 """Every way to normalise, by its name on the command line."""
 
 
+EVERY_COLUMN = "all"
+"""In place of their names."""
+
 TEMPERATURES = (("sinkhorn_bank", "sinkhorn_bank_std"), ("sinkhorn", "sinkhorn_std"))
 """Columns that differ in their temperature alone: a fixed one, and one of the scores' own scale."""
 
@@ -137,6 +140,23 @@ def column(name: str) -> Column:
     if name not in COLUMNS:
         raise UsageError(unknown_name("normalisation", name, COLUMNS))
     return COLUMNS[name]
+
+
+def chosen_columns(names: Sequence[str], *, banks: bool = True) -> tuple[str, ...]:
+    """The names themselves, or where they are ``all`` every one there is.
+
+    Args:
+        names: as they were typed.
+        banks: whether there may be training queries; without them ``all`` are those that need none.
+
+    Raises:
+        UsageError: one is unknown.
+    """
+    if list(names) == [EVERY_COLUMN]:
+        return tuple(name for name, one in COLUMNS.items() if banks or one.kind == "transductive")
+    for name in names:
+        column(name)
+    return tuple(names)
 
 
 def refusal(name: str, scores: Scores) -> str | None:

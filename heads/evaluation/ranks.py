@@ -71,6 +71,14 @@ class Scores(ABC):
             matrix[:, block.videos.cpu().numpy()] = block.scores.float().cpu().numpy()
 
 
+class ColumnScores(Scores):
+    """Scores of which those with any videos can be had, in any order."""
+
+    @abstractmethod
+    def columns(self, videos: Int[Tensor, " block"]) -> Num[Tensor, "text block"]:
+        """Every text with these videos; a copy, which may be written to."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """Where the true match of each query came among the candidates of one direction."""

@@ -11,7 +11,7 @@ from ...data.contracts.errors import UsageError
 from ..base import Encoded, Head
 from ..features.feature_set import FeatureSet
 from .blockwise import similarity_in_blocks
-from .ranks import ScoreBlock, Scores
+from .ranks import ColumnScores, ScoreBlock
 
 ITEMS_PER_BATCH = 512
 """The most items that are encoded at once."""
@@ -87,7 +87,7 @@ def check_fit(head: Head, features: FeatureSet) -> None:
         )
 
 
-class HeadScores(Scores):
+class HeadScores(ColumnScores):
     """Similarities that a head gives, computed block by block and kept only where one block holds them
     all."""
 
@@ -108,6 +108,24 @@ class HeadScores(Scores):
         for group in self.videos:
             for begin in range(0, len(group.items), width):
                 yield self._block(group.cut(begin, begin + width))
+
+    def columns(self, videos: Int[Tensor, " block"]) -> Float[Tensor, "text block"]:
+        """Every text with these videos."""
+        device = self.videos[0].items.device
+        place = torch.full((self.num_videos,), -1, device=device)
+        if self.num_texts * self.num_videos <= NUMBERS_PER_BLOCK:
+            whole = self._everything()
+            place[whole.videos] = torch.arange(self.num_videos, device=device)
+            return whole.scores[:, place[videos.to(device)]]
+        place[videos.to(device)] = torch.arange(len(videos), device=device)
+        scores = torch.empty(self.num_texts, len(videos), device=device)
+        for group in self.videos:
+            wanted = (place[group.items] >= 0).nonzero().squeeze(1)
+            if len(wanted):
+                chosen = {name: tensor[wanted] for name, tensor in group.encoded.items()}
+                block = self._block(EncodedGroup(group.items[wanted], chosen))
+                scores[:, place[block.videos]] = block.scores
+        return scores
 
     def pairs(self, videos: Int[Tensor, " text"]) -> Float[Tensor, " text"]:
         """The score of each text with one video."""

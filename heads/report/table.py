@@ -13,6 +13,8 @@ from .escaping import in_markdown
 from .published import METRICS, PublishedRow, published_for
 
 FROZEN, ADAPTED, TUNED = "frozen encoder", "adapters inside the encoder", "encoder fine-tuned"
+GIVEN = "scores as given"
+"""Of an encoder of which nothing is known."""
 NOT_COMPARABLE = "not comparable"
 """What stands below a table with that mark."""
 PLAIN, UNKNOWN = "plain scores", "normalisation unknown"
@@ -24,7 +26,9 @@ KINDS = {
 _ENCODERS = {"frozen": FROZEN, "adapters inside": ADAPTED, "fine-tuned": TUNED}
 _NORMALISATIONS = {"none": PLAIN, "none stated": PLAIN, "DSL": KINDS["transductive"], "unknown": UNKNOWN}
 _ORDER = [
-    f"{encoder}, {kind}" for encoder in (FROZEN, ADAPTED, TUNED) for kind in (PLAIN, *KINDS.values(), UNKNOWN)
+    f"{encoder}, {kind}"
+    for encoder in (FROZEN, ADAPTED, TUNED, GIVEN)
+    for kind in (PLAIN, *KINDS.values(), UNKNOWN)
 ]
 
 
@@ -104,14 +108,20 @@ def _place(row: TableRow) -> tuple[int, bool, bool, bool]:
     return _ORDER.index(heading.section), not heading.unlike, row.direction != "t2v", not row.is_own
 
 
-def _store_names(scored: Sequence[Scored]) -> dict[str, str]:
+def _store_names(scored: Sequence[Scored]) -> dict[str | None, str]:
     """Of each store its data set and, where several are of the same, its own name; of a single store nothing."""
-    datasets = {one.facts["store"]: str(one.facts["dataset"]) for one in scored}
-    if len(datasets) == 1:
-        return dict.fromkeys(datasets, "")
+    every = {one.facts["store"]: str(one.facts["dataset"]) for one in scored}
+    if len(every) == 1:
+        return dict.fromkeys(every, "")
+    # A sum may be of several stores, and a matrix of none that is known.
+    datasets = {
+        one.facts["store"]: every[one.facts["store"]]
+        for one in scored
+        if not one.weights and one.facts["store"]
+    }
     folders = short_names([Path(store) for store in datasets])
     several = [name for name, stores in Counter(datasets.values()).items() if stores > 1]
-    return {
+    return every | {
         store: f"{name}, {folders[Path(store)]}" if name in several else name
         for store, name in datasets.items()
     }
@@ -134,7 +144,7 @@ def mark_remarks(rows: Sequence[TableRow]) -> list[str]:
 
 def worse_than_untrained(scored: Sequence[Scored]) -> list[str]:
     """Of each trained head that ranks worse than the mean of the frames does, which nothing was trained for, a line."""
-    untrained = {one.facts["store"]: one.evaluation for one in scored if one.run is None}
+    untrained = {one.facts["store"]: one.evaluation for one in scored if one.is_untrained}
     lines: list[str] = []
     for one in scored:
         zero = untrained.get(one.facts["store"])
@@ -202,12 +212,14 @@ def cell(row: TableRow, metric: str, between: str = " · ") -> str:
 def _own_rows(scored: Scored, dataset: str, *, intervals: bool) -> Iterator[TableRow]:
     evaluation = scored.evaluation
     unlike = f"{NOT_COMPARABLE}: {evaluation.partial}" if evaluation.partial else ""
-    own = ZERO_SHOT_LABEL if scored.run is None and dataset else scored.name
+    own = ZERO_SHOT_LABEL if scored.is_untrained and dataset else scored.name
     columns: list[tuple[str, str, BothRanks]] = [(PLAIN, own, evaluation.ranks)]
     for name, ranks in evaluation.normalised.items():
         chosen = " (by validation)" if name in evaluation.chosen else ""
         columns.append((KINDS[COLUMNS[name].kind], f"{own} + {name}{chosen}", ranks))
-    features = scored.facts["model"] + (f", {scored.caution.label}" if scored.caution else "")
+    model = scored.facts["model"]
+    features = (model or GIVEN) + (f", {scored.caution.label}" if scored.caution else "")
+    encoder = GIVEN if model is None else FROZEN
     for kind, name, both in columns:
         directions: dict[str, Ranks] = {"t2v": both.t2v, "v2t": both.v2t}
         if evaluation.protocol == "multi":
@@ -215,7 +227,7 @@ def _own_rows(scored: Scored, dataset: str, *, intervals: bool) -> Iterator[Tabl
         for direction, ranks in directions.items():
             figures = ranks.summary()
             yield TableRow(
-                heading=Heading(f"{FROZEN}, {kind}", unlike),
+                heading=Heading(f"{encoder}, {kind}", unlike),
                 name=name,
                 dataset=dataset,
                 direction=direction,

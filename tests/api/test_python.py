@@ -75,7 +75,9 @@ def test_a_store(store: tvr.Store, place: Path) -> None:
         assert named.folder == store.folder
     assert [one.folder for one in tvr.stores(workspace=place / "w")] == [store.folder]
     again = tvr.extract("folder", root=place / "clips", workspace=place / "w", **MADE)
-    assert again.summary is not None and again.summary.frames == 0, "what is there stays"
+    assert str(again.summary) == (
+        f"10 videos (10 ok) and 10 captions in {store.folder}; 0 frames encoded, 0 shards written, 2 already there"
+    )
     assert tvr.verify(store, progress=False).damages == ()
     assert tvr.compact(store, progress=False).generations == 0
 
@@ -143,6 +145,16 @@ def test_figures_are_those_of_the_command(run: tvr.Run, store: tvr.Store, place:
         tvr.evaluate(run, zero_shot="all")
     with pytest.raises(tvr.UsageError, match="no 'hcmi' was scored"):
         found.named("hcmi")
+
+
+def test_scores_of_another_system_are_ranked(run: tvr.Run) -> None:
+    scores = np.array([[0.1, 0.9], [0.8, 0.7]], np.float32)
+    found = tvr.evaluate(matrix=scores, texts={"red": "b", "blue": "a"}, videos=["a", "b"], intervals=True)
+    assert (found.t2v.recall(1), found.v2t.recall(1)) == (100.0, 100.0)
+    assert "scores as given, plain scores" in str(found)
+    assert "scores: an array" in str(found)
+    with pytest.raises(tvr.UsageError, match="a matrix is scored alone: leave out the runs, split"):
+        tvr.evaluate(run, matrix=scores, split="val")
 
 
 def test_hits_are_those_of_the_command(run: tvr.Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,9 @@ def test_eval_scores_what_needs_no_training_without_a_run(trained: Path) -> None
             "there are none beside what is scored",
         ),
         (["--zero-shot", "mug", "--split", "nosuch"], "nosuch"),
+        (["--matrix", "s.npy", "--report"], "--matrix takes no run, no --store"),
+        (["--matrix", "nosuch.npy"], "nosuch.npy: there is no such file"),
+        (["--texts", "t.txt"], "--texts and --videos say what rows and columns of --matrix are"),
     ],
 )
 def test_eval_without_a_run_fails(trained: Path, words: Sequence[str], said: str) -> None:
@@ -130,7 +133,14 @@ def test_eval_as_json_with_intervals(trained: Path, tmp_path: Path) -> None:
     assert low <= own["t2v"]["R@5"] <= high
     assert own["name"] == "seq_transformer"
     assert own["run"].endswith("seq_transformer-1")
-    assert (tmp_path / "s.npy").is_file()
+    again = tvr("eval", "--matrix", tmp_path / "s.npy", "--json", "--intervals", cwd=tmp_path)
+    assert again.code == 0, again.err
+    (read,) = json.loads(again.out)["runs"]
+    assert read["given"] == str(tmp_path / "s.npy")
+    told_apart = {"run", "given", "notes"}
+    assert {k: v for k, v in read.items() if k not in told_apart} == {
+        k: v for k, v in own.items() if k not in told_apart
+    }, "ids, ties and what the scores are of stand beside the matrix"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,8 @@ def test_patches_fails_where_nobody_said_yes(
 
 
 def test_patches_fails(archive: Path, tmp_path: Path) -> None:
-    said = tvr(*command(archive, "--patches", "--model", "RN50", "--pretrained", "random"), cwd=tmp_path)
+    words = ["RN50" if word == "tvr-storyboard" else word for word in command(archive, "--patches")]
+    said = tvr(*words, "--pretrained", "random", cwd=tmp_path)
     assert said.code == 2
     assert "RN50 has no patch features: its image tower, ModifiedResNet, has no patch tokens" in said.err
     assert not (tmp_path / "store").exists()
@@ -174,3 +176,62 @@ def test_a_store_that_was_renamed_is_named_before_a_second_one_is_begun(tmp_path
     second = tvr(*line, cwd=tmp_path)
     assert note in second.err
     assert (tmp_path / usual).is_dir()
+
+
+def two_models(archive: Path, *more: str) -> list[str]:
+    """The shipped encoder, with its weights and with random ones."""
+    where = ("--dataset", "folder", "--root", str(archive), "--decoding-processes", "1")
+    return ["extract", *where, "--model", "tvr-storyboard", "--model", "tvr-storyboard", *more]
+
+
+def test_several_models_make_a_store_each(archive: Path, tmp_path: Path) -> None:
+    weights = ("--pretrained", "storyboard", "--pretrained", "random")
+    said = tvr(*two_models(archive, *weights), cwd=tmp_path)
+    assert said.code == 0, said.err
+    assert "1 of 2: tvr-storyboard" in said.err and "2 of 2: tvr-storyboard" in said.err
+    stores = sorted((tmp_path / "tvr-workspace" / "features").glob("*/*"))
+    assert [store.name for store in stores] == ["tvr-storyboard-random", "tvr-storyboard-storyboard"]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    one = [*two_models(archive)[:-2], *weights[:2]]
+    assert tvr(*one, cwd=alone).code == 0
+    (store,) = (alone / "tvr-workspace" / "features").glob("*/*")
+    for file in store.glob("*.h5"):
+        assert file.read_bytes() == (stores[1] / file.name).read_bytes(), "as if typed alone"
+    (tmp_path / "models.toml").write_text(
+        'model = ["tvr-storyboard", "tvr-storyboard"]\npretrained = ["storyboard", "random"]\n'
+    )
+    again = tvr(*two_models(archive)[:-4], "--config", "models.toml", "--max-failed", "0", cwd=tmp_path)
+    assert (again.code, again.err.count(" of 2: ")) == (0, 2), again.err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "--model names one encoder twice"),
+        (("--pretrained", "random"), "as often as --model, or not at all: got 1 for 2 models"),
+        (
+            ("--pretrained", "random", "--pretrained", "storyboard", "--store", "s"),
+            "--store names one store, and several --model make one each",
+        ),
+        (("--pretrained", "random", "--pretrained", "storyboard", "--watch"), "--watch never ends"),
+    ],
+)
+def test_several_models_fail(archive: Path, tmp_path: Path, more: tuple[str, ...], said: str) -> None:
+    answer = tvr(*two_models(archive, *more), cwd=tmp_path)
+    assert answer.code == 2
+    assert said in answer.err
+    assert not (tmp_path / "tvr-workspace").exists(), "nothing is done then"
+    alone = tvr(*command(archive, "--pretrained", "a", "--pretrained", "b"), cwd=tmp_path)
+    assert "--pretrained goes with a --model of its own: got 2 for one model" in alone.err
+
+
+def test_a_model_that_fails_is_told_by_the_exit_code(archive: Path, tmp_path: Path) -> None:
+    """That of the first whose extraction did not end well; the others are made all the same."""
+    (tmp_path / "clips").mkdir()
+    shutil.copy(archive / "a.mp4", tmp_path / "clips")
+    (tmp_path / "clips" / "broken.mp4").write_bytes(b"no video")
+    weights = ("--pretrained", "storyboard", "--pretrained", "random", "--max-failed", "0")
+    answer = tvr(*two_models(tmp_path / "clips", *weights), cwd=tmp_path)
+    assert answer.code == 8, answer.err
+    assert len(list((tmp_path / "tvr-workspace" / "features").glob("*/*/store.json"))) == 2

@@ -21,7 +21,7 @@ CLI = Path(__file__).resolve().parents[2] / "cli"
 PANELS = {
     "extract": ["What", "Model", "Sampling", "Machine", "Cluster", "Failures"],
     "train-head": ["What", "Model", "Training", "Machine"],
-    "eval": ["What", "Figures", "Report", "Machine"],
+    "eval": ["What", "Figures", "Scores of any system", "Report", "Machine"],
     "sweep": ["What", "Model", "Training", "Cluster", "Failures"],
     "search": ["What", "Model"],
     "import-checkpoint": ["Model", "What"],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tvr.cli.output.estimates import print_after_dry_run
+from tvr.cli.output.interruptions import typed_command
 from tvr.cli.output.missing_weights import without_download, works_here_offered
 from tvr.cli.output.next_command import print_next, search_words
 from tvr.cli.output.verbosity import ASKED
@@ -198,6 +199,21 @@ def test_a_dry_run_fails_to_advise_weights_that_are_not_here(
     model, _, caution = without_download()
     *_, last = capsys.readouterr().out.splitlines()
     assert last == f"what works here ({caution.label}): tvr {shlex.join([*MISSING, '--model', model])}"
+
+
+def test_a_model_that_works_takes_the_place_of_all_that_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = (
+        "--model",
+        "ViT-B-32",
+        "--pretrained",
+        "openai",
+        "--model=ViT-L-14",
+        "--pretrained=openai",
+        "--yes",
+    )
+    monkeypatch.setattr("sys.argv", ["tvr", *MISSING, *several])
+    assert typed_command("--model", "words") == f"tvr {shlex.join(MISSING)} --yes --model words"
+    assert typed_command("--retry", "failed") == f"tvr {shlex.join([*MISSING, *several])} --retry failed"
 
 
 def test_missing_weights_fail_over_to_what_comes_with_tvr(

@@ -53,7 +53,7 @@ def test_a_wrong_value_fails_by_its_option(name: str, root: Path, tmp_path: Path
             "folder",
             root=root,
             store=tmp_path,
-            model="tvr-storyboard",
+            model=["tvr-storyboard"],
             **{**chosen, **others.get(name, {}), name: WRONG[name]},
         )
     said = str(refused.value)

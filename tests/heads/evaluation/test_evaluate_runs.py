@@ -8,7 +8,8 @@ from tvr.cli.output.evaluation import record
 from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.heads import seq_transformer
 from tvr.heads.evaluation.evaluate import evaluate_scores
-from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, open_run, save_similarity, scored_runs
+from tvr.heads.evaluation.evaluate_runs import EvaluationOptions, open_run, scored_runs
+from tvr.heads.evaluation.saved_scores import save_similarity
 from tvr.heads.features.from_store import features_of
 from tvr.heads.report.table import markdown_table, table_rows
 from tvr.heads.runs.find_store import run_store
