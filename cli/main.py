@@ -153,6 +153,19 @@ class PlainCommand(PlainHelp, TyperCommand):
             return super().invoke(ctx)
 
 
+ELSEWHERE = {
+    **{
+        ("sweep", f"--{name.replace('_', '-')}"): f"--train {name}=..."
+        for name in ("epochs", "lr", "batch_size", "seed", "device")
+    },
+    ("sweep", "--head"): "--grid head=...",
+    **{
+        (name, "--run"): f"the run without --run, as in tvr {name} RUN" for name in ("index", "eval", "serve")
+    },
+}
+"""How a command takes what another one has an option for: whoever types that is told."""
+
+
 class LazyCommand(TyperCommand):
     """A command of ``COMMANDS`` whose module is imported when it is run, or asked for its options.
 
@@ -162,7 +175,13 @@ class LazyCommand(TyperCommand):
     # Any: click's Context and Command, which some versions of typer bring along and others import.
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context of the command itself, with its options parsed."""
-        return self.loaded().make_context(info_name, args, parent, **extra)
+        try:
+            return self.loaded().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            meant = ELSEWHERE.get((self.name or "", getattr(error, "option_name", "")))
+            if meant is not None:
+                vars(error)["possibilities"] = [meant]
+            raise
 
     def loaded(self) -> Any:
         """The command itself, with its options."""

@@ -192,3 +192,19 @@ def test_commands_import_at_the_top() -> None:
             module = node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
             found.add((file.name, module))
     assert found == IN_FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        (("sweep", "--epochs", "2"), "--train epochs=..."),
+        (("sweep", "--batch-size", "2"), "--train batch_size=..."),
+        (("index", "--run", "wti-1"), "the run without --run"),
+    ],
+)
+def test_an_option_of_another_command_fails_with_what_this_one_takes(
+    line: tuple[str, ...], meant: str
+) -> None:
+    answer = CliRunner().invoke(app, line, env={"COLUMNS": "200"})
+    assert answer.exit_code == 2
+    assert f"No such option: {line[1]} (Possible options: {meant}" in answer.output
