@@ -67,7 +67,7 @@ def test_values_may_hold_commas() -> None:
         (["head=wit"], "unknown head 'wit'. Did you mean 'wti'"),
         (
             ["head=wti,mug"],
-            "'mug' has no parameters .*--zero-shot mug.* with --grid head=NAME: hbi, hcmi, seq_lstm",
+            r"'mug' has no parameters .* with --grid head=NAME: hbi, hcmi, seq_lstm.*\n.*--zero-shot mug$",
         ),
         (["hed=xpool"], "Did you mean 'head'"),
         (["laers=1,2"], "unknown setting of seq_transformer 'laers'. Did you mean 'layers'"),
