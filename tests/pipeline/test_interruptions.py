@@ -185,7 +185,7 @@ def test_a_damaged_store_is_mended_by_one_command(
     code, said = shell.run("verify", "--store", store, "--repair")
     assert code == 0, said
     assert "mended: video-00001-of-00004.h5 (found that it is missing)" in said
-    assert said.endswith(f"2 files mended; the whole store is as it should be: {store}\n")
+    assert f"2 files mended; the whole store is as it should be: {store}\n" in said
     ends_as(store, undisturbed)
 
 
