@@ -88,6 +88,8 @@ def typed(place: Path) -> Mapping[str, Typed]:
         "runs": ("runs", *here),
         "stores": ("stores", *here),
         "sweep": ("sweep", "--grid", "head=seq_transformer", "layers=1", "epochs=1", "--workers", "1", *here),
+        "export": ("export", f"folder-{ROOT}", "parquet", "out [c]", *here),
+        "import-features": ("import-features", "parquet", "out [c]", "--workspace", "other [d] place"),
         "import-checkpoint": ("import-checkpoint", "no [b] file.pt", *here),
     }
     return {name: Typed(words, tvr(*words, cwd=place)) for name, words in lines.items()}
@@ -131,6 +133,6 @@ def test_what_is_printed_as_next_can_be_typed(typed: Mapping[str, Typed], place:
     assert len(lines) > 3
     for line in lines:
         words = shlex.split(line.split(", with ")[0])
-        words += MODEL if words[0] == "extract" else ()
+        words += MODEL if words[0] == "extract" and "--model" not in words else ()
         answer = tvr(*words, cwd=place)
         assert answer.code == 0, f"tvr {line}: {answer.err}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tvr.data.contracts.errors import StoreError, TrainingError
+from tvr.data.contracts.errors import StoreError, UsageError
 from tvr.heads import seq_transformer
 from tvr.heads.features.from_store import features_of
 from tvr.heads.runs.find_store import run_store, store_notes, stores_of
@@ -257,13 +257,11 @@ def test_a_run_goes_on_with_its_own_features_alone(workspace: Path) -> None:
     moved = (workspace / STORE).rename(workspace / "moved")
     trained(moved, workspace / RUN)
     with_other_bytes(moved)
-    with pytest.raises(
-        TrainingError, match=r"store\.shards_digest is .* \(videos were extracted again since\)"
-    ):
+    with pytest.raises(UsageError, match=r"store\.shards_digest is .* \(videos were extracted again since\)"):
         trained(moved, workspace / RUN)
     config = workspace / RUN / "config.json"
     config.write_text(json.dumps(dataclasses.asdict(of_an_earlier_version(workspace / RUN))))
     trained(moved, workspace / RUN)
     changed(moved, CHANGES[next(iter(CHANGES))])
-    with pytest.raises(TrainingError, match=r"store\.sampling\.num_frames is 4 there and 8 here"):
+    with pytest.raises(UsageError, match=r"store\.sampling\.num_frames is 4 there and 8 here"):
         trained(moved, workspace / RUN)
