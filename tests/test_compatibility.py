@@ -221,5 +221,5 @@ def test_a_run_that_was_stopped_goes_on(place: Path) -> None:
 
 def test_a_run_is_known_again_fails_with_other_settings(place: Path) -> None:
     answer = tvr(*TRAIN, "--store", place / "store", "--run", place / "run", "--seed", "1", cwd=place)
-    assert answer.code == 7
+    assert answer.code == 2
     assert "training.seed is 0 there and 1 here" in answer.err

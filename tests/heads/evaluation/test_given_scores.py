@@ -149,7 +149,7 @@ def test_a_matrix_fails(tmp_path: Path, matrix: Any, error: type[Exception], sai
     if isinstance(matrix, bytes):
         file.write_bytes(matrix)
     else:
-        np.save(file, matrix, allow_pickle=True)
+        np.save(file, matrix)
     with pytest.raises(error) as refused:
         given_matrix(file)
     assert said in str(refused.value)
