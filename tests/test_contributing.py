@@ -1,6 +1,7 @@
 """What CONTRIBUTING shows is there: its paths, its map, its tools."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,26 @@ def test_the_map_has_every_folder() -> None:
         for folder in (ROOT / top).iterdir():
             if (folder / "__init__.py").is_file():
                 assert f"{folder.name}/" in shown, folder
+
+
+def test_nothing_else_lies_in_the_repository() -> None:
+    """What a trial leaves behind is easily added with the rest."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: git cannot list the files")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    tops = {path.partition("/")[0] for path in listed.splitlines() if "/" in path}
+    assert tops == {
+        ".ci",
+        ".github",
+        "api",
+        "benchmarks",
+        "cli",
+        "data",
+        "docs",
+        "heads",
+        "pipeline",
+        "tests",
+    }
 
 
 def test_the_version_is_the_same_everywhere() -> None:
