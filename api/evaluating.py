@@ -26,7 +26,7 @@ from .heads.report.table import TableRow, by_heading, cell, mark_remarks, table_
 from .opened_run import Run, open_run
 from .opened_store import Store
 from .pipeline.workspace import Workspace
-from .places import Place, run_folder_of, store_folder_of, workspace_at
+from .places import Place, names_in, run_folder_of, store_folder_of, workspace_at
 from .shown import text_table
 
 
@@ -151,7 +151,7 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
     chosen = EvaluationOptions(
         split=options.get("split", "test"),
         device=options.get("device", "auto"),
-        normalise=chosen_columns(_names(options.get("normalise")), banks=matrix is None and not fuse),
+        normalise=chosen_columns(names_in(options.get("normalise")), banks=matrix is None and not fuse),
     )
     shown = {"intervals": options.get("intervals", False), "compare": options.get("compare", False)}
     if matrix is not None:
@@ -159,7 +159,7 @@ def evaluate(*runs: Run | Place | Store, **options: Unpack[EvaluateOptions]) -> 
     if fuse:
         return Evaluations(_fused(place, runs, options, chosen), **shown)
     stores = [one for one in runs if isinstance(one, Store)]
-    zero_shot = _names(options.get("zero_shot")) or (("mean_pool",) if stores else ())
+    zero_shot = names_in(options.get("zero_shot")) or (("mean_pool",) if stores else ())
     given = options.get("store") or (stores[0] if stores else None)
     store = (
         None if given is None else given if isinstance(given, Store) else Store(store_folder_of(place, given))
@@ -228,11 +228,6 @@ def _member(place: Workspace, run: Run | Place) -> Member:
 def _ids(ids: Any) -> Any:
     """A place as a path, and ids as they are."""
     return Path(ids) if isinstance(ids, str | os.PathLike) else ids
-
-
-def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    given = (names or "").split(",") if isinstance(names, str | None) else names
-    return tuple(name.strip() for name in given if name.strip())
 
 
 def _text(rows: Sequence[TableRow], title: str) -> str:

@@ -1,7 +1,7 @@
 """Features of others into a store, and a store into the layouts of others, from a program."""
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -10,7 +10,7 @@ from .opened_store import Store, open_store
 from .pipeline.exchange.exporting import ExportSummary, export_store, plan_export
 from .pipeline.exchange.importing import import_store, plan_import
 from .places import Place, path_or_none, workspace_at
-from .shown import OnDone, progress_bar
+from .shown import bar_a_stage, progress_bar
 
 
 class ImportOptions(ForeignFeatures, total=False):
@@ -80,16 +80,5 @@ def export(store: Store | Place, layout: str, path: Place, **options: Unpack[Exp
         return export_store(plan, told)
 
 
-@contextmanager
-def _stages(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
-    """A bar for each stage, one after another."""
-    with ExitStack() as stack:
-        begun: dict[str, OnDone] = {}
-
-        def told(stage: str, done: int, total: int) -> None:
-            if stage not in begun:
-                stack.close()
-                begun[stage] = stack.enter_context(progress_bar(stage, stage, shown=shown))
-            begun[stage](done, total)
-
-        yield told
+def _stages(*, shown: bool) -> AbstractContextManager[Callable[[str, int, int], None]]:
+    return bar_a_stage(lambda stage: progress_bar(stage, stage, shown=shown))

@@ -1,7 +1,7 @@
 """Where a program's stores and runs lie: folders, or names in a workspace, as the commands take them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ def see_that_it_is_of(dataset: str | None, folder: Path, found: str) -> None:
 def typed_settings(settings: Mapping[str, Any] | None) -> dict[str, str]:
     """``key=value`` settings as a person types them: True is ``true``, members of a list stand between commas."""
     return {key: _in_words(value) for key, value in (settings or {}).items() if value is not None}
+
+
+def names_in(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names one by one, or in one text with commas between them."""
+    given = names.split(",") if isinstance(names, str) else names or ()
+    return tuple(name.strip() for name in given if name.strip())
 
 
 def path_or_none(path: Place | None) -> Path | None:

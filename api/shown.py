@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from .heads.report.escaping import in_html
@@ -71,3 +71,24 @@ def progress_bar(title: str, unit: str, *, shown: bool) -> Generator[OnDone]:
     finally:
         if bar is not None:
             bar.close()
+
+
+@contextmanager
+def bar_a_stage(
+    open_bar: Callable[[str], AbstractContextManager[OnDone]],
+) -> Generator[Callable[[str, int, int], None]]:
+    """A bar for each stage, one after another; what is given is told the stage, how much is done and how much there is.
+
+    Args:
+        open_bar: gives the bar of a stage.
+    """
+    with ExitStack() as stack:
+        begun: dict[str, OnDone] = {}
+
+        def told(stage: str, done: int, total: int) -> None:
+            if stage not in begun:
+                stack.close()
+                begun[stage] = stack.enter_context(open_bar(stage))
+            begun[stage](done, total)
+
+        yield told

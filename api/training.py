@@ -101,6 +101,18 @@ def chosen_head(begun: RunEntry | None, head: str | None) -> str:
     return begun.record.head
 
 
+def entry_to_go_on(folder: Path) -> RunEntry:
+    """The run in a folder, which is to be trained further.
+
+    Raises:
+        UsageError: its head was trained elsewhere.
+    """
+    entry = RunEntry.of(folder)
+    if entry.is_imported:
+        raise UsageError(f"{folder} holds an imported head, which cannot go on. Name another run with --run")
+    return entry
+
+
 def head_config_of(begun: RunEntry | None, head: str, typed: Mapping[str, str]) -> Any:
     """The head's ``Config`` as it is typed; of a run that goes on, what is not typed is as it was."""
     if begun is None:
@@ -121,16 +133,9 @@ def _begun(place: Workspace, run: Place | None) -> RunEntry | None:
     """The run that is to go on; None for a new one."""
     if run is None:
         return None
-    if not (Path(run) / RUN_CONFIG_NAME).is_file():
-        known = {folder.name for folder in place.run_folders()} | {
-            f"{folder.parent.name}/{folder.name}" for folder in place.run_folders()
-        }
-        if str(run) not in known:
-            return None
-    entry = RunEntry.of(run_folder_of(place, run))
-    if entry.is_imported:
-        raise UsageError(f"{entry.folder} holds an imported head, which cannot go on. Name another run")
-    return entry
+    if not (Path(run) / RUN_CONFIG_NAME).is_file() and not place.has_run(str(run)):
+        return None
+    return entry_to_go_on(run_folder_of(place, run))
 
 
 def _features(store: Store | Place | None, begun: RunEntry | None, options: TrainOptions) -> FeatureStore:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..data.contracts.cautions import label_of
-from ..data.contracts.errors import UsageError, counted
+from ..data.contracts.errors import counted
 from ..heads.evaluation.evaluate_runs import zero_shot_score
 from ..heads.evaluation.ranks import FEW, FEW_REMARK
 from ..heads.evaluation.validation_figures import few_candidates_of_score
@@ -28,7 +28,7 @@ from ..heads.training.loop import train
 from ..pipeline.store.manifest import Manifest
 from ..pipeline.store.reader import FeatureStore
 from ..pipeline.workspace import Workspace
-from ..training import DEFAULT_HEAD, chosen_head, head_config_of, training_config_of
+from ..training import DEFAULT_HEAD, chosen_head, entry_to_go_on, head_config_of, training_config_of
 from .input.chosen_run import begun_run, is_run, new_run
 from .input.chosen_store import taken_store
 from .input.config_file import ConfigOption
@@ -146,12 +146,7 @@ def _show_epoch(meter: Meter, report: EpochReport) -> None:
 def _begun(place: Workspace, run: str | None, dataset: str | None) -> RunEntry | None:
     """The run that is to go on; None for a new one."""
     folder = begun_run(place, run, dataset)
-    if folder is None:
-        return None
-    entry = RunEntry.of(folder)
-    if entry.is_imported:
-        raise UsageError(f"{folder} holds an imported head, which cannot go on. Name another run with --run")
-    return entry
+    return None if folder is None else entry_to_go_on(folder)
 
 
 def _features_of(

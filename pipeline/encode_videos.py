@@ -61,7 +61,7 @@ def video_rows(
         else:
             if video.id not in shard.taken_over:
                 on_video(0, False)
-            rows.append(_missing_row(video.id, batches.encoder.identity.dim))
+            rows.append(row_without_frames(video.id, batches.encoder.identity.dim))
     seconds |= {"encode": batches.encode_seconds - encoded_before, "wall": time.perf_counter() - started}
     return rows, seconds
 
@@ -189,15 +189,26 @@ def _joined(places: Sequence[tuple[_Sequence, int, int]]) -> EncodedVideo:
     return EncodedVideo(frames, SpooledPatches(stretches) if stretches else None)
 
 
-def _missing_row(video_id: str, dim: int) -> VideoRow:
+def row_without_frames(
+    video_id: str, dim: int, reason: str = MISSING, decoder: str = "", kind: type[np.floating] = np.float32
+) -> VideoRow:
+    """A video that has no features.
+
+    Args:
+        video_id: of the video.
+        dim: width of features.
+        reason: why it has none.
+        decoder: that tried.
+        kind: of the numbers of the shard's other rows.
+    """
     nothing = np.zeros(0, np.float32)
     return VideoRow(
         id=video_id,
-        frames=np.zeros((0, dim), np.float32),
+        frames=np.zeros((0, dim), kind),
         frame_seconds=nothing,
         frame_index=nothing.astype(np.int32),
         status="failed",
-        reason=MISSING,
-        decoder="",
+        reason=reason,
+        decoder=decoder,
         reading_rules=READING_RULES,
     )

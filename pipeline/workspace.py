@@ -147,6 +147,10 @@ class Workspace:
         """The folder of every trial that was begun of a sweep, by name."""
         return [file.parent for file in sorted(self.root.glob(f"sweeps/*/trials/*/{RUN_CONFIG_NAME}"))]
 
+    def has_run(self, name: str) -> bool:
+        """Whether a run is called so, in any data set."""
+        return any(name in (folder.name, name_in_workspace(folder)) for folder in self.run_folders())
+
     def named_run(self, name: str, dataset: str | None = None) -> Path:
         """The run that is called so: ``<run>``, or ``<dataset>/<run>`` where several data sets have one of that name.
 

@@ -19,6 +19,7 @@ from ...heads.evaluation.saved_scores import save_scores, save_similarity
 from ...heads.report.published import TEST_SPLIT
 from ...pipeline.store.reader import FeatureStore
 from ...pipeline.workspace import Workspace
+from ...places import names_in
 from ..output.waiting import waiting
 from .chosen_run import chosen_runs, named_run
 from .chosen_store import named_store, taken_store
@@ -149,8 +150,3 @@ class AskedEvaluation:
         if len(runs) != 1:
             raise UsageError(f"--save-similarity takes one run, got {len(runs)}")
         check_writable("--save-similarity", self.save_similarity)
-
-
-def names_in(words: str | None) -> tuple[str, ...]:
-    """Names with commas between them."""
-    return tuple(name.strip() for name in (words or "").split(",") if name.strip())

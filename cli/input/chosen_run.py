@@ -11,7 +11,6 @@ from ...data.contracts.errors import NoCaptionsError, TvrError, UsageError, cut_
 from ...heads.features.from_store import only_searched
 from ...heads.runs.newest import RunEntry, left_note, run_entries
 from ...heads.runs.run_folder import CONFIG
-from ...pipeline.store.entries import name_in_workspace
 from ...pipeline.store.generations.record import load_manifest
 from ...pipeline.workspace import Workspace
 from .chosen_store import named_store, say, say_left_stores, store_in_words, taken_store
@@ -171,7 +170,7 @@ def named_run(place: Workspace, run: Path, dataset: str | None = None) -> Path:
     Raises:
         UsageError: it is neither.
     """
-    if is_run(run) or (is_there(run) and not _fits_run(place, run)):
+    if is_run(run) or (is_there(run) and not place.has_run(str(run))):
         return run  # who opens it says where it holds none
     return place.named_run(str(run), dataset)
 
@@ -186,7 +185,7 @@ def begun_run(place: Workspace, run: str | None, dataset: str | None) -> Path | 
         return None
     if is_run(Path(run)):
         return Path(run)
-    return place.named_run(run, dataset) if _fits_run(place, Path(run)) else None
+    return place.named_run(run, dataset) if place.has_run(run) else None
 
 
 def new_run(place: Workspace, run: str, dataset: str) -> Path:
@@ -200,10 +199,6 @@ def is_run(folder: Path) -> bool:
         return (folder / CONFIG).is_file()
     except OSError:  # a sentence may be longer than any name
         return False
-
-
-def _fits_run(place: Workspace, run: Path) -> bool:
-    return any(str(run) in (folder.name, name_in_workspace(folder)) for folder in place.run_folders())
 
 
 def _newest_run(

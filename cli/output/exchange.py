@@ -1,7 +1,7 @@
 """What ``tvr import-features`` and ``tvr export`` say."""
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from ...data.contracts.cautions import UNKNOWN
 from ...data.contracts.errors import counted, one_line
 from ...pipeline.exchange.exporting import ExportPlan, ExportSummary
 from ...pipeline.exchange.importing import ImportSummary, Planned
+from ...shown import OnDone, bar_a_stage
 from ..terminal import Meter, out, print_caution, print_json
 from .next_command import print_next, words_after
 
@@ -146,17 +147,12 @@ def print_export(summary: ExportSummary) -> None:
     print_next("import-features", summary.layout, summary.path)
 
 
-@contextmanager
-def stage_meters() -> Generator[Callable[[str, int, int], None]]:
+def stage_meters() -> AbstractContextManager[Callable[[str, int, int], None]]:
     """A bar for each stage, one after another."""
-    with ExitStack() as stack:
-        begun: dict[str, Meter] = {}
+    return bar_a_stage(_meter)
 
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in begun:
-                stack.close()
-                unit = "shards" if stage == "digests" else stage
-                begun[stage] = stack.enter_context(Meter(stage, unit, at_once=False))
-            begun[stage].update(done, total)
 
-        yield show
+@contextmanager
+def _meter(stage: str) -> Generator[OnDone]:
+    with Meter(stage, "shards" if stage == "digests" else stage, at_once=False) as meter:
+        yield meter.update

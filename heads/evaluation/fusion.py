@@ -99,7 +99,7 @@ def scored_fusion(
     ]
     scores = FusedScores(parts, common.places, weights)
     shares = dict(zip(names, weights, strict=True))
-    name = " + ".join(f"{share:.3g} {of}" for of, share in shares.items())
+    name = BETWEEN.join(f"{share:.3g} {of}" for of, share in shares.items())
     found = ranked(scores, common.ids.text_video, options.normalise)
     evaluation = evaluation_of(found, common.ids, basis)
     said = [*notes, *common.notes, *_said(found, scores, options)]

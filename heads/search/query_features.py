@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -177,13 +178,21 @@ class QueryFeatures:
         return as_stored(rows, exact=self.store.dtype(column) != np.float16)
 
     def _stored(self, text: str) -> TextItems | None:
+        video = self._video_of_text.get(text)
+        if video is None:
+            return None
+        found = mapped_texts(self.store, [video])
+        return found.chosen(torch.tensor([found.texts.index(text)]))
+
+    @cached_property
+    def _video_of_text(self) -> dict[str, str]:
+        """The first video that each text of the store was written for; read once, not for every query."""
+        found: dict[str, str] = {}
         for shard, rows in self.store.living("text"):
             videos, texts = shard.strings("video_ids"), shard.strings("texts")
             for row in rows:
-                if texts[row] == text:
-                    found = mapped_texts(self.store, [videos[row]])
-                    return found.chosen(torch.tensor([found.texts.index(text)]))
-        return None
+                found.setdefault(texts[row], videos[row])
+        return found
 
 
 def _decoded(task: DecodeTask, pool: DecoderPool, batches: FrameBatches) -> DecodedVideo:

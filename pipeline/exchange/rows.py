@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...data.contracts.errors import DataError, UsageError, counted
 from ...data.contracts.identity import FileDigest, FileIdentity
 from ..decoding.messages import READING_RULES
+from ..encode_videos import row_without_frames
 from ..encoders.base import NO_TOKEN
 from ..store.shards import MISSING, TextRow, VideoRow
 
@@ -78,17 +79,7 @@ def imported_video(
 
 def failed_video(video_id: str, dim: int, reason: str = MISSING, decoder: str = "") -> VideoRow:
     """A video without features."""
-    nothing = np.zeros(0, np.float32)
-    return VideoRow(
-        id=video_id,
-        frames=np.zeros((0, dim), np.float16),
-        frame_seconds=nothing,
-        frame_index=nothing.astype(np.int32),
-        status="failed",
-        reason=reason,
-        decoder=decoder,
-        reading_rules=READING_RULES,
-    )
+    return row_without_frames(video_id, dim, reason, decoder, np.float16)
 
 
 def imported_text(ids: tuple[str, str], text: str, words: Float[np.ndarray, "word dim"]) -> TextRow:
